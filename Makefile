@@ -1,0 +1,68 @@
+# What a developer types; .ci/run calls the same targets.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NAME ?= demo
+SEED ?= 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup docker image check format test test-slow demo bench bench-demo bench-gate bench-sandbox bench-gateway lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.done ## Make the virtual environment from the locks
+
+$(VENV)/.done: requirements/base.lock requirements/dev.lock requirements/embedded.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "ratchet: python: $$($(PYTHON) --version) is too old. Set PYTHON to Python 3.11 or later."; exit 2; }
+	@echo "setup: installing into $(VENV) (about a minute)"
+	@$(PYTHON) -m venv $(VENV) || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null && $(PYTHON) -m venv $(VENV); } || { echo "ratchet: python: no venv module. apt-get install python3-venv"; exit 2; }
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/base.lock -r requirements/dev.lock
+	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements/embedded.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+docker: setup ## Bring a Docker engine up (installs docker.io as root where there is none) and build the box image
+	@$(BIN)/ratchet doctor --fix
+
+check: setup ## Lint, types and structure
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/structure
+
+format: setup ## Let ruff mend layout and imports
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format .
+
+test: docker ## Fast tests, Docker included
+	$(BIN)/pytest
+
+test-slow: docker ## Fault injection, simulations, long campaigns
+	$(BIN)/pytest -m slow
+
+demo: docker ## A real short campaign with the embedded model (NAME=demo SEED=1)
+	@$(BIN)/ratchet run demo.yaml --name $(NAME) --seed $(SEED)
+
+bench: bench-sandbox bench-gateway bench-gate ## Every benchmark but the demo campaigns
+
+bench-demo: docker ## Six demo campaigns with different seeds, and a long re-measurement (about two hours)
+	$(BIN)/python -m bench.demo.run
+
+bench-gate: setup
+	$(BIN)/python -m bench.gate.run
+
+bench-sandbox: docker
+	$(BIN)/python -m bench.sandbox.run
+
+bench-gateway: setup
+	$(BIN)/python -m bench.gateway.run
+
+lock: ## Write the locks anew (needs uv)
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml -o requirements/base.lock
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --group dev -c requirements/base.lock -o requirements/dev.lock
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --no-deps requirements/embedded.in -o requirements/embedded.lock
+
+clean: ## Remove the virtual environment and caches; campaigns under runs/ stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The trusted kernel: it proposes nothing, calls no model itself, and decides everything."""

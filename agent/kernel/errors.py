@@ -1,0 +1,57 @@
+"""The drawn tree of errors; the first level says whose fault it is.
+
+RatchetError
+├── CandidateFault     a result: score 0 or a refusal, with the reason kept; never stops a campaign
+│   └── Refused          the boundary, or git, did not admit a patch
+├── LaboratoryFault    no score: the trial is void on both sides, retried, then the campaign pauses
+│   ├── SandboxDown      the container engine, or its disk, failed
+│   ├── ProviderDown     a model provider failed after all retries
+│   └── RecordBroken     the ledger or the git repository cannot be written
+└── UserError          one line that names the field and the mend; exit code 2
+
+Nothing else may be raised on purpose by trusted code. Any other exception is a defect of Ratchet.
+"""
+
+from __future__ import annotations
+
+
+class RatchetError(Exception):
+    """Root of every error that Ratchet raises on purpose."""
+
+
+class CandidateFault(RatchetError):
+    """The candidate did it: recorded as a result with its reason."""
+
+
+class Refused(CandidateFault):
+    """A patch was not admitted."""
+
+
+class LaboratoryFault(RatchetError):
+    """The laboratory did it: the trial in progress is void and is never scored."""
+
+
+class SandboxDown(LaboratoryFault):
+    """The container engine failed, is gone, or has no disk left."""
+
+
+class ProviderDown(LaboratoryFault):
+    """A model provider did not answer after all retries."""
+
+
+class RecordBroken(LaboratoryFault):
+    """The ledger or the repository could not be read or written."""
+
+
+class UserError(RatchetError):
+    """The user can mend it: names the field and the mend in one line.
+
+    Args:
+        field: what is wrong, as the user wrote it (a config key, an option, a path).
+        problem: what is wrong with it.
+        mend: what to do about it, as a command or an edit.
+    """
+
+    def __init__(self, field: str, problem: str, mend: str) -> None:
+        super().__init__(f"{field}: {problem}. {mend}")
+        self.field, self.problem, self.mend = field, problem, mend

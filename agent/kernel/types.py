@@ -1,0 +1,345 @@
+"""The nouns of Ratchet: frozen dataclasses, and one Protocol for each seam.
+
+Nothing here does anything. A module that needs a neighbour names the Protocol; `agent.cli` alone
+chooses the implementation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Protocol, Self
+
+Files = Mapping[str, bytes]
+"""Relative POSIX path -> content. Regular files only; a path never starts with `/` or holds `..`."""
+
+NO_FILES: Files = MappingProxyType({})
+
+
+# ------------------------------------------------------------------------------------ suites
+
+
+class Split(StrEnum):
+    """Three disjoint splits: what the improver sees, what the gate decides on, what is only reported."""
+
+    SEARCH = "search"
+    GATE = "gate"
+    HOLDOUT = "holdout"
+
+
+class RewardKind(StrEnum):
+    """How the process that checks a submission reports its verdict."""
+
+    JUNIT = "junit"
+    EXIT = "exit"
+    FILE = "file"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Task:
+    """One task of a suite. Times are in seconds, memory in MiB."""
+
+    id: str
+    split: Split
+    instruction: str
+    files: Files
+    submit: tuple[str, ...]
+    tests: Files
+    check: tuple[str, ...]
+    reward: RewardKind = RewardKind.JUNIT
+    reward_path: str | None = None
+    junit: int | None = None
+    solution: Files = NO_FILES
+    solve_timeout: float = 120.0
+    check_timeout: float = 30.0
+    memory_mb: int = 512
+    cpus: float = 1.0
+    env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    weight: float = 1.0
+    image: str | None = None
+    tags: tuple[str, ...] = ()
+    meta: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Suite:
+    """A folder of tasks; `hash` is over everything that can change a score."""
+
+    name: str
+    hash: str
+    tasks: tuple[Task, ...]
+
+    def split(self, split: Split) -> tuple[Task, ...]:
+        """The tasks of one split, in file order."""
+        return tuple(t for t in self.tasks if t.split == split)
+
+
+# ------------------------------------------------------------------------------------ sandbox
+
+
+class Ending(StrEnum):
+    """How a command in a box ended. Every one of these can be the candidate's doing, so none is a void."""
+
+    EXITED = "exited"
+    TIMEOUT = "timeout"
+    MEMORY = "out of memory"
+    KILLED = "box killed from inside"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunResult:
+    """One command in a box. `output` is stdout and stderr together, bounded; exit 0 alone proves nothing."""
+
+    ending: Ending
+    exit_code: int | None
+    output: bytes
+    truncated: bool
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BoxSpec:
+    """What kind of box. Boxes of equal spec are interchangeable, so a pool can start them ahead of need.
+
+    `gateway` False means that the box has no way to any model (grading). Sizes in MiB.
+    """
+
+    image: str
+    gateway: bool
+    memory_mb: int = 512
+    cpus: float = 1.0
+    pids: int = 128
+    disk_mb: int = 128
+
+
+class Box(Protocol):
+    """One hardened container, used once. Every method raises LaboratoryFault when the laboratory failed."""
+
+    @property
+    def id(self) -> str:
+        """A name that is unique over all boxes of this machine."""
+        ...
+
+    @property
+    def socket(self) -> Path | None:
+        """Host path at which the gateway must listen for this box; None without a gateway."""
+        ...
+
+    async def put(self, files: Files, root: str) -> None:
+        """Put files below `root`: `/workspace` (writable), `/scaffold`, `/task`, `/tests` (read-only)."""
+        ...
+
+    async def run(
+        self, argv: Sequence[str], *, env: Mapping[str, str], timeout: float, output_limit: int = 1 << 20
+    ) -> RunResult:
+        """Run one command in `/workspace` and wait for it, `timeout` seconds at most; then kill all it left."""
+        ...
+
+    async def take(self, globs: Sequence[str], *, max_files: int = 256, max_bytes: int = 4 << 20) -> Files:
+        """Regular files below `/workspace` that match a glob (`**` crosses folders).
+
+        Raises:
+            CandidateFault: too many files or bytes, or a matching path is no plain file.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Destroy the box. Never raises for a box that is already gone."""
+        ...
+
+
+class Sandbox(Protocol):
+    """Where boxes come from: Docker, or the in-memory fake."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    async def open(self, spec: BoxSpec) -> Box:
+        """A fresh box, from the pool if one waits there. Raises SandboxDown."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grade:
+    """The verdict on one submission: score in [0, 1] and the reason in a few words."""
+
+    score: float
+    reason: str
+    output: str = ""
+
+
+# ------------------------------------------------------------------------------------ models
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Caps:
+    """Hard limits on model use; None is no limit. Money in US dollars, time in seconds."""
+
+    calls: int | None = None
+    tokens: int | None = None
+    dollars: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Usage:
+    """What model calls cost. `fresh_*` was really asked of a provider; the rest came out of a memo."""
+
+    calls: int = 0
+    fresh_calls: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    fresh_tokens: int = 0
+    dollars: float = 0.0
+    unpriced: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        """Sum, field by field."""
+        return Usage(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallScope:
+    """What one box may do at the gateway, and under which name its calls are recorded.
+
+    `models` maps the alias that the box may name to a role of the configuration. `memo` names the scope in
+    which the k-th occurrence of an identical request gets the recorded answer; None never shares.
+    """
+
+    trial: str
+    models: Mapping[str, str]
+    memo: str | None = None
+    caps: Caps = Caps()
+    deadline: float | None = None
+
+
+class Door(Protocol):
+    """The gateway as one box sees it: open while the box lives."""
+
+    @property
+    def usage(self) -> Usage:
+        """What went through this door so far."""
+        ...
+
+    @property
+    def fault(self) -> Exception | None:
+        """The LaboratoryFault that a call through this door met, or None. A trial with a fault is void."""
+        ...
+
+    async def close(self) -> None:
+        """Refuse new calls, cancel those in flight, remove the socket."""
+        ...
+
+
+class Gateway(Protocol):
+    """The host-side server through which every model call of every box goes; sole holder of API keys."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    async def open(self, socket: Path, scope: CallScope) -> Door:
+        """Listen at `socket` for one box."""
+        ...
+
+
+# One answered call as the ledger keeps it; requests and responses are canonical JSON bytes.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """One model call. `key` is the hash of the canonical request, `k` its occurrence within `memo`."""
+
+    trial: str
+    role: str
+    model: str
+    key: str
+    k: int
+    memo: str | None
+    fresh: bool
+    request: bytes
+    response: bytes
+    status: int
+    tokens_in: int
+    tokens_out: int
+    dollars: float | None
+    seconds: float
+    retries: int
+
+
+class CallRecord(Protocol):
+    """Where the gateway writes calls before their answers are relied on, and reads memo scopes."""
+
+    def record_call(self, call: Call) -> None:
+        """Keep one call durably. Raises RecordBroken."""
+        ...
+
+    def recall(self, memo: str, key: str, k: int) -> Call | None:
+        """The recorded call for the k-th occurrence of a request in a memo scope, if there is one."""
+        ...
+
+
+# ------------------------------------------------------------------------------------ candidates
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patch:
+    """What a proposal left in the mutable paths, and what its author says of it."""
+
+    files: Files
+    subject: str
+    body: str
+
+
+class Purpose(StrEnum):
+    """What a trial was made for. Search, gate and holdout trials never stand in for one another."""
+
+    SMOKE = "smoke"
+    SEARCH = "search"
+    GATE = "gate"
+    HOLDOUT = "holdout"
+    EVAL = "eval"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """One run of one scaffold on one task with one seed; score in [0, 1]; void trials are never stored as Trial."""
+
+    id: str
+    tree: str
+    task: str
+    purpose: Purpose
+    seed: int
+    score: float
+    reason: str
+    transcript: str
+    usage: Usage
+    seconds: float
+
+
+class Fate(StrEnum):
+    """Where a candidate stands."""
+
+    OPEN = "open"
+    REFUSED = "refused"
+    REJECTED = "rejected"
+    CHAMPION = "accepted"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """A git tree that differs from its parent by one patch. Id 0 is the seed; refused ones have no tree."""
+
+    id: int
+    parent: int | None
+    tree: str | None
+    subject: str
+    body: str
+    fate: Fate
+    reason: str
+    size: int = 0
