@@ -5,6 +5,7 @@ RatchetError
 │   └── Refused          the boundary, or git, did not admit a patch
 ├── LaboratoryFault    no score: the trial is void on both sides, retried, then the campaign pauses
 │   ├── SandboxDown      the container engine, or its disk, failed
+│   ├── BudgetSpent      the campaign's hard limit refused a call in the middle of a trial
 │   ├── ProviderDown     a model provider failed after all retries
 │   └── RecordBroken     the ledger or the git repository cannot be written
 └── UserError          one line that names the field and the mend; exit code 2
@@ -33,6 +34,10 @@ class LaboratoryFault(RatchetError):
 
 class SandboxDown(LaboratoryFault):
     """The container engine failed, is gone, or has no disk left."""
+
+
+class BudgetSpent(LaboratoryFault):
+    """A hard limit of the campaign was reached while a trial was in progress, which is void."""
 
 
 class ProviderDown(LaboratoryFault):

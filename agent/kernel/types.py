@@ -52,7 +52,7 @@ class Task:
     reward: RewardKind = RewardKind.JUNIT
     reward_path: str | None = None
     junit: int | None = None
-    solution: Files = NO_FILES
+    solution: Files = field(default_factory=lambda: NO_FILES)
     solve_timeout: float = 120.0
     check_timeout: float = 30.0
     memory_mb: int = 512
@@ -91,13 +91,17 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunResult:
-    """One command in a box. `output` is stdout and stderr together, bounded; exit 0 alone proves nothing."""
+    """One command in a box. `output` is stdout and stderr together, bounded; exit 0 alone proves nothing.
+
+    `orphans` counts the processes that outlived the process which started them.
+    """
 
     ending: Ending
     exit_code: int | None
     output: bytes
     truncated: bool
     seconds: float
+    orphans: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -229,6 +233,11 @@ class Door(Protocol):
     @property
     def fault(self) -> Exception | None:
         """The LaboratoryFault that a call through this door met, or None. A trial with a fault is void."""
+        ...
+
+    @property
+    def out_of_budget(self) -> bool:
+        """Whether the campaign's own limits refused a call. Such a trial is void, and the campaign ends."""
         ...
 
     async def close(self) -> None:

@@ -1,0 +1,318 @@
+"""The one definition of what is mutable, and the only way in for what a box left there.
+
+Covered: paths outside the mutable ones, absolute, relative, control and invisible characters, names that
+git reads or reserves (in every spelling that a file system folds to one), names that collide where case or
+accents are folded; content that is no plain UTF-8 text, that gains control or bidirectional override
+characters, or that declares another encoding; number and size of files; Python that does not parse; the
+words that a model puts into a commit message, so that it cannot forge evidence or drive a terminal.
+
+Not covered: what the code does when it runs (that is the box's work) and whether it is any good (the
+gate's). Links, devices and modes never get here: files are taken out of a box as plain content. Python is
+judged by the grammar of the interpreter that runs the kernel, which may differ from the image's. Words that
+merely look like others (homoglyphs) pass. A scaffold may delete its own entry point: it then scores 0.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import sys
+import tokenize
+import unicodedata
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from agent.kernel.errors import Refused, UserError
+from agent.kernel.types import Files
+
+DEFAULT_MUTABLE = ("agent/scaffold", "prompts")
+
+MAX_PATH_BYTES = 512
+MAX_NAME_BYTES = 200
+SUBJECT_CHARS = 72
+BODY_BYTES = 4096
+
+# What tools drop beside the code they run; never part of a patch, so no reason to refuse one.
+_LEFTOVER_FOLDERS = frozenset({"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache"})
+_HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_HIDDEN_IN_PATHS = _HIDDEN_CATEGORIES | {"Zs"}
+# 8.3 names of .git, .gitmodules, .gitattributes and the like on NTFS: GIT~1, GITMOD~1, GI7EBA~1.
+_SHORT_NAME = re.compile(r"gi[a-z0-9]{0,4}~[0-9]")
+# Characters that make a terminal or an editor show another text than the one that runs.
+_DECEPTIVE = re.compile("[\x01-\x08\x0b\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]|\r(?!\n)")
+
+_ESCAPE_SEQUENCE = re.compile(
+    "(?:\x1b\\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\\\|\x9c)?"  # OSC: titles, links, clipboard
+    "|(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]?"  # CSI: colours, cursor
+    "|\x1b[ -/]*[0-~]?"
+)
+# A forged trailer, or a line at which `git am` and `git interpret-trailers` stop reading the message.
+_LOADED_LINE = re.compile(r"\W*ratchet\s*-[\w\s-]*[:=#]|---|diff -|index:", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """An admitted patch: sorted paths by what happened to them, and all mutable files after it."""
+
+    changed: tuple[str, ...]
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    files: Files
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every path that the patch touches, sorted."""
+        return tuple(sorted((*self.changed, *self.added, *self.removed)))
+
+
+def inside(path: str, mutable: Iterable[str]) -> bool:
+    """Whether a path is one of the mutable paths or below one."""
+    return any(path == entry or path.startswith(f"{entry}/") for entry in mutable)
+
+
+def path_fault(path: str) -> str | None:
+    """Why a path can never be part of a tree that we write, in words; None if it can."""
+    hidden = next((c for c in path if c != " " and unicodedata.category(c) in _HIDDEN_IN_PATHS), None)
+    if hidden is not None:
+        return f"holds the character U+{ord(hidden):04X}"
+    if "\\" in path:
+        return "holds a backslash"
+    if len(path.encode()) > MAX_PATH_BYTES:
+        return f"is longer than {MAX_PATH_BYTES} bytes"
+    if unicodedata.normalize("NFC", path) != path:
+        return "is not in Unicode normal form C"
+    return next((fault for name in path.split("/") if (fault := _name_fault(name))), None)
+
+
+def _name_fault(name: str) -> str | None:
+    if name in {"", ".", ".."}:
+        return "is absolute or holds an empty, `.` or `..` component"
+    if len(name.encode()) > MAX_NAME_BYTES:
+        return f"has a component longer than {MAX_NAME_BYTES} bytes"
+    folded = name.casefold()
+    if folded.startswith(".git") or _SHORT_NAME.match(folded):
+        return f"holds `{name}`, a name that git reads or reserves"
+    if name[-1] in ". ":
+        return "has a component that ends in a dot or a space"
+    return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Boundary:
+    """What may be rewritten and how much of it. Sizes in bytes; `max_patch_bytes` sums all touched files.
+
+    Raises:
+        UserError: a mutable path is not a plain relative path.
+    """
+
+    mutable: tuple[str, ...] = DEFAULT_MUTABLE
+    max_files_changed: int = 64
+    max_file_bytes: int = 256 << 10
+    max_patch_bytes: int = 512 << 10
+    max_total_files: int = 1024
+    max_total_bytes: int = 4 << 20
+
+    def __post_init__(self) -> None:
+        if not self.mutable:
+            raise UserError("scaffold.mutable", "is empty", "Name the folders that the campaign may rewrite.")
+        for entry in self.mutable:
+            if fault := path_fault(entry):
+                mend = "Write folders relative to the repository, such as `agent/scaffold`."
+                raise UserError("scaffold.mutable", f"`{_shown(entry)}` {fault}", mend)
+
+    def check_seed(self, files: Files) -> None:
+        """Check, before money is spent, that the files which a campaign starts from leave room for a patch.
+
+        Raises:
+            UserError: there are none, or they are over the limits.
+        """
+        where = ", ".join(self.mutable)
+        if not files:
+            raise UserError("scaffold.mutable", f"no file in {where}", "Commit the scaffold first: `git commit`.")
+        if reason := self._total_fault(files):
+            mend = "Name fewer or smaller folders, or raise the limit."
+            raise UserError("scaffold.mutable", f"{where}: {reason}", mend)
+
+    def admit(self, before: Files, after: Files) -> Change:
+        """Compute the patch that leads from the parent's mutable files to what a box left.
+
+        Raises:
+            Refused: with the reason in words. Nothing of the patch may then be used.
+        """
+        before, after = _without_leftovers(before), _without_leftovers(after)
+        self._check_paths(before, after)
+        change = Change(
+            changed=tuple(sorted(p for p in after if p in before and after[p] != before[p])),
+            added=tuple(sorted(after.keys() - before.keys())),
+            removed=tuple(sorted(before.keys() - after.keys())),
+            files=after,
+        )
+        if not change.paths:
+            raise Refused("the patch changes nothing")
+        if not after:
+            raise Refused("the patch deletes every file")
+        self._check_sizes(before, change)
+        for path in (*change.changed, *change.added):
+            _check_content(path, before.get(path, b""), after[path])
+        return change
+
+    def _check_paths(self, before: Files, after: Files) -> None:
+        for path in sorted(after.keys() - before.keys()):
+            if fault := path_fault(path):
+                raise Refused(f"path `{_shown(path)}` {fault}")
+            if not inside(path, self.mutable):
+                raise Refused(f"path `{path}` is outside the mutable paths ({', '.join(self.mutable)})")
+        for path in sorted(p for p in before.keys() & after.keys() if before[p] != after[p]):
+            if fault := path_fault(path):
+                raise Refused(f"path `{_shown(path)}` may not change: it {fault}")
+        _check_collisions(before, after)
+
+    def _check_sizes(self, before: Files, change: Change) -> None:
+        if len(change.paths) > self.max_files_changed:
+            raise Refused(f"the patch touches {len(change.paths)} files; at most {self.max_files_changed} are allowed")
+        written = {path: len(change.files[path]) for path in (*change.changed, *change.added)}
+        for path, size in written.items():
+            if size > self.max_file_bytes:
+                raise Refused(f"{path} has {size} bytes; at most {self.max_file_bytes} are allowed")
+        if (total := sum(written.values())) > self.max_patch_bytes:
+            raise Refused(f"the touched files have {total} bytes; at most {self.max_patch_bytes} are allowed")
+        if (reason := self._total_fault(change.files)) and _bytes(change.files) >= _bytes(before):
+            raise Refused(f"after the patch, {reason}")
+
+    def _total_fault(self, files: Files) -> str | None:
+        if len(files) > self.max_total_files:
+            return f"the mutable paths hold {len(files)} files; at most {self.max_total_files} are allowed"
+        if (total := _bytes(files)) > self.max_total_bytes:
+            return f"the mutable paths hold {total} bytes; at most {self.max_total_bytes} are allowed"
+        return None
+
+
+def _bytes(files: Files) -> int:
+    return sum(map(len, files.values()))
+
+
+def _shown(text: str) -> str:
+    # A reason is printed and stored, so the hostile part of a path must not travel in it.
+    return text.encode("unicode_escape", "backslashreplace").decode()[:120]
+
+
+def _without_leftovers(files: Files) -> Files:
+    return {
+        path: data
+        for path, data in files.items()
+        if not path.endswith(".pyc") and _LEFTOVER_FOLDERS.isdisjoint(path.split("/"))
+    }
+
+
+def _check_collisions(before: Files, after: Files) -> None:
+    # Folder names count too: `A/x` and `a/y` are one folder on a file system that folds case.
+    spelling: dict[str, str] = {}
+    for path in sorted(after, key=lambda p: (p not in before, p)):
+        for name in _prefixes(path):
+            folded = unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
+            known = spelling.setdefault(folded, name)
+            if known != name and path not in before:
+                raise Refused(f"path `{name}` collides with `{known}` where case or accents are folded")
+    folders = {name for path in after for name in _prefixes(path) if name != path}
+    if clash := next((path for path in sorted(after) if path in folders), None):
+        raise Refused(f"path `{clash}` is a file and a folder at once")
+
+
+def _prefixes(path: str) -> Iterator[str]:
+    parts = path.split("/")
+    return ("/".join(parts[:n]) for n in range(1, len(parts) + 1))
+
+
+def _check_content(path: str, before: bytes, after: bytes) -> None:
+    try:
+        text = after.decode()
+    except UnicodeDecodeError as error:
+        raise Refused(f"{path} is not UTF-8 text (byte {error.start})") from None
+    if "\0" in text:
+        raise Refused(f"{path} holds a NUL byte")
+    # A character that the parent's file already holds is not the patch's doing.
+    known = set(_DECEPTIVE.findall(before.decode(errors="replace")))
+    for match in _DECEPTIVE.finditer(text):
+        if match[0] not in known:
+            line = text.count("\n", 0, match.start()) + 1
+            raise Refused(f"{path} line {line} holds the control character U+{ord(match[0]):04X}")
+    if PurePosixPath(path).suffix == ".py":
+        _check_python(path, after)
+
+
+def _check_python(path: str, source: bytes) -> None:
+    version = f"Python {sys.version_info.major}.{sys.version_info.minor}"
+    try:
+        # Another source encoding would make the interpreter run another text than the reviewer reads.
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(source).readline)
+        if encoding not in {"utf-8", "utf-8-sig"}:
+            raise Refused(f"{path} declares the encoding {encoding}, not UTF-8")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(source, path, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
+    except SyntaxError as error:
+        where = f" line {error.lineno}" if error.lineno else ""
+        raise Refused(f"{path}{where} is not valid {version}: {_shown(str(error.msg))}") from None
+    except (RecursionError, MemoryError):
+        raise Refused(f"{path} is nested too deeply for {version}") from None
+    except ValueError as error:
+        raise Refused(f"{path} is not valid {version}: {_shown(str(error))}") from None
+
+
+# --------------------------------------------------------------------------------- messages
+
+
+def message(raw: bytes | None, change: Change) -> tuple[str, str]:
+    """Commit subject and body out of a `PATCH.md`; words of a stranger, cleaned and cut.
+
+    The subject is one line of 1 to 72 characters, the body at most 4 KiB of UTF-8, possibly empty. No line of
+    either can be read as a `Ratchet-` trailer.
+    """
+    lines = [" ".join(line.split()) if n == 0 else line for n, line in enumerate(_clean(raw or b""))]
+    subject = _cut(lines[0].lstrip("#").strip(), SUBJECT_CHARS) if lines else ""
+    if not subject or _LOADED_LINE.match(_folded(subject)):
+        subject = _cut(_fallback(change), SUBJECT_CHARS)
+    body = "\n".join(f"> {line.strip()}" if _LOADED_LINE.match(_folded(line)) else line for line in lines[1:])
+    return subject, _bounded(re.sub(r"\n{3,}", "\n\n", body).strip("\n"))
+
+
+def clean_line(text: str) -> str:
+    """One printable line out of any text: no escape sequence, control or invisible character."""
+    return " ".join(" ".join(_clean(text.encode(errors="replace"))).split())
+
+
+def _clean(raw: bytes) -> list[str]:
+    text = _ESCAPE_SEQUENCE.sub("", raw[: 4 * BODY_BYTES].decode(errors="replace"))
+    text = re.sub("\r\n?|[\x0b\x0c\x85\u2028\u2029]", "\n", text).expandtabs(4)
+    text = "".join(c for c in text if c == "\n" or unicodedata.category(c) not in _HIDDEN_CATEGORIES)
+    text = unicodedata.normalize("NFC", text)
+    return [line.rstrip() for line in text.strip().split("\n")] if text.strip() else []
+
+
+def _folded(line: str) -> str:
+    # Full-width letters and the many dashes read as the plain ones.
+    return re.sub("[\u2010-\u2015\u2212]", "-", unicodedata.normalize("NFKC", line))
+
+
+def _fallback(change: Change) -> str:
+    first, *rest = (clean_line(path) for path in change.paths)
+    return f"Change {first}" + (f" and {len(rest)} more" if rest else "")
+
+
+def _cut(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    head = text[: limit - 1]
+    words = head if text[limit - 1] == " " else head.rpartition(" ")[0]
+    return (words or head).rstrip(" ,;:") + "…"
+
+
+def _bounded(body: str) -> str:
+    raw = body.encode()
+    if len(raw) <= BODY_BYTES:
+        return body
+    mark = "\n[cut]"
+    return raw[: BODY_BYTES - len(mark)].decode(errors="ignore").rstrip() + mark

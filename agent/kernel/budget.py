@@ -1,0 +1,122 @@
+"""The campaign's hard limits: money, tokens, calls and time, reserved before each call."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+_EXACT = 1e-12
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What a whole campaign may use; None is no limit. Money in US dollars."""
+
+    dollars: float | None = None
+    tokens: int | None = None
+    calls: int | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spent:
+    """What a campaign has used, fresh calls only. Restored from the ledger at resume."""
+
+    dollars: float = 0.0
+    tokens: int = 0
+    calls: int = 0
+    seconds: float = 0.0
+
+
+class Reservation:
+    """An upper bound set aside for one call, until it is settled."""
+
+    def __init__(self, budget: Budget, tokens: int, dollars: float) -> None:
+        self._budget, self.tokens, self.dollars = budget, tokens, dollars
+
+    def settle(self, tokens: int, dollars: float) -> None:
+        """Replace the reservation by what was really spent; the first settling counts."""
+        self._budget._settle(self, tokens, dollars)  # noqa: SLF001 - the two are one thing
+
+
+class Budget:
+    """Counts what is spent and what is promised. Concurrent calls cannot overshoot together."""
+
+    def __init__(
+        self, limits: Limits, spent: Spent | None = None, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.limits = limits
+        self._before = spent or Spent()
+        self._dollars, self._tokens, self._calls = (
+            self._before.dollars,
+            self._before.tokens,
+            self._before.calls,
+        )
+        self._held: set[Reservation] = set()
+        self._refused: str | None = None
+        self._clock, self._start = clock, clock()
+        self._changed = asyncio.Event()
+
+    @property
+    def spent(self) -> Spent:
+        """What is used up so far, earlier runs of the campaign included."""
+        seconds = self._before.seconds + self._clock() - self._start
+        return Spent(dollars=self._dollars, tokens=self._tokens, calls=self._calls, seconds=seconds)
+
+    async def reserve(self, tokens: int, dollars: float) -> Reservation | None:
+        """Set aside an upper bound for one call; None when the campaign cannot pay for it.
+
+        Near a limit this waits until calls in flight have settled, since their bounds are generous.
+        """
+        while self._short(tokens, dollars, promised=True):
+            reason = self._short(tokens, dollars, promised=False)
+            if reason is not None:
+                self._refused = reason
+                return None
+            self._changed.clear()
+            await self._changed.wait()
+        hold = Reservation(self, tokens, dollars)
+        self._held.add(hold)
+        return hold
+
+    def exhausted(self) -> str | None:
+        """Why no more may be spent, in words; None while there is something left."""
+        return self._refused or self._short(1, 0.0, promised=False)
+
+    def fraction(self) -> float:
+        """The largest used share of any limit, in [0, 1]; 0 without limits."""
+        used, limits = self.spent, self.limits
+        pairs = (
+            (used.dollars, limits.dollars),
+            (used.tokens, limits.tokens),
+            (used.calls, limits.calls),
+            (used.seconds, limits.seconds),
+        )
+        return min(1.0, max((u / most if most else 1.0 for u, most in pairs if most is not None), default=0.0))
+
+    def _settle(self, hold: Reservation, tokens: int, dollars: float) -> None:
+        if hold not in self._held:
+            return
+        self._held.remove(hold)
+        self._tokens += tokens
+        self._dollars += dollars
+        self._calls += 1
+        self._changed.set()
+
+    def _short(self, tokens: int, dollars: float, *, promised: bool) -> str | None:
+        """What a call of this size would break, in words; with or without the calls in flight."""
+        held = self._held if promised else set()
+        used, most = self.spent, self.limits
+        if most.seconds is not None and used.seconds >= most.seconds:
+            return f"the campaign's time is used up ({most.seconds:.0f} s)"
+        if most.calls is not None and used.calls + len(held) + 1 > most.calls:
+            return f"the campaign's calls are used up ({used.calls} of {most.calls})"
+        if most.tokens is not None and used.tokens + sum(h.tokens for h in held) + tokens > most.tokens:
+            return f"the campaign's tokens are used up ({used.tokens} of {most.tokens})"
+        if most.dollars is not None:
+            total = used.dollars + sum(h.dollars for h in held) + dollars
+            if total > most.dollars + _EXACT or used.dollars >= most.dollars > 0:
+                return f"the campaign's money is used up (${used.dollars:.4f} of ${most.dollars:.2f})"
+        return None

@@ -1,0 +1,221 @@
+"""scaffold tree x tasks -> trials.
+
+A trial is solved in one box and graded in another. A failure of the laboratory raises and is never scored; anything
+that a box could have caused is a score.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from agent.kernel.errors import BudgetSpent, CandidateFault, LaboratoryFault
+from agent.kernel.types import (
+    Box,
+    BoxSpec,
+    CallScope,
+    Caps,
+    Ending,
+    Files,
+    Gateway,
+    Grade,
+    Purpose,
+    RunResult,
+    Sandbox,
+    Task,
+    Trial,
+    Usage,
+)
+from agent.suites.grading import grade
+
+GATEWAY_URL = "http://127.0.0.1:8080"
+"""Where the runner inside a box forwards to the gateway; the same for every box."""
+
+MODEL_ALIAS = "ratchet"
+"""The one model name that a box needs to know; the gateway maps it to the role's model."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """One trial to be run. `memo` names the scope in which model answers are shared (gate.md, coupled pairs)."""
+
+    tree: str
+    task: Task
+    purpose: Purpose
+    seed: int
+    memo: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Session:
+    """What one visit to a box with a gateway left behind."""
+
+    run: RunResult
+    files: Files
+    fault: str | None
+    usage: Usage
+
+
+class Visit:
+    """Runs a scaffold in a box with a gateway: the one thing that solving and improving share."""
+
+    def __init__(self, sandbox: Sandbox, gateway: Gateway, spec: BoxSpec, command: Sequence[str]) -> None:
+        self._sandbox, self._gateway, self._spec, self._command = sandbox, gateway, spec, tuple(command)
+
+    async def __call__(
+        self,
+        *,
+        scope: CallScope,
+        scaffold: Files,
+        task: Files,
+        workspace: Files,
+        take: Sequence[str],
+        timeout: float,
+        seed: int,
+        env: Mapping[str, str],
+    ) -> Session:
+        """One session. Raises LaboratoryFault, also for a fault that only the gateway saw."""
+        box = await self._sandbox.open(self._spec)
+        try:
+            if box.socket is None:
+                raise LaboratoryFault(f"box {box.id} has no way to the gateway")
+            door = await self._gateway.open(box.socket, replace(scope, deadline=time.time() + timeout))
+            try:
+                await _fill(box, scaffold, task, workspace)
+                run = await box.run(self._command, env=_environment(env, timeout, seed), timeout=timeout)
+                files, fault = await _take(box, take, run)
+            finally:
+                await door.close()
+        finally:
+            await box.close()
+        if door.fault is not None:
+            raise door.fault
+        if door.out_of_budget:
+            raise BudgetSpent(f"trial {scope.trial} met the campaign's limit")
+        return Session(run=run, files=files, fault=fault, usage=door.usage)
+
+
+async def _fill(box: Box, scaffold: Files, task: Files, workspace: Files) -> None:
+    await box.put(scaffold, "/scaffold")
+    await box.put(task, "/task")
+    await box.put(workspace, "/workspace")
+
+
+async def _take(box: Box, globs: Sequence[str], run: RunResult) -> tuple[Files, str | None]:
+    """What the box hands in, and the candidate's fault if it cannot."""
+    if run.ending in {Ending.KILLED, Ending.MEMORY}:
+        return {}, str(run.ending)
+    try:
+        return await box.take(globs), None
+    except CandidateFault as fault:
+        return {}, str(fault)
+
+
+def _environment(env: Mapping[str, str], timeout: float, seed: int) -> dict[str, str]:
+    return {
+        **env,
+        "PYTHONPATH": "/scaffold",
+        "OPENAI_BASE_URL": f"{GATEWAY_URL}/v1",
+        "ANTHROPIC_BASE_URL": GATEWAY_URL,
+        "OPENAI_API_KEY": "placeholder",
+        "ANTHROPIC_API_KEY": "placeholder",
+        "RATCHET_MODEL": MODEL_ALIAS,
+        "RATCHET_DEADLINE": f"{time.time() + timeout:.3f}",
+        "RATCHET_SEED": str(seed),
+    }
+
+
+class Evaluator:
+    """Runs trials. One limit of boxes holds over everything that runs at the same time."""
+
+    def __init__(
+        self, *, sandbox: Sandbox, visit: Visit, image: str, scaffolds: Mapping[str, Files], caps: Caps, parallel: int
+    ) -> None:
+        self._sandbox, self._visit, self._image = sandbox, visit, image
+        self._scaffolds, self._caps = scaffolds, caps
+        self._slots = asyncio.Semaphore(parallel)
+
+    async def trial(self, job: Job) -> Trial:
+        """Run one trial to its score.
+
+        Raises:
+            LaboratoryFault: the trial is void; nothing of it may be scored.
+        """
+        async with self._slots:
+            started, name = time.monotonic(), uuid.uuid4().hex[:12]
+            session = await self._visit(
+                scope=CallScope(trial=name, models={MODEL_ALIAS: "solver"}, memo=job.memo, caps=self._caps),
+                scaffold=self._scaffolds[job.tree],
+                task={"instruction.md": job.task.instruction.encode()},
+                workspace=job.task.files,
+                take=job.task.submit,
+                timeout=job.task.solve_timeout,
+                seed=job.seed,
+                env=job.task.env,
+            )
+            verdict = await self._grade(job.task, session)
+        return Trial(
+            id=name,
+            tree=job.tree,
+            task=job.task.id,
+            purpose=job.purpose,
+            seed=job.seed,
+            score=verdict.score,
+            reason=verdict.reason,
+            transcript=session.run.output.decode(errors="replace"),
+            usage=session.usage,
+            seconds=time.monotonic() - started,
+        )
+
+    async def _grade(self, task: Task, session: Session) -> Grade:
+        """Grade in a fresh box; a submission that cannot differ from the starting files needs none."""
+        if session.fault is not None:
+            return Grade(score=0.0, reason=session.fault)
+        if not session.files or all(task.files.get(path) == body for path, body in session.files.items()):
+            return Grade(score=0.0, reason=_why_nothing(session.run))
+        return await grade(self._sandbox, self._image, task, session.files)
+
+
+def _why_nothing(run: RunResult) -> str:
+    if run.ending is Ending.TIMEOUT:
+        return f"no submission: out of time after {run.seconds:.0f} s"
+    if run.exit_code:
+        return f"no submission: the scaffold crashed (exit code {run.exit_code})"
+    return "no submission: the starting files were left as they were"
+
+
+def seed_of(*parts: object) -> int:
+    """A seed in [0, 2**31) that is a stable function of its parts."""
+    digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
+
+
+async def both(evaluator: Evaluator, champion: Job, candidate: Job, order_seed: int) -> tuple[Trial, Trial] | str:
+    """One pair, both sides fresh and started in random order; or the side whose laboratory failed first.
+
+    A fault voids both sides, decided without looking at the other side's score (gate.md, pairs).
+    """
+    sides = [champion, candidate]
+    order = random.Random(order_seed).sample((0, 1), 2)  # noqa: S311 (reproducible, not secret)
+    tasks = [asyncio.create_task(evaluator.trial(sides[n])) for n in order]
+    try:
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    finally:
+        for task in tasks:
+            task.cancel()
+    outcome = dict(zip(order, results, strict=True))
+    for n, name in enumerate(("champion", "candidate")):
+        error = outcome[n]
+        if isinstance(error, LaboratoryFault):
+            return f"{name}: {error}"
+        if isinstance(error, BaseException):
+            raise error
+    first, second = outcome[0], outcome[1]
+    if isinstance(first, Trial) and isinstance(second, Trial):
+        return first, second
+    raise TypeError("a trial returned neither a result nor an error")

@@ -1,0 +1,429 @@
+"""The search line: the archive of candidates and where the next proposal or trial goes. Pure, no I/O.
+
+Lenient on purpose: nothing here decides what is committed. Steps are chosen before their outcomes are
+seen; whoever carries one out calls `Archive.begin`, then `record` or `add`, then `end` in any case.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.kernel.types import Files
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+SIZE, ALIVE, EXPANDABLE, PENDING, PROPOSALS, CHILDREN, FAILED, START, END = COLUMNS = range(9)
+HALF: Final = 0.5
+"""Half a trial: sums of fractional scores are whole numbers of trials only up to rounding."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchSettings:
+    """Every number of the search line.
+
+    `growth`: the archive may hold trials^growth nodes. A failed proposal weighs `failure_weight` of a node,
+    so that an improver that only fails does not starve the trials. `margin`, `slack`: score differences.
+    """
+
+    growth: float = 0.6
+    failure_weight: float = 0.25
+    task_count: int = 20
+    min_trials: int = 40
+    margin: float = 0.04
+    slack: float = 0.10
+    quantile: float = 0.05
+    max_gate_share: float = 0.5
+
+    @property
+    def enough(self) -> int:
+        """Search trials that a node needs before it may go to the gate."""
+        return min(self.min_trials, 2 * self.task_count)
+
+
+@dataclass(frozen=True, slots=True)
+class Expand:
+    """Ask the scaffold of `parent` for a patch."""
+
+    parent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Run one search trial of `node`, its `turn`-th from 0: the turn names the task, in one order for all."""
+
+    node: int
+    turn: int
+
+
+Step = Expand | Measure
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Node:
+    """One candidate as the archive sees it now; `pending` counts trials, `proposals` proposals in flight."""
+
+    id: int
+    parent: int | None
+    size: int
+    successes: float
+    failures: float
+    pending: int
+    proposals: int
+    children: int
+    failed_proposals: int
+    alive: bool
+    expandable: bool
+
+    @property
+    def trials(self) -> float:
+        """Finished search trials."""
+        return self.successes + self.failures
+
+    @property
+    def mean(self) -> float:
+        """Mean search score; 0 before the first trial."""
+        return self.successes / self.trials if self.trials else 0.0
+
+
+class Archive:
+    """Every candidate of a campaign with its search trials. Rows of one table, in preorder intervals.
+
+    The clade of a row (itself and all descendants) is an interval of `_order`, so sums over clades are two
+    looks at one running total; they are computed at each look, never kept.
+    """
+
+    def __init__(self, settings: SearchSettings) -> None:
+        self.settings = settings
+        self.champion = 0
+        self.tried: set[tuple[int, int]] = set()
+        self._rows: dict[int, int] = {}
+        self._parents: list[int | None] = []
+        self._ids: list[int] = []
+        self._int = np.zeros((len(COLUMNS), 16), dtype=np.int64)
+        self._float = np.zeros((2, 16))
+        self._order = np.zeros(0, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __contains__(self, node: int) -> bool:
+        return node in self._rows
+
+    def add(self, node: int, parent: int | None, *, size: int = 0, alive: bool = True, expandable: bool = True) -> None:
+        """Add a candidate under its id; the first one is the seed and the champion.
+
+        A node that is not `alive` (its smoke trial failed) is kept, but never measured, expanded or gated,
+        and its parent is charged with a failed proposal.
+
+        Raises:
+            ValueError: the id is taken, the parent is unknown, or there would be a second root.
+        """
+        if node in self._rows or (parent is None) != (not self._ids):
+            raise ValueError(f"candidate {node} cannot be added below {parent}")
+        if parent is not None and parent not in self._rows:
+            raise ValueError(f"candidate {parent} is not in the archive")
+        row = len(self._ids)
+        if row == self._int.shape[1]:
+            self._int = np.concatenate([self._int, np.zeros_like(self._int)], axis=1)
+            self._float = np.concatenate([self._float, np.zeros_like(self._float)], axis=1)
+        self._rows[node] = row
+        self._ids.append(node)
+        self._parents.append(parent)
+        self._int[SIZE, row], self._int[ALIVE, row] = size, alive
+        self._int[EXPANDABLE, row] = alive and expandable
+        self._place(row, parent)
+        if parent is None:
+            self.champion = node
+        elif not alive:
+            self.fail(parent)
+
+    def _place(self, row: int, parent: int | None) -> None:
+        """Open a place for `row` at the end of its parent's interval."""
+        start, end = self._int[START, :row], self._int[END, :row]
+        place = 0
+        if parent is not None:
+            above = self._rows[parent]
+            place = int(end[above])
+            self._int[CHILDREN, above] += 1
+            holds = (start <= start[above]) & (end >= place)
+            end[holds | (start >= place)] += 1
+            start[start >= place] += 1
+        self._order = np.insert(self._order, place, row)
+        self._int[START, row], self._int[END, row] = place, place + 1
+
+    def record(self, node: int, score: float) -> None:
+        """Count one finished search trial, score in [0, 1]."""
+        if not 0.0 <= score <= 1.0:
+            raise ValueError(f"score {score} is outside [0, 1]")
+        self._float[:, self._rows[node]] += (score, 1.0 - score)
+
+    def fail(self, parent: int) -> None:
+        """Count one proposal of `parent` that came to nothing: no change, refused, duplicate."""
+        self._int[FAILED, self._rows[parent]] += 1
+
+    def retire(self, node: int) -> None:
+        """Expand `node` no more (it is pruned, or its patch conflicts with the champion)."""
+        self._int[EXPANDABLE, self._rows[node]] = 0
+
+    def begin(self, step: Step) -> None:
+        """Note that a step is in flight."""
+        self._flight(step, 1)
+
+    def end(self, step: Step) -> None:
+        """Note that a step is over, whether it was recorded, void or cancelled."""
+        self._flight(step, -1)
+
+    def _flight(self, step: Step, change: int) -> None:
+        column, node = (PENDING, step.node) if isinstance(step, Measure) else (PROPOSALS, step.parent)
+        self._int[column, self._rows[node]] += change
+
+    def crown(self, node: int) -> None:
+        """Make `node` the champion."""
+        if node not in self._rows:
+            raise ValueError(f"candidate {node} is not in the archive")
+        self.champion = node
+
+    def node(self, node: int) -> Node:
+        """What is known of one candidate."""
+        row = self._rows[node]
+        number = [int(value) for value in self._int[:, row]]
+        return Node(
+            id=node,
+            parent=self._parents[row],
+            size=number[SIZE],
+            successes=float(self._float[0, row]),
+            failures=float(self._float[1, row]),
+            pending=number[PENDING],
+            proposals=number[PROPOSALS],
+            children=number[CHILDREN],
+            failed_proposals=number[FAILED],
+            alive=bool(number[ALIVE]),
+            expandable=bool(number[EXPANDABLE]),
+        )
+
+    def descends(self, node: int, ancestor: int) -> bool:
+        """Whether `node` is `ancestor` or was patched from it, directly or not."""
+        row, above = self._rows[node], self._rows[ancestor]
+        return bool(self._int[START, above] <= self._int[START, row] < self._int[END, above])
+
+    @property
+    def finished(self) -> Floats:
+        """Finished trials of each row."""
+        return self._float[0, : len(self)] + self._float[1, : len(self)]
+
+    @property
+    def trials(self) -> Floats:
+        """Finished trials of each row and those in flight."""
+        return self.finished + self.column(PENDING)
+
+    @property
+    def means(self) -> Floats:
+        """Mean search score of each row; 0 before the first trial."""
+        means: Floats = self._float[0, : len(self)] / np.maximum(self.finished, 1e-12)
+        return means
+
+    @property
+    def ids(self) -> Sequence[int]:
+        """The candidate of each row, oldest first."""
+        return self._ids
+
+    def row(self, node: int) -> int:
+        """The row of a candidate."""
+        return self._rows[node]
+
+    def column(self, name: int) -> Ints:
+        """One column over all rows, such as ALIVE or SIZE. Not to be written to."""
+        column: Ints = self._int[name, : len(self)]
+        return column
+
+    def own(self) -> Floats:
+        """(successes, failures) x rows; a trial in flight counts as its node's expected score."""
+        scores: Floats = self._float[:, : len(self)]
+        pending = self.column(PENDING)
+        if not pending.any():
+            return scores
+        mean = (1.0 + scores[0]) / (2.0 + scores[0] + scores[1])
+        return scores + pending * np.stack([mean, 1.0 - mean])
+
+    def clades(self) -> Floats:
+        """(successes, failures) x rows, each summed over the row and all its descendants."""
+        totals = np.zeros((2, len(self) + 1))
+        self.own()[:, self._order].cumsum(axis=1, out=totals[:, 1:])
+        sums: Floats = np.maximum(totals[:, self.column(END)] - totals[:, self.column(START)], 0.0)
+        return sums
+
+    def width(self) -> float:
+        """Nodes that count against the growth of the archive, proposals in flight included."""
+        nodes = self.column(ALIVE).sum() + self.column(PROPOSALS).sum()
+        return float(nodes + self.settings.failure_weight * self.column(FAILED).sum())
+
+
+class Strategy(Protocol):
+    """Where the next proposal or trial goes."""
+
+    def next(self, archive: Archive, rng: np.random.Generator) -> Step:
+        """The next step, given everything recorded and everything in flight."""
+        ...
+
+
+class Thompson:
+    """Clade Thompson sampling as in the Huxley-Goedel machine (Wang et al. 2025): the default.
+
+    A proposal when trials^growth >= nodes, from the best draw of Beta(1 + s, 1 + f) over clades; else one
+    more trial of the best draw over own outcomes. A failed proposal counts as a failure of its parent.
+    The champion is measured first, since everyone is compared with it.
+    """
+
+    def next(self, archive: Archive, rng: np.random.Generator) -> Step:
+        """The next step."""
+        room = float(archive.trials.sum()) ** archive.settings.growth >= archive.width()
+        if room and archive.column(EXPANDABLE).any():
+            won, lost = archive.clades()
+            chance = rng.beta(1.0 + won, 1.0 + lost + archive.column(FAILED))
+            return Expand(archive.ids[_best(chance, archive.column(EXPANDABLE))])
+        if archive.trials[archive.row(archive.champion)] < archive.settings.enough - HALF:
+            return _measure(archive, archive.row(archive.champion))
+        won, lost = archive.own()
+        chance = rng.beta(1.0 + won, 1.0 + lost)
+        return _measure(archive, _best(chance, archive.column(ALIVE)))
+
+
+class Greedy:
+    """Every node gets the same number of trials; the best mean proposes, the smaller tree on a tie."""
+
+    def next(self, archive: Archive, rng: np.random.Generator) -> Step:  # noqa: ARG002  (same seam)
+        """The next step."""
+        waiting = _first_short(archive)
+        if waiting is not None:
+            return waiting
+        able = np.flatnonzero(archive.column(EXPANDABLE))
+        order = np.lexsort((archive.column(SIZE)[able], -archive.means[able]))
+        return Expand(archive.ids[able[order[0]]])
+
+
+class Dgm:
+    """Parent choice of the Darwin-Goedel machine (Zhang et al. 2025): score and novelty, no posterior.
+
+    Every node gets the same number of trials; the parent is drawn with weight
+    sigmoid(10 (mean - 1/2)) / (1 + children).
+    """
+
+    def next(self, archive: Archive, rng: np.random.Generator) -> Step:
+        """The next step."""
+        waiting = _first_short(archive)
+        if waiting is not None:
+            return waiting
+        able = np.flatnonzero(archive.column(EXPANDABLE))
+        offspring = archive.column(CHILDREN)[able] + archive.column(PROPOSALS)[able]
+        weight = 1.0 / (1.0 + np.exp(-10.0 * (archive.means[able] - 0.5))) / (1.0 + offspring)
+        return Expand(archive.ids[rng.choice(able, p=weight / weight.sum())])
+
+
+STRATEGIES: Final[Mapping[str, Callable[[], Strategy]]] = MappingProxyType(
+    {"thompson": Thompson, "greedy": Greedy, "dgm": Dgm}
+)
+"""Every strategy by the name that campaign.yaml gives it."""
+
+
+def promising(archive: Archive, gate_share: float = 0.0) -> int | None:
+    """The node that should meet the champion at the gate now, or None.
+
+    It has enough finished trials, so has the champion, its mean is more than `margin` above the champion's,
+    its Beta quantile is above the champion's mean minus `slack`, and it never met this champion. The best
+    mean wins, then the smaller tree.
+
+    Args:
+        archive: every candidate.
+        gate_share: the share of the campaign's trials that the gate has used so far.
+    """
+    settings = archive.settings
+    champion = archive.node(archive.champion)
+    if gate_share > settings.max_gate_share or champion.trials < settings.enough - HALF:
+        return None
+    means = archive.means
+    ready = (archive.finished > settings.enough - HALF) & (means > champion.mean + settings.margin)
+    rows = np.flatnonzero(ready & (archive.column(ALIVE) > 0))
+    bar = champion.mean - settings.slack
+    for row in rows[np.lexsort((archive.column(SIZE)[rows], -means[rows]))]:
+        node = archive.ids[int(row)]
+        if (node, archive.champion) in archive.tried:
+            continue
+        known = archive.node(node)
+        if beta_cdf(bar, 1.0 + known.successes, 1.0 + known.failures) < settings.quantile:
+            return node
+    return None
+
+
+def beta_cdf(x: float, a: float, b: float) -> float:
+    """P(Beta(a, b) <= x), by the continued fraction of DLMF 8.17.22 with the modified Lentz method.
+
+    The q-quantile is above x exactly when this is below q, so no quantile is ever solved for.
+    """
+    if x <= 0.0 or x >= 1.0:
+        return float(x >= 1.0)
+    if x > (a + 1.0) / (a + b + 2.0):
+        return 1.0 - beta_cdf(1.0 - x, b, a)
+    log = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
+    tiny, c, d, value, m = 1e-300, 1.0, 0.0, 1.0, 0
+    while True:
+        half = m // 2
+        if m == 0:
+            step = 1.0
+        elif m % 2:
+            step = -(a + half) * (a + b + half) * x / ((a + 2 * half) * (a + 2 * half + 1))
+        else:
+            step = half * (b - half) * x / ((a + 2 * half - 1) * (a + 2 * half))
+        d = 1.0 / (1.0 + step * d or tiny)
+        c = 1.0 + step / c or tiny
+        value *= c * d
+        if abs(c * d - 1.0) < 1e-14:  # noqa: PLR2004  (double precision)
+            return math.exp(log) * (value - 1.0) / a
+        m += 1
+
+
+def fingerprint(files: Files) -> str:
+    """A hash that is equal for trees that differ only in comments and layout of Python files.
+
+    Docstrings count: a program can read them. Python that does not parse is taken byte by byte.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        content = _essence(files[path]) if path.endswith(".py") else files[path]
+        for part in (path.encode(), content):
+            digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()
+
+
+def _essence(source: bytes) -> bytes:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return b"\0" + ast.dump(ast.parse(source)).encode("utf-8", "surrogatepass")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return source
+
+
+def _best(chance: Floats, allowed: Ints) -> int:
+    return int(np.where(allowed > 0, chance, -1.0).argmax())
+
+
+def _measure(archive: Archive, row: int) -> Measure:
+    return Measure(archive.ids[row], round(float(archive.trials[row])))
+
+
+def _first_short(archive: Archive) -> Measure | None:
+    """A trial of the oldest living node that has not had its full number yet, those in flight counted."""
+    full = archive.trials > archive.settings.enough - HALF
+    short = np.flatnonzero((archive.column(ALIVE) > 0) & ~full)
+    return _measure(archive, int(short[0])) if short.size else None

@@ -1,0 +1,353 @@
+"""Campaigns on simulated scaffolds, with the real gate and search code: what can be proved, at what price.
+
+The world: a task has a difficulty theta ~ N(m, spread^2) on the logit scale, a scaffold a skill; a trial
+succeeds with chance sigmoid(skill + theta). A patch moves the skill up, down, or (mostly) not at all. Its
+numbers are those that reproduce the naive rows of bench/gate/RESULTS.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.kernel.gate import GateSettings, PairedTest, Verdict, threshold
+from agent.kernel.search import STRATEGIES, Archive, Measure, SearchSettings, Step, Strategy, promising
+
+Floats = NDArray[np.float64]
+
+EFFECTS: Final = (0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6)
+"""The improvements (in score) that a prediction tries, smallest first."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorldSettings:
+    """Simulated tasks and patches; `good` and `harmful` are shares of all proposals, `effect` in logits.
+
+    `coupled`: both sides of a pair share their chance wherever the patch leaves a trial as it was.
+    """
+
+    search_tasks: int = 60
+    gate_tasks: int = 60
+    base: float = 0.35
+    spread: float = 3.2
+    effect: float = 0.44
+    good: float = 0.1
+    harmful: float = 0.2
+    coupled: bool = False
+
+
+class World:
+    """One suite and its seed scaffold, whose expected score is `base` on either split."""
+
+    def __init__(self, settings: WorldSettings, rng: np.random.Generator) -> None:
+        self.settings = settings
+        self.rng = rng
+        self.search = _tasks(settings.search_tasks, settings, rng)
+        self.gate = _tasks(settings.gate_tasks, settings, rng)
+
+    def patch(self) -> float:
+        """The effect of one proposal on the skill."""
+        settings, kind = self.settings, self.rng.random()
+        size = settings.effect * float(self.rng.uniform(0.5, 1.5))
+        if kind < settings.good:
+            return size
+        return -size if kind < settings.good + settings.harmful else 0.0
+
+    def mean(self, skill: float) -> float:
+        """The true gate score."""
+        return float(sigmoid(self.gate + skill).mean())
+
+    def pairs(self, champion: float, candidate: float, count: int) -> tuple[Floats, Floats]:
+        """Fresh gate scores of both sides."""
+        theta = self.gate[self.rng.integers(self.gate.size, size=count)]
+        chance = self.rng.random((2, count))
+        if self.settings.coupled:
+            chance[1] = chance[0]
+        first, second = sigmoid(theta + champion), sigmoid(theta + candidate)
+        return (chance[0] < first).astype(float), (chance[1] < second).astype(float)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What a simulated campaign came to. `gain` and `overstatement` are score differences."""
+
+    commits: int
+    false_commits: int
+    gain: float
+    overstatement: float
+    nodes: int
+    tests: int
+    null_tests: int
+    null_trials: int
+    verdicts: Counter[str]
+
+
+class Campaign:
+    """One simulated campaign of `budget` trials: the loop of the kernel without boxes, models or ledger.
+
+    Args:
+        world: the suite and what proposals do.
+        budget: trials, both sides of every pair included.
+        search: settings of the search line.
+        gate: settings of the gate; None commits nothing (the search line alone).
+        strategy: where the next proposal or trial goes.
+        workers: steps of the search line that are in flight at a time.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        budget: int,
+        *,
+        search: SearchSettings,
+        gate: GateSettings | None,
+        strategy: Strategy,
+        workers: int = 4,
+    ) -> None:
+        self.world, self.budget, self.gate, self.strategy, self.workers = (
+            world,
+            budget,
+            gate,
+            strategy,
+            workers,
+        )
+        self.archive = Archive(search)
+        self.archive.add(0, None)
+        self.skills = [0.0]
+        self.used = self.gate_used = self.tests = self.commits = self.false_commits = 0
+        self.null_tests = self.null_trials = 0
+        self.verdicts: Counter[str] = Counter()
+        self._chances = [sigmoid(world.search)]
+        self._order = world.rng.permutation(world.search.size)
+        self._fresh: list[float] = []
+        self._flying: list[Step] = []
+
+    def run(self) -> Outcome:
+        """Spend the budget."""
+        while self.used < self.budget:
+            step = self.strategy.next(self.archive, self.world.rng)
+            self.archive.begin(step)
+            self._flying.append(step)
+            if len(self._flying) >= self.workers:
+                self._finish(self._flying.pop(0))
+        champion = self.skills[self.archive.champion]
+        true = self.world.mean(champion)
+        fresh = self._fresh or self._measure_champion()
+        return Outcome(
+            commits=self.commits,
+            false_commits=self.false_commits,
+            gain=true - self.world.mean(0.0),
+            overstatement=float(np.mean(fresh)) - true,
+            nodes=len(self.archive),
+            tests=self.tests,
+            null_tests=self.null_tests,
+            null_trials=self.null_trials,
+            verdicts=self.verdicts,
+        )
+
+    def _finish(self, step: Step) -> None:
+        if isinstance(step, Measure):
+            task = self._order[step.turn % self._order.size]
+            score = float(self.world.rng.random() < self._chances[step.node][task])
+            self.archive.record(step.node, score)
+            self.used += 1
+        else:
+            self.skills.append(self.skills[step.parent] + self.world.patch())
+            self._chances.append(sigmoid(self.world.search + self.skills[-1]))
+            self.archive.add(len(self.archive), step.parent)
+        self.archive.end(step)
+        if self.gate is not None and isinstance(step, Measure):
+            node = promising(self.archive, self.gate_used / self.budget)
+            if node is not None:
+                self._meet(node, self.gate)
+
+    def _meet(self, node: int, settings: GateSettings) -> None:
+        self.tests += 1
+        test = PairedTest(settings, self.tests, self.commits)
+        before, after = self.skills[self.archive.champion], self.skills[node]
+        allowed = min(settings.max_pairs, (self.budget - self.used) // 2)
+        pairs = list(zip(*self.world.pairs(before, after, allowed), strict=True))
+        test.feed((float(a), float(b)) for a, b in pairs)
+        decision = test.decide() or test.close(Verdict.OUT_OF_BUDGET, "the campaign ended")
+        self.verdicts[decision.verdict] += 1
+        self.archive.tried.add((node, self.archive.champion))
+        self.used += 2 * decision.pairs
+        self.gate_used += 2 * decision.pairs
+        if after == before:
+            self.null_tests += 1
+            self.null_trials += 2 * decision.pairs
+        if decision.accepted:
+            self.commits += 1
+            self.false_commits += self.world.mean(after) <= self.world.mean(before)
+            self.archive.crown(node)
+            self._fresh = []
+        else:
+            self._fresh += [float(a) for a, _ in pairs[: decision.pairs]]
+
+    def _measure_champion(self) -> list[float]:
+        """One fresh run of every gate task, as the holdout run after an acceptance."""
+        skill = self.skills[self.archive.champion]
+        return [float(score) for score in self.world.pairs(skill, skill, self.world.gate.size)[0]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prediction:
+    """What a campaign can be expected to do. Times in hours, money in US dollars, effects in score.
+
+    `provable_half` and `provable_ninety` are the smallest improvements proved with power .5 and .9 by the
+    first candidate at the gate; None when even the largest tried is not.
+    """
+
+    trials: int
+    proposals: float
+    dollars: float | None
+    hours: float | None
+    pairs_without_effect: float
+    provable_half: float | None
+    provable_ninety: float | None
+    commits: float
+    gain: float
+    sentence: str
+
+
+def predict(
+    *,
+    search_tasks: int,
+    gate_tasks: int,
+    trials: int,
+    search: SearchSettings,
+    gate: GateSettings,
+    strategy: str = "thompson",
+    dollars_per_trial: float | None = None,
+    seconds_per_trial: float | None = None,
+    parallel: int = 1,
+    base: float = 0.35,
+    coupled: bool = False,
+    seed: int = 0,
+) -> Prediction:
+    """Simulate a few campaigns of `trials` trials, and the power of the first test at the gate.
+
+    `base` is the seed scaffold's expected score. Every figure is a simulation's, for the world above:
+    real patches differ, so this says what the arithmetic allows, not what the model will achieve.
+    """
+    settings = WorldSettings(search_tasks=search_tasks, gate_tasks=gate_tasks, base=base, coupled=coupled)
+    world = World(settings, np.random.default_rng((seed, 0)))
+    pairs = min(gate.max_pairs, int(trials * search.max_gate_share) // 2)
+    half, ninety = (_smallest(world, pairs, gate, power) for power in (0.5, 0.9))
+    null = power_of(world, 0.0, pairs, gate)[1] if pairs else 0.0
+    outcomes = [
+        _one(settings, trials, search, gate, STRATEGIES[strategy], seed=(seed, number))
+        for number in range(1, 2 + min(4, 6000 // max(trials, 1)))
+    ]
+    hours = None if seconds_per_trial is None else trials * seconds_per_trial / parallel / 3600
+    return Prediction(
+        trials=trials,
+        proposals=float(np.mean([outcome.nodes - 1 for outcome in outcomes])),
+        dollars=None if dollars_per_trial is None else trials * dollars_per_trial,
+        hours=hours,
+        pairs_without_effect=null,
+        provable_half=half,
+        provable_ninety=ninety,
+        commits=float(np.mean([outcome.commits for outcome in outcomes])),
+        gain=float(np.mean([outcome.gain for outcome in outcomes])),
+        sentence=_sentence(trials, pairs, half, ninety),
+    )
+
+
+def power_of(world: World, effect: float, pairs: int, gate: GateSettings, paths: int = 200) -> tuple[float, float]:
+    """(chance that the first test proves a patch worth `effect`, mean pairs taken) with at most `pairs`."""
+    skill = _solve(lambda shift: world.mean(shift) - world.mean(0.0) - effect) if effect else 0.0
+    before, after = world.pairs(0.0, skill, paths * pairs)
+    accepted, taken = many_tests((after - before).reshape(paths, pairs), threshold(1, 0, gate), gate)
+    return float(accepted.mean()), float(taken.mean())
+
+
+def many_tests(x: Floats, log_threshold: float, settings: GateSettings) -> tuple[NDArray[np.bool_], Floats]:
+    """`PairedTest` on many rows of differences at once: (accepted, pairs taken), one a row.
+
+    A row that reaches its end counts as not accepted. Checked against the real class in the tests.
+    """
+    bets = np.asarray(settings.lambdas)
+    doubts = bets[bets <= settings.futility_lambda_max]
+    evidence = _mixture(bets, x)
+    doubt = _mixture(-doubts, x - settings.smallest_effect)
+    hopeless = doubt >= -math.log(settings.futility_beta)
+    hopeless[:, : settings.futility_min_pairs - 1] = False
+    proven = _first(evidence >= log_threshold)
+    ended = np.minimum(_first(hopeless), x.shape[1])
+    accepted = (proven <= ended) & (proven <= x.shape[1])
+    return accepted, np.minimum(proven, ended).astype(float)
+
+
+def sigmoid(logits: Floats) -> Floats:
+    """Chances from logits."""
+    chances: Floats = 1.0 / (1.0 + np.exp(-logits))
+    return chances
+
+
+def _mixture(bets: Floats, x: Floats) -> Floats:
+    logs = np.zeros((bets.size, *x.shape))
+    for row, bet in zip(logs, bets, strict=True):
+        np.log1p(bet * x).cumsum(axis=1, out=row)
+    top = logs.max(axis=0)
+    mixture: Floats = top + np.log(np.exp(logs - top).mean(axis=0))
+    return mixture
+
+
+def _first(hit: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The place from 1 of the first hit of each row; past the end, plus one more, without a hit."""
+    places: NDArray[np.int64] = np.where(hit.any(axis=1), hit.argmax(axis=1) + 1, hit.shape[1] + 1)
+    return places
+
+
+def _tasks(count: int, settings: WorldSettings, rng: np.random.Generator) -> Floats:
+    spread = rng.normal(0.0, settings.spread, count)
+    middle = _solve(lambda shift: float(sigmoid(spread + shift).mean()) - settings.base)
+    return spread + middle
+
+
+def _solve(rising: Callable[[float], float], width: float = 40.0) -> float:
+    """Where a rising function crosses zero, by bisection; an end of the range where it does not."""
+    low, high = -width, width
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if rising(middle) < 0.0 else (low, middle)
+    return (low + high) / 2
+
+
+def _one(
+    settings: WorldSettings,
+    trials: int,
+    search: SearchSettings,
+    gate: GateSettings,
+    strategy: Callable[[], Strategy],
+    *,
+    seed: tuple[int, int],
+) -> Outcome:
+    world = World(settings, np.random.default_rng(seed))
+    return Campaign(world, trials, search=search, gate=gate, strategy=strategy()).run()
+
+
+def _smallest(world: World, pairs: int, gate: GateSettings, power: float) -> float | None:
+    """The smallest of EFFECTS that the first test proves with this power."""
+    room = 0.98 - world.settings.base
+    for effect in EFFECTS:
+        if pairs and effect <= room and power_of(world, effect, pairs, gate)[0] >= power:
+            return effect
+    return None
+
+
+def _sentence(trials: int, pairs: int, half: float | None, ninety: float | None) -> str:
+    if half is None:
+        return (
+            f"{trials:,} trials leave {pairs:,} pairs for the gate: too few to prove any improvement. "
+            "Give more trials, or choose `gate: better`, which proves nothing and says so."
+        )
+    text = f"{trials:,} trials can prove an improvement of {100 * half:g} points half of the time"
+    return text + (f", of {100 * ninety:g} points nine times in ten." if ninety is not None else ".")

@@ -1,0 +1,175 @@
+"""What a campaign knows now, all of it derived from the ledger: who is champion, what was tried, what is open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from agent.kernel.ledger import Ledger, TestRow
+from agent.kernel.search import Archive, SearchSettings
+from agent.kernel.types import Candidate, Fate, Files, Purpose, Trial
+
+SHOWN_ATTEMPTS = 40
+SHOWN_FAILURES = 8
+SHOWN_DIFF = 4000
+
+
+class State:
+    """The campaign in memory. It is rebuilt from the ledger, and whoever changes it writes the ledger first."""
+
+    def __init__(self, ledger: Ledger, settings: SearchSettings) -> None:
+        self.ledger = ledger
+        self.archive = Archive(settings)
+        self.candidates: dict[int, Candidate] = {c.id: c for c in ledger.candidates()}
+        self.champions: list[int] = [0, *(candidate for _, _, candidate, _ in ledger.commits())]
+        self.trials = ledger.count_trials()
+        self.gate_trials = len(ledger.places(Purpose.GATE))
+        self._search = {c: dict[int, float]() for c in self.candidates}
+        for candidate, place, score in ledger.places(Purpose.SEARCH):
+            self._search[candidate][place] = score
+
+    @property
+    def champion(self) -> int:
+        """The id of the candidate at the tip of the campaign's branch."""
+        return self.champions[-1]
+
+    def restore(self) -> list[Candidate]:
+        """Fill the archive; returns the admitted candidates that have not had their smoke trial yet."""
+        waiting = []
+        for candidate in self.candidates.values():
+            if candidate.parent is not None and candidate.fate is Fate.REFUSED:
+                self.archive.fail(candidate.parent)
+            elif self._search[candidate.id] or candidate.parent is None:
+                self.enter(candidate)
+            else:
+                waiting.append(candidate)
+        for row in self.ledger.tests():
+            self.archive.tried.add((row.candidate, row.champion))
+        self.archive.crown(self.champion)
+        return waiting
+
+    def enter(self, candidate: Candidate) -> None:
+        """Take an admitted candidate, with the search trials that it had, into the archive."""
+        self.archive.add(candidate.id, candidate.parent, size=candidate.size)
+        for score in self._search[candidate.id].values():
+            self.archive.record(candidate.id, score)
+
+    def add(self, candidate: Candidate, *, fingerprint: str | None, diff: str, transcript: str) -> None:
+        """Write down a new candidate, admitted or refused."""
+        self.ledger.add_candidate(candidate, fingerprint=fingerprint, diff=diff, transcript=transcript)
+        self.candidates[candidate.id] = candidate
+        self._search[candidate.id] = {}
+
+    def settle(self, candidate: int, fate: Fate, reason: str) -> None:
+        """Write down where a candidate stands now."""
+        self.ledger.set_fate(candidate, fate, reason)
+        known = self.candidates[candidate]
+        self.candidates[candidate] = replace(known, fate=fate, reason=reason)
+
+    def crowned(self, candidate: int, reason: str) -> None:
+        """Know a new champion; its commit stands in ledger and git."""
+        self.settle(candidate, Fate.CHAMPION, reason)
+        self.champions.append(candidate)
+        self.archive.crown(candidate)
+
+    def measured(self, trial: Trial, candidate: int, place: int) -> None:
+        """Write down one finished holdout trial."""
+        self.ledger.add_trial(trial, candidate=candidate, place=place)
+        self.trials += 1
+
+    def count_gate_pair(self) -> None:
+        """Count the two trials of a pair; the ledger has them already."""
+        self.trials += 2
+        self.gate_trials += 2
+
+    def searched(self, trial: Trial, candidate: int, place: int) -> None:
+        """Write down one finished search trial."""
+        self.ledger.add_trial(trial, candidate=candidate, place=place)
+        self._search[candidate][place] = trial.score
+        self.trials += 1
+        if candidate in self.archive:
+            self.archive.record(candidate, trial.score)
+
+    def free_place(self, candidate: int, taken: set[int]) -> int:
+        """The first search place of a candidate that is neither finished nor in flight."""
+        done = self._search[candidate]
+        return next(n for n in range(len(done) + len(taken) + 1) if n not in done and n not in taken)
+
+    def base_of(self, candidate: int) -> int:
+        """The champion (or seed) that a candidate descends from most closely, itself included."""
+        known = set(self.champions)
+        while candidate not in known:
+            parent = self.candidates[candidate].parent
+            if parent is None:
+                return candidate
+            candidate = parent
+        return candidate
+
+    def lineage(self, candidate: int) -> list[Candidate]:
+        """The patches between the nearest champion and a candidate, oldest first."""
+        base, steps = self.base_of(self.candidates[candidate].parent or 0), []
+        at: int | None = candidate
+        while at is not None and at != base:
+            steps.append(self.candidates[at])
+            at = self.candidates[at].parent
+        return steps[::-1]
+
+    def open_test(self) -> TestRow | None:
+        """The test that was begun and has no verdict, or has an acceptance without its commit."""
+        committed = {test for _, _, _, test in self.ledger.commits()}
+        for row in self.ledger.tests():
+            if row.verdict is None or (row.verdict == Fate.CHAMPION and row.id not in committed):
+                return row
+        return None
+
+    def score(self, candidate: int) -> float | None:
+        """Mean search score, the only score that an improver may see."""
+        scores = self._search.get(candidate, {}).values()
+        return sum(scores) / len(scores) if scores else None
+
+    def brief(self, campaign: str, parent: int, left: Mapping[str, int | None]) -> dict[str, Any]:
+        """What the improver is told: search scores, what is left, and what became of earlier attempts."""
+        recent = list(self.candidates.values())[1:][-SHOWN_ATTEMPTS:]
+        return {
+            "campaign": campaign,
+            "scores": {"champion": self.score(self.champion), "parent": self.score(parent)},
+            **left,
+            "attempts": [self._attempt(candidate) for candidate in recent],
+        }
+
+    def _attempt(self, candidate: Candidate) -> dict[str, Any]:
+        diff, _ = self.ledger.candidate_texts(candidate.id)
+        # A gate verdict's figures stay inside: the improver learns that it lost, not where or by how much.
+        reason = candidate.reason if candidate.fate is Fate.REFUSED else ""
+        return {
+            "id": candidate.id,
+            "parent": candidate.parent,
+            "subject": candidate.subject,
+            "fate": candidate.fate,
+            "reason": reason,
+            "score": self.score(candidate.id),
+            "diff": diff[:SHOWN_DIFF],
+        }
+
+    def failures(self, candidate: int) -> list[Trial]:
+        """The latest search trials that a candidate did not solve."""
+        return self.ledger.failed(candidate, SHOWN_FAILURES)
+
+
+class Scaffolds(Mapping[str, Files]):
+    """git tree -> the files that a box sees of it, read once."""
+
+    def __init__(self, read: Callable[[str], Files]) -> None:
+        self._read, self._known = read, dict[str, Files]()
+
+    def __getitem__(self, tree: str) -> Files:
+        if tree not in self._known:
+            self._known[tree] = self._read(tree)
+        return self._known[tree]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)

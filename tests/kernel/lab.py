@@ -1,0 +1,173 @@
+"""A whole campaign without containers or a model: the shipped in-memory sandbox, real git, real ledger, real gate.
+
+The 'scaffold' is one number, its skill: a task is solved if a hash of (seed, task) falls below it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.kernel.boundary import DEFAULT_MUTABLE, Boundary
+from agent.kernel.budget import Budget, Limits, Spent
+from agent.kernel.campaign import Campaign, Parts
+from agent.kernel.config import Config
+from agent.kernel.evaluator import Evaluator, Visit
+from agent.kernel.ledger import Ledger
+from agent.kernel.proposer import Proposer
+from agent.kernel.repository import Repository
+from agent.kernel.search import STRATEGIES, SearchSettings
+from agent.kernel.state import Scaffolds, State
+from agent.kernel.types import BoxSpec, Caps, Split, Suite, Task
+from agent.models.config import ModelsConfig
+from agent.models.gateway import GatewayServer
+from agent.models.record import MemoryRecord
+from agent.models.scripted import ScriptedProvider
+from sandbox.fake import FakeRun, FakeSandbox, ran
+
+SETTINGS = "agent/scaffold/settings.py"
+JUNIT = '<testsuite tests="1" failures="{bad}" errors="0" skipped="0"><testcase name="t">{why}</testcase></testsuite>'
+
+
+def task(name: str, split: Split) -> Task:
+    return Task(
+        id=name,
+        split=split,
+        instruction=f"solve {name} of {split}",
+        files={"solution.py": b"todo"},
+        submit=("solution.py",),
+        tests={"test.py": f"secret check of {name}".encode()},
+        check=("check",),
+        junit=1,
+    )
+
+
+def suite() -> Suite:
+    sizes = {Split.SEARCH: 10, Split.GATE: 12, Split.HOLDOUT: 4}
+    tasks = [task(f"{split}-{n}", split) for split, size in sizes.items() for n in range(size)]
+    return Suite(name="toy", hash="abc", tasks=tuple(tasks))
+
+
+def skill_of(scene: FakeRun) -> int:
+    found = re.search(rb"SKILL = (\d+)", scene.scaffold.get(SETTINGS, b""))
+    return int(found[1]) if found else -1
+
+
+def solve(scene: FakeRun) -> str:
+    """The scaffold on a task."""
+    skill = skill_of(scene)
+    if skill < 0:
+        return ran("Traceback: no SKILL", exit_code=1)
+    what = scene.env["RATCHET_SEED"].encode() + scene.task["instruction.md"]
+    luck = int.from_bytes(hashlib.sha256(what).digest()[:4], "big") % 100
+    scene.workspace["solution.py"] = b"right" if luck < skill else b"wrong"
+    return f"skill {skill}, luck {luck}"
+
+
+def check(scene: FakeRun) -> str:
+    """The hidden test."""
+    right = scene.workspace["solution.py"] == b"right"
+    path = scene.env["RATCHET_JUNIT"].removeprefix("/workspace/")
+    scene.workspace[path] = JUNIT.format(bad=int(not right), why="" if right else "<failure/>").encode()
+    return ran("", exit_code=0 if right else 1)
+
+
+Improver = Callable[[FakeRun], str | None]
+
+
+def git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-c", "user.name=u", "-c", "user.email=u@x", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+@dataclass
+class Lab:
+    """One user's repository with one campaign in it; `improve` is what the scaffold does to itself."""
+
+    folder: Path
+    improve: Improver
+    trials: int = 250
+    name: str = "night"
+    sandbox: FakeSandbox = field(init=False)
+    solve: Callable[[FakeRun], object] = solve
+    gate: str = "proven"
+
+    def __post_init__(self) -> None:
+        self.repo = self.folder / "repo"
+        (self.repo / "agent" / "scaffold").mkdir(parents=True)
+        (self.repo / "prompts").mkdir()
+        (self.repo / SETTINGS).write_text("SKILL = 20\n")
+        (self.repo / "prompts" / "solve.md").write_text("do it\n")
+        (self.repo / "other.txt").write_text("not mutable\n")
+        git(self.repo, "init", "-q", "-b", "main")
+        git(self.repo, "add", "-A")
+        git(self.repo, "commit", "-qm", "start")
+
+    def program(self, scene: FakeRun) -> object:
+        improving = "context/brief.json" in scene.task
+        return self.improve(scene) if improving else self.solve(scene)
+
+    @asynccontextmanager
+    async def campaign(self) -> AsyncIterator[Campaign]:
+        """The campaign as `ratchet run` would make it; leave and enter again to resume."""
+        models = ModelsConfig.model_validate(
+            {role: {"provider": "scripted", "script": "unused.yaml"} for role in ("solver", "improver")}
+        )
+        config = Config.model_validate(
+            {
+                "name": self.name, "suite": "unused", "models": models, "gate": self.gate,
+                "budget": {"trials": self.trials}, "boxes": {"parallel": 4, "patience_minutes": 0.001},
+            }
+        )  # fmt: skip
+        silent = {role: ScriptedProvider(lambda _: "no") for role in models.roles}
+        tasks = suite()
+        with Ledger(self.folder / "ledger.sqlite") as ledger:
+            repository = Repository.open(self.repo, self.name, DEFAULT_MUTABLE, ledger.recollect("base") or "HEAD")
+            repository.claim()
+            ledger.remember("base", repository.base)
+            self.sandbox = FakeSandbox({"scaffold": self.program, "check": check}, folder=self.folder / "boxes")
+            budget = Budget(Limits(seconds=120.0), Spent())
+            gateway = GatewayServer(models, MemoryRecord(), budget, providers=silent)
+            async with gateway, self.sandbox as boxes:
+                scaffolds = Scaffolds(repository.read)
+                visit = Visit(boxes, gateway, BoxSpec(image="i", gateway=True), ("scaffold",))
+                yield Campaign(
+                    Parts(
+                        config=config,
+                        suite=tasks,
+                        state=State(ledger, SearchSettings(task_count=10, min_trials=10, max_gate_share=0.9)),
+                        repository=repository,
+                        scaffolds=scaffolds,
+                        evaluator=Evaluator(
+                            sandbox=boxes, visit=visit, image="i", scaffolds=scaffolds, caps=Caps(), parallel=8
+                        ),
+                        proposer=Proposer(
+                            visit=visit, instruction="improve", boundary=Boundary(), caps=Caps(), timeout=10
+                        ),
+                        strategy=STRATEGIES["thompson"](),
+                        budget=budget,
+                        provenance={"Ratchet-Suite": "toy@abc", "Ratchet-Models": "none", "Ratchet-Kernel": "k"},
+                    )
+                )
+
+    async def run(self) -> str:
+        """Run the campaign to its end."""
+        async with self.campaign() as campaign:
+            return await campaign.run()
+
+    def ledger(self) -> Ledger:
+        return Ledger(self.folder / "ledger.sqlite", read_only=True)
+
+
+MakeLab = Callable[..., Lab]

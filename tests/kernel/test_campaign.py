@@ -1,0 +1,300 @@
+"""The loop end to end, without containers or a model (see lab.py): what is kept, refused, voided, resumed."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections import Counter
+
+import pytest
+
+from agent.kernel.campaign import Campaign
+from agent.kernel.errors import LaboratoryFault, SandboxDown, UserError
+from agent.kernel.repository import BranchMoved
+from agent.kernel.types import Fate, Purpose
+from sandbox.fake import FakeRun
+from tests.kernel.lab import SETTINGS, MakeLab, git, solve
+
+
+def better(scene: FakeRun) -> None:
+    """An improver that knows its business."""
+    scene.workspace[SETTINGS] = b"SKILL = 80\n"
+    scene.workspace["PATCH.md"] = b"Raise SKILL to 80\n\nBecause more is better.\n"
+
+
+def numbered(skill: int) -> object:
+    """An improver whose patches never repeat and all have the same skill."""
+    count = itertools.count()
+
+    def improve(scene: FakeRun) -> None:
+        scene.workspace[SETTINGS] = f"SKILL = {skill}\nN = {next(count)}\n".encode()
+
+    return improve
+
+
+async def test_a_better_scaffold_becomes_one_commit_with_its_evidence(make_lab: MakeLab) -> None:
+    lab = make_lab(better)
+    before = {name: git(lab.repo, *command.split()) for name, command in _FOOTPRINT.items()}
+    await lab.run()
+    assert {name: git(lab.repo, *command.split()) for name, command in _FOOTPRINT.items()} == before
+    log = git(lab.repo, "log", "--format=%s", "main..ratchet/night").splitlines()
+    assert log == ["Raise SKILL to 80"]
+    assert git(lab.repo, "show", f"ratchet/night:{SETTINGS}") == "SKILL = 80"
+    assert git(lab.repo, "diff", "--name-only", "main", "ratchet/night") == SETTINGS
+    trailers = git(lab.repo, "log", "-1", "--format=%(trailers:keyonly)", "ratchet/night").split()
+    assert trailers == [
+        "Ratchet-Campaign", "Ratchet-Candidate", "Ratchet-Derived-From", "Ratchet-Score", "Ratchet-Evidence",
+        "Ratchet-Holdout", "Ratchet-Suite", "Ratchet-Models", "Ratchet-Kernel", "Ratchet-Cost",
+    ]  # fmt: skip
+
+
+_FOOTPRINT = {"head": "rev-parse HEAD", "branch": "symbolic-ref HEAD", "status": "status --porcelain"}
+
+
+async def test_patches_without_effect_are_never_committed(make_lab: MakeLab) -> None:
+    lab = make_lab(numbered(20), trials=600)
+    await lab.run()
+    assert git(lab.repo, "rev-parse", "ratchet/night") == git(lab.repo, "rev-parse", "main")
+    with lab.ledger() as ledger:
+        assert len(ledger.candidates()) > 3
+        assert not ledger.commits()
+
+
+async def test_an_improver_that_hard_codes_the_search_tasks_is_not_committed(make_lab: MakeLab) -> None:
+    def cheat(scene: FakeRun) -> None:
+        scene.workspace[SETTINGS] = b"SKILL = 20\nCHEAT = 1\n"
+
+    def solving(scene: FakeRun) -> object:
+        if b"CHEAT" in scene.scaffold[SETTINGS] and b"of search" in scene.task["instruction.md"]:
+            scene.workspace["solution.py"] = b"right"
+            return "known by heart"
+        return solve(scene)
+
+    lab = make_lab(cheat, solve=solving)
+    await lab.run()
+    with lab.ledger() as ledger:
+        (planted,) = [c for c in ledger.candidates() if c.id and c.tree]
+        scores = [t.score for t in ledger.trials(purpose=Purpose.SEARCH, candidate=planted.id)]
+        assert sum(scores) / len(scores) == 1.0
+        assert planted.fate is Fate.REJECTED
+        assert "futile" in planted.reason or "rejected" in planted.reason or "out of budget" in planted.reason
+        assert not ledger.commits()
+
+
+async def test_no_byte_of_a_gate_or_holdout_task_reaches_a_box_that_improves(make_lab: MakeLab) -> None:
+    seen: list[bytes] = []
+
+    def improve(scene: FakeRun) -> None:
+        seen.extend(scene.task.values())
+        better(scene)
+
+    lab = make_lab(improve, trials=300)
+    await lab.run()
+    with lab.ledger() as ledger:
+        assert ledger.places(Purpose.GATE)
+        assert ledger.places(Purpose.HOLDOUT)
+    everything = b"\n".join(seen)
+    assert b"search-" in everything
+    for word in (b"gate-", b"of gate", b"holdout-", b"of holdout", b"secret check"):
+        assert word not in everything
+
+
+async def test_the_improver_is_told_of_failures_and_of_the_fate_of_earlier_attempts(make_lab: MakeLab) -> None:
+    briefs: list[dict[str, object]] = []
+
+    def improve(scene: FakeRun) -> None:
+        briefs.append(json.loads(scene.task["context/brief.json"]))
+        assert any(path.startswith("context/transcripts/") for path in scene.task)
+        scene.workspace["outside.txt"] = b"not mutable"
+
+    lab = make_lab(improve, trials=60)
+    await lab.run()
+    attempts = briefs[-1]["attempts"]
+    assert attempts[0]["fate"] == "refused"
+    assert "outside the mutable paths" in attempts[0]["reason"]
+    assert briefs[-1]["failures"]
+
+
+async def test_a_candidate_that_crashes_at_start_costs_one_trial_and_stops_nothing(make_lab: MakeLab) -> None:
+    def broken(scene: FakeRun) -> None:
+        scene.workspace[SETTINGS] = b"import nothing_that_exists\n"
+
+    lab = make_lab(broken, trials=80)
+    assert "trials are used up" in await lab.run()
+    with lab.ledger() as ledger:
+        first, *rest = ledger.candidates()[1:]
+        assert (first.fate, len(ledger.trials(candidate=first.id))) == (Fate.REFUSED, 1)
+        assert "crashes at start" in first.reason
+        assert {c.reason for c in rest} == {"reads the same as candidate 1, up to comments and layout"}
+
+
+async def test_a_scaffold_that_deletes_itself_scores_zero_with_the_reason_kept(make_lab: MakeLab) -> None:
+    def delete(scene: FakeRun) -> None:
+        del scene.workspace[SETTINGS]
+
+    lab = make_lab(delete, trials=60)
+    await lab.run()
+    with lab.ledger() as ledger:
+        assert "crashed" in ledger.candidates()[1].reason
+
+
+async def test_a_comment_is_no_new_candidate(make_lab: MakeLab) -> None:
+    def comment(scene: FakeRun) -> None:
+        scene.workspace[SETTINGS] = b"# a remark\nSKILL  =  20\n"
+
+    lab = make_lab(comment, trials=40)
+    await lab.run()
+    with lab.ledger() as ledger:
+        assert ledger.candidates()[1].reason == "reads the same as candidate 0, up to comments and layout"
+
+
+async def test_a_laboratory_fault_is_never_scored(make_lab: MakeLab) -> None:
+    count = itertools.count()
+
+    def flaky(scene: FakeRun) -> object:
+        if next(count) % 17 == 3:
+            raise SandboxDown("the engine hiccuped")
+        return solve(scene)
+
+    lab = make_lab(better, solve=flaky, trials=200)
+    async with lab.campaign() as campaign:
+        campaign.config.boxes.__dict__["patience_minutes"] = 60.0
+        campaign._wait = 0.001
+        await campaign.run()
+        pairs = [pair for test in campaign.state.ledger.tests() for pair in campaign.state.ledger.pairs(test.id)]
+    with lab.ledger() as ledger:
+        assert any(kind == "paused" for _, _, kind, _ in ledger.events())
+        assert all("engine" not in trial.reason for trial in ledger.trials())
+    assert all((pair.champion is None) == (pair.candidate is None) for pair in pairs)
+
+
+async def test_a_laboratory_that_stays_down_ends_the_campaign_and_it_can_be_resumed(make_lab: MakeLab) -> None:
+    down = True
+
+    def outage(scene: FakeRun) -> object:
+        if down:
+            raise SandboxDown("no engine")
+        return solve(scene)
+
+    lab = make_lab(better, solve=outage)
+    async with lab.campaign() as campaign:
+        campaign._wait = 0.05
+        with pytest.raises(LaboratoryFault, match="gave up"):
+            await campaign.run()
+    with lab.ledger() as ledger:
+        assert ledger.count_trials() == 0
+    down = False
+    await lab.run()
+    with lab.ledger() as ledger:
+        assert len(ledger.commits()) == 1
+
+
+async def test_a_stopped_campaign_goes_on_where_it_was(make_lab: MakeLab) -> None:
+    lab = make_lab(better)
+    for stop_at in (5, 20, 40, 70):
+        async with lab.campaign() as campaign:
+            watcher = asyncio.create_task(_stop_at(campaign, stop_at))
+            assert await campaign.run() == "enough"
+            watcher.cancel()
+    await lab.run()
+    with lab.ledger() as ledger:
+        taken = Counter((c, p) for c, p, _ in ledger.places(Purpose.SEARCH))
+        assert max(taken.values()) == 1
+        assert len(ledger.commits()) == 1
+        assert [test.verdict for test in ledger.tests()].count("accepted") == 1
+
+
+async def _stop_at(campaign: Campaign, trials: int) -> None:
+    while campaign.state.trials < trials:  # noqa: ASYNC110 (what is watched is plain state)
+        await asyncio.sleep(0.001)
+    campaign.stop("enough")
+
+
+async def test_a_verdict_without_its_commit_is_committed_on_resume(make_lab: MakeLab) -> None:
+    lab = make_lab(better)
+
+    async with lab.campaign() as campaign:
+        campaign.parts.repository.prepare = _killed
+        with pytest.raises(_KilledError):
+            await campaign.run()
+    assert git(lab.repo, "rev-parse", "ratchet/night") == git(lab.repo, "rev-parse", "main")
+    await lab.run()
+    assert git(lab.repo, "log", "--format=%s", "main..ratchet/night") == "Raise SKILL to 80"
+
+
+async def test_a_commit_whose_ref_did_not_move_is_finished_on_resume(make_lab: MakeLab) -> None:
+    lab = make_lab(better)
+    async with lab.campaign() as campaign:
+        campaign.parts.repository.advance = _killed
+        with pytest.raises(_KilledError):
+            await campaign.run()
+    with lab.ledger() as ledger:
+        assert len(ledger.commits()) == 1
+    assert git(lab.repo, "rev-parse", "ratchet/night") == git(lab.repo, "rev-parse", "main")
+    await lab.run()
+    assert git(lab.repo, "log", "--format=%s", "main..ratchet/night") == "Raise SKILL to 80"
+    with lab.ledger() as ledger:
+        assert len(ledger.commits()) == 1
+
+
+class _KilledError(Exception):
+    pass
+
+
+def _killed(*_: object) -> None:
+    raise _KilledError
+
+
+async def test_a_branch_that_somebody_moved_is_said_and_not_overwritten(make_lab: MakeLab) -> None:
+    lab = make_lab(better)
+    await lab.run()
+    git(lab.repo, "update-ref", "refs/heads/ratchet/night", "main")
+    lab.trials = 500
+    async with lab.campaign() as campaign:
+        stranger = git(lab.repo, "commit-tree", "main^{tree}", "-m", "x")
+        git(lab.repo, "update-ref", "refs/heads/ratchet/night", stranger)
+        with pytest.raises(BranchMoved):
+            await campaign.run()
+    assert git(lab.repo, "rev-parse", "ratchet/night") == stranger
+
+
+async def test_a_seed_that_crashes_everywhere_is_said_before_the_budget_burns(make_lab: MakeLab) -> None:
+    lab = make_lab(better)
+    (lab.repo / SETTINGS).write_text("nothing\n")
+    git(lab.repo, "commit", "-qam", "broken")
+    with pytest.raises(UserError, match="crashes on every task"):
+        await lab.run()
+
+
+async def test_the_better_policy_says_that_it_proves_nothing(make_lab: MakeLab) -> None:
+    lab = make_lab(better, gate="better", trials=150)
+    await lab.run()
+    evidence = git(lab.repo, "log", "-1", "--format=%(trailers:key=Ratchet-Evidence,valueonly)", "ratchet/night")
+    assert "not proven" in evidence
+
+
+async def test_a_patch_made_from_an_old_champion_is_merged_and_meets_the_new_one_afresh(make_lab: MakeLab) -> None:
+    turn = itertools.count()
+
+    def two_places(scene: FakeRun) -> None:
+        if next(turn) % 2 == 0:
+            scene.workspace[SETTINGS] = scene.workspace[SETTINGS].replace(b"SKILL = 20", b"SKILL = 55")
+        else:
+            scene.workspace["prompts/solve.md"] = b"BONUS\n"
+
+    def solving(scene: FakeRun) -> object:
+        bonus = 40 if b"BONUS" in scene.scaffold["prompts/solve.md"] else 0
+        shifted = {**scene.scaffold, SETTINGS: _plus(scene.scaffold[SETTINGS], bonus)}
+        scene.areas["/scaffold"].update(shifted)
+        return solve(scene)
+
+    lab = make_lab(two_places, solve=solving, trials=1500)
+    await lab.run()
+    assert git(lab.repo, "show", f"ratchet/night:{SETTINGS}") == "SKILL = 55"
+    assert git(lab.repo, "show", "ratchet/night:prompts/solve.md") == "BONUS"
+    assert len(git(lab.repo, "rev-list", "main..ratchet/night").splitlines()) >= 1
+
+
+def _plus(settings: bytes, bonus: int) -> bytes:
+    return b"SKILL = %d\n" % (int(settings.split(b"=")[1].split()[0]) + bonus)

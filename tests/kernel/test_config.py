@@ -1,0 +1,69 @@
+"""campaign.yaml: every mistake is one line that names the field and the mend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.kernel.config import load_config
+from agent.kernel.errors import UserError
+from agent.kernel.template import render_template
+
+GOOD = "suite: tasks/starter\nmodels:\n  solver: {provider: embedded}\n  improver: {provider: embedded}\n"
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "campaign.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_shortest_file_gets_safe_defaults(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, GOOD))
+    assert config.gate == "proven"
+    assert config.budget.hours == 8.0
+    assert config.suite == tmp_path / "tasks" / "starter"
+    assert config.folder == tmp_path / "runs" / "campaign"
+
+
+def test_the_commented_template_says_exactly_the_defaults(tmp_path: Path) -> None:
+    written = load_config(write(tmp_path, render_template()))
+    assert written == load_config(write(tmp_path, GOOD))
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "hint"),
+    [
+        (GOOD + "gaet: proven\n", "gaet", "'gate'"),
+        (GOOD + "budget: {houres: 3}\n", "budget.houres", "'hours'"),
+        (GOOD + "boxes: {memroy_mb: 512}\n", "boxes.memroy_mb", "'memory_mb'"),
+        (GOOD.replace("{provider: embedded}", "{provider: embedded, modle: x}", 1), "models.solver", "'model'"),
+        (GOOD + "gate: maybe\n", "gate", "proven"),
+        (GOOD + "budget: {hours: -1}\n", "budget.hours", "greater than 0"),
+        (GOOD + "budget: {hours: .nan}\n", "budget.hours", "finite"),
+        (GOOD + "budget: {hours: null}\n", "budget", "never end"),
+        (GOOD + "name: ../evil\n", "name", "pattern"),
+        (GOOD + "seed: -1\n", "seed", "greater than or equal to 0"),
+        (GOOD.replace("suite: tasks/starter\n", ""), "suite", "Add it"),
+        ("suite: [\n", "campaign.yaml", "YAML"),
+        ("- 1\n", "campaign.yaml", "mapping"),
+        (GOOD + "suite: other\n", "campaign.yaml", "duplicate"),
+    ],
+)
+def test_a_mistake_is_one_line_with_its_field_and_its_mend(tmp_path: Path, text: str, field: str, hint: str) -> None:
+    with pytest.raises(UserError) as error:
+        load_config(write(tmp_path, text))
+    assert field in error.value.field
+    assert hint in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_options_of_the_command_line_win(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, GOOD), {"name": "other", "budget.trials": 7})
+    assert (config.name, config.budget.trials, config.budget.hours) == ("other", 7, 8.0)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no-such"):
+        load_config(tmp_path / "no-such.yaml")

@@ -1,0 +1,345 @@
+"""The gate: better is accepted, equal and worse are not, and every look is free."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from online_fdr import e_values
+from online_fdr.core.abstract.abstract_gamma_seq import AbstractGammaSequence
+
+from agent.kernel.gate import (
+    BetterTest,
+    Control,
+    Decision,
+    Event,
+    Fixed,
+    GateSettings,
+    PairedTest,
+    Side,
+    Verdict,
+    draw,
+    sign_flip,
+    threshold,
+)
+
+DEFAULT = GateSettings()
+SCORES = st.one_of(st.sampled_from([0.0, 1.0]), st.floats(0.0, 1.0))
+EVENTS = st.lists(st.one_of(st.tuples(SCORES, SCORES), st.sampled_from(list(Side))), max_size=60)
+
+
+def run(champion: float, candidate: float, pairs: int = 1500, seed: int = 1) -> Decision:
+    """A whole test of Bernoulli scores on default settings."""
+    rng = np.random.default_rng(seed)
+    test = PairedTest(DEFAULT, 1, 0)
+    for a, b in rng.random((pairs, 2)):
+        test.add(float(a < champion), float(b < candidate))
+    decision = test.decide()
+    assert decision is not None
+    return decision
+
+
+class GateGamma(AbstractGammaSequence):
+    """The spending sequence of the gate, for the oracle."""
+
+    def __init__(self) -> None:
+        super().__init__(c=30.0)
+
+    def calc_gamma(self, j: int, **_: float) -> float:
+        return 30 / ((j + 29) * (j + 30))
+
+
+# ------------------------------------------------------------------------------------ verdicts
+
+
+def test_a_clearly_better_candidate_is_accepted() -> None:
+    decision = run(0.4, 0.7)
+    assert decision.verdict is Verdict.ACCEPTED
+    assert decision.accepted
+    assert decision.log_e is not None
+    assert decision.log_threshold is not None
+    assert decision.log_e >= decision.log_threshold
+
+
+def test_an_equal_candidate_is_futile() -> None:
+    decision = run(0.5, 0.5)
+    assert decision.verdict is Verdict.FUTILE
+    assert not decision.accepted
+
+
+def test_a_worse_candidate_is_futile_soon() -> None:
+    decision = run(0.7, 0.4)
+    assert decision.verdict is Verdict.FUTILE
+    assert decision.pairs < 100
+
+
+def test_a_small_improvement_runs_to_the_last_pair_and_is_rejected() -> None:
+    test = PairedTest(GateSettings(max_pairs=50), 1, 0)
+    for _ in range(10):
+        for pair in [(0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.0, 0.0), (0.3, 0.8)]:
+            test.add(*pair)
+    decision = test.decide()
+    assert decision is not None
+    assert decision.verdict is Verdict.REJECTED
+    assert decision.pairs == 50
+
+
+def test_the_sentence_carries_the_figures() -> None:
+    decision = run(0.4, 0.7)
+    for figure in (
+        f"{decision.pairs} fresh pairs",
+        f"champion {decision.champion_mean:.3f}",
+        f"candidate {decision.candidate_mean:.3f}",
+        f"{decision.delta:+.3f}",
+        "e-value",
+        "310 needed",
+    ):
+        assert figure in decision.sentence
+
+
+def test_every_verdict_has_its_own_words() -> None:
+    decisions = [run(0.4, 0.7), run(0.5, 0.5)]
+    for verdict in (Verdict.OUT_OF_BUDGET, Verdict.VOID):
+        decisions.append(PairedTest(DEFAULT, 1, 0).close(verdict, "because"))
+    last = PairedTest(GateSettings(max_pairs=1), 1, 0)
+    last.add(0.5, 0.5)
+    decisions += [d for d in [last.decide()] if d]
+    assert {d.verdict for d in decisions} == set(Verdict)
+    assert all(d.sentence.startswith(f"{d.verdict}: ") for d in decisions)
+    assert len({d.sentence for d in decisions}) == len(decisions)
+
+
+def test_only_the_evidence_can_accept_or_reject() -> None:
+    for verdict in (Verdict.ACCEPTED, Verdict.REJECTED, Verdict.FUTILE):
+        with pytest.raises(ValueError, match="only the evidence"):
+            PairedTest(DEFAULT, 1, 0).close(verdict, "please")
+
+
+def test_closing_does_not_change_a_decision() -> None:
+    test = PairedTest(DEFAULT, 1, 0, history=[(0.0, 1.0)] * 30)
+    accepted = test.decide()
+    assert test.close(Verdict.VOID, "too late") == accepted
+
+
+@pytest.mark.parametrize("scores", [(-0.1, 0.5), (0.5, 1.1), (math.nan, 0.5), (0.5, math.inf)])
+def test_a_score_outside_the_unit_interval_is_refused(scores: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="outside"):
+        PairedTest(DEFAULT, 1, 0).add(*scores)
+
+
+# ------------------------------------------------------------------------------------ deterministic part
+
+
+@pytest.mark.parametrize(
+    ("candidate", "verdict"),
+    [(0.6, Verdict.ACCEPTED), (0.5, Verdict.REJECTED), (0.4, Verdict.REJECTED)],
+)
+@pytest.mark.parametrize("policy", ["proven", "better"])
+def test_deterministic_tasks_alone_decide_at_once(candidate: float, verdict: Verdict, policy: str) -> None:
+    fixed = Fixed(champion=0.5, candidate=candidate, share=1.0)
+    test = PairedTest(DEFAULT, 1, 0, fixed) if policy == "proven" else BetterTest(DEFAULT, 5, fixed)
+    decision = test.decide()
+    assert decision is not None
+    assert decision.verdict is verdict
+    assert decision.pairs == 0
+    assert decision.log_e is None
+
+
+def test_a_gain_on_deterministic_tasks_is_evidence_in_every_pair() -> None:
+    rng = np.random.default_rng(3)
+    scores = [(float(a), float(b)) for a, b in rng.integers(0, 2, (1500, 2))]
+    plain = PairedTest(DEFAULT, 1, 0, history=scores).decide()
+    helped = PairedTest(DEFAULT, 1, 0, Fixed(champion=0.1, candidate=0.3, share=0.4), scores).decide()
+    assert plain is not None
+    assert helped is not None
+    assert not plain.accepted
+    assert helped.verdict is Verdict.ACCEPTED
+    assert helped.delta == pytest.approx(helped.candidate_mean - helped.champion_mean)
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 0.99), st.lists(st.tuples(SCORES, SCORES), max_size=30))
+def test_no_pair_takes_all_evidence_away(
+    champion: float, candidate: float, share: float, pairs: list[tuple[float, float]]
+) -> None:
+    fixed = Fixed(champion=champion * share, candidate=candidate * share, share=share)
+    test, before = PairedTest(DEFAULT, 1, 0, fixed), 0.0
+    for pair in pairs:
+        if test.decide() is None:
+            test.add(*pair)
+            assert test.log_e >= before + math.log(0.05) - 1e-9
+            before = test.log_e
+
+
+# ------------------------------------------------------------------------------------ replay and restart
+
+
+@given(EVENTS, st.integers(1, 40), st.data())
+@settings(max_examples=150)
+def test_a_restart_at_any_prefix_gives_the_same_verdict(
+    events: list[Event], index: int, data: st.DataObject
+) -> None:
+    easy = GateSettings(max_pairs=40, alpha=0.5, futility_min_pairs=5)
+    commits = data.draw(st.integers(0, index - 1))
+    whole = PairedTest(easy, index, commits)
+    whole.feed(events)
+    cut = data.draw(st.integers(0, len(events)))
+    resumed = PairedTest(easy, index, commits, history=events[:cut])
+    resumed.feed(events[cut:])
+    assert resumed.decide() == whole.decide()
+    assert resumed.log_e == whole.log_e
+
+
+@given(EVENTS)
+def test_pairs_after_the_decision_change_nothing(events: list[Event]) -> None:
+    test = PairedTest(DEFAULT, 1, 0, history=[(0.0, 1.0)] * 20)
+    accepted = test.decide()
+    assert accepted is not None
+    test.feed(events)
+    assert test.decide() == accepted
+
+
+def test_a_restart_draws_the_same_tasks_in_the_same_order_of_sides() -> None:
+    first = [draw(7, 2, pair, [1.0, 1.0, 2.0]) for pair in range(50)]
+    assert first == [draw(7, 2, pair, [1.0, 1.0, 2.0]) for pair in range(50)]
+    assert first != [draw(8, 2, pair, [1.0, 1.0, 2.0]) for pair in range(50)]
+    assert first != [draw(7, 3, pair, [1.0, 1.0, 2.0]) for pair in range(50)]
+
+
+def test_tasks_are_drawn_in_proportion_to_their_weights_and_sides_by_a_fair_coin() -> None:
+    draws = [draw(1, 1, pair, [1.0, 3.0]) for pair in range(2000)]
+    assert np.mean([d.task for d in draws]) == pytest.approx(0.75, abs=0.04)
+    assert np.mean([d.candidate_first for d in draws]) == pytest.approx(0.5, abs=0.04)
+
+
+# ------------------------------------------------------------------------------------ voids
+
+
+def test_a_few_voids_are_counted_a_side_and_shown() -> None:
+    test = PairedTest(DEFAULT, 1, 0)
+    for side in (Side.CHAMPION, Side.CANDIDATE, Side.BOTH):
+        test.void(side)
+    test.feed([(0.0, 1.0)] * 20)
+    decision = test.decide()
+    assert decision is not None
+    assert decision.accepted
+    assert (decision.champion_voids, decision.candidate_voids) == (2, 2)
+    assert "3 void (2 champion, 2 candidate)" in decision.sentence
+
+
+def test_more_voids_than_one_pair_in_twenty_end_the_test() -> None:
+    test = PairedTest(DEFAULT, 1, 0, history=[(1.0, 1.0), (0.0, 0.0)] * 30)
+    for _ in range(4):
+        assert test.void(Side.BOTH) is None
+    decision = test.void(Side.BOTH)
+    assert decision is not None
+    assert decision.verdict is Verdict.VOID
+
+
+def test_lopsided_voids_end_the_test_even_when_they_are_few() -> None:
+    patient = GateSettings(futility_min_pairs=10_000)
+    fair, unfair = (PairedTest(patient, 1, 0, history=[(1.0, 1.0), (0.0, 0.0)] * 300) for _ in range(2))
+    for turn in range(8):
+        fair.void(Side.CHAMPION if turn % 2 else Side.CANDIDATE)
+        unfair.void(Side.CANDIDATE)
+    assert fair.decide() is None
+    ended = unfair.decide()
+    assert ended is not None
+    assert ended.verdict is Verdict.VOID
+
+
+@given(EVENTS)
+def test_voids_never_lead_to_acceptance(events: list[Event]) -> None:
+    test = PairedTest(DEFAULT, 1, 0)
+    for event in events:
+        before = test.decide()
+        if isinstance(event, Side):
+            decision = test.void(event)
+            assert decision == before or (decision and decision.verdict is Verdict.VOID)
+        else:
+            test.add(*event)
+
+
+# ------------------------------------------------------------------------------------ levels
+
+
+def test_the_spending_sums_to_one() -> None:
+    whole = GateSettings(control=Control.FAMILYWISE, alpha=1.0)
+    assert sum(math.exp(-threshold(i, 0, whole)) for i in range(1, 200_000)) == pytest.approx(1, abs=2e-4)
+
+
+def test_commits_earn_level_back_under_fdr_and_not_familywise() -> None:
+    family = GateSettings(control=Control.FAMILYWISE)
+    assert threshold(5, 1, DEFAULT) == pytest.approx(threshold(5, 0, DEFAULT) - math.log(2))
+    assert threshold(5, 1, family) == threshold(5, 0, family)
+    assert math.exp(threshold(1, 0, DEFAULT)) == pytest.approx(310)
+    assert math.exp(threshold(1, 0, family)) == pytest.approx(620)
+
+
+@pytest.mark.parametrize(("index", "commits"), [(0, 0), (3, 3), (2, -1)])
+def test_impossible_places_are_refused(index: int, commits: int) -> None:
+    with pytest.raises(ValueError, match="cannot follow"):
+        threshold(index, commits, DEFAULT)
+
+
+@given(st.lists(st.floats(0, 2000), max_size=40))
+def test_levels_agree_with_the_elond_of_online_fdr(values: list[float]) -> None:
+    oracle = e_values.ELond(alpha=0.10, gamma_seq=GateGamma())
+    commits = 0
+    for index, value in enumerate(values, start=1):
+        decision = oracle.test_one(value)
+        ours = value > 0 and math.log(value) >= threshold(index, commits, DEFAULT)
+        assert oracle.current_level == pytest.approx(math.exp(-threshold(index, commits, DEFAULT)))
+        assert ours == decision
+        commits += ours
+
+
+@given(st.lists(st.tuples(SCORES, SCORES), min_size=1, max_size=60))
+def test_evidence_agrees_with_the_mixture_of_online_fdr(pairs: list[tuple[float, float]]) -> None:
+    bets = [lambda x, bet=bet: math.log1p(bet * x) for bet in DEFAULT.lambdas]
+    oracle = e_values.MixtureLikelihoodRatioEProcess(bets)
+    test = PairedTest(GateSettings(alpha=1e-9, futility_min_pairs=1000), 1, 0)
+    for champion, candidate in pairs:
+        test.add(champion, candidate)
+        oracle.update(candidate - champion)
+        if test.decide() is None:
+            assert test.log_e == pytest.approx(oracle.log_current, abs=1e-9)
+
+
+# ------------------------------------------------------------------------------------ policy better
+
+
+def test_the_plain_rule_accepts_a_better_mean_and_says_that_it_is_not_proven() -> None:
+    decision = BetterTest(DEFAULT, 4, history=[(0.0, 1.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)]).decide()
+    assert decision is not None
+    assert decision.accepted
+    assert decision.null_passes == pytest.approx(0.5)
+    assert decision.luck == pytest.approx(0.5)
+    assert "not proven" in decision.sentence
+    assert "0.50" in decision.sentence
+
+
+@pytest.mark.parametrize("last", [(0.5, 0.5), (1.0, 0.0)])
+def test_the_plain_rule_rejects_an_equal_or_worse_mean(last: tuple[float, float]) -> None:
+    decision = BetterTest(DEFAULT, 2, history=[(1.0, 1.0), last]).decide()
+    assert decision is not None
+    assert decision.verdict is Verdict.REJECTED
+    assert decision.log_e is None
+
+
+def test_the_plain_rule_waits_for_all_its_pairs() -> None:
+    test = BetterTest(DEFAULT, 20, history=[(0.0, 1.0)] * 19)
+    assert test.decide() is None
+    with pytest.raises(ValueError, match="cannot be compared"):
+        BetterTest(DEFAULT, 0)
+
+
+@given(st.lists(st.integers(-1000, 1000), max_size=10))
+def test_the_chance_of_luck_equals_counting_all_signs(steps: list[int]) -> None:
+    signs = np.array(np.meshgrid(*[[-1, 1]] * len(steps))).reshape(len(steps), -1) if steps else np.zeros((0, 1))
+    sums = (signs * np.array(steps, dtype=int).reshape(-1, 1)).sum(axis=0)
+    passes, luck = sign_flip([step / 1000 for step in steps])
+    assert passes == pytest.approx(np.mean(sums > 0))
+    assert luck == pytest.approx(np.mean(sums >= sum(steps)))

@@ -1,0 +1,136 @@
+"""The ledger: what was written is read back, all of it or nothing, and changed bodies are found."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agent.kernel.errors import RecordBroken
+from agent.kernel.ledger import Ledger
+from agent.kernel.types import Call, Candidate, Fate, Purpose, Trial, Usage
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    with Ledger(tmp_path / "ledger.sqlite") as opened:
+        for number in range(3):
+            opened.add_candidate(candidate(number), fingerprint=f"f{number}", diff="", transcript="")
+        yield opened
+
+
+def candidate(number: int) -> Candidate:
+    parent = None if number == 0 else 0
+    return Candidate(
+        id=number, parent=parent, tree=f"tree{number}", subject="s", body="b", fate=Fate.OPEN, reason="r", size=1
+    )
+
+
+def trial(name: str, *, purpose: Purpose = Purpose.SEARCH, score: float = 1.0) -> Trial:
+    return Trial(
+        id=name, tree="tree0", task="t", purpose=purpose, seed=1, score=score, reason="ok", transcript="said",
+        usage=Usage(calls=1, fresh_calls=1, tokens_in=3), seconds=0.5,
+    )  # fmt: skip
+
+
+def call(request: bytes = b"{}", *, memo: str | None = "m", k: int = 0, fresh: bool = True, status: int = 200) -> Call:
+    return Call(
+        trial="t1", role="solver", model="p/m", key="key", k=k, memo=memo, fresh=fresh, request=request,
+        response=b'{"a":1}', status=status, tokens_in=10, tokens_out=5, dollars=0.25, seconds=0.1, retries=0,
+    )  # fmt: skip
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(), lambda inner: st.lists(inner, max_size=3)
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@given(messages=st.lists(st.dictionaries(st.text(), json_values, max_size=3), max_size=4), other=json_values)
+def test_a_request_is_read_back_as_it_was(ledger: Ledger, messages: list[object], other: object) -> None:
+    body = {"messages": messages, "other": other}
+    request = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode(errors="surrogatepass")
+    try:
+        request.decode()
+    except UnicodeDecodeError:
+        return
+    ledger.record_call(call(request))
+    assert ledger.calls(last=1)[0].request == request
+
+
+def test_messages_that_two_requests_share_are_stored_once(ledger: Ledger) -> None:
+    shared = {"role": "system", "content": "x" * 10_000}
+    for n in range(20):
+        ledger.record_call(call(json.dumps({"messages": [shared, {"role": "user", "content": str(n)}]}).encode()))
+    with sqlite3.connect(ledger.path) as db:
+        (bodies,) = db.execute("SELECT count(*) FROM blobs WHERE length(body) > 0").fetchone()
+    assert bodies <= 20 + 1 + 3
+
+
+def test_a_memo_finds_the_fresh_answer_of_the_same_occurrence_only(ledger: Ledger) -> None:
+    ledger.record_call(call(k=0))
+    ledger.record_call(call(k=1, status=500))
+    ledger.record_call(call(k=2, fresh=False))
+    assert ledger.recall("m", "key", 0) == call(k=0)
+    assert [ledger.recall("m", "key", k) for k in (1, 2, 3)] == [None] * 3
+    assert ledger.recall("other", "key", 0) is None
+
+
+def test_only_fresh_calls_cost(ledger: Ledger) -> None:
+    ledger.record_call(call())
+    ledger.record_call(call(fresh=False))
+    spent = ledger.spent()
+    assert (spent.calls, spent.fresh_calls, spent.fresh_tokens, spent.dollars) == (2, 1, 15, 0.25)
+
+
+def test_a_pair_is_kept_with_both_trials_or_not_at_all(ledger: Ledger) -> None:
+    test = ledger.open_test(candidate=1, champion=0, commits=0, policy="proven")
+    ledger.add_trial(trial("taken"), candidate=0, place=0)
+    sides = (trial("a", purpose=Purpose.GATE), trial("taken", purpose=Purpose.GATE))
+    with pytest.raises(RecordBroken):
+        ledger.add_pair(test, 0, "t", sides, None)
+    assert ledger.pairs(test.id) == []
+    assert ledger.trial("a") is None
+    ledger.add_pair(test, 0, "t", (trial("a", purpose=Purpose.GATE, score=0.0), trial("b", purpose=Purpose.GATE)), None)
+    ledger.add_pair(test, 1, "t", None, "champion")
+    first, second = ledger.pairs(test.id)
+    assert (first.champion, first.candidate, first.void_side) == (0.0, 1.0, None)
+    assert (second.champion, second.candidate, second.void_side) == (None, None, "champion")
+
+
+def test_gate_indices_count_from_one_and_never_repeat(ledger: Ledger) -> None:
+    indices = [ledger.open_test(candidate=n, champion=0, commits=0, policy="proven").id for n in (1, 2, 1)]
+    assert indices == [1, 2, 3]
+
+
+def test_trials_are_read_back_as_they_were(ledger: Ledger) -> None:
+    ledger.add_trial(trial("x"), candidate=2, place=7)
+    assert ledger.trial("x") == trial("x")
+    assert ledger.places(Purpose.SEARCH) == [(2, 7, 1.0)]
+
+
+def test_a_changed_body_is_found(ledger: Ledger) -> None:
+    ledger.add_trial(trial("x"), candidate=0, place=0)
+    with sqlite3.connect(ledger.path) as db:
+        db.execute("UPDATE blobs SET body = ?", (zlib.compress(b"forged"),))
+    with pytest.raises(RecordBroken):
+        ledger.trial("x")
+
+
+def test_it_is_read_beside_its_writer(ledger: Ledger) -> None:
+    with Ledger(ledger.path, read_only=True) as reader:
+        ledger.note("k", "text")
+        assert [text for _, _, _, text in reader.events()] == ["text"]
+        with pytest.raises(RecordBroken):
+            reader.note("k", "no")
+
+
+def test_a_file_that_is_no_ledger_is_a_broken_record(tmp_path: Path) -> None:
+    (tmp_path / "l").write_text("not a database, but long enough to be looked at as one" * 100)
+    with pytest.raises(RecordBroken):
+        Ledger(tmp_path / "l")
