@@ -1,0 +1,169 @@
+"""Grades a submission: in a fresh box, with hidden tests that win over it, by a verdict it cannot write.
+
+What is believed: JUnit counts that equal the reference run's, from a check that ended by itself with exit
+code 0 and left no process behind that could have written the file after it. What is not: an exit code alone
+(unless the task says so), output, files of the submission that the task did not ask for.
+
+The box is destroyed before the verdict is read by anyone. A failure of the laboratory is never a score: it
+leaves this function as LaboratoryFault.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from xml.etree import ElementTree as ET
+
+from agent.kernel.errors import CandidateFault, UserError
+from agent.kernel.types import Box, BoxSpec, Ending, Files, Grade, RewardKind, RunResult, Sandbox, Task
+from sandbox.frames import matcher
+
+WORKSPACE = "/workspace/"
+MAX_VERDICT = 1 << 20
+OUTPUT_KEPT = 16 << 10
+OUTPUT_LIMIT = 256 << 10
+
+
+async def grade(sandbox: Sandbox, image: str, task: Task, submission: Files) -> Grade:
+    """The verdict on one submission.
+
+    Raises:
+        LaboratoryFault: the box failed for a reason outside of it; there is no verdict.
+        UserError: the task itself cannot be graded.
+    """
+    verdict = _verdict_path(task)
+    files = overlay(task, submission, verdict)
+    spec = BoxSpec(image=task.image or image, gateway=False, memory_mb=task.memory_mb, cpus=task.cpus)
+    box = await sandbox.open(spec)
+    try:
+        result, found = await _check(box, task, files, verdict)
+    except CandidateFault as fault:
+        return Grade(score=0.0, reason=str(fault))
+    finally:
+        await box.close()
+    return judge(task, result, found)
+
+
+def overlay(task: Task, submission: Files, verdict: str) -> dict[str, bytes]:
+    """The workspace of the check: the task's files, over them the declared submission, over all the hidden tests."""
+    declared = matcher(task.submit)
+    files = dict(task.files)
+    for path, content in submission.items():
+        if declared(path):
+            _lay(files, path, content)
+    for path, content in task.tests.items():
+        _lay(files, path, content)
+    _clear(files, verdict)
+    return files
+
+
+def _lay(files: dict[str, bytes], path: str, content: bytes) -> None:
+    _clear(files, path)
+    files[path] = content
+
+
+def _clear(files: dict[str, bytes], path: str) -> None:
+    """Drop what cannot stand beside `path`: itself, a file where it needs a folder, all below it."""
+    for other in [o for o in files if o == path or o.startswith(path + "/") or path.startswith(o + "/")]:
+        del files[other]
+
+
+def _verdict_path(task: Task) -> str:
+    """Where in the workspace the check leaves its verdict; for JUnit a name that nobody can foresee."""
+    if task.reward is not RewardKind.FILE:
+        return f".junit-{secrets.token_hex(8)}.xml"
+    path = (task.reward_path or "").removeprefix(WORKSPACE)
+    if not path or path.startswith("/"):
+        raise UserError(f"task {task.id}: reward_path", "is no path below /workspace", "Name the file the check writes")
+    return path
+
+
+async def _check(box: Box, task: Task, files: Files, verdict: str) -> tuple[RunResult, bytes | None]:
+    """Run the check; its result and the verdict file, if there is one."""
+    await box.put(files, WORKSPACE.rstrip("/"))
+    junit = WORKSPACE + verdict
+    env = {**task.env, "RATCHET_JUNIT": junit, "RATCHET_HIDDEN": "\n".join(task.tests)}
+    argv = [word.replace("$RATCHET_JUNIT", junit) for word in task.check]
+    result = await box.run(argv, env=env, timeout=task.check_timeout, output_limit=OUTPUT_LIMIT)
+    if result.ending is not Ending.EXITED or task.reward is RewardKind.EXIT:
+        return result, None
+    taken = await box.take([_literal(verdict)], max_files=1, max_bytes=MAX_VERDICT)
+    return result, taken.get(verdict)
+
+
+def _literal(path: str) -> str:
+    return "".join(f"[{c}]" if c in "*?[" else c for c in path)
+
+
+def judge(task: Task, result: RunResult, verdict: bytes | None) -> Grade:
+    """The score that a finished check proves."""
+    score, reason = _score(task, result, verdict)
+    return Grade(score=score, reason=reason, output=result.output[-OUTPUT_KEPT:].decode(errors="replace"))
+
+
+def _score(task: Task, result: RunResult, verdict: bytes | None) -> tuple[float, str]:
+    if result.ending is Ending.TIMEOUT:
+        return 0.0, f"the check timed out after {task.check_timeout:g} s"
+    if result.ending is not Ending.EXITED:
+        return 0.0, f"the check did not finish: {result.ending.value}"
+    if task.reward is RewardKind.EXIT:
+        return float(result.exit_code == 0), f"the check ended with exit code {result.exit_code}"
+    if verdict is None:
+        return 0.0, f"the check left no verdict (exit code {result.exit_code})"
+    if task.reward is RewardKind.FILE:
+        score, reason = _file_score(verdict)
+    else:
+        score, reason = _junit_score(task, result, verdict)
+    if score > 0 and result.orphans:
+        return 0.0, f"{result.orphans} processes outlived what started them, so the verdict could be theirs"
+    return score, reason
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Test cases of a JUnit report."""
+
+    total: int
+    passed: int
+
+
+def count_junit(xml: bytes) -> Counts | None:
+    """Count test cases one by one; None if it is no JUnit report. Declarations of entities are refused."""
+    if b"<!" in xml.replace(b"<![CDATA[", b""):
+        return None
+    try:
+        root = ET.fromstring(xml)  # noqa: S314 - bounded, and no declarations
+    except (ET.ParseError, ValueError, LookupError):
+        return None
+    cases = list(root.iter("testcase"))
+    passed = [case for case in cases if not any(child.tag in {"failure", "error", "skipped"} for child in case)]
+    return Counts(len(cases), len(passed))
+
+
+def _junit_score(task: Task, result: RunResult, xml: bytes) -> tuple[float, str]:
+    if task.junit is None or task.junit < 1:
+        mend = "Set it to the number of tests that the reference solution passes"
+        raise UserError(f"task {task.id}: junit", "is not set", mend)
+    counts = count_junit(xml)
+    if counts is None:
+        return 0.0, "the check's report is no JUnit XML"
+    if counts.total != task.junit:
+        return 0.0, f"{counts.total} hidden tests ran where the reference runs {task.junit}"
+    if counts.passed == counts.total and result.exit_code != 0:
+        return 0.0, f"all tests are reported as passed, but the check ended with exit code {result.exit_code}"
+    return float(counts.passed == counts.total), f"{counts.passed} of {counts.total} hidden tests passed"
+
+
+def _file_score(content: bytes) -> tuple[float, str]:
+    try:
+        said = json.loads(content)
+    except (ValueError, RecursionError):
+        return 0.0, "the reward file is neither a number nor JSON"
+    if isinstance(said, Mapping):
+        said = said.get("reward")
+    if isinstance(said, bool) or not isinstance(said, (int, float)) or not math.isfinite(said) or not 0 <= said <= 1:
+        return 0.0, "the reward file holds no number from 0 to 1"
+    return float(said), f"the check gave {said:g}"
