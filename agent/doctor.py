@@ -1,0 +1,152 @@
+"""`ratchet doctor`: every finding in one line, with the command that mends it. Part of the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from agent.kernel.config import Config, load_config
+from agent.kernel.errors import RatchetError, UserError
+from agent.kernel.ledger import Ledger
+from agent.kernel.repository import Repository
+from agent.kernel.types import Split
+from agent.models.gateway import GatewayServer
+from agent.models.preflight import preflight
+from agent.models.prices import unknown_prices
+from agent.models.record import MemoryRecord
+from agent.suites.loader import load_suite
+from sandbox.engine import engine_status, start_engine
+from sandbox.image import ensure_image
+
+NEEDED_GIT = (2, 38)
+NEEDED_DISK_GB = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One thing that was looked at. `mend` is a command; a finding that is not ok always has one."""
+
+    what: str
+    ok: bool
+    text: str
+    mend: str = ""
+
+
+def examine(path: Path | None, *, fix: bool) -> bool:
+    """Print every finding; True if nothing is wrong. `path` None leaves out what a configuration says."""
+    console = Console(highlight=False)
+    fine = True
+    for finding in _findings(path, fix=fix, say=lambda line: console.print(Text(f"  {line}", style="dim"))):
+        fine = fine and finding.ok
+        mark = Text("ok   " if finding.ok else "FAIL ", style="green" if finding.ok else "bold red")
+        console.print(mark + Text(f"{finding.what:<8} {finding.text}", style=""))
+        if not finding.ok:
+            console.print(Text(f"     mend: {finding.mend}"))
+    return fine
+
+
+def _findings(path: Path | None, *, fix: bool, say: Callable[[str], None]) -> Iterator[Finding]:
+    yield _python()
+    yield _git()
+    yield _disk()
+    engine = _engine(fix=fix, say=say)
+    yield engine
+    config = None
+    if path is not None:
+        finding, config = _config(path)
+        yield finding
+    if engine.ok:
+        yield _tried("image", lambda: _image(config, say))
+    if config is not None:
+        for what, look in (("suite", _suite), ("repo", _repo), ("models", _models), ("prices", _prices)):
+            yield _tried(what, lambda look=look, config=config: look(config))  # type: ignore[misc]
+
+
+def _tried(what: str, look: Callable[[], str]) -> Finding:
+    """A look that says what it found, or raises an error that names the mend."""
+    try:
+        return Finding(what=what, ok=True, text=look())
+    except UserError as error:
+        return Finding(what=what, ok=False, text=f"{error.field}: {error.problem}", mend=error.mend)
+    except RatchetError as error:
+        return Finding(what=what, ok=False, text=str(error), mend="ratchet doctor --fix, or try again later")
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Finding(what="python", ok=sys.version_info >= (3, 11), text=version, mend="install Python 3.11 or later")
+
+
+def _git() -> Finding:
+    mend = "apt-get install git"
+    if shutil.which("git") is None:
+        return Finding(what="git", ok=False, text="not found", mend=mend)
+    text = subprocess.run(["git", "--version"], capture_output=True, text=True, check=True).stdout.split()[2]
+    version = tuple(int(part) for part in text.split(".")[:2])
+    return Finding(what="git", ok=version >= NEEDED_GIT, text=text, mend=f"{mend}  (2.38 or later)")
+
+
+def _disk() -> Finding:
+    free = shutil.disk_usage(tempfile.gettempdir()).free / 1e9
+    text = f"{free:.1f} GB free for temporary files"
+    return Finding(what="disk", ok=free >= NEEDED_DISK_GB, text=text, mend=f"free {NEEDED_DISK_GB} GB")
+
+
+def _engine(*, fix: bool, say: Callable[[str], None]) -> Finding:
+    try:
+        status = start_engine(say) if fix else engine_status()
+    except RatchetError as error:
+        return Finding(what="docker", ok=False, text=str(error), mend=getattr(error, "mend", "see the line above"))
+    return Finding(what="docker", ok=status.ok, text=status.line, mend=status.mend)
+
+
+def _config(path: Path) -> tuple[Finding, Config | None]:
+    try:
+        config = load_config(path)
+    except UserError as error:
+        return Finding(what="config", ok=False, text=f"{error.field}: {error.problem}", mend=error.mend), None
+    return Finding(what="config", ok=True, text=f"{path}: campaign {config.name}"), config
+
+
+def _image(config: Config | None, say: Callable[[str], None]) -> str:
+    return ensure_image(config.scaffold.image if config else None, say=say)
+
+
+def _suite(config: Config) -> str:
+    suite = load_suite(config.suite)
+    sizes = ", ".join(f"{len(suite.split(split))} {split}" for split in Split)
+    return f"{suite.name}@{suite.hash}: {sizes} tasks"
+
+
+def _repo(config: Config) -> str:
+    file, base = config.folder / "ledger.sqlite", None
+    if file.exists():
+        with Ledger(file, read_only=True) as ledger:
+            base = ledger.recollect("base")
+    scaffold = config.scaffold
+    repository = Repository.open(scaffold.repo, config.name, scaffold.mutable, base or scaffold.base)
+    repository.claim()
+    return f"{repository.branch} starts from {repository.base[:10]}"
+
+
+def _models(config: Config) -> str:
+    async def try_them() -> None:
+        async with GatewayServer(config.models, MemoryRecord()) as gateway:
+            await preflight(gateway)
+
+    asyncio.run(try_them())
+    return ", ".join(f"{role}: {'/'.join(m.name for m in config.models.of(role))}" for role in config.models.roles)
+
+
+def _prices(config: Config) -> str:
+    unknown = unknown_prices(config.models)
+    return f"no price known for {', '.join(unknown)}: count tokens, not money" if unknown else "all known"

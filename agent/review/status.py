@@ -1,0 +1,74 @@
+"""How a campaign stands, read beside its writer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from agent.kernel.boundary import clean_line
+from agent.kernel.config import Config
+from agent.kernel.ledger import Ledger
+from agent.kernel.lock import holder
+from agent.kernel.types import Fate
+from agent.review.summary import Summary, summarise
+
+
+def print_status(config: Config, ledger: Ledger, console: Console, *, as_json: bool) -> None:
+    """Print the state of a campaign, for people or as one JSON object."""
+    facts = status(config, ledger)
+    if as_json:
+        print(json.dumps(facts, indent=1, sort_keys=True))  # noqa: T201 (for programs: no wrapping, no colour)
+        return
+    for name, value in facts.items():
+        if name != "events":
+            console.print(Text(f"{name:<18}{_shown(value)}"))
+    for event in facts["events"]:
+        console.print(Text(f"  {event}"))
+
+
+def status(config: Config, ledger: Ledger) -> dict[str, Any]:
+    """The state of a campaign as plain data. `seconds` is run time, interruptions left out."""
+    summary = summarise(ledger)
+    pid = holder(config.folder)
+    events = ledger.events()
+    last = {kind: text for _, _, kind, text in events}
+    doing = "stopped"
+    if pid is not None:
+        paused = bool(events) and events[-1][2] == "paused"
+        doing = "paused: " + last["paused"] if paused else "running"
+    return {
+        "campaign": config.name,
+        "state": doing,
+        "pid": pid,
+        "champion": summary.champion_id,
+        **_counts(summary),
+        "baseline": asdict(summary.baseline) if summary.baseline else None,
+        "champion_score": asdict(summary.champion) if summary.champion else None,
+        "last_end": last.get("end"),
+        "events": [f"{kind}: {clean_line(text)}" for _, _, kind, text in events[-5:]],
+    }
+
+
+def _counts(summary: Summary) -> dict[str, Any]:
+    fates = [c.fate for c in summary.candidates[1:]]
+    return {
+        "proposals": len(fates),
+        "accepted": fates.count(Fate.CHAMPION),
+        "turned_down": fates.count(Fate.REJECTED) + fates.count(Fate.REFUSED),
+        "trials": summary.trials,
+        "calls": summary.fresh_calls,
+        "shared_calls": summary.shared_calls,
+        "tokens": summary.tokens,
+        "dollars": round(summary.dollars, 6),
+        "seconds": round(summary.seconds, 1),
+    }
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return f"{value['mean']:.3f} [{value['low']:.3f}, {value['high']:.3f}] ({value['n']} trials)"
+    return "-" if value is None else clean_line(str(value))

@@ -1,0 +1,150 @@
+"""The end of a campaign in one screen: what was gained, what was kept, what was turned down and why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from agent.kernel.boundary import clean_line
+from agent.kernel.ledger import Ledger
+from agent.kernel.types import Candidate, Fate, Purpose
+
+Z = 1.959964
+"""Two-sided 95 % quantile of the normal distribution."""
+
+SHOWN_TURNED_DOWN = 12
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """A mean score over `n` trials with its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f}  [{self.low:.3f}, {self.high:.3f}]  ({self.n} trials)"
+
+
+def wilson(scores: Sequence[float]) -> Estimate | None:
+    """Wilson's score interval (1927); for scores in [0, 1] that are not binary it is on the wide side."""
+    if not scores:
+        return None
+    n, mean = len(scores), sum(scores) / len(scores)
+    centre = (mean + Z * Z / (2 * n)) / (1 + Z * Z / n)
+    half = Z / (1 + Z * Z / n) * math.sqrt(mean * (1 - mean) / n + Z * Z / (4 * n * n))
+    return Estimate(mean=mean, low=max(0.0, centre - half), high=min(1.0, centre + half), n=n)
+
+
+def paired(before: Sequence[float], after: Sequence[float]) -> Estimate | None:
+    """Mean difference of pairs with its normal 95 % interval; None below two pairs."""
+    differences = [b - a for a, b in zip(before, after, strict=True)]
+    if len(differences) < 2:  # noqa: PLR2004 (a variance needs two)
+        return None
+    n, mean = len(differences), sum(differences) / len(differences)
+    half = Z * math.sqrt(sum((d - mean) ** 2 for d in differences) / (n - 1) / n)
+    return Estimate(mean=mean, low=mean - half, high=mean + half, n=n)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """The figures of a campaign, all of them out of its ledger; holdout scores by candidate."""
+
+    baseline: Estimate | None
+    champion: Estimate | None
+    gain: Estimate | None
+    champion_id: int
+    candidates: tuple[Candidate, ...]
+    trials: int
+    fresh_calls: int
+    shared_calls: int
+    tokens: int
+    dollars: float
+    unpriced: int
+    seconds: float
+    ending: str
+
+
+def summarise(ledger: Ledger) -> Summary:
+    """Compute the summary of a campaign that has begun."""
+    commits, spent = ledger.commits(), ledger.spent()
+    champion = commits[-1][2] if commits else 0
+    holdout: dict[int, dict[int, float]] = {}
+    for candidate, place, score in ledger.places(Purpose.HOLDOUT):
+        holdout.setdefault(candidate, {})[place] = score
+    first, last = holdout.get(0, {}), holdout.get(champion, {})
+    both = sorted(first.keys() & last.keys())
+    ends = [text for _, _, kind, text in ledger.events() if kind == "end"]
+    return Summary(
+        baseline=wilson([*first.values()]),
+        champion=wilson([*last.values()]),
+        gain=paired([first[p] for p in both], [last[p] for p in both]) if champion else None,
+        champion_id=champion,
+        candidates=tuple(ledger.candidates()),
+        trials=ledger.count_trials(),
+        fresh_calls=spent.fresh_calls,
+        shared_calls=spent.calls - spent.fresh_calls,
+        tokens=spent.fresh_tokens,
+        dollars=spent.dollars,
+        unpriced=spent.unpriced,
+        seconds=float(ledger.recollect("seconds") or 0.0),
+        ending=ends[-1] if ends else "not ended",
+    )
+
+
+def print_summary(summary: Summary, *, name: str, config: Path, console: Console) -> None:
+    """The summary for people, fit for 80 columns."""
+    console.rule(f"campaign {name}: {clean_line(summary.ending)}")
+    _print_scores(summary, console)
+    _print_candidates(summary, console)
+    cost = f"${summary.dollars:.4f}" + (f" and {summary.unpriced} calls without a price" if summary.unpriced else "")
+    console.print(
+        f"{summary.trials} trials, {summary.fresh_calls} model calls ({summary.shared_calls} more from the memo), "
+        f"{summary.tokens:,} tokens, {cost}, {summary.seconds / 60:.1f} minutes",
+        highlight=False,
+    )
+    console.print("\nNext:", style="bold")
+    commands = [f"git log ratchet/{name}", f"ratchet log {config}", f"ratchet status {config}"]
+    if summary.champion_id:
+        commands.insert(1, f"git diff HEAD ratchet/{name}")
+        commands.append(f"ratchet show {config} {summary.champion_id}")
+    for command in commands:
+        console.print(Text(f"  {command}"))
+
+
+def _print_scores(summary: Summary, console: Console) -> None:
+    table = Table(title="score on held-out tasks, fresh trials, 95 % interval", box=None, title_justify="left")
+    table.add_column("", no_wrap=True)
+    table.add_column("score", no_wrap=True)
+    table.add_row("baseline (seed)", str(summary.baseline or "not measured"))
+    if summary.champion_id:
+        table.add_row(f"champion (#{summary.champion_id})", str(summary.champion or "not measured"))
+        table.add_row("champion - seed, paired", str(summary.gain or "not measured"))
+    console.print(table, highlight=False)
+
+
+def _print_candidates(summary: Summary, console: Console) -> None:
+    made = summary.candidates[1:]
+    accepted = [c for c in made if c.fate is Fate.CHAMPION]
+    down = [c for c in made if c.fate in {Fate.REJECTED, Fate.REFUSED}]
+    waiting = len(made) - len(accepted) - len(down)
+    console.print(
+        f"\n{len(made)} patches proposed: {len(accepted)} accepted, {len(down)} turned down, "
+        f"{waiting} never promising enough for the gate",
+        style="bold",
+        highlight=False,
+    )
+    for candidate in accepted + down[-SHOWN_TURNED_DOWN:]:
+        style = "green" if candidate.fate is Fate.CHAMPION else "dim"
+        line = f"  #{candidate.id} {candidate.fate}: {clean_line(candidate.subject)}"
+        console.print(Text(line, style=style), Text(f"     {clean_line(candidate.reason)}", style=style), sep="\n")
+    if len(down) > SHOWN_TURNED_DOWN:
+        console.print(f"  ... and {len(down) - SHOWN_TURNED_DOWN} more: ratchet log --rejected", style="dim")
