@@ -173,8 +173,18 @@ def add(a, b): return None
 }
 
 
-SLOW_PLANTS = {"tox.ini", "pyproject", "usercustomize", "conftest that passes all", "its own tests", "pytest itself"}
+SLOW_PLANTS = {
+    "conftest",
+    "pth",
+    "tox.ini",
+    "pyproject",
+    "usercustomize",
+    "conftest that passes all",
+    "its own tests",
+    "pytest itself",
+}
 SLOW_TRICKS = {
+    "stop the checker",
     "sys.exit at import",
     "equal int",
     "kill the checker",
@@ -248,9 +258,18 @@ async def test_the_checker_apart_ignores_what_is_planted_even_if_it_was_asked_fo
     assert (verdict.score, verdict.reason) == (0.0, "0 of 3 hidden tests passed")
 
 
-async def test_exit_tricks_in_the_process_of_pytest_earn_nothing(sandbox: DockerSandbox, image: str) -> None:
-    for trick in (b"import os\nos._exit(0)\n", b"raise SystemExit(0)\n", b"def add(a, b):\n import os; os._exit(0)\n"):
-        assert (await grade(sandbox, image, in_process(), {"solution.py": trick})).score == 0
+EXITS = {
+    "at import": b"import os\nos._exit(0)\n",
+    "sys.exit": b"raise SystemExit(0)\n",
+    "in the call": b"def add(a, b): exit(0)\n",
+}
+
+
+@pytest.mark.parametrize("trick", some_slow(EXITS, {"sys.exit", "in the call"}))
+async def test_exit_tricks_in_the_process_of_pytest_earn_nothing(
+    sandbox: DockerSandbox, image: str, trick: bytes
+) -> None:
+    assert (await grade(sandbox, image, in_process(), {"solution.py": trick})).score == 0
 
 
 FILE_CHECK = b"""

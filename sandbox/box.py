@@ -1,0 +1,288 @@
+"""One hardened Docker container, used once; every method tells whose fault it is when something fails."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import json
+import shutil
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from docker.errors import NotFound
+
+from agent.kernel.errors import CandidateFault, SandboxDown
+from agent.kernel.types import BoxSpec, Ending, Files, RunResult
+from sandbox import frames
+from sandbox.engine import ENGINE_ERRORS, brief
+from sandbox.wire import Lost, Wire
+
+WORKSPACE = "/workspace"
+READ_ONLY = ("/scaffold", "/task", "/tests")
+GRACE_SECONDS = 15.0
+TRANSFER_SECONDS = 60.0
+SETTLE_SECONDS = 10.0
+MARK_SECONDS = 2.0
+MAX_AGE_SECONDS = 3600.0
+DONE_LIMIT = 1 << 16
+SIGKILLED = 137
+CONFLICTS = frozenset({errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG})
+# Exit codes of PID 1 that nothing inside a box can bring about: host's pipe closed, and what an engine
+# writes for a container whose end it did not see (0, 255), or that it stopped itself (143).
+FROM_OUTSIDE = frozenset({frames.EXIT_HOST_GONE, 0, 255, 143})
+
+Call = Callable[..., Awaitable[Any]]
+
+
+class DockerBox:
+    """A running container whose runner has said that it is ready.
+
+    Whose fault an end is: PID 1 of a box ignores every signal from inside its namespace, its limits cannot be
+    touched, and its exit code is its own (see runner.py). So SIGKILL without the engine's out-of-memory mark
+    came from outside, as did the removal of the container or the end of the engine: SandboxDown. Memory
+    exhausted, and any other way for PID 1 to end, is put down to the candidate.
+    """
+
+    def __init__(self, name: str, spec: BoxSpec, folder: Path, *, container: str, wire: Wire, engine: Call) -> None:
+        self._name, self._spec, self._folder, self._container = name, spec, folder, container
+        self._wire, self._engine = wire, engine
+        self._born, self._closed = time.monotonic(), False
+        self._broken: SandboxDown | CandidateFault | None = None
+        self.grace = GRACE_SECONDS
+        self.on_close: Callable[[DockerBox], Awaitable[None]] | None = None
+
+    @property
+    def id(self) -> str:
+        """A name that is unique over all boxes of this machine."""
+        return self._name
+
+    @property
+    def socket(self) -> Path | None:
+        """Host path at which the gateway must listen for this box; None without a gateway."""
+        return self._folder / "gateway.sock" if self._spec.gateway else None
+
+    @property
+    def container(self) -> str:
+        """The engine's id of the container."""
+        return self._container
+
+    @property
+    def folder(self) -> Path:
+        """The host folder that the box sees read-only as /run/ratchet."""
+        return self._folder
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the box still lives and is young enough to be handed out."""
+        return not self._closed and not self._wire.ended and time.monotonic() - self._born < MAX_AGE_SECONDS
+
+    async def put(self, files: Files, root: str) -> None:
+        """Put files below `/workspace` (into the box), or below a read-only area (on the host's side of it)."""
+        self._check_alive()
+        if root in READ_ONLY:
+            await asyncio.to_thread(self._put_outside, files, root)
+            return
+        if root != WORKSPACE:
+            raise ValueError(f"no area {root!r} in a box")
+        try:
+            archive = frames.to_tar(files)
+        except frames.Malformed as error:
+            raise CandidateFault(str(error)) from error
+        if len(archive) > frames.MAX_PUT:
+            raise CandidateFault(f"more than {frames.MAX_PUT >> 20} MiB of files")
+        await self._transfer(frames.PUT, archive, 0)
+
+    def _put_outside(self, files: Files, root: str) -> None:
+        for path, content in files.items():
+            fault = frames.path_fault(path)
+            if fault:
+                raise CandidateFault(f"path {path!r} {fault}")
+            try:
+                _write(self._folder / root[1:], path, content)
+            except OSError as error:
+                kind = CandidateFault if error.errno in CONFLICTS else SandboxDown
+                raise kind(f"cannot write {root}/{path}: {error.strerror}") from error
+
+    async def run(
+        self, argv: Sequence[str], *, env: Mapping[str, str], timeout: float, output_limit: int = 1 << 20
+    ) -> RunResult:
+        """Run one command in `/workspace`; then nothing of it is left. A box that dies of it is a result."""
+        self._check_alive()
+        order = {"argv": list(argv), "env": dict(env), "timeout": timeout, "limit": output_limit}
+        start, output = time.monotonic(), bytearray()
+        with self._order():
+            try:
+                async with asyncio.timeout(timeout + self.grace):
+                    await self._wire.send(frames.RUN, json.dumps(order).encode())
+                    return await self._follow(output, output_limit)
+            except TimeoutError:
+                ending = await self._unanswered()
+            except Lost:
+                ending = await self._post_mortem()
+            except frames.Malformed:
+                ending = Ending.KILLED
+        self._broken = _lost(ending.value)
+        return RunResult(
+            ending=ending,
+            exit_code=None,
+            output=bytes(output),
+            truncated=False,
+            seconds=time.monotonic() - start,
+        )
+
+    @contextlib.contextmanager
+    def _order(self) -> Iterator[None]:
+        """While an order is under way; one that failed or was cancelled leaves the box unusable, and says why."""
+        self._broken = SandboxDown(f"an order to box {self._name} was cut short")
+        try:
+            yield
+        except (SandboxDown, CandidateFault) as error:
+            self._broken = error
+            raise
+        self._broken = None
+
+    async def _follow(self, output: bytearray, limit: int) -> RunResult:
+        """Collect output until the done frame."""
+        while True:
+            kind, payload = await self._wire.receive(DONE_LIMIT)
+            if kind == frames.DONE:
+                return _result(payload, bytes(output))
+            output += payload
+            # The runner keeps the limit, give or take its own note on what it left out.
+            if kind != frames.OUT or len(output) > limit + 100:
+                raise frames.Malformed("more output than was asked for")
+
+    async def take(self, globs: Sequence[str], *, max_files: int = 256, max_bytes: int = 4 << 20) -> Files:
+        """Regular files below `/workspace` that match a glob, checked again on this side."""
+        self._check_alive()
+        order = json.dumps({"globs": list(globs), "max_files": max_files, "max_bytes": max_bytes}).encode()
+        payload = await self._transfer(frames.TAKE, order, frames.tar_limit(max_files, max_bytes))
+        try:
+            files = await asyncio.to_thread(frames.from_tar, payload, max_files=max_files, max_bytes=max_bytes)
+        except frames.Malformed as error:
+            raise CandidateFault(f"the submission cannot be read: {error}") from error
+        matches = frames.matcher(globs)
+        return {path: content for path, content in files.items() if matches(path)}
+
+    async def _transfer(self, kind: bytes, payload: bytes, limit: int) -> bytes:
+        """One request that the runner answers at once."""
+        with self._order():
+            try:
+                async with asyncio.timeout(TRANSFER_SECONDS):
+                    await self._wire.send(kind, payload)
+                    answer, content = await self._wire.receive(max(limit, DONE_LIMIT))
+            except TimeoutError:
+                raise _lost((await self._unanswered()).value) from None
+            except Lost:
+                raise _lost((await self._post_mortem()).value) from None
+            except frames.Malformed as error:
+                raise _lost(str(error)) from error
+            if answer not in {frames.OK, frames.FILES, frames.FAULT}:
+                raise _lost("it does not keep the protocol")
+        if answer == frames.FAULT:
+            raise CandidateFault(content.decode(errors="replace"))
+        return content
+
+    def _check_alive(self) -> None:
+        if self._closed:
+            raise ValueError("the box is closed")
+        if self._broken is not None:
+            raise self._broken
+
+    async def _unanswered(self) -> Ending:
+        """The runner said nothing in time: the candidate starved it, unless the engine is at fault."""
+        state = await self._state()
+        if state["Running"]:
+            return Ending.TIMEOUT
+        return await self._post_mortem()
+
+    async def _post_mortem(self) -> Ending:
+        """Why PID 1 ended. Raises SandboxDown if the laboratory did it."""
+        state = await self._settled()
+        if state["OOMKilled"]:
+            return Ending.MEMORY
+        code = state["ExitCode"]
+        if code in FROM_OUTSIDE or code == SIGKILLED:
+            raise SandboxDown(f"box {self._name} was ended from outside (code {code})")
+        return Ending.KILLED
+
+    async def _settled(self) -> dict[str, Any]:
+        """The container's state after its end; the engine may write the out-of-memory mark a little later."""
+        start = time.monotonic()
+        while True:
+            state, waited = await self._state(), time.monotonic() - start
+            if state["Running"] and waited > SETTLE_SECONDS:
+                raise SandboxDown(f"the engine dropped its connection to box {self._name}")
+            unclear = state["ExitCode"] == SIGKILLED and not state["OOMKilled"] and waited < MARK_SECONDS
+            if not state["Running"] and not unclear:
+                return state
+            await asyncio.sleep(0.05)
+
+    async def _state(self) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = (await self._engine("inspect_container", self._container))["State"]
+        except NotFound as error:
+            raise SandboxDown(f"box {self._name} was removed from outside") from error
+        except ENGINE_ERRORS as error:
+            raise SandboxDown(f"the engine does not answer: {brief(error)}") from error
+        return found
+
+    async def close(self) -> None:
+        """Destroy the box; the slow part goes on in the background, and the sandbox waits for it at its end."""
+        if self._closed:
+            return
+        self._closed = True
+        await self._wire.close()
+        if self.on_close is not None:
+            await self.on_close(self)
+
+
+def _lost(reason: str) -> CandidateFault:
+    return CandidateFault(f"the box is lost: {reason}")
+
+
+def _result(payload: bytes, output: bytes) -> RunResult:
+    try:
+        said = json.loads(payload)
+        return RunResult(
+            ending=Ending(said["ending"]),
+            exit_code=said["code"],
+            output=output,
+            truncated=bool(said["truncated"]),
+            seconds=float(said["seconds"]),
+            orphans=int(said["orphans"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise frames.Malformed(f"not a proper done frame: {error}") from error
+
+
+def _write(area: Path, path: str, content: bytes) -> None:
+    """One file, readable in the box whatever our umask is."""
+    folder = area
+    for part in path.split("/")[:-1]:
+        folder /= part
+        if not folder.is_dir():
+            folder.mkdir()
+            folder.chmod(0o755)
+    target = area / path
+    target.write_bytes(content)
+    target.chmod(0o644)
+
+
+def make_folder(folder: Path) -> None:
+    """The host's side of a box: readable for the box's user, reachable only for us (its parent is private)."""
+    try:
+        for area in READ_ONLY:
+            (folder / area[1:]).mkdir(parents=True)
+        for path in (folder, *folder.iterdir()):
+            path.chmod(0o755)
+    except OSError as error:
+        raise SandboxDown(f"cannot make the folder of a box: {error.strerror}") from error
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove the host's side of a box."""
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,275 @@
+"""Boxes as Docker containers: creation, hardening, the pool, and the removal of what a dead run left."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import docker
+from docker.errors import ImageNotFound, NotFound
+
+from agent.kernel.errors import SandboxDown, UserError
+from agent.kernel.types import BoxSpec
+from sandbox import frames, reap
+from sandbox.box import DockerBox, make_folder, remove_folder
+from sandbox.engine import ENGINE_ERRORS, brief, connect
+from sandbox.pool import Pool
+from sandbox.wire import Lost, Wire, own_socket
+
+GATEWAY_URL = "http://127.0.0.1:8080"
+"""Where a box with a gateway finds it: the base URL for Anthropic, and with `/v1` for OpenAI."""
+
+USER = "65534:65534"
+RUNNER = ("python3", "-E", "-s", "-S", "/usr/lib/ratchet")
+READY_SECONDS = 60.0
+BOX_LIFE_SECONDS = 6 * 3600
+SOCKET_PATH_MAX = 100
+SHM_MB = 16
+INODES = 16384
+OPEN_FILES = 1024
+ENV = {
+    "HOME": "/tmp",  # noqa: S108 - a tmpfs of the box, not of this machine
+    "LANG": "C.UTF-8",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "RATCHET_BOX": "1",
+}
+
+
+class DockerSandbox:
+    """Use-once boxes from a ready pool.
+
+    Args:
+        run_id: this run of the campaign; boxes of its earlier runs are removed at the start.
+        campaign: the campaign's name.
+        folder: the campaign's folder; `boxes/` below it holds the host's side of every box.
+        ready: boxes to keep ready for each kind that was asked for lately.
+        parallel: boxes to create at a time; None is one a core.
+        runtime: the engine's runtime, as `runsc` for gVisor; None is the engine's default.
+    """
+
+    def __init__(
+        self,
+        run_id: str,
+        campaign: str,
+        folder: Path,
+        *,
+        ready: int = 2,
+        parallel: int | None = None,
+        runtime: str | None = None,
+    ) -> None:
+        self._run_id, self._campaign, self._runtime = run_id, campaign, runtime
+        parallel = parallel or os.cpu_count() or 1
+        self._threads = ThreadPoolExecutor(parallel + 4, thread_name_prefix="ratchet-engine")
+        self._pool: Pool[DockerBox] = Pool(self._make, ready=ready, parallel=parallel)
+        self._home, self._folder = folder, folder / "boxes"
+        self._client: docker.APIClient | None = None
+        self._profile, self._cpus = "", 1.0
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._client = await self._thread(connect)
+        self._profile = (Path(__file__).parent / "seccomp.json").read_text()
+        self._cpus = await self._engine_cpus()
+        await self.reap()
+        self._folder = await self._thread(_boxes_folder, self._home / "boxes")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._pool.close()
+        await self.settle()
+        await self._thread(shutil.rmtree, self._folder, True)
+        if self._client is not None:
+            self._client.close()
+        self._threads.shutdown(wait=False)
+
+    async def open(self, spec: BoxSpec) -> DockerBox:
+        """A fresh box, from the pool if one waits there.
+
+        Raises:
+            SandboxDown: the engine failed, or the image is gone.
+            UserError: the engine does not know the runtime.
+        """
+        return await self._pool.get(spec)
+
+    def prewarm(self, spec: BoxSpec, count: int) -> None:
+        """Begin to keep `count` boxes of this kind ready; returns at once."""
+        self._pool.prewarm(spec, count)
+
+    async def settle(self) -> None:
+        """Wait until every closed box is removed."""
+        while self._closing:
+            await asyncio.gather(*self._closing, return_exceptions=True)
+
+    async def reap(self) -> int:
+        """Remove what dead runs, and earlier runs of this campaign, left behind; how many containers it was."""
+        try:
+            count: int = await self._thread(reap.reap, self._engine(), self._campaign, self._run_id)
+        except ENGINE_ERRORS as error:
+            raise SandboxDown(f"leftover boxes cannot be removed: {brief(error)}") from error
+        return count
+
+    async def _engine_cpus(self) -> float:
+        try:
+            return float((await self._call("info"))["NCPU"])
+        except ENGINE_ERRORS as error:
+            raise SandboxDown(f"the engine does not answer: {brief(error)}") from error
+
+    def _engine(self) -> docker.APIClient:
+        if self._client is None:
+            raise SandboxDown("the sandbox is not open")
+        return self._client
+
+    async def _thread(self, work: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
+
+    async def _call(self, method: str, *args: Any) -> Any:
+        """One call of the engine, in a thread."""
+        return await self._thread(getattr(self._engine(), method), *args)
+
+    async def _make(self, spec: BoxSpec) -> DockerBox:
+        """Create, attach, start, and wait until the runner is ready. Shielded: a box half made is a box lost."""
+        name = secrets.token_hex(6)
+        folder = self._folder / name
+        await self._thread(make_folder, folder)
+        container, attached = await self._thread(self._start, name, spec, folder)
+        wire = await Wire.over(attached)
+        box = DockerBox(name, spec, folder, container=container, wire=wire, engine=self._call)
+        box.on_close = self._let_go
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                kind, _ = await wire.receive(frames.CHUNK)
+        except (Lost, TimeoutError, frames.Malformed) as error:
+            await box.close()
+            said = " ".join(wire.stderr.decode(errors="replace").split())[-200:]
+            raise SandboxDown(f"a box did not become ready: {said or error or 'no answer'}") from error
+        if kind != frames.READY:
+            await box.close()
+            raise SandboxDown("a box did not become ready: the image does not hold our runner")
+        return box
+
+    def _start(self, name: str, spec: BoxSpec, folder: Path) -> tuple[str, socket.socket]:
+        client, container = self._engine(), None
+        try:
+            container = client.create_container(**self._settings(client, name, spec, folder))["Id"]
+            how = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+            attached = own_socket(client.attach_socket(container, params=how))
+            client.start(container)
+        except ENGINE_ERRORS as error:
+            if container is not None:
+                _remove(client, container)
+            remove_folder(folder)
+            raise _blame(error, spec, self._runtime) from error
+        return str(container), attached
+
+    def _settings(self, client: docker.APIClient, name: str, spec: BoxSpec, folder: Path) -> dict[str, Any]:
+        """Everything that makes the container a box."""
+        return {
+            "name": f"ratchet-{name}",
+            "image": spec.image,
+            "entrypoint": list(RUNNER),
+            "command": ["--gateway"] if spec.gateway else [],
+            "user": USER,
+            "working_dir": "/workspace",
+            "environment": ENV,
+            "hostname": "box",
+            "stdin_open": True,
+            # The runner has no ear for SIGTERM: an engine that stops must not wait for it.
+            "stop_signal": "SIGKILL",
+            "labels": self._labels(),
+            "host_config": {
+                **client.create_host_config(**self._limits(spec, folder)),
+                "LogConfig": {"Type": "none"},
+            },
+        } | {"healthcheck": {"test": ["NONE"]}}
+
+    def _limits(self, spec: BoxSpec, folder: Path) -> dict[str, Any]:
+        memory = spec.memory_mb << 20
+        scratch = f"rw,nosuid,nodev,exec,size={spec.disk_mb}m,nr_inodes={INODES},uid=65534,gid=65534,mode=0755"
+        return {
+            "network_mode": "none",
+            "cap_drop": ["ALL"],
+            "security_opt": ["no-new-privileges:true", f"seccomp={self._profile}"],
+            "read_only": True,
+            "pids_limit": spec.pids,
+            "mem_limit": memory,
+            "memswap_limit": memory,
+            "nano_cpus": int(min(spec.cpus, self._cpus) * 1e9),
+            "ipc_mode": "none",
+            "tmpfs": {
+                "/workspace": scratch,
+                "/tmp": scratch,  # noqa: S108 - in the box
+                "/dev/shm": f"rw,nosuid,nodev,noexec,size={SHM_MB}m,nr_inodes=256,mode=1777",  # noqa: S108 - in the box
+            },
+            "binds": [f"{folder}:/run/ratchet:ro"],
+            "ulimits": [
+                docker.types.Ulimit(name="core", soft=0, hard=0),
+                docker.types.Ulimit(name="nofile", soft=OPEN_FILES, hard=OPEN_FILES),
+            ],
+            **({"runtime": self._runtime} if self._runtime else {}),
+        }
+
+    def _labels(self) -> Mapping[str, str]:
+        return {
+            "ratchet.campaign": self._campaign,
+            "ratchet.run": self._run_id,
+            "ratchet.pid": reap.owner_label(os.getpid()),
+            "ratchet.deadline": str(int(time.time()) + BOX_LIFE_SECONDS),
+        }
+
+    async def _let_go(self, box: DockerBox) -> None:
+        """Remove a closed box in the background."""
+        task = asyncio.create_task(self._thread_remove(box))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _thread_remove(self, box: DockerBox) -> None:
+        await self._thread(_remove, self._engine(), box.container)
+        await self._thread(remove_folder, box.folder)
+
+
+def _remove(client: docker.APIClient, container: str) -> None:
+    """Kill and remove; if the engine is gone, the next start reaps it."""
+    try:
+        client.remove_container(container, force=True, v=True)
+    except ENGINE_ERRORS:
+        return
+
+
+def _blame(error: Exception, spec: BoxSpec, runtime: str | None) -> Exception:
+    """The right kind of error for a box that could not be started."""
+    if isinstance(error, (ImageNotFound, NotFound)):
+        return SandboxDown(f"image {spec.image} is gone")
+    said = brief(error)
+    if runtime and "runtime" in said:
+        return UserError("sandbox.runtime", f"the engine cannot use {runtime} ({said})", "Install it, or leave it out")
+    return SandboxDown(f"no box could be started: {said}")
+
+
+def _boxes_folder(wanted: Path) -> Path:
+    """A private folder for the boxes, short enough that a socket in it can be bound.
+
+    Raises:
+        SandboxDown: it cannot be made.
+    """
+    longest = wanted.absolute() / ("x" * 12) / "gateway.sock"
+    try:
+        if len(os.fsencode(longest)) <= SOCKET_PATH_MAX:
+            shutil.rmtree(wanted, ignore_errors=True)
+            wanted.mkdir(parents=True)
+            wanted.chmod(0o700)
+            return wanted.absolute()
+        return Path(tempfile.mkdtemp(prefix=reap.folder_prefix(os.getpid())))
+    except OSError as error:
+        raise SandboxDown(f"cannot make {wanted}: {error.strerror}") from error

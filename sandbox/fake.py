@@ -1,0 +1,215 @@
+"""A sandbox in memory: boxes whose commands are scripted Python functions. For logic tests and dry runs.
+
+It keeps the same contract as the Docker one (one conformance list runs against both), and contains nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from agent.kernel.errors import CandidateFault, SandboxDown
+from agent.kernel.types import BoxSpec, Ending, Files, RunResult
+from sandbox import frames
+from sandbox.box import READ_ONLY, WORKSPACE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FakeRun:
+    """What a program sees: its command, the read-only areas, and the workspace, which it may change."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    workspace: dict[str, bytes]
+    areas: Mapping[str, Files]
+    box: str
+    socket: Path | None
+
+    @property
+    def task(self) -> Files:
+        """What was put below /task."""
+        return self.areas["/task"]
+
+    @property
+    def scaffold(self) -> Files:
+        """What was put below /scaffold."""
+        return self.areas["/scaffold"]
+
+
+Said = RunResult | str | None
+Program = Callable[[FakeRun], Said | Awaitable[Said]]
+
+
+def ran(output: str = "", exit_code: int | None = 0, ending: Ending = Ending.EXITED, *, orphans: int = 0) -> RunResult:
+    """What a program may return: a result in few words."""
+    return RunResult(
+        ending=ending,
+        exit_code=exit_code,
+        output=output.encode(),
+        truncated=False,
+        seconds=0.0,
+        orphans=orphans,
+    )
+
+
+class FakeSandbox:
+    """Boxes in memory.
+
+    Args:
+        programs: the beginning of a command line -> what it does; the longest match wins. A program returns
+            a RunResult (see `ran`), its output as text, or nothing; an exception that it raises, such as
+            SandboxDown, is the box's. A command that no program matches is an error in the test.
+        folder: where boxes with a gateway have their sockets; needed only if something listens there.
+    """
+
+    def __init__(self, programs: Mapping[str, Program], *, folder: Path | None = None) -> None:
+        self._programs, self._folder = dict(programs), folder
+        self.opened: list[BoxSpec] = []
+        self.open_boxes: set[str] = set()
+        self._down: str | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.open_boxes.clear()
+        self._down = "the sandbox is closed"
+
+    def break_down(self, reason: str | None) -> None:
+        """From now on every new box fails as if the engine were gone; None mends it."""
+        self._down = reason
+
+    async def open(self, spec: BoxSpec) -> FakeBox:
+        """A fresh box. Raises SandboxDown after `break_down`."""
+        if self._down is not None:
+            raise SandboxDown(self._down)
+        name = secrets.token_hex(6)
+        self.opened.append(spec)
+        self.open_boxes.add(name)
+        return FakeBox(name, spec, self)
+
+    def prewarm(self, spec: BoxSpec, count: int) -> None:
+        """Nothing to do: a fake box is always ready."""
+
+    def program(self, argv: Sequence[str]) -> Program:
+        """What a command line does. Raises LookupError if the script does not say."""
+        line = " ".join(argv)
+        fitting = [start for start in self._programs if line.startswith(start)]
+        if not fitting:
+            raise LookupError(f"no program is scripted for {line!r}")
+        return self._programs[max(fitting, key=len)]
+
+    def socket_of(self, name: str) -> Path:
+        """Where the gateway of one box would listen."""
+        if self._folder is None:
+            return Path("/nonexistent") / name / "gateway.sock"
+        (self._folder / name).mkdir(parents=True, exist_ok=True)
+        return self._folder / name / "gateway.sock"
+
+
+class FakeBox:
+    """One box in memory."""
+
+    def __init__(self, name: str, spec: BoxSpec, home: FakeSandbox) -> None:
+        self._name, self._spec, self._home = name, spec, home
+        self._socket = home.socket_of(name) if spec.gateway else None
+        self._areas: dict[str, dict[str, bytes]] = {root: {} for root in (WORKSPACE, *READ_ONLY)}
+        self._ended, self._closed = "", False
+
+    @property
+    def id(self) -> str:
+        """A name that is unique over all boxes of this machine."""
+        return self._name
+
+    @property
+    def socket(self) -> Path | None:
+        """Host path at which the gateway must listen for this box; None without a gateway."""
+        return self._socket
+
+    async def put(self, files: Files, root: str) -> None:
+        """Put files below a root."""
+        self._check_alive()
+        if root not in self._areas:
+            raise ValueError(f"no area {root!r} in a box")
+        for path in files:
+            fault = frames.path_fault(path)
+            if fault:
+                raise CandidateFault(f"path {path!r} {fault}")
+        self._areas[root].update(files)
+
+    async def run(
+        self, argv: Sequence[str], *, env: Mapping[str, str], timeout: float, output_limit: int = 1 << 20
+    ) -> RunResult:
+        """Run one scripted program."""
+        self._check_alive()
+        scene = FakeRun(
+            argv=tuple(argv),
+            env=dict(env),
+            workspace=self._areas[WORKSPACE],
+            areas=self._areas,
+            box=self._name,
+            socket=self._socket,
+        )
+        start = time.monotonic()
+        try:
+            async with asyncio.timeout(timeout):
+                said = self._home.program(argv)(scene)
+                result = _result(await said if inspect.isawaitable(said) else said)
+        except TimeoutError:
+            return _bounded(ran("", None, Ending.TIMEOUT), output_limit, time.monotonic() - start)
+        if result.ending in {Ending.MEMORY, Ending.KILLED} and result.exit_code is None:
+            self._ended = result.ending.value
+        return _bounded(result, output_limit, time.monotonic() - start)
+
+    async def take(self, globs: Sequence[str], *, max_files: int = 256, max_bytes: int = 4 << 20) -> Files:
+        """Files of the workspace that match."""
+        self._check_alive()
+        matches = frames.matcher(globs)
+        found = {path: content for path, content in self._areas[WORKSPACE].items() if matches(path)}
+        for path in found:
+            fault = frames.path_fault(path)
+            if fault:
+                raise CandidateFault(f"{path!r} {fault}")
+        if len(found) > max_files or sum(map(len, found.values())) > max_bytes:
+            raise CandidateFault(f"more than {max_files} files or {max_bytes} bytes match {', '.join(globs)}")
+        return found
+
+    async def close(self) -> None:
+        """Destroy the box."""
+        self._closed = True
+        self._home.open_boxes.discard(self._name)
+
+    def _check_alive(self) -> None:
+        if self._closed:
+            raise ValueError("the box is closed")
+        if self._ended:
+            raise CandidateFault(f"the box is lost: {self._ended}")
+
+
+def _result(said: Said) -> RunResult:
+    return said if isinstance(said, RunResult) else ran(said or "")
+
+
+def _bounded(result: RunResult, limit: int, seconds: float) -> RunResult:
+    """The same cut as the runner makes: the first and the last half stay."""
+    output, lost = result.output, len(result.output) - limit
+    if lost > 0:
+        note = b"\n[... %d bytes left out ...]\n" % lost
+        output = output[: limit // 2] + note + output[len(output) - (limit - limit // 2) :]
+    return RunResult(
+        ending=result.ending,
+        exit_code=result.exit_code,
+        output=output,
+        truncated=result.truncated or lost > 0,
+        seconds=seconds,
+        orphans=result.orphans,
+    )

@@ -1,0 +1,184 @@
+"""What travels between the host and the runner: frames, archives of plain files, and globs.
+
+This file is used on both sides: the host imports it, and a copy of it lies in the image. So it needs
+nothing but the standard library of Python 3.9 or later.
+
+A frame is one byte of kind, four bytes of length (big endian) and the payload. The host reads frames
+with a limit that it chooses for each answer, so what a box says can never fill the host's memory.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import tarfile
+from collections.abc import Callable, Iterable, Mapping
+
+HEAD = struct.Struct("!cI")
+
+# host -> box
+PUT = b"P"  # tar of files for /workspace; answered by OK or FAULT
+RUN = b"R"  # JSON: argv, env, timeout, limit; answered by OUT*, DONE
+TAKE = b"T"  # JSON: globs, files, bytes; answered by FILES or FAULT
+# box -> host
+READY = b"Y"
+OUT = b"O"
+DONE = b"D"  # JSON: ending, code, truncated, seconds, orphans
+OK = b"K"
+FILES = b"F"  # tar
+FAULT = b"X"  # UTF-8 text: what the candidate did wrong
+
+CHUNK = 1 << 16
+MAX_PUT = 64 << 20
+PATH_MAX = 1024
+NAME_MAX = 255
+
+# The runner ends with this code when the host's end of its stdin is closed, and with the next one when it
+# is itself defective. No code inside a box can choose the exit code of PID 1.
+EXIT_HOST_GONE = 90
+EXIT_BROKEN = 91
+
+
+class Malformed(ValueError):
+    """Bytes that no honest peer would send."""
+
+
+def frame(kind: bytes, payload: bytes = b"") -> bytes:
+    """One frame as bytes."""
+    return HEAD.pack(kind, len(payload)) + payload
+
+
+class Decoder:
+    """Bytes in, frames out; a frame longer than the current limit is refused before it is stored."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        """Add bytes that came over the wire."""
+        self._buffer += data
+
+    def next(self, limit: int) -> tuple[bytes, bytes] | None:
+        """The next whole frame, or None if more bytes are needed.
+
+        Raises:
+            Malformed: the frame announces more than `limit` bytes.
+        """
+        if len(self._buffer) < HEAD.size:
+            return None
+        kind, size = HEAD.unpack_from(self._buffer)
+        if size > limit:
+            raise Malformed(f"a frame of {size} bytes where at most {limit} are allowed")
+        end = HEAD.size + size
+        if len(self._buffer) < end:
+            return None
+        payload = bytes(self._buffer[HEAD.size : end])
+        del self._buffer[:end]
+        return kind, payload
+
+
+def path_fault(path: str) -> str | None:
+    """Why a relative path may not cross the wall of a box, or None if it may."""
+    try:
+        raw = path.encode()
+    except UnicodeEncodeError:
+        return "is not valid UTF-8"
+    if not raw or len(raw) > PATH_MAX:
+        return "is empty" if not raw else "is too long"
+    if any(c < " " or c == "\x7f" for c in path):
+        return "has a control character"
+    parts = path.split("/")
+    if any(part in {"", ".", ".."} for part in parts):
+        return "is not a plain relative path"
+    if any(len(part.encode()) > NAME_MAX for part in parts):
+        return "is too long"
+    return None
+
+
+def to_tar(files: Mapping[str, bytes]) -> bytes:
+    """Pack files; order, owner and times are fixed.
+
+    Raises:
+        Malformed: a path is not plain.
+    """
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:", format=tarfile.PAX_FORMAT) as tar:
+        for path in sorted(files):
+            fault = path_fault(path)
+            if fault:
+                raise Malformed(f"path {path!r} {fault}")
+            member = tarfile.TarInfo(path)
+            member.size = len(files[path])
+            member.mode = 0o644
+            tar.addfile(member, io.BytesIO(files[path]))
+    return out.getvalue()
+
+
+def tar_limit(max_files: int, max_bytes: int) -> int:
+    """The longest archive that so many files with so many bytes can need."""
+    return max_bytes + max_files * (PATH_MAX + 5 * 512) + 10240
+
+
+def from_tar(data: bytes, *, max_files: int, max_bytes: int) -> dict[str, bytes]:
+    """Unpack into memory: plain regular files under plain relative paths, bounded; nothing touches a disk.
+
+    Raises:
+        Malformed: anything else is in it.
+    """
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
+            return _members(tar, max_files, max_bytes)
+    except (tarfile.TarError, EOFError, OverflowError, ValueError) as error:
+        if isinstance(error, Malformed):
+            raise
+        raise Malformed(f"not a proper archive: {error}") from error
+
+
+def _members(tar: tarfile.TarFile, max_files: int, max_bytes: int) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    left = max_bytes
+    for member in tar:
+        fault = path_fault(member.name)
+        if fault or member.name in found:
+            raise Malformed(f"path {member.name!r} {fault or 'comes twice'}")
+        if member.type not in {tarfile.REGTYPE, tarfile.AREGTYPE} or member.issparse():
+            raise Malformed(f"{member.name!r} is no plain file")
+        left -= member.size
+        if left < 0 or member.size < 0 or len(found) >= max_files:
+            raise Malformed(f"more than {max_files} files or {max_bytes} bytes")
+        content = tar.extractfile(member)
+        found[member.name] = content.read() if content else b""
+        if len(found[member.name]) != member.size:
+            raise Malformed(f"{member.name!r} is cut short")
+    return found
+
+
+def matcher(globs: Iterable[str]) -> Callable[[str], bool]:
+    """A test whether a relative path matches one of the globs.
+
+    `*` and `?` stay within a folder, `**` crosses folders, `[...]` is a class; a glob that ends in `/` means all below.
+    """
+    whole = re.compile("|".join(f"(?:{_regex(glob)})" for glob in globs) or r"(?!)", re.DOTALL)
+    return lambda path: whole.fullmatch(path) is not None
+
+
+_TOKEN = re.compile(r"\*\*/|\*\*|\*|\?|\[!?\]?[^\]]*\]|.", re.DOTALL)
+
+
+def _regex(glob: str) -> str:
+    if glob.endswith("/"):
+        glob += "**"
+    return "".join(_piece(token) for token in _TOKEN.findall(glob.removeprefix("./")))
+
+
+def _piece(token: str) -> str:
+    fixed = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    if token in fixed:
+        return fixed[token]
+    if len(token) > 1:
+        inside = token[1:-1].replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]")
+        negated = inside.startswith("!")
+        body = inside[1:] if negated else inside.replace("^", "\\^", 1) if inside.startswith("^") else inside
+        return f"(?!/)[{'^' if negated else ''}{body}]"
+    return re.escape(token)

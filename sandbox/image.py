@@ -1,0 +1,245 @@
+"""The image of the boxes: chosen or built once, reused until an input changes.
+
+Base: python:3.12-slim, pinned by digest, where a registry answers; else the same things from a Debian mirror;
+else, or rather first, the image that the user names. On it our runner and checker are laid, in one layer. The
+tag is a hash over all inputs, so an image is never built for a candidate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.errors import DockerException, ImageNotFound
+from filelock import FileLock
+from requests.exceptions import RequestException
+
+from agent.kernel.errors import SandboxDown, UserError
+from sandbox.engine import ENGINE_ERRORS, apt_install, brief, connect
+
+REGISTRY_BASE = "python:3.12-slim@sha256:78387bc3881b8273120a12ebe6c1ab22b018ccc2c9adf565ae1ac9b536e184ea"
+REGISTRY_LAYERS = (
+    "RUN apt-get update && apt-get install -y --no-install-recommends git && rm -rf /var/lib/apt/lists/*",
+    "RUN pip install --no-cache-dir pytest",
+)
+DEBIAN_SUITE = "bookworm"
+DEBIAN_PACKAGES = ("python3", "python3-pytest", "git", "ca-certificates")
+DEBIAN_RECIPE = 1
+REGISTRY_SECONDS = 20
+BUILD_SECONDS = 1800
+BOX_FILES = (
+    "__init__.py",
+    "frames.py",
+    "forward.py",
+    "runner.py",
+    "install.py",
+    "check/ratchet_check.py",
+)
+_PRUNE = (
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/share/info",
+    "usr/share/locale",
+    "usr/share/i18n",
+    "var/lib/apt/lists",
+    "var/cache/apt",
+    "var/cache/debconf",
+    "var/log",
+)
+
+Say = Callable[[str], None]
+
+
+def ensure_image(
+    base: str | None = None,
+    *,
+    layers: Sequence[str] = (),
+    say: Say = print,
+    client: docker.APIClient | None = None,
+) -> str:
+    """The tag of an image that is ready for boxes; builds it if it is not there yet.
+
+    Args:
+        base: an image that the engine has or can pull; needs Python 3.9 as `python3`. None chooses one.
+        layers: Dockerfile instructions that a suite wants on top of the base.
+        client: of the engine; None connects.
+        say: told in one line what was chosen, and what takes long.
+
+    Raises:
+        UserError: the named base does not exist, a layer fails, or a tool to build with is missing.
+        SandboxDown: the engine failed.
+    """
+    client = client or connect(timeout=BUILD_SECONDS)
+    lock = Path(tempfile.gettempdir()) / f"ratchet-image-{os.geteuid()}.lock"
+    with FileLock(lock):
+        try:
+            return _ensure(client, base, tuple(layers), say)
+        except (DockerException, RequestException) as error:
+            raise SandboxDown(f"the image could not be built: {brief(error)}") from error
+
+
+def _ensure(client: docker.APIClient, base: str | None, layers: tuple[str, ...], say: Say) -> str:
+    files = _box_files()
+    origin = _named(client, base, say) if base else "default:" + _hash(REGISTRY_BASE, DEBIAN_SUITE, str(DEBIAN_RECIPE))
+    tag = "ratchet-box:" + _hash(origin, *layers, *(f"{name}={content!r}" for name, content in files.items()))
+    if _exists(client, tag):
+        return tag
+    ground = base or _ground(client, say)
+    if layers:
+        say(f"image: building {len(layers)} extra layers")
+        ground = _build(client, ground, layers, {}, "ratchet-base:" + _hash(origin, *layers), network=None)
+    install = ("COPY . /usr/lib/ratchet/", 'RUN ["python3", "-I", "/usr/lib/ratchet/install.py"]')
+    _build(client, ground, install, files, tag, network="none")
+    say(f"image: {tag} is ready, made from {ground.partition('@')[0]}")
+    return tag
+
+
+def _box_files() -> dict[str, bytes]:
+    here = Path(__file__).parent
+    return {Path(name).name: (here / name).read_bytes() for name in BOX_FILES}
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+def _exists(client: docker.APIClient, tag: str) -> bool:
+    return _image_id(client, tag) is not None
+
+
+def _image_id(client: docker.APIClient, tag: str) -> str | None:
+    try:
+        found: dict[str, Any] = client.inspect_image(tag)  # type: ignore[no-untyped-call]
+    except ImageNotFound:
+        return None
+    return str(found["Id"])
+
+
+def _named(client: docker.APIClient, base: str, say: Say) -> str:
+    """The id of an image that the user names, pulled if it must be."""
+    if not _exists(client, base):
+        say(f"image: pulling {base}")
+        fault = _pull(client, base)
+        if fault:
+            raise UserError("image", f"{base} is neither here nor can it be pulled ({fault})", "Name another image")
+    return _image_id(client, base) or base
+
+
+def _ground(client: docker.APIClient, say: Say) -> str:
+    """Our own base: from the registry, else from a Debian mirror."""
+    registry = "ratchet-base:" + _hash(REGISTRY_BASE, *REGISTRY_LAYERS)
+    debian = "ratchet-base:" + _hash(DEBIAN_SUITE, *DEBIAN_PACKAGES, str(DEBIAN_RECIPE))
+    for known in (registry, debian):
+        if _exists(client, known):
+            return known
+    fault = _pull(client, REGISTRY_BASE)
+    if fault is None:
+        try:
+            say("image: python:3.12-slim from the registry, with git and pytest")
+            return _build(client, REGISTRY_BASE, REGISTRY_LAYERS, {}, registry, network=None)
+        except UserError as error:
+            fault = error.problem
+    say(f"image: no registry to build from ({fault[:80]}), so Debian {DEBIAN_SUITE} from a mirror; a minute or two")
+    return _bootstrap(client, debian)
+
+
+def _pull(client: docker.APIClient, name: str) -> str | None:
+    """Pull an image; the reason if that is not possible. A registry must begin to answer within a time limit."""
+    quick = connect(timeout=REGISTRY_SECONDS)
+    try:
+        for event in quick.pull(name, stream=True, decode=True):
+            if "error" in event:
+                return str(event["error"])
+    except ENGINE_ERRORS as error:
+        return brief(error)
+    finally:
+        quick.close()
+    return None if _exists(client, name) else "it did not arrive"
+
+
+def _build(
+    client: docker.APIClient,
+    ground: str,
+    lines: Sequence[str],
+    files: Mapping[str, bytes],
+    tag: str,
+    *,
+    network: str | None,
+) -> str:
+    """Run a small Dockerfile; returns the tag."""
+    recipe = "\n".join([f"FROM {ground}", *lines, ""]).encode()
+    context = _context({**files, "Dockerfile": recipe, ".dockerignore": b"Dockerfile\n.dockerignore\n"})
+    events = client.build(
+        fileobj=context,
+        custom_context=True,
+        tag=tag,
+        network_mode=network,
+        rm=True,
+        forcerm=True,
+        decode=True,
+    )
+    said = ""
+    for event in events:
+        said = event.get("stream", "").strip() or said
+        if "error" in event:
+            raise UserError("image", f"a layer on {ground} failed: {event['error'].strip()} ({said[-120:]})", "Mend it")
+    return tag
+
+
+def _context(files: Mapping[str, bytes]) -> io.BytesIO:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, content in sorted(files.items()):
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), 0o644
+            tar.addfile(member, io.BytesIO(content))
+    out.seek(0)
+    return out
+
+
+def _bootstrap(client: docker.APIClient, tag: str) -> str:
+    """Debian from a mirror as an image: mmdebstrap, or debootstrap where only that is there."""
+    with tempfile.TemporaryDirectory(prefix="ratchet-image-") as folder:
+        archive = Path(folder) / "root.tar"
+        _debian_archive(archive, Path(folder))
+        repository, _, name = tag.partition(":")
+        with archive.open("rb") as data:
+            answer = client.import_image_from_data(_chunks(data), repository=repository, tag=name)
+    if not _exists(client, tag):
+        raise SandboxDown(f"the engine did not take the image: {answer[-200:]}")
+    return tag
+
+
+def _chunks(data: io.BufferedReader) -> Iterator[bytes]:
+    while chunk := data.read(1 << 20):
+        yield chunk
+
+
+def _debian_archive(archive: Path, folder: Path) -> None:
+    if shutil.which("mmdebstrap") is None and shutil.which("debootstrap") is None:
+        apt_install("mmdebstrap", "debian-archive-keyring")
+    packages = ",".join(DEBIAN_PACKAGES)
+    if shutil.which("mmdebstrap"):
+        drop = [f"--customize-hook=rm -rf $1/{path}/*" for path in _PRUNE]
+        _tool("mmdebstrap", "--variant=minbase", f"--include={packages}", *drop, DEBIAN_SUITE, str(archive))
+        return
+    root = folder / "root"
+    _tool("debootstrap", "--variant=minbase", f"--include={packages}", DEBIAN_SUITE, str(root))
+    left_out = [f"--exclude=./{path}/*" for path in (*_PRUNE, "dev")]
+    _tool("tar", "-C", str(root), *left_out, "--numeric-owner", "-cf", str(archive), ".")
+
+
+def _tool(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise UserError("image", f"{command[0]} failed: {last[:200]}", "Check the network, or name an image")

@@ -1,0 +1,357 @@
+"""PID 1 of every box: takes files in, runs one command, gives files out, over its stdin and stdout.
+
+Why a candidate, which runs under the same user id, cannot touch it:
+
+* signals from inside a PID namespace reach PID 1 only where it has a handler: it has one, for SIGCHLD,
+  and that one does nothing but wake it;
+* it is not dumpable, so /proc/1/mem and /proc/1/fd are closed, and ptrace is denied by seccomp anyway;
+* prlimit on another process is denied by seccomp, so RLIMIT_CPU cannot be used to have the kernel kill it;
+* it keeps its end of the pipes to the host under close-on-exec, and starts nothing before it did so.
+
+So the only ways for PID 1 to die are: memory (the engine says so), its own defect (EXIT_BROKEN), the host
+closing the pipe (EXIT_HOST_GONE), and SIGKILL from outside.
+
+Killing needs no fork: when a command has ended, `kill(-1)` from PID 1 reaches every process of the box at
+once, and a fork that was under way fails. Standard library only; a copy lies in the image.
+"""
+
+# pathlib would cost every box its import:
+# ruff: noqa: PTH102, PTH106, PTH108, PTH112, PTH114, PTH123, PTH208
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import select
+import signal
+import sys
+import time
+from typing import NoReturn
+
+from sandbox import forward, frames
+
+WORKSPACE = "/workspace"
+PR_SET_DUMPABLE = 4
+OOM_COUNTERS = ("/sys/fs/cgroup/memory/memory.oom_control", "/sys/fs/cgroup/memory.events")
+OOM_SCORE_OF_COMMANDS = "900"
+CANNOT_START = 127
+DEFAULTS = (signal.SIGPIPE, signal.SIGINT, signal.SIGCHLD)
+
+
+class Host:
+    """The pipes to the host."""
+
+    def __init__(self, inward: int, outward: int) -> None:
+        self.inward, self.outward, self._decoder = inward, outward, frames.Decoder()
+
+    def send(self, kind: bytes, payload: bytes = b"") -> None:
+        """Write one frame whole; the host gone is the end."""
+        view = memoryview(frames.frame(kind, payload))
+        try:
+            while view:
+                view = view[os.write(self.outward, view) :]
+        except BrokenPipeError:
+            os._exit(frames.EXIT_HOST_GONE)
+
+    def pull(self) -> None:
+        """Read what there is; the host gone is the end."""
+        data = os.read(self.inward, frames.CHUNK)
+        if not data:
+            os._exit(frames.EXIT_HOST_GONE)
+        self._decoder.feed(data)
+
+    def receive(self) -> tuple[bytes, bytes]:
+        """Wait for one frame."""
+        while (got := self._decoder.next(frames.tar_limit(1 << 14, frames.MAX_PUT))) is None:
+            self.pull()
+        return got
+
+
+class Output:
+    """The first and the last half of what a command says; the first half goes to the host at once."""
+
+    def __init__(self, host: Host, limit: int) -> None:
+        self._host, self._head, self._room = host, limit // 2, limit - limit // 2
+        self._tail, self._lost = bytearray(), 0
+
+    def add(self, data: bytes) -> None:
+        """Take what the command wrote."""
+        if self._head:
+            first, data = data[: self._head], data[self._head :]
+            self._head -= len(first)
+            self._host.send(frames.OUT, first)
+        self._tail += data
+        excess = len(self._tail) - self._room
+        if excess > 0:
+            self._lost += excess
+            del self._tail[:excess]
+
+    def finish(self) -> bool:
+        """Send the rest; True if something was left out."""
+        if self._lost:
+            self._host.send(frames.OUT, b"\n[... %d bytes left out ...]\n" % self._lost)
+        for start in range(0, len(self._tail), frames.CHUNK):
+            self._host.send(frames.OUT, bytes(self._tail[start : start + frames.CHUNK]))
+        return self._lost > 0
+
+
+class Runner:
+    """Serves one host until it goes."""
+
+    def __init__(self, host: Host, door: object = None) -> None:
+        self.host, self.door = host, door
+        self.forwarder = self.command = 0
+        self.status: int | None = None
+        self.orphans = 0
+        self.wake_r, wake_w = os.pipe()
+        for end in (self.wake_r, wake_w):
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(wake_w, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self.wake_w = wake_w
+
+    def serve(self) -> NoReturn:
+        """Answer one request after the other."""
+        self.host.send(frames.READY)
+        while True:
+            kind, payload = self.host.receive()
+            if kind == frames.RUN:
+                self.run(**json.loads(payload))
+            else:
+                self.answer(kind, payload)
+
+    def answer(self, kind: bytes, payload: bytes) -> None:
+        """PUT and TAKE: whatever the file system refuses is told, not raised."""
+        try:
+            if kind == frames.PUT:
+                put(payload)
+                self.host.send(frames.OK)
+            else:
+                self.host.send(frames.FILES, take(**json.loads(payload)))
+        except (OSError, frames.Malformed) as error:
+            self.host.send(frames.FAULT, str(error).encode(errors="replace")[: frames.CHUNK])
+
+    def run(self, argv: list[str], env: dict[str, str], timeout: float, limit: int) -> None:
+        """Run one command to its end, then kill all it left, then answer."""
+        start, ooms = time.monotonic(), oom_kills()
+        output = Output(self.host, limit)
+        self.status, self.orphans = None, 0
+        if self.door is not None:
+            self.start_forwarder()
+        out_r, out_w = os.pipe()
+        self.spawn(argv, env, out_w, output)
+        os.close(out_w)
+        self.attend(out_r, output, start + timeout)
+        ended = self.status is not None
+        self.sweep()
+        drain(out_r, output)
+        os.close(out_r)
+        code = None if not ended or self.status is None else os.waitstatus_to_exitcode(self.status)
+        answer = {
+            "ending": "exited" if ended else "timeout",
+            "code": 128 - code if code is not None and code < 0 else code,
+            "truncated": output.finish(),
+            "seconds": time.monotonic() - start,
+            "orphans": self.orphans,
+        }
+        if answer["code"] == 128 + signal.SIGKILL and oom_kills() > ooms:
+            answer["ending"] = "out of memory"
+        self.host.send(frames.DONE, json.dumps(answer).encode())
+
+    def spawn(self, argv: list[str], env: dict[str, str], out: int, output: Output) -> None:
+        """Start the command; one that cannot be started has ended with 127."""
+        actions = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, out, 1),
+            (os.POSIX_SPAWN_DUP2, out, 2),
+        ]
+        whole = {**os.environ, **env}
+        try:
+            self.command = os.posix_spawnp(
+                argv[0], argv, whole, file_actions=actions, setsid=True, setsigmask=(), setsigdef=DEFAULTS
+            )
+        except (OSError, ValueError) as error:
+            self.command, self.status = -1, CANNOT_START << 8
+            output.add(f"cannot start {argv[0]!r}: {error}\n".encode(errors="replace"))
+            return
+        # Best effort: under memory pressure the kernel should choose anything but PID 1.
+        with contextlib.suppress(OSError), open(f"/proc/{self.command}/oom_score_adj", "w") as score:
+            score.write(OOM_SCORE_OF_COMMANDS)
+
+    def start_forwarder(self) -> None:
+        """Fork the process that carries bytes to the gateway; it holds no pipe to the host."""
+        self.forwarder = os.fork()
+        if self.forwarder:
+            return
+        try:
+            signal.set_wakeup_fd(-1)
+            for end in (self.host.inward, self.host.outward, self.wake_r, self.wake_w):
+                os.close(end)
+            forward.Forwarder(self.door, forward.GATEWAY_SOCKET).run()  # type: ignore[arg-type]
+        finally:
+            os._exit(1)
+
+    def attend(self, out: int, output: Output, deadline: float) -> None:
+        """Carry output and reap children until the command ends or its time is up."""
+        poll = select.poll()
+        for end in (out, self.wake_r, self.host.inward):
+            poll.register(end, select.POLLIN)
+        while self.status is None:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return
+            for end, _ in poll.poll(left * 1000 + 1):
+                if end == out:
+                    data = os.read(out, frames.CHUNK)
+                    output.add(data)
+                    if not data:
+                        poll.unregister(out)
+                elif end == self.host.inward:
+                    self.host.pull()
+                else:
+                    self.woken()
+
+    def woken(self) -> None:
+        """Children ended: reap them, and start the forwarder again if it was one of them."""
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self.wake_r, 4096):
+                pass
+        with contextlib.suppress(ChildProcessError):
+            while self.reaped(*os.waitpid(-1, os.WNOHANG)):
+                pass
+        if self.door is not None and not self.forwarder and self.status is None:
+            with contextlib.suppress(OSError):
+                self.start_forwarder()
+
+    def reaped(self, pid: int, status: int) -> int:
+        """Note who it was."""
+        if pid == self.command:
+            self.status = status
+        elif pid == self.forwarder:
+            self.forwarder = 0
+        elif pid:
+            self.orphans += 1
+        return pid
+
+    def sweep(self) -> None:
+        """Kill and reap every other process of the box; returns when none is left."""
+        while True:
+            try:
+                os.kill(-1, signal.SIGKILL)
+            except ProcessLookupError:
+                return
+            with contextlib.suppress(ChildProcessError):
+                while self.reaped(*os.waitpid(-1, 0)):
+                    pass
+
+
+def drain(out: int, output: Output) -> None:
+    """What is still in the pipe; nobody is left who could add to it."""
+    os.set_blocking(out, False)
+    with contextlib.suppress(BlockingIOError):
+        while data := os.read(out, frames.CHUNK):
+            output.add(data)
+
+
+def oom_kills() -> int:
+    """How many processes of this box the kernel has killed for want of memory, as far as it tells."""
+    for path in OOM_COUNTERS:
+        with contextlib.suppress(OSError), open(path) as counters:
+            for line in counters:
+                name, _, count = line.partition(" ")
+                if name == "oom_kill":
+                    return int(count)
+    return 0
+
+
+def put(archive: bytes) -> None:
+    """Write plain files below the workspace; what stands in the way is replaced."""
+    files = frames.from_tar(archive, max_files=1 << 14, max_bytes=frames.MAX_PUT)
+    for path, content in files.items():
+        *folders, name = path.split("/")
+        folder = WORKSPACE
+        for part in folders:
+            folder += "/" + part
+            clear(folder, keep_folder=True)
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(folder)
+        target = folder + "/" + name
+        clear(target, keep_folder=False)
+        handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+        with open(handle, "wb") as file:
+            file.write(content)
+
+
+def clear(path: str, *, keep_folder: bool) -> None:
+    """Make way for a file or a folder at `path`."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        if keep_folder:
+            return
+        for name in os.listdir(path):
+            clear(path + "/" + name, keep_folder=False)
+        os.rmdir(path)
+    elif os.path.lexists(path):
+        os.unlink(path)
+
+
+def take(globs: list[str], max_files: int, max_bytes: int) -> bytes:
+    """Plain files of the workspace that match, as a tar.
+
+    Raises:
+        frames.Malformed: a match is no plain file, has an unusable name, or there is too much.
+    """
+    matches, left = frames.matcher(globs), max_bytes
+    found: dict[str, bytes] = {}
+    for entry, path in walk(WORKSPACE):
+        if not matches(path):
+            continue
+        fault = frames.path_fault(path)
+        if fault or not entry.is_file(follow_symlinks=False):
+            raise frames.Malformed(f"{path!r} {fault or 'is no plain file'}")
+        left -= entry.stat(follow_symlinks=False).st_size
+        if left < 0 or len(found) >= max_files:
+            raise frames.Malformed(f"more than {max_files} files or {max_bytes} bytes match {', '.join(globs)}")
+        with open(os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+            found[path] = file.read()
+    return frames.to_tar(found)
+
+
+def walk(root: str):  # type: ignore[no-untyped-def]  # noqa: ANN201 - os.DirEntry has no public name to subscript in 3.9
+    """Every entry below a folder that is no folder itself, with its relative path; links are not followed."""
+    stack = [root]
+    while stack:
+        with os.scandir(stack.pop()) as entries:
+            for entry in sorted(entries, key=lambda e: e.name):
+                if entry.is_dir(follow_symlinks=False):
+                    stack.append(entry.path)
+                else:
+                    yield entry, entry.path[len(root) + 1 :]
+
+
+def main() -> NoReturn:
+    """Close all doors, then serve."""
+    for number in (signal.SIGINT, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    host = Host(os.dup(0), os.dup(1))
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(nothing, 1)
+    os.chdir(WORKSPACE)
+    os.umask(0o022)
+    Runner(host, forward.listen() if "--gateway" in sys.argv else None).serve()
+
+
+def guarded() -> NoReturn:
+    """A defect of the runner must not look like anything else."""
+    try:
+        main()
+    except BaseException:  # noqa: BLE001 - it ends here, with a code of its own
+        sys.excepthook(*sys.exc_info())
+        os._exit(frames.EXIT_BROKEN)
+
+
+if __name__ == "__main__":
+    guarded()

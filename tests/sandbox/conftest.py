@@ -1,0 +1,75 @@
+"""One Docker sandbox for the whole session; each test gets its own box, and the host is looked at afterwards."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import docker
+import pytest
+import pytest_asyncio
+
+from agent.kernel.types import BoxSpec, RunResult
+from sandbox.box import DockerBox
+from sandbox.docker_sandbox import DockerSandbox
+from sandbox.engine import connect
+from sandbox.image import ensure_image
+
+Attack = Callable[..., Awaitable[RunResult]]
+
+
+@pytest.fixture(scope="session")
+def image() -> str:
+    return ensure_image()
+
+
+@pytest.fixture(scope="session")
+def engine() -> docker.APIClient:
+    return connect()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def docker_sandbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DockerSandbox]:
+    campaign = f"test-{os.getpid()}-{secrets.token_hex(3)}"
+    async with DockerSandbox("session", campaign, tmp_path_factory.mktemp("c"), ready=1) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def spec(image: str) -> BoxSpec:
+    return BoxSpec(image=image, gateway=False)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def box(docker_sandbox: DockerSandbox, spec: BoxSpec) -> AsyncIterator[DockerBox]:
+    opened = await docker_sandbox.open(spec)
+    yield opened
+    await opened.close()
+
+
+def processes(engine: docker.APIClient, box: DockerBox) -> int:
+    """How many processes the host sees in a box."""
+    return len(engine.top(box.container)["Processes"])
+
+
+def written(box: DockerBox) -> list[Path]:
+    """What lies in the host's side of a box."""
+    return sorted(path for path in box.folder.rglob("*") if not path.is_dir())
+
+
+@pytest.fixture
+def attack(box: DockerBox, engine: docker.APIClient) -> Attack:
+    """Run hostile Python in a box; afterwards the host must see only the runner, and the box must still serve."""
+
+    async def run(source: str, *, timeout: float = 10.0, limit: int = 1 << 16) -> RunResult:
+        before = written(box)
+        result = await box.run(["python3", "-c", source], env={}, timeout=timeout, output_limit=limit)
+        assert processes(engine, box) == 1
+        assert written(box) == before
+        after = await box.run(["echo", "still here"], env={}, timeout=30)
+        assert after.output == b"still here\n"
+        return result
+
+    return run
