@@ -1,0 +1,136 @@
+"""One box's door: who it is, what it may do, what it has used, and what went wrong behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from aiolimiter import AsyncLimiter
+
+from agent.kernel.types import Call, CallScope, Usage
+from agent.models.ports import BadCall
+from agent.models.upstream import FlightId
+
+MAX_CALLS_AT_ONCE = 64
+MAX_BUFFERED = 16 << 20
+INTAKE_BURST_KIB = 16 << 10
+INTAKE_KIB_PER_SECOND = 1 << 10
+
+
+class BoxDoor:
+    """A Door. Its caps count every call, memo or fresh alike, so that both sides of a pair meet the same caps."""
+
+    def __init__(self, scope: CallScope, close: Callable[[BoxDoor], Awaitable[None]]) -> None:
+        self.scope = scope
+        self.fault: Exception | None = None
+        self.out_of_budget = False
+        self.usage = Usage()
+        self.pending: set[FlightId] = set()
+        self._intake = AsyncLimiter(INTAKE_BURST_KIB, INTAKE_BURST_KIB / INTAKE_KIB_PER_SECOND)
+        self._buffered = 0
+        self._close = close
+        self._closing: asyncio.Task[None] | None = None
+        self._counts: dict[str, int] = {}
+        self._held_calls, self._held_tokens, self._held_dollars = 0, 0, 0.0
+        self._calls, self._tokens, self._dollars = 0, 0, 0.0
+
+    async def close(self) -> None:
+        """Refuse new calls, cancel those in flight, remove the socket; more than once is fine."""
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._close(self))
+        await asyncio.shield(self._closing)
+
+    @property
+    def closed(self) -> bool:
+        """Whether no more calls are taken."""
+        return self._closing is not None
+
+    def take_in(self, size: int) -> None:
+        """Book bytes of a body that is being received; give them back with a negative size.
+
+        Raises:
+            BadCall: the bodies that this box has under way are too large together.
+        """
+        if size > 0 and self._buffered + size > MAX_BUFFERED:
+            raise BadCall(429, f"more than {MAX_BUFFERED} bytes of requests at once", code="too_many_bytes")
+        self._buffered += size
+
+    async def pace(self, size: int) -> None:
+        """Wait until this box may have a body of this size read: reading costs everybody's processor time."""
+        await self._intake.acquire(max(1, min(size >> 10, INTAKE_BURST_KIB)))
+
+    def blame(self, error: Exception) -> None:
+        """Keep the first laboratory fault."""
+        if self.fault is None:
+            self.fault = error
+
+    def occurrences(self, key: str) -> int:
+        """How often this box has made this very request before, refused ones apart."""
+        return self._counts.get(key, 0)
+
+    def remaining(self) -> float | None:
+        """Seconds until the box's deadline; None without one."""
+        return None if self.scope.deadline is None else self.scope.deadline - time.time()
+
+    def hold(self, key: str, tokens: int, dollars: float) -> None:
+        """Count an occurrence of a request, and reserve an upper bound against the box's own caps.
+
+        Raises:
+            BadCall: a cap does not allow this call.
+        """
+        self._check(tokens, dollars)
+        self._counts[key] = self.occurrences(key) + 1
+        self._held_calls += 1
+        self._held_tokens += tokens
+        self._held_dollars += dollars
+
+    def release(self, tokens: int, dollars: float) -> None:
+        """Give a reservation back."""
+        self._held_calls -= 1
+        self._held_tokens -= tokens
+        self._held_dollars -= dollars
+
+    def count(self, call: Call) -> None:
+        """Book an answered call. A memo's answer counts against the caps for what it is worth."""
+        used = call.tokens_in + call.tokens_out
+        self.charge(used, call.dollars or 0.0)
+        self.usage += Usage(
+            calls=1,
+            fresh_calls=int(call.fresh),
+            tokens_in=call.tokens_in,
+            tokens_out=call.tokens_out,
+            fresh_tokens=used if call.fresh else 0,
+            dollars=(call.dollars or 0.0) if call.fresh else 0.0,
+            unpriced=int(call.fresh and call.dollars is None),
+        )
+
+    def charge(self, tokens: int, dollars: float) -> None:
+        """Book against the caps."""
+        self._calls += 1
+        self._tokens += tokens
+        self._dollars += dollars
+
+    def _check(self, tokens: int, dollars: float) -> None:
+        caps = self.scope.caps
+        remaining = self.remaining()
+        if remaining is not None and remaining <= 0:
+            raise BadCall(403, "this box's time is over", code="deadline_exceeded")
+        if self._held_calls >= MAX_CALLS_AT_ONCE:
+            raise BadCall(429, f"more than {MAX_CALLS_AT_ONCE} calls at once", code="too_many_calls")
+        if caps.calls is not None and self._calls + self._held_calls + 1 > caps.calls:
+            raise _capped("calls", f"{self._calls} of {caps.calls} used")
+        if caps.tokens is not None and self._tokens + self._held_tokens + tokens > caps.tokens:
+            raise _capped("tokens", f"{self._tokens} of {caps.tokens} used, this call may take {tokens}")
+        if caps.dollars is not None and self._dollars + self._held_dollars + dollars > caps.dollars + 1e-12:
+            raise _capped("dollars", f"${self._dollars:.4f} of ${caps.dollars:.4f} used")
+
+
+def _capped(what: str, detail: str) -> BadCall:
+    return BadCall(403, f"this box's cap on {what} does not allow the call: {detail}", code="cap_exhausted")
+
+
+def as_memo(call: Call, trial: str) -> Call:
+    """A recorded call in the books of a trial that did not pay for it; `dollars` is what it is worth."""
+    return replace(call, trial=trial, fresh=False, seconds=0.0, retries=0)

@@ -1,0 +1,403 @@
+"""The gateway: opens a door per box and carries every call through the same few steps."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from agent.kernel.errors import ProviderDown, RecordBroken
+from agent.kernel.types import Call, CallRecord, CallScope
+from agent.models import checks, prices, translate
+from agent.models.config import ModelConfig, ModelsConfig
+from agent.models.dialects import FORMATS
+from agent.models.door import BoxDoor, as_memo
+from agent.models.listener import Listener
+from agent.models.memo import Memo
+from agent.models.ports import (
+    MISSHAPEN,
+    BadCall,
+    Blame,
+    Budget,
+    Dialect,
+    Json,
+    Provider,
+    Question,
+    ReplaySource,
+    Tokens,
+    Trouble,
+)
+from agent.models.providers import build
+from agent.models.record import OK
+from agent.models.redact import Redactor
+from agent.models.upstream import FlightId, Upstream
+
+OUT_OF_BUDGET = "budget_exhausted"
+GIVEN_UP = 499
+_NOT_IN_KEY = ("stream", "stream_options")
+_BYTES_PER_TEMPLATE = 16
+_JUDGE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Ask:
+    """One call on its way: checked, named, priced."""
+
+    dialect: Dialect
+    asked: Json
+    body: Json
+    role: str
+    request: bytes
+    key: str
+    k: int
+    upstream: Upstream
+    tokens_in: int
+    tokens_out: int
+    dollars: float
+
+    @property
+    def tokens(self) -> int:
+        return self.tokens_in + self.tokens_out
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answered:
+    """A complete answer in the box's dialect, and the hints of its request that the provider has no word for."""
+
+    body: Json
+    left_out: tuple[str, ...]
+
+
+class GatewayServer:
+    """A Gateway. `providers` replaces the provider of a role, for tests and scripted demos."""
+
+    def __init__(
+        self,
+        models: ModelsConfig,
+        record: CallRecord,
+        budget: Budget | None = None,
+        *,
+        replay: ReplaySource | None = None,
+        providers: Mapping[str, Provider] | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.models = models
+        self.redactor = Redactor(_keys(models))
+        self._record, self._budget, self._replay, self._seed = record, budget, replay, seed
+        self._providers = dict(providers or {})
+        self._upstreams: dict[str, tuple[Upstream, ...]] = {}
+        self._doors: set[BoxDoor] = set()
+        self._memo = Memo(record)
+        self._listener = Listener(self)
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Check the keys and make every provider ready.
+
+        Raises:
+            UserError: a key, an extra or a script is missing.
+        """
+        self.models.check_keys()
+        async with AsyncExitStack() as stack:
+            shared: dict[ModelConfig, Upstream] = {}
+            for role in self.models.roles:
+                self._upstreams[role] = tuple(
+                    [await self._upstream(role, model, shared, stack) for model in self.models.of(role)]
+                )
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close every door, then the providers."""
+        for door in list(self._doors):
+            await door.close()
+        await self._stack.aclose()
+
+    async def open(self, socket: Path, scope: CallScope) -> BoxDoor:
+        """Listen at `socket` for one box.
+
+        Raises:
+            UserError: the scope names a role that is not configured.
+            LaboratoryFault: the socket cannot be made.
+        """
+        for role in scope.models.values():
+            self.models.of(role)
+        door = BoxDoor(scope, self._shut)
+        await self._listener.open(socket, door)
+        self._doors.add(door)
+        return door
+
+    def trouble(self) -> str | None:
+        """Why the campaign should pause: the providers that are down; None if all are up."""
+        down = [str(up.down) for ups in self._upstreams.values() for up in ups if up.down is not None]
+        return self.redactor.text("; ".join(dict.fromkeys(down))) or None
+
+    async def ready(self) -> None:
+        """Wait until no provider is down.
+
+        Raises:
+            KeyRefused: a provider does not accept its key; waiting will not help.
+        """
+        for upstreams in self._upstreams.values():
+            for upstream in upstreams:
+                await upstream.ready()
+
+    def upstreams(self, role: str) -> tuple[Upstream, ...]:
+        """The running models of a role."""
+        return self._upstreams[role]
+
+    # ---------------------------------------------------------------- what the HTTP side calls
+
+    def catalogue(self, door: BoxDoor) -> list[Json]:
+        """What `/v1/models` tells a box: its aliases, and the context window where it is known."""
+        listed: list[Json] = []
+        for alias, role in door.scope.models.items():
+            windows = [model.window for model in self.models.of(role)]
+            entry: Json = {"id": alias, "object": "model", "created": 0, "owned_by": "ratchet"}
+            known = [window for window in windows if window is not None]
+            if len(known) == len(windows):
+                entry["context_window"] = min(known)
+            listed.append(entry)
+        return listed
+
+    async def call(self, door: BoxDoor, dialect: Dialect, body: Json) -> Answered:
+        """One call of one box: checked, capped, answered, recorded, counted.
+
+        Raises:
+            BadCall: the box may not make this call, or made it wrong.
+            LaboratoryFault: no answer; the door keeps the fault.
+        """
+        if door.closed:
+            raise BadCall(403, "this box is over", code="deadline_exceeded")
+        try:
+            ask = self._read(door, dialect, body)
+        except MISSHAPEN as error:
+            # A box must not be able to void its trial: what the checks let pass and nobody can read is its fault.
+            raise BadCall(400, f"the request is misshapen ({type(error).__name__})") from error
+        door.hold(ask.key, ask.tokens, ask.dollars)
+        flight = _flight(door.scope, ask)
+        door.pending.add(flight)
+        try:
+            call = await self._within_deadline(door, ask)
+        except BadCall as error:
+            door.charge(0, 0.0)
+            door.out_of_budget |= error.code == OUT_OF_BUDGET
+            raise
+        except (ProviderDown, RecordBroken) as error:
+            door.blame(error)
+            raise
+        except asyncio.CancelledError:
+            door.charge(ask.tokens, ask.dollars)
+            raise
+        finally:
+            door.pending.discard(flight)
+            door.release(ask.tokens, ask.dollars)
+        door.count(call)
+        native = ask.upstream.provider.native
+        return Answered(body=json.loads(call.response), left_out=translate.left_out(dialect, native, body))
+
+    # ---------------------------------------------------------------- the steps
+
+    def _read(self, door: BoxDoor, dialect: Dialect, body: Json) -> _Ask:
+        """Check the request and give it its name: hash and occurrence."""
+        alias = checks.text(body.get("model"), "model")
+        role = door.scope.models.get(alias)
+        if role is None:
+            allowed = ", ".join(door.scope.models) or "none"
+            raise BadCall(404, f"no model {alias[:100]!r} here; this box may use: {allowed}", code="model_not_found")
+        form = FORMATS[dialect]
+        form.check(body)
+        named = {name: value for name, value in body.items() if name not in _NOT_IN_KEY}
+        request = checks.canonical({**named, "model": role, "dialect": dialect})
+        key = hashlib.sha256(request).hexdigest()
+        k = door.occurrences(key)
+        upstream = self._choose(role, f"{self._seed}/{door.scope.memo or door.scope.trial}/{key}/{k}")
+        wanted = form.output_limit(body)
+        limit = _limit(upstream.model, wanted)
+        tokens_in, tokens_out = _bound(upstream.model, request, body, limit)
+        return _Ask(
+            dialect=dialect,
+            asked=body,
+            body=translate.request(dialect, upstream.provider.native, body, upstream.model, limit),
+            role=role,
+            request=request,
+            key=key,
+            k=k,
+            upstream=upstream,
+            tokens_in=tokens_in,
+            tokens_out=tokens_out,
+            dollars=prices.bound(upstream.model, tokens_in, tokens_out),
+        )
+
+    def _choose(self, role: str, name: str) -> Upstream:
+        """One of the role's models by weight; the same for the same call on both sides of a pair."""
+        upstreams = self._upstreams[role]
+        if len(upstreams) == 1:
+            return upstreams[0]
+        point = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) / 2**64
+        point *= sum(up.model.weight for up in upstreams)
+        for upstream in upstreams:
+            point -= upstream.model.weight
+            if point < 0:
+                return upstream
+        return upstreams[-1]
+
+    async def _within_deadline(self, door: BoxDoor, ask: _Ask) -> Call:
+        try:
+            async with asyncio.timeout(door.remaining()):
+                return await self._recalled_or_fresh(door.scope, ask)
+        except TimeoutError:
+            await self._judge(door, _flight(door.scope, ask), ask.upstream)
+            raise BadCall(408, "this box's time ran out during the call", code="deadline_exceeded") from None
+
+    async def _recalled_or_fresh(self, scope: CallScope, ask: _Ask) -> Call:
+        """The answer as it stands in this trial's books."""
+        if scope.memo is None:
+            return await self._fresh(scope, ask)
+        call, mine = await self._memo.get(scope.memo, ask.key, ask.k, lambda: self._fresh(scope, ask))
+        if not mine:
+            call = as_memo(call, scope.trial)
+            self._record.record_call(call)
+        return call
+
+    async def _fresh(self, scope: CallScope, ask: _Ask) -> Call:
+        """Ask the provider under the campaign's budget, and record before anyone relies on it."""
+        replayed = self._replay.find(scope.trial, ask.key, ask.k) if self._replay is not None else None
+        if replayed is not None:
+            return as_memo(replayed, scope.trial)
+        hold = await self._budget.reserve(ask.tokens, ask.dollars) if self._budget is not None else None
+        if self._budget is not None and hold is None:
+            raise BadCall(403, self._budget.exhausted() or "the campaign's budget is used up", code=OUT_OF_BUDGET)
+        call = self._lost(scope, ask)
+        try:
+            call = await self._answered(scope, ask)
+        except (BadCall, ProviderDown) as error:
+            call = self._failed(scope, ask, error)
+            raise
+        finally:
+            if hold is not None:
+                hold.settle(call.tokens_in + call.tokens_out, call.dollars or 0.0)
+            self._record.record_call(call)
+        return call
+
+    async def _answered(self, scope: CallScope, ask: _Ask) -> Call:
+        question = Question(body=ask.body, trial=scope.trial, memo=scope.memo, key=ask.key, k=ask.k)
+        native = ask.upstream.provider.native
+        translated = partial(translate.answer, native, ask.dialect, body=ask.asked)
+        reply = await ask.upstream.ask(question, ask.tokens, translated)
+        used = reply.used or Tokens(input=ask.tokens_in, output=ask.tokens_out)
+        return replace(
+            self._call(scope, ask, self.redactor.raw(checks.canonical(reply.answer)), OK),
+            tokens_in=used.input,
+            tokens_out=used.output,
+            dollars=prices.cost(ask.upstream.model, used),
+            seconds=reply.seconds,
+            retries=reply.retries,
+        )
+
+    def _lost(self, scope: CallScope, ask: _Ask) -> Call:
+        """A call that was given up: booked at its upper bound, since the provider may bill all of it."""
+        said = FORMATS[ask.dialect].error(GIVEN_UP, "given up before the answer came", "cancelled")
+        call = self._call(scope, ask, checks.canonical(said), GIVEN_UP)
+        return replace(call, tokens_in=ask.tokens_in, tokens_out=ask.tokens_out, dollars=ask.dollars)
+
+    def _failed(self, scope: CallScope, ask: _Ask, error: Exception) -> Call:
+        status = error.status if isinstance(error, BadCall) else 503
+        code = error.code if isinstance(error, BadCall) else "provider_down"
+        said = FORMATS[ask.dialect].error(status, self.redactor.text(str(error)), code)
+        return self._call(scope, ask, checks.canonical(said), status)
+
+    def _call(self, scope: CallScope, ask: _Ask, response: bytes, status: int) -> Call:
+        return Call(
+            trial=scope.trial,
+            role=ask.role,
+            model=f"{ask.upstream.model.provider}/{ask.upstream.model.name}",
+            key=ask.key,
+            k=ask.k,
+            memo=scope.memo,
+            fresh=True,
+            request=self.redactor.raw(ask.request),
+            response=response,
+            status=status,
+            tokens_in=0,
+            tokens_out=0,
+            dollars=0.0,
+            seconds=0.0,
+            retries=0,
+        )
+
+    # ---------------------------------------------------------------- opening and shutting
+
+    async def _upstream(
+        self, role: str, model: ModelConfig, shared: dict[ModelConfig, Upstream], stack: AsyncExitStack
+    ) -> Upstream:
+        """Equal models of several roles are one upstream, with one set of limits."""
+        given = self._providers.get(role)
+        if given is None and model in shared:
+            return shared[model]
+        upstream = Upstream(model, given or build(model, self.redactor))
+        stack.push_async_callback(upstream.close)
+        await upstream.start()
+        if given is None:
+            shared[model] = upstream
+        return upstream
+
+    async def _shut(self, door: BoxDoor) -> None:
+        self._doors.discard(door)
+        for flight in list(door.pending):
+            for upstreams in self._upstreams.values():
+                for upstream in upstreams:
+                    await self._judge(door, flight, upstream)
+        await self._listener.close(door)
+
+    async def _judge(self, door: BoxDoor, flight: FlightId, upstream: Upstream) -> None:
+        """A box whose time ran out while its provider was failing: an outage is never scored."""
+        trouble = upstream.failing.get(flight)
+        if trouble is None or door.fault is not None:
+            return
+        if trouble.blame is Blame.BUSY:
+            door.blame(trouble)
+            return
+        try:
+            async with asyncio.timeout(_JUDGE_SECONDS):
+                await upstream.probe()
+        except (Trouble, TimeoutError):
+            door.blame(trouble)
+
+
+def _keys(models: ModelsConfig) -> list[str]:
+    names = {model.key_env for model in models.all() if model.key_env}
+    return [os.environ[name] for name in sorted(names) if os.environ.get(name)]
+
+
+def _limit(model: ModelConfig, wanted: int | None) -> int:
+    """Tokens that one answer may take: as the box asked, within the configured limit."""
+    if wanted is None:
+        return model.output_limit
+    most = model.max_output or model.window
+    return wanted if most is None else min(wanted, most)
+
+
+def _bound(model: ModelConfig, request: bytes, body: Json, limit: int) -> tuple[int, int]:
+    """Upper bounds: a token is at least one byte of text, and templates add a little to each message."""
+    messages = body.get("messages", body.get("input"))
+    count = len(messages) if isinstance(messages, list) else 1
+    tokens_in = len(request) + _BYTES_PER_TEMPLATE * (count + 1)
+    tokens_out = limit * int(body.get("n") or 1)
+    if model.window is not None:
+        tokens_in = min(tokens_in, model.window)
+    return tokens_in, tokens_out
+
+
+def _flight(scope: CallScope, ask: _Ask) -> FlightId:
+    return scope.memo or scope.trial, ask.key, ask.k

@@ -1,0 +1,141 @@
+"""One Unix socket per box, one ASGI app for all: uvicorn's HTTP/1.1 protocol without uvicorn's server.
+
+Covered: connections per box, header and body size, slow senders, a box that goes away during a call.
+Not covered: a box that floods its own door gets refusals and wastes its own time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from uvicorn import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from agent.kernel.errors import LaboratoryFault
+from agent.models.door import MAX_CALLS_AT_ONCE, BoxDoor
+from agent.models.web import app
+
+if TYPE_CHECKING:
+    from agent.models.gateway import GatewayServer
+
+# Clients replace a whole pool of idle connections at once, so that old and new ones overlap: four times the calls.
+MAX_CONNECTIONS = 4 * MAX_CALLS_AT_ONCE
+HEADER_SECONDS = 60.0
+KEEP_ALIVE_SECONDS = 120
+MAX_HEADER_BYTES = 32 << 10
+_SILENT = logging.Logger("silent", logging.CRITICAL + 1)  # noqa: LOG001 - outside the tree, so nobody's setting
+
+
+class _BoxProtocol(H11Protocol):
+    """uvicorn's protocol, with a bound on connections and on how long a request may take to arrive."""
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def __init__(self, config: Config, state: ServerState, door: BoxDoor) -> None:
+        super().__init__(config, state, {"door": door})
+        # A box that sends nonsense must not fill the host's log; defects are logged by the app itself.
+        self.logger = self.access_logger = _SILENT
+        self.access_log = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > MAX_CONNECTIONS:
+            transport.abort()
+            return
+        self._await_request()
+
+    def data_received(self, data: bytes) -> None:
+        if self._deadline is None and not self._busy():
+            self._await_request()
+        super().data_received(data)
+        if self._deadline is not None and self._busy():
+            self._deadline.cancel()
+            self._deadline = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        super().connection_lost(exc)
+
+    def _busy(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _await_request(self) -> None:
+        self._deadline = self.loop.call_later(HEADER_SECONDS, self.transport.abort)
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    path: Path
+    server: asyncio.Server
+    state: ServerState
+
+
+class Listener:
+    """Opens and closes sockets; the socket is the box's identity."""
+
+    def __init__(self, gateway: GatewayServer) -> None:
+        self._config = Config(
+            app(gateway),
+            http=_BoxProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+        )
+        self._config.load()
+        self._open: dict[BoxDoor, _Open] = {}
+
+    async def open(self, path: Path, door: BoxDoor) -> None:
+        """Listen for one box. Any user may connect: what protects the socket is the directory it lies in.
+
+        Raises:
+            LaboratoryFault: the socket cannot be made.
+        """
+        state = ServerState()
+
+        def protocol() -> _BoxProtocol:
+            return _BoxProtocol(self._config, state, door)
+
+        try:
+            _remove(path)
+            server = await asyncio.get_running_loop().create_unix_server(protocol, str(path), backlog=64)
+            _let_everybody_in(path)
+        except OSError as error:
+            raise LaboratoryFault(f"the gateway cannot listen at {path}: {error}") from error
+        self._open[door] = _Open(path, server, state)
+
+    async def close(self, door: BoxDoor) -> None:
+        """Cancel what is in flight and take the socket away."""
+        opened = self._open.pop(door, None)
+        if opened is None:
+            return
+        opened.server.close()
+        tasks = list(opened.state.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for connection in list(opened.state.connections):
+            connection.transport.abort()
+        with contextlib.suppress(OSError):
+            _remove(opened.path)
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+def _let_everybody_in(path: Path) -> None:
+    """The box's uid must be able to connect."""
+    path.chmod(0o666)

@@ -1,0 +1,133 @@
+"""The embedded model as a provider: starts the server process, and again if a request killed it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import sys
+import tempfile
+from asyncio.subprocess import PIPE, Process
+from typing import IO
+
+from agent.kernel.errors import ProviderDown
+from agent.models import embedded
+from agent.models.config import EMBEDDED_SLOTS, ModelConfig
+from agent.models.ports import Blame, Dialect, Json, Question, Trouble
+from agent.models.redact import Redactor
+from agent.models.sdk import OpenAIProvider
+
+_START_SECONDS = 180.0
+_PROBE_SECONDS = 60.0
+
+
+class EmbeddedProvider:
+    """A small model on this machine, in a child process that cannot outlive this one."""
+
+    native = Dialect.CHAT
+
+    def __init__(self, model: ModelConfig) -> None:
+        self._model = model
+        self._key = secrets.token_urlsafe(24)
+        self._client: OpenAIProvider | None = None
+        self._process: Process | None = None
+        self._stderr: IO[bytes] | None = None
+        self._lock = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Start the child and wait until it can answer.
+
+        Raises:
+            UserError: the `embedded` extra or the weights are not installed.
+            ProviderDown: the child did not come up.
+        """
+        async with self._lock:
+            if self._process is None or self._process.returncode is not None:
+                await self._stop()
+                await self._spawn()
+
+    async def ask(self, question: Question) -> Json:
+        """One attempt; a child that has died is started first."""
+        await self.start()
+        if self._client is None:
+            raise Trouble("the embedded model is closed", blame=Blame.FINAL)
+        return await self._client.ask(question)
+
+    async def probe(self) -> None:
+        """A one-word question to a living child."""
+        try:
+            async with asyncio.timeout(_PROBE_SECONDS):
+                await self.start()
+                if self._client is not None:
+                    await self._client.probe()
+        except TimeoutError:
+            await self._kill()
+            raise Trouble("the embedded model hangs; it was restarted") from None
+
+    async def close(self) -> None:
+        """End the child."""
+        async with self._lock:
+            await self._stop()
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id while it runs."""
+        return self._process.pid if self._process is not None else None
+
+    async def _spawn(self) -> None:
+        argv = [sys.executable, "-m", "agent.models.embedded"]
+        argv += ["--weights", str(self._model.weights or embedded.weights())]
+        argv += ["--slots", str(self._model.slots or EMBEDDED_SLOTS), "--context", str(self._model.window)]
+        argv += ["--threads", str(self._model.threads or embedded.default_threads())]
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child, closed in _stop
+        self._process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=self._stderr,
+            env={**_without_keys(), embedded.KEY_VARIABLE: self._key},
+            start_new_session=True,
+        )
+        address = await self._address(self._process)
+        served = self._model.model_copy(update={"model": embedded.MODEL_NAME, "base_url": address})
+        self._client = OpenAIProvider(served, Redactor([self._key])).connect(self._key, f"{address}/v1")
+
+    async def _address(self, process: Process) -> str:
+        if process.stdout is None:
+            raise ProviderDown("the embedded model's process has no output")
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                line = await process.stdout.readline()
+            return str(json.loads(line)["address"])
+        except (TimeoutError, ValueError):
+            said = self._said()
+            await self._kill()
+            raise ProviderDown(f"the embedded model did not start: {said}") from None
+
+    def _said(self) -> str:
+        if self._stderr is None:
+            return ""
+        self._stderr.seek(0)
+        return self._stderr.read()[-1000:].decode(errors="replace").strip()
+
+    async def _stop(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+        await self._kill()
+        if self._stderr is not None:
+            self._stderr.close()
+            self._stderr = None
+
+    async def _kill(self) -> None:
+        process, self._process = self._process, None
+        if process is not None and process.returncode is None:
+            process.kill()
+        if process is not None:
+            await process.wait()
+
+
+def _without_keys() -> dict[str, str]:
+    """The environment for a child that needs no secret of ours."""
+    return {name: value for name, value in os.environ.items() if not name.upper().endswith(("_KEY", "_TOKEN"))}

@@ -1,0 +1,144 @@
+"""What the gateway's parts promise one another: Protocols, small values, and its errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from agent.kernel.errors import CandidateFault, ProviderDown
+from agent.kernel.types import Call
+
+Json = dict[str, Any]
+"""A JSON object from the wire: checked where it is read, never trusted."""
+
+MISSHAPEN = (KeyError, TypeError, ValueError, AttributeError, IndexError)
+"""What reading JSON of an unexpected shape raises; caught only around code that reads JSON from outside."""
+
+
+class Dialect(StrEnum):
+    """The wire formats that a box may speak; CHAT and MESSAGES are also what providers speak."""
+
+    CHAT = "chat"
+    MESSAGES = "messages"
+    RESPONSES = "responses"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tokens:
+    """What a provider reported. `input` counts everything read, cached or not."""
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+
+    @property
+    def total(self) -> int:
+        """Input and output together."""
+        return self.input + self.output
+
+
+class BadCall(CandidateFault):
+    """A call that the box itself got wrong, or may not make: a 4xx in the dialect's own shape."""
+
+    def __init__(self, status: int, message: str, *, code: str = "invalid_request") -> None:
+        super().__init__(message)
+        self.status, self.code = status, code
+
+
+class Blame(StrEnum):
+    """What a failed attempt at a provider says about whose doing it is."""
+
+    BUSY = "busy"
+    """Rate limit or overload: asked again; never the request's doing."""
+    BROKEN = "broken"
+    """No usable answer: asked again; a request can provoke that, so the provider is probed before it is blamed."""
+    REFUSED = "refused"
+    """A refusal that may be about this request or about all: not asked again, the probe decides."""
+    FINAL = "final"
+    """Asking again cannot help, whatever the request."""
+
+
+class Trouble(ProviderDown):
+    """One attempt at a provider failed. `retry_after` in seconds, as the provider asked."""
+
+    def __init__(self, message: str, *, blame: Blame = Blame.BROKEN, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.blame, self.retry_after = blame, retry_after
+
+
+class KeyRefused(Trouble):
+    """The provider does not accept the key: the message names the environment variable that holds it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, blame=Blame.FINAL)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """One request to a provider in the provider's own dialect, and what identifies it for a replay."""
+
+    body: Json
+    trial: str
+    memo: str | None
+    key: str
+    k: int
+
+
+class Provider(Protocol):
+    """Something that answers. One attempt an ask; retries, limits and deadlines are not its business."""
+
+    @property
+    def native(self) -> Dialect:
+        """CHAT or MESSAGES: the dialect of the bodies it takes and gives."""
+        ...
+
+    async def start(self) -> None:
+        """Make ready. Raises UserError when something that the user must install or set is missing."""
+        ...
+
+    async def ask(self, question: Question) -> Json:
+        """A complete answer.
+
+        Raises:
+            BadCall: the provider refused this very request.
+            Trouble: no answer.
+        """
+        ...
+
+    async def probe(self) -> None:
+        """A tiny call that fails with Trouble if the provider does not work now."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections and child processes."""
+        ...
+
+
+class Hold(Protocol):
+    """A reservation of the campaign's budget."""
+
+    def settle(self, tokens: int, dollars: float) -> None:
+        """Replace the reservation by what was really spent; the first settling counts."""
+        ...
+
+
+class Budget(Protocol):
+    """The campaign's hard limits, asked before each fresh call."""
+
+    async def reserve(self, tokens: int, dollars: float) -> Hold | None:
+        """Set aside an upper bound for one call; None when the campaign cannot pay for it."""
+        ...
+
+    def exhausted(self) -> str | None:
+        """Why no more may be spent, in words; None while there is something left."""
+        ...
+
+
+class ReplaySource(Protocol):
+    """Recorded calls to answer from."""
+
+    def find(self, trial: str, key: str, k: int) -> Call | None:
+        """The k-th answer that a trial got to a request."""
+        ...

@@ -1,0 +1,28 @@
+"""Configuration -> provider. SDKs and scripts are read only when a configured model needs them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agent.models.config import ModelConfig
+from agent.models.ports import Provider
+from agent.models.redact import Redactor
+
+
+def build(model: ModelConfig, redactor: Redactor) -> Provider:
+    """The provider of one model.
+
+    Raises:
+        UserError: a script is missing or wrong.
+    """
+    from agent.models import local, replay, scripted, sdk  # noqa: PLC0415 - keeps `agent.models.config` light
+
+    if model.provider == "anthropic":
+        return sdk.AnthropicProvider(model, redactor)
+    if model.provider == "embedded":
+        return local.EmbeddedProvider(model)
+    if model.provider == "scripted":
+        return scripted.ScriptedProvider(scripted.load(Path(model.script or "")), name=model.name)
+    if model.provider == "replay":
+        return replay.ReplayProvider()
+    return sdk.OpenAIProvider(model, redactor)

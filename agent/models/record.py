@@ -1,0 +1,38 @@
+"""In-memory records: for tests and short runs, and as the source of a replay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from agent.kernel.types import Call
+
+OK = 200
+
+
+class MemoryRecord:
+    """A CallRecord that lives as long as the process."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self._memo: dict[tuple[str, str, int], Call] = {}
+
+    def record_call(self, call: Call) -> None:
+        """Keep one call."""
+        self.calls.append(call)
+        if call.memo is not None and call.fresh and call.status == OK:
+            self._memo.setdefault((call.memo, call.key, call.k), call)
+
+    def recall(self, memo: str, key: str, k: int) -> Call | None:
+        """The first complete answer to the k-th occurrence of a request in a memo scope."""
+        return self._memo.get((memo, key, k))
+
+
+class Recording:
+    """Calls of finished trials, to be answered from again: what trial X was told, in the order X asked."""
+
+    def __init__(self, calls: Iterable[Call]) -> None:
+        self._answers = {(c.trial, c.key, c.k): c for c in calls if c.status == OK}
+
+    def find(self, trial: str, key: str, k: int) -> Call | None:
+        """The k-th answer that a trial got to a request."""
+        return self._answers.get((trial, key, k))

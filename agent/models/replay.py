@@ -1,0 +1,29 @@
+"""Answers from a record, never from the network; a call that was never made is an error."""
+
+from __future__ import annotations
+
+from agent.models.ports import Blame, Dialect, Json, Question, Trouble
+
+
+class ReplayProvider:
+    """Refuses every fresh call: under replay the recorded answer is found before a provider is asked."""
+
+    native = Dialect.CHAT
+
+    async def start(self) -> None:
+        """Nothing to make ready."""
+
+    async def probe(self) -> None:
+        """A record is never down."""
+
+    async def close(self) -> None:
+        """Nothing to let go."""
+
+    async def ask(self, question: Question) -> Json:
+        """Always an error: what is recorded never gets here.
+
+        Raises:
+            Trouble: this call is in no record.
+        """
+        what = f"occurrence {question.k} of request {question.key[:12]} of trial {question.trial}"
+        raise Trouble(f"replay: {what} is in no record", blame=Blame.FINAL)

@@ -1,0 +1,181 @@
+"""The HTTP face of the gateway: routes, bounded bodies, and errors in the shape of each dialect."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from agent.kernel.errors import LaboratoryFault
+from agent.models import checks
+from agent.models.dialects import FORMATS
+from agent.models.door import BoxDoor
+from agent.models.ports import BadCall, Dialect, Json
+
+if TYPE_CHECKING:
+    from agent.models.gateway import Answered, GatewayServer
+
+MAX_BODY = 4 << 20
+BODY_SECONDS = 60.0
+_PATHS = {
+    "/chat/completions": Dialect.CHAT,
+    "/responses": Dialect.RESPONSES,
+    "/messages": Dialect.MESSAGES,
+}
+_log = logging.getLogger(__name__)
+
+
+def app(gateway: GatewayServer) -> Starlette:
+    """The ASGI app that all doors share."""
+    face = _Face(gateway)
+    routes = [
+        Route(prefix + path, face.endpoint(dialect), methods=["POST"])
+        for prefix in ("/v1", "")
+        for path, dialect in _PATHS.items()
+    ]
+    for prefix in ("/v1", ""):
+        routes.append(Route(f"{prefix}/models", face.models, methods=["GET"]))
+        routes.append(Route(f"{prefix}/models/{{name:path}}", face.model, methods=["GET"]))
+    return Starlette(routes=routes, exception_handlers={HTTPException: _no_route, Exception: _defect})
+
+
+class _Face:
+    """The endpoints, bound to a gateway."""
+
+    def __init__(self, gateway: GatewayServer) -> None:
+        self._gateway = gateway
+
+    def endpoint(self, dialect: Dialect) -> Any:
+        """The endpoint of one dialect."""
+
+        async def answer(request: Request) -> Response:
+            return await self._answer(request, dialect)
+
+        return answer
+
+    async def models(self, request: Request) -> Response:
+        """The aliases that this box may use."""
+        listed = self._gateway.catalogue(_door(request))
+        return JSONResponse({"object": "list", "data": listed})
+
+    async def model(self, request: Request) -> Response:
+        """One alias."""
+        name = request.path_params["name"]
+        for entry in self._gateway.catalogue(_door(request)):
+            if entry["id"] == name:
+                return JSONResponse(entry)
+        return _error(_dialect_of(request), 404, f"no model {name[:100]!r} here", "model_not_found")
+
+    async def _answer(self, request: Request, dialect: Dialect) -> Response:
+        door, body = _door(request), bytearray()
+        try:
+            await _receive(request, door, body)
+            return await self._respond(request, dialect, bytes(body))
+        except BadCall as error:
+            return _error(dialect, error.status, self._gateway.redactor.text(str(error)), error.code)
+        except LaboratoryFault:
+            return _error(dialect, 503, "the model is not available; this trial will not count", "provider_down")
+        except ClientDisconnect:
+            return Response(status_code=499)
+        finally:
+            door.take_in(-len(body))
+
+    async def _respond(self, request: Request, dialect: Dialect, raw: bytes) -> Response:
+        body = checks.parse(raw)
+        stream = body.get("stream", False)
+        if not isinstance(stream, bool | None):
+            checks.fail("stream", "true or false")
+        answer = await _while_connected(request, self._gateway.call(_door(request), dialect, body))
+        headers = {"x-ratchet-left-out": ", ".join(answer.left_out)} if answer.left_out else {}
+        if not stream:
+            return JSONResponse(answer.body, headers=headers)
+        events = _stream(dialect, answer.body, body)
+        return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+
+
+async def _stream(dialect: Dialect, answer: Json, body: Json) -> AsyncIterator[bytes]:
+    for event in FORMATS[dialect].events(answer, body):
+        yield event
+
+
+async def _receive(request: Request, door: BoxDoor, body: bytearray) -> None:
+    """Fill `body`, bounded in size and time.
+
+    Raises:
+        BadCall: too large, too slow, or too much at once.
+    """
+    length = request.headers.get("content-length", "0")
+    if not length.isdigit() or int(length) > MAX_BODY:
+        raise _too_large()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                if len(body) + len(chunk) > MAX_BODY:
+                    raise _too_large()
+                door.take_in(len(chunk))
+                body += chunk
+    except TimeoutError:
+        raise BadCall(408, f"the body did not arrive within {BODY_SECONDS:.0f} s", code="timeout") from None
+    await door.pace(len(body))
+
+
+def _too_large() -> BadCall:
+    return BadCall(413, f"the body may have {MAX_BODY} bytes at most", code="request_too_large")
+
+
+async def _while_connected(request: Request, call: Coroutine[Any, Any, Answered]) -> Answered:
+    """Await a call, and give it up when the box hangs up.
+
+    Raises:
+        ClientDisconnect: nobody waits for the answer any more.
+    """
+    task = asyncio.ensure_future(call)
+    gone = asyncio.ensure_future(request.receive())
+    try:
+        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise ClientDisconnect
+    finally:
+        gone.cancel()
+        if not task.done():
+            task.cancel()
+            await asyncio.wait((task,))
+
+
+def _door(request: Request) -> BoxDoor:
+    door: BoxDoor = request.scope["state"]["door"]
+    return door
+
+
+def _dialect_of(request: Request) -> Dialect:
+    """The dialect in which a client that asked for no dialect's path wants its errors."""
+    for path, dialect in _PATHS.items():
+        if request.scope["path"].removeprefix("/v1").startswith(path):
+            return dialect
+    anthropic = "anthropic-version" in request.headers
+    return Dialect.MESSAGES if anthropic else Dialect.CHAT
+
+
+def _error(dialect: Dialect, status: int, message: str, code: str) -> Response:
+    return JSONResponse(FORMATS[dialect].error(status, message, code), status_code=status)
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    what = f"{request.method} {request.scope['path'][:200]} is not served here"
+    return _error(_dialect_of(request), status, what, "not_found" if status == 404 else "method_not_allowed")  # noqa: PLR2004
+
+
+async def _defect(request: Request, error: Exception) -> Response:
+    """A defect of the gateway: the laboratory's fault, so that it is never scored."""
+    _door(request).blame(LaboratoryFault(f"a defect of the gateway: {type(error).__name__}"))
+    _log.error("defect in the gateway", exc_info=error)
+    return _error(_dialect_of(request), 500, "the gateway failed; this trial will not count", "internal_error")
