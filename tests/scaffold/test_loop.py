@@ -1,0 +1,151 @@
+"""The agent loop: what a capable model gets."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.scaffold.conftest import Lab
+
+
+@pytest.fixture
+def agent(lab: Lab) -> Lab:
+    """A suite task for a model with a large window."""
+    lab.window = 128_000
+    return lab
+
+
+def test_a_task_is_solved_with_tools(agent: Lab) -> None:
+    use = agent.uses
+    outcome = agent.run(
+        use("read_file", path="solution.py", first_line=1),
+        use("edit", path="solution.py", search="raise NotImplementedError", replace="return 2 * n"),
+        use("shell", command="python3 -c 'from solution import double; print(double(21))'"),
+        use("finish", summary="double is written"),
+    )
+    assert outcome.exit_code == 0
+    assert agent.text("solution.py") == "def double(n):\n    return 2 * n\n"
+    assert outcome.prompts[1] == "def double(n):\n    raise NotImplementedError"
+    assert outcome.prompts[3] == "42\n\n[exit code 0]"
+    assert "double is written" in outcome.output
+
+
+def test_a_model_of_unknown_window_gets_the_loop(lab: Lab) -> None:
+    lab.window = None
+    outcome = lab.run(lab.uses("finish", summary="done"))
+    names = [tool["function"]["name"] for tool in outcome.requests[0]["tools"]]
+    assert names == ["shell", "read_file", "edit", "write_file", "finish"]
+    assert "solution.py" in outcome.prompts[0]
+    assert "Write `double(n)`" in outcome.prompts[0]
+
+
+def test_the_path_can_be_forced(agent: Lab) -> None:
+    agent.set(MODE="single")
+    agent.run("```\ndef double(n):\n    return 1\n```")
+    assert "return 1" in agent.text("solution.py")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "error"),
+    [
+        ("fly", {}, "there is no tool fly"),
+        ("shell", {}, "shell needs the parameter 'command'"),
+        ("read_file", {"path": "missing.py"}, "No such file"),
+        ("read_file", {"path": "solution.py", "first_line": "two"}, "invalid literal"),
+        ("edit", {"path": "solution.py", "search": "absent", "replace": ""}, "occurs 0 times"),
+        ("edit", {"path": "solution.py", "search": "n", "replace": ""}, "add lines around it"),
+    ],
+)
+def test_a_tool_used_wrongly_says_so_and_the_work_goes_on(
+    agent: Lab, name: str, arguments: dict[str, object], error: str
+) -> None:
+    outcome = agent.run(agent.uses(name, **arguments), agent.uses("finish", summary="done"))
+    assert outcome.exit_code == 0
+    assert outcome.prompts[1].startswith("error: ")
+    assert error in outcome.prompts[1]
+
+
+@pytest.mark.parametrize("raw", ["{not json", "[1]", '"text"', "7"])
+def test_arguments_that_are_no_object_are_refused(agent: Lab, raw: str) -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "shell", "arguments": raw}}
+    outcome = agent.run({"content": "", "tool_calls": [call]}, agent.uses("finish", summary="done"))
+    assert "not a JSON object" in outcome.prompts[1]
+
+
+def test_several_tools_of_one_reply_are_all_answered(agent: Lab) -> None:
+    calls = [
+        {
+            "id": f"c{n}",
+            "type": "function",
+            "function": {"name": "shell", "arguments": json.dumps({"command": f"echo {n}"})},
+        }
+        for n in range(2)
+    ]
+    outcome = agent.run({"content": "two", "tool_calls": calls}, agent.uses("finish", summary="done"))
+    answers = [message for message in outcome.requests[1]["messages"] if message["role"] == "tool"]
+    assert [answer["tool_call_id"] for answer in answers] == ["c0", "c1"]
+
+
+def test_a_reply_without_a_tool_is_asked_to_go_on(agent: Lab) -> None:
+    outcome = agent.run("I think about it.", agent.uses("finish", summary="done"))
+    assert "Go on with the tools" in outcome.prompts[1]
+
+
+def test_the_steps_are_bounded(agent: Lab) -> None:
+    outcome = agent.run(*["thinking"] * 60)
+    assert len(outcome.requests) == 50
+    assert "not finished within 50 steps" in outcome.output
+
+
+def test_long_output_is_cut_in_the_middle(agent: Lab) -> None:
+    command = "echo BEGIN; seq 1 200000; echo END"
+    outcome = agent.run(agent.uses("shell", command=command), agent.uses("finish", summary="done"))
+    assert len(outcome.prompts[1]) < 9000
+    assert outcome.prompts[1].startswith("BEGIN")
+    assert "END" in outcome.prompts[1]
+    assert len(outcome.output) < 20_000
+
+
+def test_old_results_are_elided_when_the_window_is_full(agent: Lab) -> None:
+    agent.window = 10_000
+    show = agent.uses("shell", command="seq 1 1500")
+    outcome = agent.run(show, show, show, show, show, agent.uses("finish", summary="done"))
+    results = [m["content"] for m in outcome.requests[-1]["messages"] if m["role"] == "tool"]
+    assert results[0] == "[elided]"
+    assert results[-1].startswith("1\n2\n")
+    sizes = [sum(len(str(m)) for m in request["messages"]) for request in outcome.requests]
+    assert max(sizes) < 10_000 * 3
+
+
+def test_a_command_that_hangs_is_killed_with_its_children_before_the_deadline(agent: Lab) -> None:
+    agent.env["RATCHET_DEADLINE"] = str(time.time() + 10)
+    command = "(sleep 300; touch late) & sleep 300"
+    outcome = agent.run(agent.uses("shell", command=command), agent.uses("finish", summary="done"))
+    assert "killed after" in outcome.output
+    assert not (agent.workspace / "late").exists()
+
+
+def test_a_process_left_in_the_background_does_not_hold_the_loop(agent: Lab) -> None:
+    outcome = agent.run(
+        agent.uses("shell", command="setsid sleep 20 & echo started"), agent.uses("finish", summary="done")
+    )
+    assert outcome.prompts[1].startswith("started")
+    assert outcome.exit_code == 0
+
+
+def test_the_deadline_ends_the_loop_and_the_workspace_stays(agent: Lab) -> None:
+    agent.env["RATCHET_DEADLINE"] = str(time.time() + 11)
+    outcome = agent.run(agent.uses("write_file", path="new/notes.txt", content="kept"), None)
+    assert outcome.exit_code == 0
+    assert agent.text("new/notes.txt") == "kept"
+    assert "Finished\n\nthe gateway gave no answer: TimeoutError" in outcome.output
+
+
+def test_an_error_of_the_gateway_ends_the_run(agent: Lab) -> None:
+    outcome = agent.run(400)
+    assert outcome.exit_code == 1
+    assert "the gateway answered 400" in outcome.output
