@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import sys
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from agent.kernel.ledger import Ledger
     from agent.kernel.repository import Repository
     from agent.kernel.search import SearchSettings
-    from agent.kernel.types import BoxSpec, Split, Suite
+    from agent.kernel.types import BoxSpec, Split, Suite, Task, Trial
 
 app = typer.Typer(
     help="An agent that rewrites its own scaffold, and commits only what is shown to score better.",
@@ -175,24 +175,85 @@ def show(
         )
 
 
+@app.command()
+def calls(
+    path: ConfigPath = DEFAULT_CONFIG,
+    *,
+    trial: Annotated[str | None, typer.Option(help="only the calls of this trial or proposal, in full")] = None,
+    last: Annotated[int, typer.Option(min=1, help="how many of the last calls to list")] = 20,
+    name: Annotated[str | None, typer.Option(help="campaign name instead of the file's")] = None,
+) -> None:
+    """List the recorded model calls; --trial shows requests and answers in full."""
+    from agent.review.calls import print_calls
+
+    config = _load(path, {"name": name} if name else {})
+    with _open_ledger(config) as ledger:
+        print_calls(ledger.calls(trial, last), _console(), full=trial is not None)
+
+
 @app.command(name="eval")
 def evaluate(
     path: ConfigPath = DEFAULT_CONFIG,
     *,
     rev: Annotated[str | None, typer.Option(help="commit to measure; default: the champion")] = None,
+    against: Annotated[str | None, typer.Option(help="commit to compare with, in fresh coupled pairs")] = None,
     split: Annotated[str, typer.Option(help="search, gate or holdout")] = "holdout",
     runs: Annotated[int, typer.Option(min=1, help="trials a task")] = 1,
     name: Annotated[str | None, typer.Option(help="campaign name instead of the file's")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
-    """Measure one commit on one split with fresh trials; nothing is decided or recorded by it."""
+    """Measure one commit, or two against each other, with fresh trials; nothing is decided or recorded by it."""
     import asyncio
 
     from agent.kernel.types import Split
+    from agent.review.summary import print_measured
 
     if split not in set(Split):
         raise UserError("--split", f"no split named {split!r}", "Use search, gate or holdout.")
     config = _load(path, {"name": name} if name else {})
-    raise typer.Exit(asyncio.run(_evaluate(config, rev, Split(split), runs)))
+    measured = asyncio.run(_evaluate(config, [rev, against][: 2 if against else 1], Split(split), runs))
+    print_measured(measured, _console(), as_json=as_json)
+
+
+@app.command()
+def simulate(
+    path: ConfigPath = DEFAULT_CONFIG,
+    *,
+    seconds_per_trial: Annotated[float, typer.Option(min=0.01, help="what one trial takes")] = 30.0,
+    cost_per_trial: Annotated[float | None, typer.Option(min=0.0, help="what one trial costs in dollars")] = None,
+    score: Annotated[float, typer.Option(min=0.01, max=0.99, help="what the seed scores")] = 0.35,
+) -> None:
+    """Predict, by simulation with the same gate and search, what this suite and budget can prove."""
+    from agent.kernel.campaign import gate_settings
+    from agent.kernel.simulate import predict
+    from agent.kernel.types import Split
+    from agent.suites.loader import load_suite
+
+    config = _load(path, {})
+    suite, budget = load_suite(config.suite), config.budget
+    hours = None if budget.hours is None else budget.hours * 3600 * config.boxes.parallel / seconds_per_trial
+    money = None if budget.dollars is None or not cost_per_trial else budget.dollars / cost_per_trial
+    limits = [limit for limit in (budget.trials, hours, money) if limit is not None]
+    if not limits:
+        raise UserError("budget", "no limit says how many trials there are", "Set budget.trials, or --cost-per-trial.")
+    prediction = predict(
+        search_tasks=len(suite.split(Split.SEARCH)),
+        gate_tasks=len(suite.split(Split.GATE)),
+        trials=max(1, int(min(limits))),
+        search=_search_settings(config, suite),
+        gate=gate_settings(config),
+        strategy=config.search.strategy,
+        dollars_per_trial=cost_per_trial,
+        seconds_per_trial=seconds_per_trial,
+        parallel=config.boxes.parallel,
+        base=score,
+        coupled=True,
+        seed=config.seed,
+    )
+    typer.echo(prediction.sentence)
+    for name in ("trials", "hours", "dollars", "proposals", "pairs_without_effect", "commits", "gain"):
+        value = getattr(prediction, name)
+        typer.echo(f"  {name:<22} {'-' if value is None else f'{value:.4g}'}")
 
 
 @tasks_app.command("list")
@@ -218,6 +279,18 @@ def tasks_check(
     from agent.suites.loader import load_suite
 
     raise typer.Exit(0 if asyncio.run(_check(load_suite(suite), parallel)) else 2)
+
+
+@models_app.command("test")
+def models_test(path: ConfigPath = DEFAULT_CONFIG) -> None:
+    """Make a few tiny calls per role: latency, tokens, price, and what the endpoint really supports."""
+    import asyncio
+
+    from agent.models.features import try_models
+    from agent.review.calls import print_tried
+
+    tried = asyncio.run(try_models(_load(path, {}).models))
+    raise typer.Exit(0 if print_tried(tried, _console()) else 2)
 
 
 # ------------------------------------------------------------------------------------ wiring
@@ -254,18 +327,14 @@ def _open_repository(config: Config, ledger: Ledger) -> Repository:
     return Repository.open(config.scaffold.repo, config.name, config.scaffold.mutable, base)
 
 
-def _claimed(config: Config, ledger: Ledger, suite: Suite) -> Repository:
-    """The repository, ours to write to; what a campaign began with may not change under it."""
-    repository = _open_repository(config, ledger)
-    repository.claim()
-    facts = {"suite.hash": suite.hash, "scaffold.mutable": list(config.scaffold.mutable), "seed": config.seed}
+def _same_as_before(config: Config, ledger: Ledger, suite: Suite) -> None:
+    """What a campaign began with may not change under it."""
+    facts = {"suite": suite.hash, "scaffold.mutable": list(config.scaffold.mutable), "seed": config.seed}
     for field, value in facts.items():
-        if (known := ledger.recollect(field)) is not None and known != value:
+        known = ledger.recollect(field)
+        if known is not None and known != value:
             raise UserError(field, f"was {known} when campaign {config.name} began", "Choose a new `name`.")
-    for field, value in {**facts, "base": repository.base}.items():
         ledger.remember(field, value)
-    repository.create_branch()
-    return repository
 
 
 def _box_spec(config: Config, image: str) -> BoxSpec:
@@ -377,12 +446,18 @@ async def _parts(config: Config, ledger: Ledger, console: Console, *, claim: boo
     from agent.models.preflight import preflight
     from agent.suites.loader import load_suite
     from sandbox.docker_sandbox import DockerSandbox
+    from sandbox.engine import engine_status
     from sandbox.image import ensure_image
 
     config.models.check_keys()
     suite = load_suite(config.suite)
-    repository = _claimed(config, ledger, suite) if claim else _open_repository(config, ledger)
+    repository = _open_repository(config, ledger)
+    if claim:
+        repository.claim()
+        _same_as_before(config, ledger, suite)
     boundary = Boundary(mutable=config.scaffold.mutable)
+    if not (engine := engine_status()).ok:
+        raise UserError("docker", engine.line, f"Run `{engine.mend}`.")
     image = await asyncio.to_thread(ensure_image, config.scaffold.image, say=console.print)
     spent, limits = ledger.spent(), config.budget
     budget = Budget(
@@ -404,6 +479,7 @@ async def _parts(config: Config, ledger: Ledger, console: Console, *, claim: boo
     )
     async with gateway, sandbox:
         await preflight(gateway)
+        ledger.remember("base", repository.base)
         visit = Visit(sandbox, gateway, _box_spec(config, image), config.scaffold.command)
         scaffolds = Scaffolds(lambda tree: repository.read(tree, (*config.scaffold.mutable, *config.scaffold.include)))
         boundary.check_seed(repository.read(repository.tree_of(repository.base)))
@@ -462,29 +538,32 @@ async def _check(suite: Suite, parallel: int) -> bool:
     return not bad
 
 
-async def _evaluate(config: Config, rev: str | None, split: Split, runs: int) -> int:
-    """Fresh trials of one commit; recorded in a ledger of their own that is thrown away."""
+async def _evaluate(config: Config, revs: Sequence[str | None], split: Split, runs: int) -> list[list[Trial]]:
+    """Fresh trials of one or two commits, by side; recorded in a ledger that is thrown away."""
     import asyncio
     import tempfile
 
+    from rich.progress import Progress
+
     from agent.kernel.evaluator import Job, seed_of
     from agent.kernel.ledger import Ledger
-    from agent.review.summary import wilson
 
     console = _console()
     with tempfile.TemporaryDirectory(prefix="ratchet-") as folder, Ledger(Path(folder) / "ledger.sqlite") as ledger:
         async with _parts(config, ledger, console, claim=False) as parts:
-            tree = parts.repository.tree_of(rev or parts.repository.champion())
-            jobs = [
-                Job(tree=tree, task=task, purpose=Purpose.EVAL, seed=seed_of("eval", uuid.uuid4()), memo=None)
-                for _ in range(runs)
-                for task in parts.suite.split(split)
-            ]
-            trials = await asyncio.gather(*map(parts.evaluator.trial, jobs))
-    for trial in sorted(trials, key=lambda t: t.task):
-        console.print(f"{trial.score:5.2f}  {trial.task:<32} {trial.reason}", markup=False)
-    console.print(f"{split}: {wilson([trial.score for trial in trials])}", markup=False)
-    return 0
+            trees = [parts.repository.tree_of(rev or parts.repository.champion()) for rev in revs]
+            with Progress(console=console, transient=True) as bar:
+                line = bar.add_task("measuring", total=runs * len(parts.suite.split(split)) * len(trees))
+
+                async def one(tree: str, task: Task, scope: str) -> Trial:
+                    job = Job(tree=tree, task=task, purpose=Purpose.EVAL, seed=seed_of(scope), memo=scope)
+                    trial = await parts.evaluator.trial(job)
+                    bar.advance(line)
+                    return trial
+
+                pairs = [(task, f"eval:{task.id}:{turn}") for turn in range(runs) for task in parts.suite.split(split)]
+                done = await asyncio.gather(*(one(tree, task, scope) for task, scope in pairs for tree in trees))
+    return [list(done[side :: len(trees)]) for side in range(len(trees))]
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import math
 import random
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,7 @@ from agent.kernel.boundary import inside
 from agent.kernel.budget import Budget
 from agent.kernel.config import Config
 from agent.kernel.errors import LaboratoryFault, Refused, UserError
-from agent.kernel.evaluator import Evaluator, Job, seed_of
+from agent.kernel.evaluator import Evaluator, Job, both, seed_of
 from agent.kernel.gate import Control, Decision, GateSettings, Verdict
 from agent.kernel.ledger import TestRow
 from agent.kernel.match import Match
@@ -76,6 +76,7 @@ class Campaign:
         self._rng = np.random.default_rng(seed_of(self.config.seed, "search", self.state.trials))
         self._woken = asyncio.Event()
         self._concluding = False
+        self._same_left = 0
         self._wait, self._waited = FIRST_WAIT, 0.0
         self._tasks = {split: parts.suite.split(split) for split in Split}
         shuffler = random.Random(self.config.seed)  # noqa: S311 (reproducible, not secret)
@@ -166,7 +167,8 @@ class Campaign:
             return self._plan_measure(step.node)
         flying = sum(planned.boxes == 0 for planned in self.running.values())
         # Until the baseline has landed there is no failure to learn from.
-        if flying >= self.config.boxes.proposals or seed.trials < archive.settings.enough:
+        ready = seed.trials >= archive.settings.enough and not self._same_left
+        if flying >= self.config.boxes.proposals or not ready:
             return None
         archive.begin(step)
         return Planned(label=f"proposal from #{step.parent}", boxes=0, work=lambda: self._propose(step))
@@ -328,13 +330,11 @@ class Campaign:
         return None
 
     def _meeting(self, row: TestRow) -> Match:
-        options = self.config.gate_options
-        settings = GateSettings(control=Control(options.error), alpha=options.alpha, max_pairs=options.max_pairs)
         candidates = self.state.candidates
         return Match(
             row=row,
-            settings=settings,
-            runs=options.runs,
+            settings=gate_settings(self.config),
+            runs=self.config.gate_options.runs,
             sides=(candidates[row.champion], candidates[row.candidate]),
             tasks=self._tasks[Split.GATE],
             seed=self.config.seed,
@@ -435,6 +435,7 @@ class Campaign:
         repository.reconcile([(sha, parent) for sha, parent, _, _ in ledger.commits()])
         for waiting in state.restore():
             self._queue.append(Planned(label=f"trial of #{waiting.id}", boxes=1, work=partial(self._smoke, waiting)))
+        self._queue_same()
         if self.config.holdout_runs and self._tasks[Split.HOLDOUT]:
             seed = state.candidates[0]
             self._queue.append(Planned(label="holdout of the seed", boxes=1, work=lambda: self._holdout(seed)))
@@ -442,6 +443,30 @@ class Campaign:
             self.match = match = self._meeting(row)
             if (decision := match.decision) is not None:
                 self._start(Planned(label="verdict", boxes=0, work=lambda: self._conclude(match, decision)))
+
+    def _queue_same(self) -> None:
+        """The A/A check: the seed against itself, with the same answers, at the concurrency that was asked for."""
+        done = len(self.state.ledger.places(Purpose.SAME)) // 2
+        pairs = range(done, min(self.config.gate_options.same_pairs, len(self._order)))
+        self._same_left = len(pairs)
+        for place in pairs:
+            self._queue.append(Planned(label=f"A/A pair {place}", boxes=PAIR_BOXES, work=partial(self._same, place)))
+
+    async def _same(self, place: int) -> None:
+        """One A/A pair. Both sides share all model answers, so only load or chance in the scaffold can part them."""
+        seed, task = self.state.candidates[0], self._order[place]
+        number, memo = seed_of(self.config.seed, "search", task.id, 0), f"search:{task.id}:0"
+        job = Job(tree=seed.tree or "", task=task, purpose=Purpose.SAME, seed=number, memo=memo)
+        try:
+            outcome = await both(self.parts.evaluator, job, job, number)
+        finally:
+            self._same_left -= 1
+        if isinstance(outcome, str):
+            raise LaboratoryFault(outcome)
+        for side, trial in enumerate(outcome):
+            self.state.measured(trial, seed.id, 2 * place + side)
+        if self._same_left == 0:
+            self.state.ledger.note("same", same_sentence([s for _, _, s in self.state.ledger.places(Purpose.SAME)]))
 
     async def _pause(self, reason: str) -> None:
         """Back off after a fault of the laboratory.
@@ -499,6 +524,29 @@ class Campaign:
     def _cost(self) -> str:
         spent, trials = self.parts.budget.spent, self.state.trials
         return f"${spent.dollars:.4f}, {spent.tokens} tokens, {trials} trials, {spent.seconds / 60:.1f} min so far"
+
+
+def gate_settings(config: Config) -> GateSettings:
+    """The numbers of the gate, as the configuration sets them."""
+    options = config.gate_options
+    return GateSettings(
+        control=Control(options.error),
+        alpha=options.alpha,
+        smallest_effect=options.effect,
+        max_pairs=options.max_pairs,
+    )
+
+
+def same_sentence(scores: Sequence[float]) -> str:
+    """What the A/A check showed; `scores` hold the two sides of each pair one after the other."""
+    pairs = list(zip(scores[::2], scores[1::2], strict=False))
+    differ = sum(a != b for a, b in pairs)
+    if not differ:
+        return f"the seed against itself: all {len(pairs)} pairs agree"
+    return (
+        f"the seed against itself: {differ} of {len(pairs)} pairs differ with the same answers. Time limits bite at "
+        "this load (lower boxes.parallel), or the scaffold or a task draws lots; tests will need more pairs"
+    )
 
 
 def crashed(trial: Trial) -> bool:

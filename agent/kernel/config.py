@@ -56,7 +56,11 @@ class GateConfig(Section):
 
     error: Literal["fdr", "familywise"] = Field(default="fdr", description="what alpha bounds over the campaign")
     alpha: Annotated[float, Field(gt=0, lt=1)] | None = Field(default=None, description="null: .10 fdr, .05 familywise")
+    effect: Share = Field(default=0.05, description="smaller improvements are given up on as futile")
     max_pairs: Count = Field(default=1500, description="pairs before a test ends without proof")
+    same_pairs: Annotated[int, Field(ge=0)] = Field(
+        default=4, description="seed against itself before the first proposal"
+    )
     runs: Count = Field(default=10, description="pairs of a `gate: better` comparison")
     share: Share = Field(default=0.5, description="no new test once the gate has used this share of all trials")
 

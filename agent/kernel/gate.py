@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -128,24 +128,6 @@ def threshold(index: int, commits: int, settings: GateSettings) -> float:
     gamma = k / ((index + k - 1) * (index + k))
     reward = commits + 1 if settings.control is Control.FDR else 1
     return -math.log(settings.level * gamma * reward)
-
-
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """What one pair runs: the index of its task, and whether the candidate's side starts."""
-
-    task: int
-    candidate_first: bool
-
-
-def draw(seed: int, index: int, pair: int, weights: Sequence[float]) -> Draw:
-    """The `pair`-th draw of the `index`-th test, a pure function so that a restart draws the same.
-
-    Tasks are iid in proportion to `weights`; without replacement, E[x_j | past] would not be Delta.
-    """
-    chances = np.asarray(weights, dtype=float)
-    rng = np.random.default_rng((seed, index, pair))
-    return Draw(int(rng.choice(chances.size, p=chances / chances.sum())), bool(rng.integers(2)))
 
 
 class _Test(ABC):

@@ -264,7 +264,7 @@ class Ledger:
 
     def places(self, purpose: Purpose) -> list[tuple[int, int, float]]:
         """(candidate, place, score) of every trial of one purpose."""
-        sql = "SELECT candidate, place, score FROM trials WHERE purpose = ? ORDER BY at"
+        sql = "SELECT candidate, place, score FROM trials WHERE purpose = ? ORDER BY candidate, place"
         return [tuple(row) for row in self._rows(sql, purpose)]
 
     def count_trials(self) -> int:

@@ -23,9 +23,7 @@ from agent.kernel.types import Files
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-SIZE, ALIVE, EXPANDABLE, PENDING, PROPOSALS, CHILDREN, FAILED, START, END = COLUMNS = range(9)
-HALF: Final = 0.5
-"""Half a trial: sums of fractional scores are whole numbers of trials only up to rounding."""
+SIZE, ALIVE, EXPANDABLE, TRIALS, PENDING, PROPOSALS, CHILDREN, FAILED, START, END = COLUMNS = range(10)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +32,7 @@ class SearchSettings:
 
     `growth`: the archive may hold trials^growth nodes. A failed proposal weighs `failure_weight` of a node,
     so that an improver that only fails does not starve the trials. `margin`, `slack`: score differences.
+    `sureness`: standard errors by which a node must lead the champion before a test is worth its trials.
     """
 
     growth: float = 0.6
@@ -43,6 +42,7 @@ class SearchSettings:
     margin: float = 0.04
     slack: float = 0.10
     quantile: float = 0.05
+    sureness: float = 2.5
     max_gate_share: float = 0.5
 
     @property
@@ -71,24 +71,20 @@ Step = Expand | Measure
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Node:
-    """One candidate as the archive sees it now; `pending` counts trials, `proposals` proposals in flight."""
+    """One candidate now: `trials` are finished, `pending` trials and `proposals` are in flight."""
 
     id: int
     parent: int | None
     size: int
     successes: float
     failures: float
+    trials: int
     pending: int
     proposals: int
     children: int
     failed_proposals: int
     alive: bool
     expandable: bool
-
-    @property
-    def trials(self) -> float:
-        """Finished search trials."""
-        return self.successes + self.failures
 
     @property
     def mean(self) -> float:
@@ -113,6 +109,8 @@ class Archive:
         self._int = np.zeros((len(COLUMNS), 16), dtype=np.int64)
         self._float = np.zeros((2, 16))
         self._order = np.zeros(0, dtype=np.int64)
+        self._trials = 0
+        self._nodes = 0.0
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -142,6 +140,7 @@ class Archive:
         self._parents.append(parent)
         self._int[SIZE, row], self._int[ALIVE, row] = size, alive
         self._int[EXPANDABLE, row] = alive and expandable
+        self._nodes += alive
         self._place(row, parent)
         if parent is None:
             self.champion = node
@@ -166,11 +165,16 @@ class Archive:
         """Count one finished search trial, score in [0, 1]."""
         if not 0.0 <= score <= 1.0:
             raise ValueError(f"score {score} is outside [0, 1]")
-        self._float[:, self._rows[node]] += (score, 1.0 - score)
+        row = self._rows[node]
+        self._float[0, row] += score
+        self._float[1, row] += 1.0 - score
+        self._int[TRIALS, row] += 1
+        self._trials += 1
 
     def fail(self, parent: int) -> None:
         """Count one proposal of `parent` that came to nothing: no change, refused, duplicate."""
         self._int[FAILED, self._rows[parent]] += 1
+        self._nodes += self.settings.failure_weight
 
     def retire(self, node: int) -> None:
         """Expand `node` no more (it is pruned, or its patch conflicts with the champion)."""
@@ -185,8 +189,12 @@ class Archive:
         self._flight(step, -1)
 
     def _flight(self, step: Step, change: int) -> None:
-        column, node = (PENDING, step.node) if isinstance(step, Measure) else (PROPOSALS, step.parent)
-        self._int[column, self._rows[node]] += change
+        if isinstance(step, Measure):
+            self._int[PENDING, self._rows[step.node]] += change
+            self._trials += change
+        else:
+            self._int[PROPOSALS, self._rows[step.parent]] += change
+            self._nodes += change
 
     def crown(self, node: int) -> None:
         """Make `node` the champion."""
@@ -204,6 +212,7 @@ class Archive:
             size=number[SIZE],
             successes=float(self._float[0, row]),
             failures=float(self._float[1, row]),
+            trials=number[TRIALS],
             pending=number[PENDING],
             proposals=number[PROPOSALS],
             children=number[CHILDREN],
@@ -212,26 +221,27 @@ class Archive:
             expandable=bool(number[EXPANDABLE]),
         )
 
-    def descends(self, node: int, ancestor: int) -> bool:
-        """Whether `node` is `ancestor` or was patched from it, directly or not."""
-        row, above = self._rows[node], self._rows[ancestor]
-        return bool(self._int[START, above] <= self._int[START, row] < self._int[END, above])
+    @property
+    def trials(self) -> int:
+        """Search trials of all candidates, those in flight included."""
+        return self._trials
 
     @property
-    def finished(self) -> Floats:
-        """Finished trials of each row."""
-        return self._float[0, : len(self)] + self._float[1, : len(self)]
-
-    @property
-    def trials(self) -> Floats:
-        """Finished trials of each row and those in flight."""
-        return self.finished + self.column(PENDING)
+    def width(self) -> float:
+        """Nodes that count against the growth of the archive, proposals in flight included."""
+        return self._nodes
 
     @property
     def means(self) -> Floats:
         """Mean search score of each row; 0 before the first trial."""
-        means: Floats = self._float[0, : len(self)] / np.maximum(self.finished, 1e-12)
+        means: Floats = self._float[0, : len(self)] / np.maximum(self.column(TRIALS), 1)
         return means
+
+    @property
+    def scores(self) -> Floats:
+        """(successes, failures) x rows of finished trials. Not to be written to."""
+        scores: Floats = self._float[:, : len(self)]
+        return scores
 
     @property
     def ids(self) -> Sequence[int]:
@@ -249,12 +259,14 @@ class Archive:
 
     def own(self) -> Floats:
         """(successes, failures) x rows; a trial in flight counts as its node's expected score."""
-        scores: Floats = self._float[:, : len(self)]
-        pending = self.column(PENDING)
-        if not pending.any():
-            return scores
-        mean = (1.0 + scores[0]) / (2.0 + scores[0] + scores[1])
-        return scores + pending * np.stack([mean, 1.0 - mean])
+        scores = self.scores
+        rows = self.column(PENDING).nonzero()[0]
+        if rows.size:
+            scores = scores.copy()
+            pending, won, lost = self.column(PENDING)[rows], *scores[:, rows]
+            mean = (1.0 + won) / (2.0 + won + lost)
+            scores[:, rows] += (pending * mean, pending * (1.0 - mean))
+        return scores
 
     def clades(self) -> Floats:
         """(successes, failures) x rows, each summed over the row and all its descendants."""
@@ -262,11 +274,6 @@ class Archive:
         self.own()[:, self._order].cumsum(axis=1, out=totals[:, 1:])
         sums: Floats = np.maximum(totals[:, self.column(END)] - totals[:, self.column(START)], 0.0)
         return sums
-
-    def width(self) -> float:
-        """Nodes that count against the growth of the archive, proposals in flight included."""
-        nodes = self.column(ALIVE).sum() + self.column(PROPOSALS).sum()
-        return float(nodes + self.settings.failure_weight * self.column(FAILED).sum())
 
 
 class Strategy(Protocol):
@@ -287,13 +294,14 @@ class Thompson:
 
     def next(self, archive: Archive, rng: np.random.Generator) -> Step:
         """The next step."""
-        room = float(archive.trials.sum()) ** archive.settings.growth >= archive.width()
+        room = archive.trials**archive.settings.growth >= archive.width
         if room and archive.column(EXPANDABLE).any():
             won, lost = archive.clades()
             chance = rng.beta(1.0 + won, 1.0 + lost + archive.column(FAILED))
             return Expand(archive.ids[_best(chance, archive.column(EXPANDABLE))])
-        if archive.trials[archive.row(archive.champion)] < archive.settings.enough - HALF:
-            return _measure(archive, archive.row(archive.champion))
+        champion = archive.row(archive.champion)
+        if _begun(archive)[champion] < archive.settings.enough:
+            return _measure(archive, champion)
         won, lost = archive.own()
         chance = rng.beta(1.0 + won, 1.0 + lost)
         return _measure(archive, _best(chance, archive.column(ALIVE)))
@@ -340,29 +348,39 @@ def promising(archive: Archive, gate_share: float = 0.0) -> int | None:
     """The node that should meet the champion at the gate now, or None.
 
     It has enough finished trials, so has the champion, its mean is more than `margin` above the champion's,
-    its Beta quantile is above the champion's mean minus `slack`, and it never met this champion. The best
-    mean wins, then the smaller tree.
+    its Beta quantile is above the champion's mean minus `slack`, it leads by `sureness` standard errors of
+    the difference of the two Beta posteriors, and it never met this champion. The best mean wins, then the
+    smaller tree.
 
     Args:
         archive: every candidate.
         gate_share: the share of the campaign's trials that the gate has used so far.
     """
-    settings = archive.settings
-    champion = archive.node(archive.champion)
-    if gate_share > settings.max_gate_share or champion.trials < settings.enough - HALF:
+    settings, champion = archive.settings, archive.row(archive.champion)
+    finished = archive.column(TRIALS)
+    if gate_share > settings.max_gate_share or finished[champion] < settings.enough:
         return None
     means = archive.means
-    ready = (archive.finished > settings.enough - HALF) & (means > champion.mean + settings.margin)
+    ready = (finished >= settings.enough) & (means > means[champion] + settings.margin)
     rows = np.flatnonzero(ready & (archive.column(ALIVE) > 0))
-    bar = champion.mean - settings.slack
+    rows = rows[_lead(archive.scores[:, rows], archive.scores[:, champion]) > settings.sureness]
+    bar = float(means[champion]) - settings.slack
     for row in rows[np.lexsort((archive.column(SIZE)[rows], -means[rows]))]:
         node = archive.ids[int(row)]
-        if (node, archive.champion) in archive.tried:
-            continue
-        known = archive.node(node)
-        if beta_cdf(bar, 1.0 + known.successes, 1.0 + known.failures) < settings.quantile:
+        won, lost = archive.scores[:, row]
+        untried = (node, archive.champion) not in archive.tried
+        if untried and beta_cdf(bar, 1.0 + float(won), 1.0 + float(lost)) < settings.quantile:
             return node
     return None
+
+
+def _lead(scores: Floats, champion: Floats) -> Floats:
+    """By how many standard errors the posterior mean of each (successes, failures) exceeds the champion's."""
+    won, lost = np.column_stack([scores, champion]) + 1.0
+    mean = won / (won + lost)
+    variance = mean * (1.0 - mean) / (won + lost + 1.0)
+    lead: Floats = (mean[:-1] - mean[-1]) / np.sqrt(variance[:-1] + variance[-1])
+    return lead
 
 
 def beta_cdf(x: float, a: float, b: float) -> float:
@@ -419,11 +437,15 @@ def _best(chance: Floats, allowed: Ints) -> int:
 
 
 def _measure(archive: Archive, row: int) -> Measure:
-    return Measure(archive.ids[row], round(float(archive.trials[row])))
+    return Measure(archive.ids[row], int(_begun(archive)[row]))
+
+
+def _begun(archive: Archive) -> Ints:
+    begun: Ints = archive.column(TRIALS) + archive.column(PENDING)
+    return begun
 
 
 def _first_short(archive: Archive) -> Measure | None:
     """A trial of the oldest living node that has not had its full number yet, those in flight counted."""
-    full = archive.trials > archive.settings.enough - HALF
-    short = np.flatnonzero((archive.column(ALIVE) > 0) & ~full)
+    short = np.flatnonzero((archive.column(ALIVE) > 0) & (_begun(archive) < archive.settings.enough))
     return _measure(archive, int(short[0])) if short.size else None

@@ -23,6 +23,11 @@ Floats = NDArray[np.float64]
 
 EFFECTS: Final = (0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6)
 """The improvements (in score) that a prediction tries, smallest first."""
+HIGHEST: Final = 0.98
+"""No patch is imagined to lift a suite above this score."""
+HALF, NINETY = 0.5, 0.9
+SIMULATED: Final = 6000
+"""A prediction simulates whole campaigns up to this many trials, to answer within seconds."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -201,7 +206,8 @@ class Prediction:
     """What a campaign can be expected to do. Times in hours, money in US dollars, effects in score.
 
     `provable_half` and `provable_ninety` are the smallest improvements proved with power .5 and .9 by the
-    first candidate at the gate; None when even the largest tried is not.
+    first candidate at the gate; None when even the largest tried is not. `commits` and `gain` are those of
+    the first 6,000 trials.
     """
 
     trials: int
@@ -239,19 +245,19 @@ def predict(
     settings = WorldSettings(search_tasks=search_tasks, gate_tasks=gate_tasks, base=base, coupled=coupled)
     world = World(settings, np.random.default_rng((seed, 0)))
     pairs = min(gate.max_pairs, int(trials * search.max_gate_share) // 2)
-    half, ninety = (_smallest(world, pairs, gate, power) for power in (0.5, 0.9))
-    null = power_of(world, 0.0, pairs, gate)[1] if pairs else 0.0
+    half, ninety = _provable(world, pairs, gate)
+    shown = min(trials, SIMULATED)
     outcomes = [
-        _one(settings, trials, search, gate, STRATEGIES[strategy], seed=(seed, number))
-        for number in range(1, 2 + min(4, 6000 // max(trials, 1)))
+        _one(settings, shown, search, gate, STRATEGIES[strategy], seed=(seed, number))
+        for number in range(1, 2 + min(4, SIMULATED // max(2 * trials, 1)))
     ]
-    hours = None if seconds_per_trial is None else trials * seconds_per_trial / parallel / 3600
+    nodes = float(np.mean([outcome.nodes for outcome in outcomes]))
     return Prediction(
         trials=trials,
-        proposals=float(np.mean([outcome.nodes - 1 for outcome in outcomes])),
+        proposals=nodes * (trials / shown) ** search.growth - 1.0,
         dollars=None if dollars_per_trial is None else trials * dollars_per_trial,
-        hours=hours,
-        pairs_without_effect=null,
+        hours=None if seconds_per_trial is None else trials * seconds_per_trial / parallel / 3600,
+        pairs_without_effect=power_of(world, 0.0, pairs, gate)[1] if pairs else 0.0,
         provable_half=half,
         provable_ninety=ninety,
         commits=float(np.mean([outcome.commits for outcome in outcomes])),
@@ -275,14 +281,18 @@ def many_tests(x: Floats, log_threshold: float, settings: GateSettings) -> tuple
     """
     bets = np.asarray(settings.lambdas)
     doubts = bets[bets <= settings.futility_lambda_max]
-    evidence = _mixture(bets, x)
     doubt = _mixture(-doubts, x - settings.smallest_effect)
     hopeless = doubt >= -math.log(settings.futility_beta)
     hopeless[:, : settings.futility_min_pairs - 1] = False
-    proven = _first(evidence >= log_threshold)
+    proven = _first(evidence_of(x, settings) >= log_threshold)
     ended = np.minimum(_first(hopeless), x.shape[1])
     accepted = (proven <= ended) & (proven <= x.shape[1])
     return accepted, np.minimum(proven, ended).astype(float)
+
+
+def evidence_of(x: Floats, settings: GateSettings) -> Floats:
+    """The logarithm of E_n after every pair, for rows of differences."""
+    return _mixture(np.asarray(settings.lambdas), x)
 
 
 def sigmoid(logits: Floats) -> Floats:
@@ -334,13 +344,17 @@ def _one(
     return Campaign(world, trials, search=search, gate=gate, strategy=strategy()).run()
 
 
-def _smallest(world: World, pairs: int, gate: GateSettings, power: float) -> float | None:
-    """The smallest of EFFECTS that the first test proves with this power."""
-    room = 0.98 - world.settings.base
-    for effect in EFFECTS:
-        if pairs and effect <= room and power_of(world, effect, pairs, gate)[0] >= power:
-            return effect
-    return None
+def _provable(world: World, pairs: int, gate: GateSettings) -> tuple[float | None, float | None]:
+    """The smallest of EFFECTS that the first test proves half of the time, and nine times in ten."""
+    half = None
+    for effect in EFFECTS if pairs else ():
+        if effect > HIGHEST - world.settings.base:
+            break
+        power = power_of(world, effect, pairs, gate)[0]
+        half = effect if half is None and power >= HALF else half
+        if power >= NINETY:
+            return half, effect
+    return half, None
 
 
 def _sentence(trials: int, pairs: int, half: float | None, ninety: float | None) -> str:

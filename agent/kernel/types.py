@@ -308,7 +308,7 @@ class Patch:
 class Purpose(StrEnum):
     """What a trial was made for. Search, gate and holdout trials never stand in for one another."""
 
-    SMOKE = "smoke"
+    SAME = "same"
     SEARCH = "search"
     GATE = "gate"
     HOLDOUT = "holdout"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -13,7 +14,7 @@ from rich.text import Text
 
 from agent.kernel.boundary import clean_line
 from agent.kernel.ledger import Ledger
-from agent.kernel.types import Candidate, Fate, Purpose
+from agent.kernel.types import Candidate, Fate, Purpose, Trial
 
 Z = 1.959964
 """Two-sided 95 % quantile of the normal distribution."""
@@ -98,6 +99,24 @@ def summarise(ledger: Ledger) -> Summary:
         seconds=float(ledger.recollect("seconds") or 0.0),
         ending=ends[-1] if ends else "not ended",
     )
+
+
+def print_measured(sides: Sequence[Sequence[Trial]], console: Console, *, as_json: bool) -> None:
+    """What `ratchet eval` measured: every trial, the mean with its interval, and the paired difference of two sides."""
+    means = [wilson([trial.score for trial in side]) for side in sides]
+    difference = paired(*([t.score for t in side] for side in reversed(sides))) if len(sides) > 1 else None
+    if as_json:
+        rows = [[{"task": t.task, "score": t.score, "reason": t.reason} for t in side] for side in sides]
+        facts = {"sides": [asdict(m) if m else None for m in means], "trials": rows}
+        print(json.dumps({**facts, "difference": asdict(difference) if difference else None}))  # noqa: T201
+        return
+    for trials in zip(*sides, strict=True):
+        scores = "  ".join(f"{trial.score:5.2f}" for trial in trials)
+        console.print(Text(f"{scores}  {trials[0].task:<32} {clean_line(trials[0].reason)}"))
+    for name, mean in zip(("measured", "against"), means, strict=False):
+        console.print(f"{name}: {mean}", markup=False)
+    if difference is not None:
+        console.print(f"difference, paired: {difference}", markup=False)
 
 
 def print_summary(summary: Summary, *, name: str, config: Path, console: Console) -> None:

@@ -1,0 +1,29 @@
+"""What the gate must show by simulation, in small; `make bench-gate` is the full run."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.kernel.gate import GateSettings
+from bench.gate import evidence, naive
+from bench.gate.run import QUICK, SEED, simulate
+
+GATE = GateSettings()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", sorted(evidence.NULLS))
+def test_no_null_crosses_more_often_than_ville_allows(kind: str) -> None:
+    seen = evidence.crossings(kind, SEED, paths=1000, pairs=1000)
+    assert all(share <= 1 / bar for share, bar in zip(seen, evidence.BARS, strict=True))
+
+
+@pytest.mark.slow
+def test_the_quick_run_misses_only_the_bar_that_needs_coupled_pairs() -> None:
+    missed = [measure for measure in simulate(QUICK).missed if not measure.startswith("coupled pairs at +3")]
+    assert missed == ["trials on a null candidate, independent"]
+
+
+@pytest.mark.slow
+def test_the_vectorised_twin_is_the_gate() -> None:
+    assert naive.twin_disagreements(SEED, 100, GATE) == 0

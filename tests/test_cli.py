@@ -1,0 +1,200 @@
+"""The command line as a user meets it: a real process, one line for each mistake, nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+CONFIG = """
+name: night
+suite: {suite}
+models:
+  solver: {model}
+  improver: {model}
+"""
+EMBEDDED = "{provider: embedded}"
+
+
+def ratchet(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "agent.cli", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), **env},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.fixture
+def home(tmp_path: Path, checkout: Path) -> Path:
+    """A user's repository with a scaffold and a campaign.yaml."""
+    for name in ("agent/scaffold", "prompts"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "x.txt").write_text("x\n")
+    (tmp_path / "campaign.yaml").write_text(config(checkout))
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-qm", "start")
+    return tmp_path
+
+
+def config(checkout: Path, *, model: str = EMBEDDED, suite: str | None = None) -> str:
+    return CONFIG.format(suite=suite or checkout / "tasks" / "starter", model=model)
+
+
+def git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-c", "user.name=u", "-c", "user.email=u@x", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture(scope="module")
+def refusing() -> Iterator[str]:
+    """A server that knows no key and no model: 401 for the key `wrong`, 404 for any other."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length", 0)))
+            code = 401 if "wrong" in self.headers.get("authorization", "") else 404
+            body = json.dumps({"error": {"message": "no such model" if code == 404 else "bad key"}}).encode()
+            self.send_response(code)
+            self.send_header("content-length", str(len(body)))
+            self.send_header("content-type", "application/json")
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST  # noqa: N815 (the base class asks for this name)
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+
+
+def assert_one_line(done: subprocess.CompletedProcess[str], home: Path, *words: str, branch: bool = False) -> None:
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    for word in words:
+        assert word in done.stderr
+    assert not (home / "runs").exists() or not any((home / "runs").iterdir())
+    assert branch or "ratchet/night" not in git(home, "branch", "--list", "--all")
+
+
+def test_a_missing_file_is_one_line(home: Path) -> None:
+    assert_one_line(ratchet(home, "run", "nothing.yaml"), home, "nothing.yaml", "ratchet init")
+
+
+def test_malformed_yaml_is_one_line(home: Path) -> None:
+    (home / "campaign.yaml").write_text("name: [\n")
+    assert_one_line(ratchet(home, "run"), home, "campaign.yaml line 2")
+
+
+def test_a_misspelt_key_is_one_line_with_the_right_one(home: Path, checkout: Path) -> None:
+    (home / "campaign.yaml").write_text(config(checkout) + "budgte: {hours: 1}\n")
+    assert_one_line(ratchet(home, "run"), home, "budgte", "'budget'")
+
+
+def test_a_missing_suite_is_one_line(home: Path, checkout: Path) -> None:
+    (home / "campaign.yaml").write_text(config(checkout, suite="no/such/suite"))
+    assert_one_line(ratchet(home, "run"), home, "no/such/suite")
+
+
+def test_a_folder_that_is_no_repository_is_one_line(home: Path) -> None:
+    (home / ".git").rename(home / "elsewhere")
+    done = ratchet(home, "run")
+    (home / "elsewhere").rename(home / ".git")
+    assert_one_line(done, home, "scaffold.repo", "git init")
+
+
+def test_a_branch_of_somebody_else_is_one_line_and_stays(home: Path) -> None:
+    git(home, "branch", "ratchet/night")
+    git(home, "commit", "-qm", "theirs", "--allow-empty")
+    git(home, "branch", "-f", "ratchet/night", "HEAD")
+    git(home, "reset", "-q", "--hard", "HEAD~1")
+    before = git(home, "rev-parse", "ratchet/night")
+    assert_one_line(ratchet(home, "run"), home, "ratchet/night", "did not make", branch=True)
+    assert git(home, "rev-parse", "ratchet/night") == before
+
+
+def test_uncommitted_changes_of_the_scaffold_are_one_line(home: Path) -> None:
+    (home / "prompts" / "x.txt").write_text("changed\n")
+    assert_one_line(ratchet(home, "run"), home, "prompts/x.txt", "git commit")
+
+
+def test_a_missing_engine_is_one_line(home: Path) -> None:
+    assert_one_line(ratchet(home, "run", DOCKER_HOST="unix:///nonexistent/docker.sock"), home, "docker")
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(home: Path) -> None:
+    (home / "runs").write_text("a file is in the way")
+    done = ratchet(home, "run")
+    (home / "runs").unlink()
+    assert_one_line(done, home, "runs")
+
+
+@pytest.mark.docker
+def test_a_dead_endpoint_is_one_line(home: Path, checkout: Path) -> None:
+    model = '{provider: openai, model: m, base_url: "http://127.0.0.1:9/v1"}'
+    (home / "campaign.yaml").write_text(config(checkout, model=model))
+    assert_one_line(ratchet(home, "run"), home, "models.solver", "127.0.0.1:9")
+
+
+@pytest.mark.docker
+def test_a_wrong_key_is_one_line_that_names_the_variable_and_not_the_key(
+    home: Path, checkout: Path, refusing: str
+) -> None:
+    model = f'{{provider: openai, model: m, base_url: "{refusing}", api_key_env: MY_KEY}}'
+    (home / "campaign.yaml").write_text(config(checkout, model=model))
+    done = ratchet(home, "run", MY_KEY="wrong-and-secret")
+    assert_one_line(done, home, "MY_KEY")
+    assert "wrong-and-secret" not in done.stdout + done.stderr
+
+
+@pytest.mark.docker
+def test_an_unknown_model_is_one_line(home: Path, checkout: Path, refusing: str) -> None:
+    model = f'{{provider: openai, model: gpt-nothing, base_url: "{refusing}"}}'
+    (home / "campaign.yaml").write_text(config(checkout, model=model))
+    assert_one_line(ratchet(home, "run"), home, "models.solver", "gpt-nothing")
+
+
+def test_a_missing_key_is_one_line(home: Path, checkout: Path) -> None:
+    (home / "campaign.yaml").write_text(config(checkout, model="{provider: anthropic, model: m}"))
+    assert_one_line(ratchet(home, "run", ANTHROPIC_API_KEY=""), home, "ANTHROPIC_API_KEY", "is not set")
+
+
+def test_init_writes_a_file_that_the_doctor_reads(home: Path, checkout: Path) -> None:
+    done = ratchet(home, "init", "new.yaml")
+    assert done.returncode == 0
+    text = (home / "new.yaml").read_text().replace("suite: tasks/starter", f"suite: {checkout / 'tasks' / 'starter'}")
+    (home / "new.yaml").write_text(text)
+    assert ratchet(home, "init", "new.yaml").returncode == 2
+    doctor = ratchet(home, "doctor", "new.yaml", DOCKER_HOST="unix:///nonexistent/docker.sock")
+    assert doctor.returncode == 2
+    assert "FAIL docker" in doctor.stdout
+    assert "mend:" in doctor.stdout
+    assert "ok   repo" in doctor.stdout
+
+
+def test_status_and_log_of_a_campaign_that_never_ran_are_one_line(home: Path) -> None:
+    for command in ("status", "log"):
+        assert_one_line(ratchet(home, command), home, "no campaign 'night'")
+    assert_one_line(ratchet(home, "stop"), home, "no process is running")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = "import sys; sys.argv = ['ratchet', '--help']; import agent.cli\n"
+    code += "try: agent.cli.main()\nexcept SystemExit: pass\nprint(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for heavy in ("numpy", "pydantic", "docker", "openai", "anthropic", "starlette", "git"):
+        assert f"'{heavy}'" not in done.stdout
