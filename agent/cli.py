@@ -359,6 +359,7 @@ def _search_settings(config: Config, suite: Suite) -> SearchSettings:
         task_count=len(suite.split(Split.SEARCH)),
         min_trials=config.search.min_trials,
         margin=config.search.margin,
+        sureness=config.search.sureness,
         max_gate_share=config.gate_options.share,
     )
 

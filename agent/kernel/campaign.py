@@ -16,7 +16,7 @@ import numpy as np
 from agent.kernel.boundary import inside
 from agent.kernel.budget import Budget
 from agent.kernel.config import Config
-from agent.kernel.errors import LaboratoryFault, Refused, UserError
+from agent.kernel.errors import BudgetSpent, LaboratoryFault, Refused, UserError
 from agent.kernel.evaluator import Evaluator, Job, both, seed_of
 from agent.kernel.gate import Control, Decision, GateSettings, Verdict
 from agent.kernel.ledger import TestRow
@@ -373,7 +373,10 @@ class Campaign:
     async def _commit(self, match: Match, decision: Decision) -> None:
         """Move the champion by one commit. The ledger knows of it before the ref moves."""
         state, repository, candidate = self.state, self.parts.repository, match.candidate
-        holdout = await self._holdout(candidate)
+        try:
+            holdout = await self._holdout(candidate)
+        except* BudgetSpent:
+            holdout = "not measured to the end: the budget was spent"
         parent = repository.champion()
         trailers = {
             "Ratchet-Campaign": self.config.name,
@@ -533,6 +536,7 @@ def gate_settings(config: Config) -> GateSettings:
         control=Control(options.error),
         alpha=options.alpha,
         smallest_effect=options.effect,
+        spending=options.spending,
         max_pairs=options.max_pairs,
     )
 

@@ -49,6 +49,7 @@ class SearchConfig(Section):
     strategy: Literal["thompson", "greedy", "dgm"] = "thompson"
     min_trials: Count = Field(default=40, description="search trials before a candidate may meet the champion")
     margin: Share = Field(default=0.04, description="how much better its search score must be")
+    sureness: Annotated[float, Field(ge=0, le=10)] = Field(default=2.5, description="... and in standard errors")
 
 
 class GateConfig(Section):
@@ -56,6 +57,9 @@ class GateConfig(Section):
 
     error: Literal["fdr", "familywise"] = Field(default="fdr", description="what alpha bounds over the campaign")
     alpha: Annotated[float, Field(gt=0, lt=1)] | None = Field(default=None, description="null: .10 fdr, .05 familywise")
+    spending: Count = Field(
+        default=30, description="candidates over which most of alpha is spread; few for a short campaign"
+    )
     effect: Share = Field(default=0.05, description="smaller improvements are given up on as futile")
     max_pairs: Count = Field(default=1500, description="pairs before a test ends without proof")
     same_pairs: Annotated[int, Field(ge=0)] = Field(

@@ -198,7 +198,8 @@ def seed_of(*parts: object) -> int:
 async def both(evaluator: Evaluator, champion: Job, candidate: Job, order_seed: int) -> tuple[Trial, Trial] | str:
     """One pair, both sides fresh and started in random order; or the side whose laboratory failed first.
 
-    A fault voids both sides, decided without looking at the other side's score (gate.md, pairs).
+    A fault voids both sides, decided without looking at the other side's score (gate.md, pairs). A campaign
+    that is out of budget ends instead: nothing failed, so no void is counted.
     """
     sides = [champion, candidate]
     order = random.Random(order_seed).sample((0, 1), 2)  # noqa: S311 (reproducible, not secret)
@@ -211,7 +212,7 @@ async def both(evaluator: Evaluator, champion: Job, candidate: Job, order_seed: 
     outcome = dict(zip(order, results, strict=True))
     for n, name in enumerate(("champion", "candidate")):
         error = outcome[n]
-        if isinstance(error, LaboratoryFault):
+        if isinstance(error, LaboratoryFault) and not isinstance(error, BudgetSpent):
             return f"{name}: {error}"
         if isinstance(error, BaseException):
             raise error

@@ -75,6 +75,8 @@ def main(argv: list[str] | None = None) -> None:
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = args.threads
     # llama.cpp's threads spin while they wait, which starves the boxes on the same cores: let them sleep.
     params.cpuparams.poll = params.cpuparams_batch.poll = 0
+    # Saved prompts would grow to gigabytes over a night; what the slots hold is enough.
+    params.cache_ram_mib = 0
     params.hostnames, params.port = ["127.0.0.1"], args.port
     params.api_keys = [os.environ[KEY_VARIABLE]] if os.environ.get(KEY_VARIABLE) else []
     params.verbosity, params.warmup, params.ui = 0, False, False
