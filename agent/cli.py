@@ -358,6 +358,7 @@ def _search_settings(config: Config, suite: Suite) -> SearchSettings:
     return SearchSettings(
         task_count=len(suite.split(Split.SEARCH)),
         min_trials=config.search.min_trials,
+        growth=config.search.growth,
         margin=config.search.margin,
         sureness=config.search.sureness,
         max_gate_share=config.gate_options.share,

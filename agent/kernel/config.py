@@ -48,6 +48,7 @@ class SearchConfig(Section):
 
     strategy: Literal["thompson", "greedy", "dgm"] = "thompson"
     min_trials: Count = Field(default=40, description="search trials before a candidate may meet the champion")
+    growth: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.6, description="room for trials^growth candidates")
     margin: Share = Field(default=0.04, description="how much better its search score must be")
     sureness: Annotated[float, Field(ge=0, le=10)] = Field(default=2.5, description="... and in standard errors")
 
