@@ -28,8 +28,8 @@ KEY = "sk-planted/secret+key=0123456789"
 TASKS = 2
 
 
-def answer(prompt: str, temperature: float, solutions: dict[str, str]) -> str:
-    if "Choose the one setting" in prompt:
+def answer(prompt: str, temperature: float, solutions: dict[str, str], *, schema: bool) -> str:
+    if schema:
         return json.dumps({"change": {"constant": "TEMPERATURE", "value": 10}})
     name = re.search(r"`(\w+)\(", prompt)
     code = solutions[name[1]] if name and temperature < 0.3 else "def wrong():\n    return None\n"
@@ -44,7 +44,8 @@ class Server(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.keys.add(self.headers.get("authorization", ""))
         prompt = body["messages"][-1]["content"]
-        text = answer(prompt, body.get("temperature") or 0.0, self.solutions)
+        schema = "response_format" in body
+        text = answer(prompt, body.get("temperature") or 0.0, self.solutions, schema=schema)
         choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
         usage = {"prompt_tokens": 50, "completion_tokens": 20, "total_tokens": 70}
         reply = {
@@ -93,7 +94,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> Iterator[P
         "search": {"min_trials": 4, "sureness": 0}, "gate_options": {"spending": 1, "share": 1.0, "same_pairs": 1},
         "budget": {"hours": 0.05, "commits": 1}, "boxes": {"parallel": 4},
     }  # fmt: skip
-    (folder / "campaign.yaml").write_text(yaml.safe_dump(config))
+    (folder / "campaign.yaml").write_text(json.dumps(config))  # JSON is YAML without aliases
     for arguments in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "start"]):
         git(folder, *arguments)
     done = ratchet(folder, "run")
