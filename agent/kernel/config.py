@@ -39,7 +39,7 @@ class ScaffoldConfig(Section):
     include: tuple[str, ...] = Field(
         default=(), description="further paths a box sees, read-only; never put tests here"
     )
-    command: tuple[str, ...] = Field(default=("python3", "-m", "agent.scaffold"), description="run in /workspace")
+    command: tuple[str, ...] = Field(default=("python3", "-P", "-m", "agent.scaffold"), description="run in /workspace")
     image: str | None = Field(default=None, description="base image of the box; null: Ratchet's own")
 
 

@@ -12,7 +12,7 @@ COMMENT = re.compile(
     r"^(?:integer (?P<low>-?\d+)\.\.(?P<high>-?\d+)(?: by (?P<step>[1-9]\d*))?|one of: (?P<names>\w+(?:, \w+)*))"
     r": (?P<meaning>.+)$"
 )
-TRIED = re.compile(r"^\+(?P<name>[A-Z][A-Z0-9_]*) = (?P<value>-?\d+|\"\w+\")(?:\s|$)", re.MULTILINE)
+TRIED = re.compile(r"^[+-](?P<name>[A-Z][A-Z0-9_]*) = (?P<value>-?\d+|\"\w+\")(?:\s|$)", re.MULTILINE)
 
 MOST_VALUES = 16  # offered of one constant
 
@@ -56,7 +56,7 @@ def _constant(name: str, value: Value, line: int, comment: re.Match[str]) -> Con
 
 
 def tried(diffs: list[str]) -> set[tuple[str, Value]]:
-    """The (constant, value) pairs that past patches set."""
+    """The (constant, value) pairs of past patches: what they set, and what they set it from."""
     return {(match["name"], ast.literal_eval(match["value"])) for diff in diffs for match in TRIED.finditer(diff)}
 
 

@@ -120,7 +120,8 @@ class Lab:
         lines = path.read_text(encoding="utf-8").splitlines()
         for name, value in values.items():
             at = next(number for number, line in enumerate(lines) if line.startswith(f"{name} = "))
-            lines[at] = f"{name} = {json.dumps(value)}"
+            _, gap, comment = lines[at].partition("  # ")
+            lines[at] = f"{name} = {json.dumps(value)}{gap}{comment}"
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def put(self, folder: str, files: Mapping[str, str]) -> None:

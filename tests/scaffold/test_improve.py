@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -82,6 +83,14 @@ def test_what_was_tried_is_not_offered_again_and_its_fate_is_told(workshop: Lab)
     assert offered["EXTRACT"] == ["compile"]
     assert "INCLUDE_STUB" not in offered
     assert "Try SAMPLES = 4: rejected, score 15%" in outcome.prompts[0]
+
+
+def test_a_patch_is_not_undone_by_a_later_one(workshop: Lab) -> None:
+    workshop.set(SAMPLES=4)
+    shutil.copy(workshop.tree / SETTINGS, workshop.workspace / SETTINGS)
+    workshop.brief(attempts=[attempt(1, "SAMPLES = 4", "accepted")])
+    offered = alternatives(workshop.run(change("SAMPLES", 5)).requests[0])
+    assert offered["SAMPLES"] == [2, 3, 5, 6, 7, 8]
 
 
 def test_the_model_is_told_the_score_and_shown_a_failed_run(workshop: Lab) -> None:
