@@ -159,7 +159,7 @@ def test_status_is_json_for_programs(home: Path) -> None:
 
 
 def test_no_box_is_left(home: Path) -> None:
-    assert not docker.from_env().containers.list(all=True, filters={"label": "ratchet.campaign=e2e"})
+    assert not docker.from_env().api.containers(all=True, filters={"label": "ratchet.campaign=e2e"})
     assert not list((home / "runs" / "e2e").glob("boxes/*"))
 
 
