@@ -26,9 +26,6 @@ from sandbox.engine import ENGINE_ERRORS, brief, connect
 from sandbox.pool import Pool
 from sandbox.wire import Lost, Wire, own_socket
 
-GATEWAY_URL = "http://127.0.0.1:8080"
-"""Where a box with a gateway finds it: the base URL for Anthropic, and with `/v1` for OpenAI."""
-
 USER = "65534:65534"
 RUNNER = ("python3", "-E", "-s", "-S", "/usr/lib/ratchet")
 READY_SECONDS = 60.0

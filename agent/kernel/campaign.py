@@ -17,7 +17,7 @@ from agent.kernel.boundary import inside
 from agent.kernel.budget import Budget
 from agent.kernel.config import Config
 from agent.kernel.errors import BudgetSpent, LaboratoryFault, Refused, UserError
-from agent.kernel.evaluator import Evaluator, Job, both, seed_of
+from agent.kernel.evaluator import Evaluator, Job, Void, both, seed_of
 from agent.kernel.gate import Control, Decision, GateSettings, Verdict
 from agent.kernel.ledger import TestRow
 from agent.kernel.match import Match
@@ -405,7 +405,8 @@ class Campaign:
         done = {place for owner, place, _ in ledger.places(Purpose.HOLDOUT) if owner == candidate.id}
         if not jobs:
             return "not measured"
-        ledger.note("holdout", f"#{candidate.id} is measured on {len(tasks)} held-out tasks x {runs}")
+        if len(done) < len(jobs):
+            ledger.note("holdout", f"#{candidate.id} is measured on {len(tasks)} held-out tasks x {runs}")
         async with asyncio.TaskGroup() as group:
             for place, task, turn in jobs:
                 if place not in done:
@@ -464,8 +465,8 @@ class Campaign:
             outcome = await both(self.parts.evaluator, job, job, number)
         finally:
             self._same_left -= 1
-        if isinstance(outcome, str):
-            raise LaboratoryFault(outcome)
+        if isinstance(outcome, Void):
+            raise LaboratoryFault(outcome.reason)
         for side, trial in enumerate(outcome):
             self.state.measured(trial, seed.id, 2 * place + side)
         if self._same_left == 0:

@@ -15,7 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from agent.kernel.errors import BudgetSpent, CandidateFault, LaboratoryFault
+from agent.kernel.gate import Side
 from agent.kernel.types import (
+    GATEWAY_URL,
     Box,
     BoxSpec,
     CallScope,
@@ -32,9 +34,6 @@ from agent.kernel.types import (
     Usage,
 )
 from agent.suites.grading import grade
-
-GATEWAY_URL = "http://127.0.0.1:8080"
-"""Where the runner inside a box forwards to the gateway; the same for every box."""
 
 MODEL_ALIAS = "ratchet"
 """The one model name that a box needs to know; the gateway maps it to the role's model."""
@@ -195,8 +194,16 @@ def seed_of(*parts: object) -> int:
     return int.from_bytes(digest[:4], "big") >> 1
 
 
-async def both(evaluator: Evaluator, champion: Job, candidate: Job, order_seed: int) -> tuple[Trial, Trial] | str:
-    """One pair, both sides fresh and started in random order; or the side whose laboratory failed first.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Void:
+    """A pair that the laboratory spoiled: on which side, and how."""
+
+    side: Side
+    reason: str
+
+
+async def both(evaluator: Evaluator, champion: Job, candidate: Job, order_seed: int) -> tuple[Trial, Trial] | Void:
+    """One pair, both sides fresh and started in random order; or the side whose laboratory failed.
 
     A fault voids both sides, decided without looking at the other side's score (gate.md, pairs). A campaign
     that is out of budget ends instead: nothing failed, so no void is counted.
@@ -210,13 +217,17 @@ async def both(evaluator: Evaluator, champion: Job, candidate: Job, order_seed: 
         for task in tasks:
             task.cancel()
     outcome = dict(zip(order, results, strict=True))
-    for n, name in enumerate(("champion", "candidate")):
-        error = outcome[n]
-        if isinstance(error, LaboratoryFault) and not isinstance(error, BudgetSpent):
-            return f"{name}: {error}"
-        if isinstance(error, BaseException):
-            raise error
     first, second = outcome[0], outcome[1]
     if isinstance(first, Trial) and isinstance(second, Trial):
         return first, second
-    raise TypeError("a trial returned neither a result nor an error")
+    faults = {side: error for side, error in ((Side.CHAMPION, first), (Side.CANDIDATE, second)) if _failed(error)}
+    return Void(side=Side.BOTH if len(faults) > 1 else next(iter(faults)), reason=str(next(iter(faults.values()))))
+
+
+def _failed(outcome: Trial | BaseException) -> bool:
+    """Whether one side met a fault of the laboratory; anything else that was raised goes on its way."""
+    if isinstance(outcome, LaboratoryFault) and not isinstance(outcome, BudgetSpent):
+        return True
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return False

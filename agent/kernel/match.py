@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from agent.kernel.errors import LaboratoryFault
-from agent.kernel.evaluator import Evaluator, Job, both, seed_of
+from agent.kernel.evaluator import Evaluator, Job, Void, both, seed_of
 from agent.kernel.gate import BetterTest, Decision, Event, GateSettings, PairedTest, Side, Verdict
 from agent.kernel.ledger import Ledger, PairRow, TestRow
 from agent.kernel.types import Candidate, Purpose, Task
@@ -71,12 +71,11 @@ class Match:
             for side in (self.champion, self.candidate)
         )
         outcome = await both(self._evaluator, champion, candidate, seed)
-        if isinstance(outcome, str):
-            side = Side(outcome.split(":")[0])
-            self._ledger.add_pair(self.row, place, task.id, None, side)
-            self._arrived[place] = side
+        if isinstance(outcome, Void):
+            self._ledger.add_pair(self.row, place, task.id, None, outcome.side)
+            self._arrived[place] = outcome.side
             self._feed()
-            raise LaboratoryFault(outcome)
+            raise LaboratoryFault(outcome.reason)
         self._ledger.add_pair(self.row, place, task.id, outcome, None)
         self._arrived[place] = (outcome[0].score, outcome[1].score)
         self._feed()

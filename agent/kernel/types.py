@@ -18,6 +18,9 @@ Files = Mapping[str, bytes]
 
 NO_FILES: Files = MappingProxyType({})
 
+GATEWAY_URL = "http://127.0.0.1:8080"
+"""Where a box with a gateway finds it: the base URL for Anthropic, and with `/v1` for OpenAI."""
+
 
 # ------------------------------------------------------------------------------------ suites
 
@@ -40,7 +43,7 @@ class RewardKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
-    """One task of a suite. Times are in seconds, memory in MiB."""
+    """One task of a suite. Times are in seconds, memory in MiB; `memory_mb` and `cpus` are the grading box's."""
 
     id: str
     split: Split
@@ -59,7 +62,6 @@ class Task:
     cpus: float = 1.0
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     weight: float = 1.0
-    image: str | None = None
     tags: tuple[str, ...] = ()
     meta: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -294,15 +296,6 @@ class CallRecord(Protocol):
 
 
 # ------------------------------------------------------------------------------------ candidates
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Patch:
-    """What a proposal left in the mutable paths, and what its author says of it."""
-
-    files: Files
-    subject: str
-    body: str
 
 
 class Purpose(StrEnum):

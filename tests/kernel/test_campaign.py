@@ -9,10 +9,14 @@ from collections import Counter
 
 import pytest
 
+from agent.kernel.boundary import Boundary
 from agent.kernel.campaign import Campaign
 from agent.kernel.errors import LaboratoryFault, SandboxDown, UserError
+from agent.kernel.evaluator import Job, Void, both
+from agent.kernel.gate import Side
+from agent.kernel.proposer import Proposal
 from agent.kernel.repository import BranchMoved
-from agent.kernel.types import Fate, Purpose
+from agent.kernel.types import Candidate, Fate, Purpose
 from sandbox.fake import FakeRun
 from tests.kernel.lab import SETTINGS, MakeLab, git, solve
 
@@ -169,6 +173,25 @@ async def test_a_laboratory_fault_is_never_scored(make_lab: MakeLab) -> None:
     assert all((pair.champion is None) == (pair.candidate is None) for pair in pairs)
 
 
+async def test_an_outage_of_both_sides_is_no_lopsided_void(make_lab: MakeLab) -> None:
+    down = False
+
+    def outage(scene: FakeRun) -> object:
+        if down:
+            raise SandboxDown("no engine")
+        return solve(scene)
+
+    lab = make_lab(better, solve=outage)
+    async with lab.campaign() as campaign:
+        jobs = [
+            Job(tree=campaign.parts.repository.tree_of("main"), task=t, purpose=Purpose.EVAL, seed=1, memo=None)
+            for t in campaign.parts.suite.tasks[:2]
+        ]
+        down = True
+        outcome = await both(campaign.parts.evaluator, *jobs, 0)
+    assert outcome == Void(side=Side.BOTH, reason="no engine")
+
+
 async def test_a_laboratory_that_stays_down_ends_the_campaign_and_it_can_be_resumed(make_lab: MakeLab) -> None:
     down = True
 
@@ -274,27 +297,41 @@ async def test_the_better_policy_says_that_it_proves_nothing(make_lab: MakeLab) 
     assert "not proven" in evidence
 
 
-async def test_a_patch_made_from_an_old_champion_is_merged_and_meets_the_new_one_afresh(make_lab: MakeLab) -> None:
-    turn = itertools.count()
-
-    def two_places(scene: FakeRun) -> None:
-        if next(turn) % 2 == 0:
-            scene.workspace[SETTINGS] = scene.workspace[SETTINGS].replace(b"SKILL = 20", b"SKILL = 55")
-        else:
-            scene.workspace["prompts/solve.md"] = b"BONUS\n"
-
-    def solving(scene: FakeRun) -> object:
-        bonus = 40 if b"BONUS" in scene.scaffold["prompts/solve.md"] else 0
-        shifted = {**scene.scaffold, SETTINGS: _plus(scene.scaffold[SETTINGS], bonus)}
-        scene.areas["/scaffold"].update(shifted)
-        return solve(scene)
-
-    lab = make_lab(two_places, solve=solving, trials=1500)
-    await lab.run()
-    assert git(lab.repo, "show", f"ratchet/night:{SETTINGS}") == "SKILL = 55"
-    assert git(lab.repo, "show", "ratchet/night:prompts/solve.md") == "BONUS"
-    assert len(git(lab.repo, "rev-list", "main..ratchet/night").splitlines()) >= 1
+def _candidate(campaign: Campaign, files: dict[str, bytes]) -> Candidate:
+    """A patch of the seed, admitted as a proposal would be."""
+    seed = campaign.state.candidates[0]
+    before = campaign.parts.scaffolds[seed.tree or ""]
+    change = Boundary().admit(before, {**before, **files})
+    return campaign._admit(Proposal(change=change, subject="s", body="", refusal="", transcript=""), seed)
 
 
-def _plus(settings: bytes, bonus: int) -> bytes:
-    return b"SKILL = %d\n" % (int(settings.split(b"=")[1].split()[0]) + bonus)
+async def test_a_patch_made_from_an_old_champion_is_merged_and_starts_afresh(make_lab: MakeLab) -> None:
+    lab = make_lab(better)
+    async with lab.campaign() as campaign:
+        campaign._resume()
+        crowned = _candidate(campaign, {SETTINGS: b"SKILL = 55\n"})
+        stale = _candidate(campaign, {"prompts/solve.md": b"BONUS\n"})
+        for one in (crowned, stale):
+            await campaign._smoke(one)
+        campaign.state.crowned(crowned.id, "better")
+        assert campaign._onto_champion(stale) is None
+        merged = campaign.state.candidates[stale.id + 1]
+        assert merged.parent == crowned.id
+        files = campaign.parts.scaffolds[merged.tree or ""]
+        assert (files[SETTINGS], files["prompts/solve.md"]) == (b"SKILL = 55\n", b"BONUS\n")
+        assert campaign._queue[-1].label == f"trial of #{merged.id}"
+        assert campaign._onto_champion(merged) is merged
+
+
+async def test_a_patch_that_conflicts_with_the_new_champion_is_a_recorded_refusal(make_lab: MakeLab) -> None:
+    lab = make_lab(better)
+    async with lab.campaign() as campaign:
+        campaign._resume()
+        crowned, stale = (_candidate(campaign, {SETTINGS: b"SKILL = %d\n" % n}) for n in (55, 70))
+        for one in (crowned, stale):
+            await campaign._smoke(one)
+        campaign.state.crowned(crowned.id, "better")
+        assert campaign._onto_champion(stale) is None
+        lost = campaign.state.candidates[stale.id]
+        assert (lost.fate, "conflict" in lost.reason) == (Fate.REJECTED, True)
+        assert not campaign.state.archive.node(stale.id).expandable
