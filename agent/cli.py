@@ -42,6 +42,7 @@ app.add_typer(tasks_app, name="tasks")
 app.add_typer(models_app, name="models")
 
 ConfigPath = Annotated[Path, typer.Argument(help="the campaign's configuration", metavar="CAMPAIGN.YAML")]
+CampaignName = Annotated[str | None, typer.Option(help="campaign name instead of the file's")]
 DEFAULT_CONFIG = Path("campaign.yaml")
 INSTRUCTION = Path(__file__).parents[1] / "tasks" / "self-improvement" / "instruction.md"
 
@@ -84,7 +85,7 @@ def doctor(
 def run(
     path: ConfigPath = DEFAULT_CONFIG,
     *,
-    name: Annotated[str | None, typer.Option(help="campaign name instead of the file's")] = None,
+    name: CampaignName = None,
     seed: Annotated[int | None, typer.Option(help="random seed instead of the file's")] = None,
     max_hours: Annotated[float | None, typer.Option(help="budget.hours instead of the file's")] = None,
     max_cost: Annotated[float | None, typer.Option(help="budget.dollars instead of the file's")] = None,
@@ -100,7 +101,7 @@ def run(
         "budget.trials": max_trials,
         "budget.commits": until_commits,
     }
-    config = _load(path, {key: value for key, value in given.items() if value is not None})
+    config = _load(path, given)
     raise typer.Exit(_run(config, path))
 
 
@@ -108,13 +109,13 @@ def run(
 def status(
     path: ConfigPath = DEFAULT_CONFIG,
     *,
-    name: Annotated[str | None, typer.Option(help="campaign name instead of the file's")] = None,
+    name: CampaignName = None,
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
     """Say how a campaign stands; works while it runs."""
     from agent.review.status import print_status
 
-    config = _load(path, {"name": name} if name else {})
+    config = _load(path, {"name": name})
     with _open_ledger(config) as ledger:
         print_status(config, ledger, _console(), as_json=as_json)
 
@@ -123,12 +124,12 @@ def status(
 def stop(
     path: ConfigPath = DEFAULT_CONFIG,
     *,
-    name: Annotated[str | None, typer.Option(help="campaign name instead of the file's")] = None,
+    name: CampaignName = None,
 ) -> None:
     """Ask a running campaign to finish what is in flight and to end."""
     from agent.kernel.lock import signal_holder
 
-    config = _load(path, {"name": name} if name else {})
+    config = _load(path, {"name": name})
     pid = signal_holder(config.folder)
     typer.echo(f"asked process {pid} to stop; it finishes what is in flight first")
 
@@ -137,13 +138,13 @@ def stop(
 def log(
     path: ConfigPath = DEFAULT_CONFIG,
     *,
-    name: Annotated[str | None, typer.Option(help="campaign name instead of the file's")] = None,
+    name: CampaignName = None,
     rejected: Annotated[bool, typer.Option("--rejected", help="also what was turned down, and why")] = False,
 ) -> None:
     """List the accepted self-patches of a campaign with their evidence."""
     from agent.review.history import render_log
 
-    config = _load(path, {"name": name} if name else {})
+    config = _load(path, {"name": name})
     with _open_ledger(config) as ledger:
         commits = _open_repository(config, ledger).accepted()
         render_log(commits, ledger.candidates()[1:], _console(), rejected=rejected)
@@ -154,13 +155,13 @@ def show(
     candidate: Annotated[int, typer.Argument(help="number of the candidate, as `ratchet log --rejected` prints it")],
     path: ConfigPath = DEFAULT_CONFIG,
     *,
-    name: Annotated[str | None, typer.Option(help="campaign name instead of the file's")] = None,
+    name: CampaignName = None,
     transcript: Annotated[bool, typer.Option("--transcript", help="also what its proposer printed")] = False,
 ) -> None:
     """Show one candidate: its patch, its fate and why."""
     from agent.review.history import accepted, render_show
 
-    config = _load(path, {"name": name} if name else {})
+    config = _load(path, {"name": name})
     with _open_ledger(config) as ledger:
         known = {c.id: c for c in ledger.candidates()}
         if candidate not in known:
@@ -181,12 +182,12 @@ def calls(
     *,
     trial: Annotated[str | None, typer.Option(help="only the calls of this trial or proposal, in full")] = None,
     last: Annotated[int, typer.Option(min=1, help="how many of the last calls to list")] = 20,
-    name: Annotated[str | None, typer.Option(help="campaign name instead of the file's")] = None,
+    name: CampaignName = None,
 ) -> None:
     """List the recorded model calls; --trial shows requests and answers in full."""
     from agent.review.calls import print_calls
 
-    config = _load(path, {"name": name} if name else {})
+    config = _load(path, {"name": name})
     with _open_ledger(config) as ledger:
         print_calls(ledger.calls(trial, last), _console(), full=trial is not None)
 
@@ -199,7 +200,7 @@ def evaluate(
     against: Annotated[str | None, typer.Option(help="commit to compare with, in fresh coupled pairs")] = None,
     split: Annotated[str, typer.Option(help="search, gate or holdout")] = "holdout",
     runs: Annotated[int, typer.Option(min=1, help="trials a task")] = 1,
-    name: Annotated[str | None, typer.Option(help="campaign name instead of the file's")] = None,
+    name: CampaignName = None,
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
     """Measure one commit, or two against each other, with fresh trials; nothing is decided or recorded by it."""
@@ -210,7 +211,7 @@ def evaluate(
 
     if split not in set(Split):
         raise UserError("--split", f"no split named {split!r}", "Use search, gate or holdout.")
-    config = _load(path, {"name": name} if name else {})
+    config = _load(path, {"name": name})
     measured = asyncio.run(_evaluate(config, [rev, against][: 2 if against else 1], Split(split), runs))
     print_measured(measured, _console(), as_json=as_json)
 
@@ -307,7 +308,7 @@ def _load(path: Path, overrides: dict[str, Any]) -> Config:
 
     if not path.exists():
         raise UserError(str(path), "does not exist", f"`ratchet init {path}` writes a commented one.")
-    return load_config(path, overrides)
+    return load_config(path, {key: value for key, value in overrides.items() if value is not None})
 
 
 def _open_ledger(config: Config) -> Ledger:
@@ -444,14 +445,19 @@ async def _parts(config: Config, ledger: Ledger, console: Console, *, claim: boo
     from agent.kernel.repository import trusted_hash
     from agent.kernel.search import STRATEGIES
     from agent.kernel.state import Scaffolds, State
+    from agent.kernel.types import Caps
     from agent.models.gateway import GatewayServer
     from agent.models.preflight import preflight
+    from agent.models.prices import check_caps, snapshot, unknown_prices
     from agent.suites.loader import load_suite
     from sandbox.docker_sandbox import DockerSandbox
     from sandbox.engine import engine_status
     from sandbox.image import ensure_image
 
     config.models.check_keys()
+    check_caps(config.models, Caps(dollars=config.budget.dollars, tokens=config.budget.tokens))
+    if unknown := unknown_prices(config.models):
+        console.print(f"no price is known for {', '.join(unknown)}: its calls count as tokens, not as money")
     suite = load_suite(config.suite)
     repository = _open_repository(config, ledger)
     if claim:
@@ -466,7 +472,8 @@ async def _parts(config: Config, ledger: Ledger, console: Console, *, claim: boo
         Limits(
             dollars=limits.dollars,
             tokens=limits.tokens,
-            seconds=limits.hours * 3600 if limits.hours else None,
+            # What is only measured has no evening to end; money and tokens bind it all the same.
+            seconds=limits.hours * 3600 if limits.hours and claim else None,
         ),
         Spent(
             dollars=spent.dollars,
@@ -482,6 +489,7 @@ async def _parts(config: Config, ledger: Ledger, console: Console, *, claim: boo
     async with gateway, sandbox:
         await preflight(gateway)
         ledger.remember("base", repository.base)
+        ledger.remember("prices", snapshot(config.models))
         visit = Visit(sandbox, gateway, _box_spec(config, image), config.scaffold.command)
         scaffolds = Scaffolds(lambda tree: repository.read(tree, (*config.scaffold.mutable, *config.scaffold.include)))
         boundary.check_seed(repository.read(repository.tree_of(repository.base)))

@@ -173,6 +173,12 @@ def test_a_missing_key_is_one_line(home: Path, checkout: Path) -> None:
     assert_one_line(ratchet(home, "run", ANTHROPIC_API_KEY=""), home, "ANTHROPIC_API_KEY", "is not set")
 
 
+def test_a_money_cap_that_cannot_bind_is_one_line(home: Path, checkout: Path) -> None:
+    model = '{provider: openai, model: nobody-knows-me, base_url: "http://127.0.0.1:9/v1"}'
+    (home / "campaign.yaml").write_text(config(checkout, model=model) + "budget: {dollars: 5}\n")
+    assert_one_line(ratchet(home, "run"), home, "budget.dollars", "nobody-knows-me")
+
+
 def test_init_writes_a_file_that_the_doctor_reads(home: Path, checkout: Path) -> None:
     done = ratchet(home, "init", "new.yaml")
     assert done.returncode == 0

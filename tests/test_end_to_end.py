@@ -131,7 +131,13 @@ def test_the_users_head_index_and_working_tree_are_untouched(home: Path) -> None
 
 def test_the_summary_tells_scores_patches_and_the_next_commands(home: Path) -> None:
     said = (home / "run.log").read_text()
-    for words in ("baseline (seed)", "champion (#1)", "accepted: Lower TEMPERATURE", "git log ratchet/e2e"):
+    for words in (
+        "baseline (seed)",
+        "champion (#1)",
+        "accepted: Lower TEMPERATURE",
+        "git log ratchet/e2e",
+        "ratchet show 1 ",
+    ):
         assert words in said
 
 

@@ -149,7 +149,13 @@ def load_config(path: Path, overrides: dict[str, Any] | None = None) -> Config:
         raise _explain(path, error) from error
     here = path.parent.resolve()
     scaffold = config.scaffold.model_copy(update={"repo": (here / config.scaffold.repo).resolve()})
-    paths = {"suite": (here / config.suite).resolve(), "runs": (here / config.runs).resolve(), "scaffold": scaffold}
+    models = config.models.below(here)
+    paths = {
+        "models": models,
+        "suite": (here / config.suite).resolve(),
+        "runs": (here / config.runs).resolve(),
+        "scaffold": scaffold,
+    }
     return config.model_copy(update=paths)
 
 

@@ -118,6 +118,11 @@ class ModelConfig(Strict):
         """Whether a missing key is an error: a local server at a base_url may well take none."""
         return self.provider in KEY_ENV and (self.api_key_env is not None or self.base_url is None)
 
+    def below(self, folder: Path) -> ModelConfig:
+        """The same model, with relative paths of files taken from a folder."""
+        paths = {name: folder / path for name in ("script", "weights") if (path := getattr(self, name)) is not None}
+        return self.model_copy(update=paths)
+
     def as_replay(self) -> ModelConfig:
         """The same model, answered from a recording and never from the network."""
         return ModelConfig(
@@ -174,6 +179,10 @@ class ModelsConfig(RootModel[dict[str, tuple[ModelConfig, ...]]]):
     def names(self) -> tuple[str, ...]:
         """`provider/model` of every distinct model, for trailers and reports."""
         return tuple(dict.fromkeys(f"{model.provider}/{model.name}" for model in self.all()))
+
+    def below(self, folder: Path) -> ModelsConfig:
+        """The same roles, with relative paths of files taken from a folder."""
+        return ModelsConfig({role: tuple(m.below(folder) for m in models) for role, models in self.root.items()})
 
     def as_replay(self) -> ModelsConfig:
         """The same roles, each answered from a recording."""

@@ -131,10 +131,11 @@ def print_summary(summary: Summary, *, name: str, config: Path, console: Console
         highlight=False,
     )
     console.print("\nNext:", style="bold")
-    commands = [f"git log ratchet/{name}", f"ratchet log {config}", f"ratchet status {config}"]
+    where = f"{config} --name {name}"
+    commands = [f"git log ratchet/{name}", f"ratchet log {where}", f"ratchet status {where}"]
     if summary.champion_id:
         commands.insert(1, f"git diff HEAD ratchet/{name}")
-        commands.append(f"ratchet show {config} {summary.champion_id}")
+        commands.append(f"ratchet show {summary.champion_id} {where}")
     for command in commands:
         console.print(Text(f"  {command}"))
 

@@ -39,11 +39,11 @@ async def _prove(sandbox: Sandbox, image: str, task: Task) -> Proof:
     complaints = []
     if not task.solution:
         complaints.append("no reference solution")
-    starter = await grade(sandbox, task.image or image, task, _submitted(task, task.files))
+    starter = await grade(sandbox, image, task, _submitted(task, task.files))
     if starter.score != 0:
         complaints.append(f"already solved: the starting files score {starter.score:g}")
     for _ in range(RUNS if task.solution else 0):
-        verdict = await grade(sandbox, task.image or image, task, task.solution)
+        verdict = await grade(sandbox, image, task, task.solution)
         if verdict.score != 1:
             complaints.append(f"unsolvable: the reference scores {verdict.score:g} ({verdict.reason})")
     if len(complaints) == 1 and complaints[0].startswith("unsolvable"):

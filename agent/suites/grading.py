@@ -36,7 +36,7 @@ async def grade(sandbox: Sandbox, image: str, task: Task, submission: Files) -> 
     """
     verdict = _verdict_path(task)
     files = overlay(task, submission, verdict)
-    spec = BoxSpec(image=task.image or image, gateway=False, memory_mb=task.memory_mb, cpus=task.cpus)
+    spec = BoxSpec(image=image, gateway=False, memory_mb=task.memory_mb, cpus=task.cpus)
     box = await sandbox.open(spec)
     try:
         result, found = await _check(box, task, files, verdict)

@@ -40,7 +40,6 @@ class _Defaults(BaseModel):
     cpus: Positive | None = None
     env: dict[str, str] | None = None
     weight: Positive | None = None
-    image: str | None = None
     tags: list[str] | None = None
 
 
@@ -108,7 +107,7 @@ def _task(raw: dict[str, Any], defaults: _Defaults, folder: Path, where: str) ->
     where = f"{where} ({task.id})"
     chosen = {
         name: value
-        for name in ("solve_timeout", "check_timeout", "memory_mb", "cpus", "weight", "image")
+        for name in ("solve_timeout", "check_timeout", "memory_mb", "cpus", "weight")
         if (value := getattr(task, name)) is not None
     }
     return Task(

@@ -64,6 +64,12 @@ def test_options_of_the_command_line_win(tmp_path: Path) -> None:
     assert (config.name, config.budget.trials, config.budget.hours) == ("other", 7, 8.0)
 
 
+def test_the_files_of_models_are_relative_to_the_configuration(tmp_path: Path) -> None:
+    scripted = GOOD.replace("{provider: embedded}", "{provider: scripted, script: answers.yaml}", 1)
+    (model,) = load_config(write(tmp_path, scripted)).models.of("solver")
+    assert model.script == tmp_path / "answers.yaml"
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no-such"):
         load_config(tmp_path / "no-such.yaml")
