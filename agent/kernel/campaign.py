@@ -39,7 +39,7 @@ Work = Callable[[], Coroutine[object, object, object]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parts:
-    """What `agent.cli` wires together. `provenance` holds the commit trailers that are fixed for a campaign."""
+    """What `agent.wiring` puts together. `provenance` holds the commit trailers that are fixed for a campaign."""
 
     config: Config
     suite: Suite

@@ -1,6 +1,6 @@
 """The nouns of Ratchet: frozen dataclasses, and one Protocol for each seam.
 
-Nothing here does anything. A module that needs a neighbour names the Protocol; `agent.cli` alone
+Nothing here does anything. A module that needs a neighbour names the Protocol; `agent.wiring` alone
 chooses the implementation.
 """
 

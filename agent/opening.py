@@ -1,0 +1,59 @@
+"""What every command begins with: the configuration, the record and the repository of a campaign.
+
+Heavy imports happen inside the functions, so that `ratchet --help` answers at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agent.kernel.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from agent.kernel.config import Config
+    from agent.kernel.ledger import Ledger
+    from agent.kernel.repository import Repository
+
+ConfigPath = Annotated[Path, typer.Argument(help="the campaign's configuration", metavar="CAMPAIGN.YAML")]
+CampaignName = Annotated[str | None, typer.Option(help="campaign name instead of the file's")]
+AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
+DEFAULT_CONFIG = Path("campaign.yaml")
+
+
+def terminal() -> Console:
+    """Where people read."""
+    from rich.console import Console
+
+    return Console(soft_wrap=False, highlight=False)
+
+
+def load(path: Path, overrides: dict[str, Any]) -> Config:
+    """The configuration of a campaign; an override that is None is not given. Raises UserError."""
+    from agent.kernel.config import load_config
+
+    if not path.exists():
+        raise UserError(str(path), "does not exist", f"`ratchet init {path}` writes a commented one.")
+    return load_config(path, {key: value for key, value in overrides.items() if value is not None})
+
+
+def open_ledger(config: Config) -> Ledger:
+    """The record of a campaign that has begun, for reading beside its writer."""
+    from agent.kernel.ledger import Ledger
+
+    file = config.folder / "ledger.sqlite"
+    if not file.exists():
+        raise UserError("name", f"no campaign {config.name!r} in {config.runs}", "`ratchet run` begins one.")
+    return Ledger(file, read_only=True)
+
+
+def open_repository(config: Config, ledger: Ledger) -> Repository:
+    """The repository whose scaffold is under improvement, as the campaign began. Raises UserError."""
+    from agent.kernel.repository import Repository
+
+    base = ledger.recollect("base") or config.scaffold.base
+    return Repository.open(config.scaffold.repo, config.name, config.scaffold.mutable, base)

@@ -1,0 +1,224 @@
+"""Where the parts are wired together, and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from agent.kernel.boundary import Boundary
+from agent.kernel.budget import Budget, Limits, Spent
+from agent.kernel.campaign import Campaign, Parts
+from agent.kernel.config import Config
+from agent.kernel.errors import UserError
+from agent.kernel.evaluator import Evaluator, Job, Visit, seed_of
+from agent.kernel.ledger import Ledger
+from agent.kernel.lock import held
+from agent.kernel.proposer import Proposer
+from agent.kernel.repository import trusted_hash
+from agent.kernel.search import STRATEGIES, SearchSettings
+from agent.kernel.state import Scaffolds, State
+from agent.kernel.types import BoxSpec, Caps, Purpose, Split, Suite, Task, Trial
+from agent.models.gateway import GatewayServer
+from agent.models.preflight import preflight
+from agent.models.prices import check_caps, snapshot, unknown_prices
+from agent.opening import open_repository, terminal
+from agent.review.live import watch
+from agent.review.summary import print_summary, summarise
+from agent.suites.loader import load_suite
+from sandbox.docker_sandbox import DockerSandbox
+from sandbox.engine import engine_status
+from sandbox.image import ensure_image
+
+INSTRUCTION = Path(__file__).parents[1] / "tasks" / "self-improvement" / "instruction.md"
+
+
+def run_campaign(config: Config, path: Path) -> int:
+    """Run a campaign to its end and print its summary; returns the exit code."""
+    console = terminal()
+    file = config.folder / "ledger.sqlite"
+    with _no_trace_of_a_false_start(config.folder), held(config.folder), Ledger(file) as ledger:
+        code = asyncio.run(_campaign(config, ledger, console))
+        print_summary(summarise(ledger), name=config.name, config=path, console=console)
+    return code
+
+
+@contextmanager
+def _no_trace_of_a_false_start(folder: Path) -> Iterator[None]:
+    """A campaign that could not even begin leaves no folder behind."""
+    existed = folder.exists()
+    try:
+        yield
+    except UserError:
+        if not existed:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+async def _campaign(config: Config, ledger: Ledger, console: Console) -> int:
+
+    async with campaign_parts(config, ledger, console) as parts:
+        campaign = Campaign(parts)
+        interrupted = _listen_for_signals(campaign, console)
+        view = asyncio.create_task(watch(campaign, console))
+        try:
+            await campaign.run()
+        finally:
+            view.cancel()
+            await asyncio.gather(view, return_exceptions=True)
+    return 130 if interrupted() else 0
+
+
+def _listen_for_signals(campaign: Campaign, console: Console) -> Callable[[], bool]:
+    """Ctrl-C once ends the campaign in order, twice at once; SIGTERM is `ratchet stop`."""
+    loop, main, times = asyncio.get_running_loop(), asyncio.current_task(), [0]
+
+    def interrupt() -> None:
+        times[0] += 1
+        if times[0] == 1:
+            console.print("finishing what is in flight; Ctrl-C again stops now")
+            campaign.stop("interrupted by Ctrl-C")
+        elif main is not None:
+            main.cancel()
+
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    loop.add_signal_handler(signal.SIGTERM, campaign.stop, "stopped on request")
+    return lambda: times[0] > 0
+
+
+@asynccontextmanager
+async def campaign_parts(
+    config: Config, ledger: Ledger, console: Console, *, claim: bool = True
+) -> AsyncIterator[Parts]:
+    """Everything a campaign needs, checked before anything is spent."""
+    config.models.check_keys()
+    check_caps(config.models, Caps(dollars=config.budget.dollars, tokens=config.budget.tokens))
+    if unknown := unknown_prices(config.models):
+        console.print(f"no price is known for {', '.join(unknown)}: its calls count as tokens, not as money")
+    suite = load_suite(config.suite)
+    repository = open_repository(config, ledger)
+    if claim:
+        repository.claim()
+        _same_as_before(config, ledger, suite)
+    boundary = Boundary(mutable=config.scaffold.mutable)
+    if not (engine := engine_status()).ok:
+        raise UserError("docker", engine.line, f"Run `{engine.mend}`.")
+    image = await asyncio.to_thread(ensure_image, config.scaffold.image, say=console.print)
+    spent, limits = ledger.spent(), config.budget
+    budget = Budget(
+        Limits(
+            dollars=limits.dollars,
+            tokens=limits.tokens,
+            # What is only measured has no evening to end; money and tokens bind it all the same.
+            seconds=limits.hours * 3600 if limits.hours and claim else None,
+        ),
+        Spent(
+            dollars=spent.dollars,
+            tokens=spent.fresh_tokens,
+            calls=spent.fresh_calls,
+            seconds=float(ledger.recollect("seconds") or 0.0),
+        ),
+    )
+    gateway = GatewayServer(config.models, ledger, budget, seed=config.seed)
+    sandbox = DockerSandbox(
+        uuid.uuid4().hex[:8], config.name, config.folder, ready=config.boxes.parallel, runtime=config.boxes.runtime
+    )
+    async with gateway, sandbox:
+        await preflight(gateway)
+        ledger.remember("base", repository.base)
+        ledger.remember("prices", snapshot(config.models))
+        visit = Visit(sandbox, gateway, _box_spec(config, image), config.scaffold.command)
+        scaffolds = Scaffolds(lambda tree: repository.read(tree, (*config.scaffold.mutable, *config.scaffold.include)))
+        boundary.check_seed(repository.read(repository.tree_of(repository.base)))
+        yield Parts(
+            config=config,
+            suite=suite,
+            state=State(ledger, search_settings(config, suite)),
+            repository=repository,
+            scaffolds=scaffolds,
+            evaluator=Evaluator(
+                sandbox=sandbox,
+                visit=visit,
+                image=image,
+                scaffolds=scaffolds,
+                caps=config.boxes.trial_caps(),
+                parallel=config.boxes.parallel,
+            ),
+            proposer=Proposer(
+                visit=visit,
+                instruction=INSTRUCTION.read_text(encoding="utf-8"),
+                boundary=boundary,
+                caps=config.boxes.proposal_caps(),
+                timeout=config.boxes.propose_timeout,
+            ),
+            strategy=STRATEGIES[config.search.strategy](),
+            budget=budget,
+            provenance={
+                "Ratchet-Suite": f"{suite.name}@{suite.hash}",
+                "Ratchet-Models": ", ".join(config.models.names()),
+                "Ratchet-Kernel": trusted_hash(),
+            },
+        )
+
+
+def _same_as_before(config: Config, ledger: Ledger, suite: Suite) -> None:
+    """What a campaign began with may not change under it."""
+    facts = {"suite": suite.hash, "scaffold.mutable": list(config.scaffold.mutable), "seed": config.seed}
+    for field, value in facts.items():
+        known = ledger.recollect(field)
+        if known is not None and known != value:
+            raise UserError(field, f"was {known} when campaign {config.name} began", "Choose a new `name`.")
+        ledger.remember(field, value)
+
+
+def _box_spec(config: Config, image: str) -> BoxSpec:
+
+    boxes = config.boxes
+    return BoxSpec(
+        image=image,
+        gateway=True,
+        memory_mb=boxes.memory_mb,
+        cpus=boxes.cpus,
+        pids=boxes.pids,
+        disk_mb=boxes.disk_mb,
+    )
+
+
+def search_settings(config: Config, suite: Suite) -> SearchSettings:
+    """The numbers of the search line, as the configuration sets them."""
+    return SearchSettings(
+        task_count=len(suite.split(Split.SEARCH)),
+        min_trials=config.search.min_trials,
+        growth=config.search.growth,
+        margin=config.search.margin,
+        sureness=config.search.sureness,
+        max_gate_share=config.gate_options.share,
+    )
+
+
+async def measure(config: Config, revs: Sequence[str | None], split: Split, runs: int) -> list[list[Trial]]:
+    """Fresh trials of one or two commits, by side; recorded in a ledger that is thrown away."""
+    console = terminal()
+    with tempfile.TemporaryDirectory(prefix="ratchet-") as folder, Ledger(Path(folder) / "ledger.sqlite") as ledger:
+        async with campaign_parts(config, ledger, console, claim=False) as parts:
+            trees = [parts.repository.tree_of(rev or parts.repository.champion()) for rev in revs]
+            with Progress(console=console, transient=True) as bar:
+                line = bar.add_task("measuring", total=runs * len(parts.suite.split(split)) * len(trees))
+
+                async def one(tree: str, task: Task, scope: str) -> Trial:
+                    job = Job(tree=tree, task=task, purpose=Purpose.EVAL, seed=seed_of(scope), memo=scope)
+                    trial = await parts.evaluator.trial(job)
+                    bar.advance(line)
+                    return trial
+
+                pairs = [(task, f"eval:{task.id}:{turn}") for turn in range(runs) for task in parts.suite.split(split)]
+                done = await asyncio.gather(*(one(tree, task, scope) for task, scope in pairs for tree in trees))
+    return [list(done[side :: len(trees)]) for side in range(len(trees))]
