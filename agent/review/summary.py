@@ -57,7 +57,10 @@ def paired(before: Sequence[float], after: Sequence[float]) -> Estimate | None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Summary:
-    """The figures of a campaign, all of them out of its ledger; holdout scores by candidate."""
+    """The figures of a campaign, all of them out of its ledger.
+
+    Scores are of search tasks before the first commit, of held-out ones after.
+    """
 
     baseline: Estimate | None
     champion: Estimate | None
@@ -78,10 +81,10 @@ def summarise(ledger: Ledger) -> Summary:
     """Compute the summary of a campaign that has begun."""
     commits, spent = ledger.commits(), ledger.spent()
     champion = commits[-1][2] if commits else 0
-    holdout: dict[int, dict[int, float]] = {}
-    for candidate, place, score in ledger.places(Purpose.HOLDOUT):
-        holdout.setdefault(candidate, {})[place] = score
-    first, last = holdout.get(0, {}), holdout.get(champion, {})
+    scores: dict[int, dict[int, float]] = {}
+    for candidate, place, score in ledger.places(Purpose.HOLDOUT if commits else Purpose.SEARCH):
+        scores.setdefault(candidate, {})[place] = score
+    first, last = scores.get(0, {}), scores.get(champion, {})
     both = sorted(first.keys() & last.keys())
     ends = [text for _, _, kind, text in ledger.events() if kind == "end"]
     return Summary(
@@ -141,7 +144,9 @@ def print_summary(summary: Summary, *, name: str, config: Path, console: Console
 
 
 def _print_scores(summary: Summary, console: Console) -> None:
-    table = Table(title="score on held-out tasks, fresh trials, 95 % interval", box=None, title_justify="left")
+    # Held-out tasks are spent when there is a commit to report, not before.
+    tasks = "held-out" if summary.champion_id else "search"
+    table = Table(title=f"score on {tasks} tasks, fresh trials, 95 % interval", box=None, title_justify="left")
     table.add_column("", no_wrap=True)
     table.add_column("score", no_wrap=True)
     table.add_row("baseline (seed)", str(summary.baseline or "not measured"))
