@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from agent.kernel.errors import RatchetError, UserError
 from agent.kernel.ledger import Ledger
 from agent.kernel.repository import Repository
 from agent.kernel.types import Split
+from agent.models import weights
 from agent.models.gateway import GatewayServer
 from agent.models.preflight import preflight
 from agent.models.prices import unknown_prices
@@ -66,6 +68,8 @@ def _findings(path: Path | None, *, fix: bool, say: Callable[[str], None]) -> It
         yield finding
     if engine.ok:
         yield _tried("image", lambda: _image(config, say))
+    if importlib.util.find_spec("xllamacpp") is not None:
+        yield _tried("weights", lambda: weights.fast().name)
     if config is not None:
         for what, look in (("suite", _suite), ("repo", _repo), ("models", _models), ("prices", _prices)):
             yield _tried(what, lambda look=look, config=config: look(config))  # type: ignore[misc]

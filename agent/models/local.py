@@ -12,7 +12,7 @@ from asyncio.subprocess import PIPE, Process
 from typing import IO
 
 from agent.kernel.errors import ProviderDown
-from agent.models import embedded
+from agent.models import embedded, weights
 from agent.models.config import EMBEDDED_SLOTS, ModelConfig
 from agent.models.ports import Blame, Dialect, Json, Question, Trouble
 from agent.models.redact import Redactor
@@ -76,8 +76,8 @@ class EmbeddedProvider:
         return self._process.pid if self._process is not None else None
 
     async def _spawn(self) -> None:
-        argv = [sys.executable, "-m", "agent.models.embedded"]
-        argv += ["--weights", str(self._model.weights or embedded.weights())]
+        path = self._model.weights or await asyncio.to_thread(weights.fast)
+        argv = [sys.executable, "-m", "agent.models.embedded", "--weights", str(path)]
         argv += ["--slots", str(self._model.slots or EMBEDDED_SLOTS), "--context", str(self._model.window)]
         argv += ["--threads", str(self._model.threads or embedded.default_threads())]
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child, closed in _stop

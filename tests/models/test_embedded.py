@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip("xllamacpp")
 
-from agent.models import embedded
+from agent.models import weights
 
 ASK = [{"role": "user", "content": "Say hi."}]
 SCHEMA = {
@@ -74,7 +74,7 @@ def test_the_server_process_does_not_outlive_a_killed_parent() -> None:
         "print(p.pid, flush=True)\n"
         "time.sleep(600)\n"
     )
-    parent = subprocess.Popen([sys.executable, "-c", child, str(embedded.weights())], stdout=subprocess.PIPE)
+    parent = subprocess.Popen([sys.executable, "-c", child, str(weights.packaged())], stdout=subprocess.PIPE)
     assert parent.stdout is not None
     orphan = int(parent.stdout.readline())
     parent.kill()
