@@ -36,11 +36,11 @@ def render(name: str, **variables: object) -> str:
     return template.substitute({key: str(value) for key, value in variables.items()})
 
 
-def shot(number: int) -> list[dict[str, str]]:
-    """One worked example as a question and its answer; a line of three dashes parts them."""
-    question, line, answer = render(f"shot{number}").partition("\n---\n")
+def shot() -> list[dict[str, str]]:
+    """The worked example as a question and its answer; a line of three dashes parts them."""
+    question, line, answer = render("shot").partition("\n---\n")
     if not line:
-        msg = f"prompts/shot{number}.md has no line of three dashes between question and answer"
+        msg = "prompts/shot.md has no line of three dashes between question and answer"
         raise PromptError(msg)
     return [{"role": "user", "content": question.strip()}, {"role": "assistant", "content": answer.strip()}]
 

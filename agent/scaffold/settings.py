@@ -6,7 +6,7 @@ by the smallest improver too; keep that form, on one line.
 
 SAMPLES = 1  # integer 1..8: answers drawn for a task; the first that passes the visible examples is handed in
 RETRIES = 0  # integer 0..4: further tries after wrong answers, each shown the example that failed
-SHOTS = 0  # integer 0..2: worked examples put before the task
+SHOT = 0  # integer 0..1: 1 puts a worked example before the task
 TEMPERATURE = 80  # integer 0..150 by 10: randomness of the answers in per cent
 MAX_TOKENS = 160  # integer 40..400 by 40: longest answer
 EXTRACT = "fence"  # one of: raw, fence, compile: the whole reply, its code block, or what compiles of that

@@ -66,8 +66,8 @@ def draw(model: Model, place: Place, messages: list[dict[str, Any]], name: str) 
 
 
 def opening(instruction: str, name: str, stub: str, window: int | None) -> list[dict[str, Any]]:
-    """The worked examples and the question; a question too long for the window loses its middle."""
-    shots = [message for number in range(settings.SHOTS) for message in shot(number + 1)]
+    """The worked example and the question; a question too long for the window loses its middle."""
+    shots = shot() if settings.SHOT else []
     start = render("stub", path=name, code=stub.strip()) if settings.INCLUDE_STUB and stub.strip() else ""
     if window is not None:
         used = len(start) + sum(len(message["content"]) for message in shots)

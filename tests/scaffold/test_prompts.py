@@ -60,8 +60,8 @@ def test_the_scaffold_imports_the_standard_library_and_itself_only() -> None:
                 assert name.split(".")[0] in sys.stdlib_module_names or name.startswith("agent.scaffold")
 
 
-def test_a_question_with_two_shots_fits_a_window_of_2048_tokens(lab: Lab) -> None:
-    lab.set(SHOTS=2)
+def test_a_question_with_a_shot_fits_a_window_of_2048_tokens(lab: Lab) -> None:
+    lab.set(SHOT=1)
     messages = lab.run("x = 1").requests[0]["messages"]
     assert sum(len(message["content"]) for message in messages) < 3000
 

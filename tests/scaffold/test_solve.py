@@ -74,11 +74,11 @@ def test_retries_come_after_all_samples_and_are_bounded(lab: Lab) -> None:
     assert [len(request["messages"]) for request in outcome.requests] == [1, 1, 3, 3]
 
 
-def test_shots_are_put_before_the_task(lab: Lab) -> None:
-    lab.set(SHOTS=2)
+def test_a_worked_example_is_put_before_the_task(lab: Lab) -> None:
+    lab.set(SHOT=1)
     outcome = lab.run(GOOD)
     roles = [message["role"] for message in outcome.requests[0]["messages"]]
-    assert roles == ["user", "assistant", "user", "assistant", "user"]
+    assert roles == ["user", "assistant", "user"]
     assert all("---" not in message["content"] for message in outcome.requests[0]["messages"])
 
 
