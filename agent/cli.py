@@ -133,7 +133,7 @@ def simulate(
     score: Annotated[float, typer.Option(min=0.01, max=0.99, help="what the seed scores")] = 0.35,
 ) -> None:
     """Predict, by simulation with the same gate and search, what this suite and budget can prove."""
-    from agent.kernel.campaign import gate_settings
+    from agent.kernel.gatekeeping import gate_settings
     from agent.kernel.simulate import predict
     from agent.kernel.types import Split
     from agent.suites.loader import load_suite

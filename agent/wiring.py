@@ -16,12 +16,13 @@ from rich.progress import Progress
 
 from agent.kernel.boundary import Boundary
 from agent.kernel.budget import Budget, Limits, Spent
-from agent.kernel.campaign import Campaign, Parts
+from agent.kernel.campaign import Campaign
 from agent.kernel.config import Config
 from agent.kernel.errors import UserError
 from agent.kernel.evaluator import Evaluator, Job, Visit, seed_of
 from agent.kernel.ledger import Ledger
 from agent.kernel.lock import held
+from agent.kernel.parts import Parts
 from agent.kernel.proposer import Proposer
 from agent.kernel.repository import trusted_hash
 from agent.kernel.search import STRATEGIES, SearchSettings

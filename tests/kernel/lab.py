@@ -15,10 +15,11 @@ from pathlib import Path
 
 from agent.kernel.boundary import DEFAULT_MUTABLE, Boundary
 from agent.kernel.budget import Budget, Limits, Spent
-from agent.kernel.campaign import Campaign, Parts
+from agent.kernel.campaign import Campaign
 from agent.kernel.config import Config
 from agent.kernel.evaluator import Evaluator, Visit
 from agent.kernel.ledger import Ledger
+from agent.kernel.parts import Parts
 from agent.kernel.proposer import Proposer
 from agent.kernel.repository import Repository
 from agent.kernel.search import STRATEGIES, SearchSettings
