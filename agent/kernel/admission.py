@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+from collections.abc import Callable
 from functools import partial
 
 from agent.kernel.boundary import inside
+from agent.kernel.errors import LaboratoryFault
 from agent.kernel.evaluator import Job, seed_of
+from agent.kernel.flags import FlagFinder, flags_key, in_one_line
 from agent.kernel.parts import Parts, Planned
 from agent.kernel.proposer import Proposal
 from agent.kernel.repository import format_message
@@ -15,13 +19,18 @@ from agent.kernel.types import Candidate, Fate, Files, Purpose, Split, Trial
 
 
 class Admission:
-    """The search line's steps. `order` is the order in which every candidate meets the search tasks."""
+    """The search line's steps. `order` is the order in which every candidate meets the search tasks.
 
-    def __init__(self, parts: Parts) -> None:
+    `later` queues a step of the campaign.
+    """
+
+    def __init__(self, parts: Parts, later: Callable[[Planned], None]) -> None:
+        self._later = later
         self._parts, self._state, self._config = parts, parts.state, parts.config
         tasks = parts.suite.split(Split.SEARCH)
         shuffler = random.Random(parts.config.seed)  # noqa: S311 (reproducible, not secret)
         self.order = shuffler.sample(tasks, len(tasks))
+        self._finder = FlagFinder(parts.suite.tasks)
 
     async def search_trial(self, candidate: Candidate, place: int) -> Trial:
         """The `place`-th search trial of a candidate: task order and answers are shared by all candidates."""
@@ -55,7 +64,7 @@ class Admission:
             if candidate.fate is Fate.REFUSED:
                 state.archive.fail(parent.id)
             else:
-                await self.smoke(candidate)
+                await self._smoke_or_queue(candidate)
         finally:
             state.archive.end(step)
 
@@ -85,6 +94,9 @@ class Admission:
         self._state.add(candidate, fingerprint=print_, diff=diff, transcript=proposal.transcript)
         what = f"refused: {refusal}" if refusal else "admitted"
         ledger.note("proposal", f"#{number} from #{parent.id}: {proposal.subject} ({what})")
+        if tree and (flags := self.flags(parent.tree or "", tree)):
+            ledger.remember(flags_key(number), flags)
+            ledger.note("flagged", f"#{number} {in_one_line(flags)}")
         return candidate
 
     def _commit_of(self, candidate: int) -> str:
@@ -94,7 +106,14 @@ class Admission:
 
     def first_trial(self, candidate: Candidate) -> Planned:
         """The smoke trial of a candidate as a step of its own."""
-        return Planned(label=f"trial of #{candidate.id}", boxes=1, work=partial(self.smoke, candidate))
+        return Planned(label=f"trial of #{candidate.id}", boxes=1, work=partial(self.smoke, candidate), again=True)
+
+    async def _smoke_or_queue(self, candidate: Candidate) -> None:
+        try:
+            await self.smoke(candidate)
+        except (LaboratoryFault, asyncio.CancelledError):
+            self._later(self.first_trial(candidate))  # the proposal is paid for, so only the trial is made again
+            raise
 
     async def smoke(self, candidate: Candidate) -> None:
         """The first search trial of a candidate, before it may take part: a crash at start ends it here."""
@@ -109,6 +128,10 @@ class Admission:
         """The files of a tree that a patch may rewrite."""
         paths = self._config.scaffold.mutable
         return {path: body for path, body in self._parts.scaffolds[tree].items() if inside(path, paths)}
+
+    def flags(self, before: str, after: str) -> list[str]:
+        """What a reviewer should look at first in what one tree adds to another."""
+        return [str(flag) for flag in self._finder.find(self.mutable(before), self.mutable(after))]
 
     def _left(self) -> dict[str, int | None]:
         limits, spent = self._config.budget, self._parts.budget.spent

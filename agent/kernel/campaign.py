@@ -6,24 +6,36 @@ What the steps do stands in `admission` (search line) and `gatekeeping` (commit 
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from agent.kernel.admission import Admission, crashed
-from agent.kernel.errors import LaboratoryFault, UserError
+from agent.kernel.approval import requests
+from agent.kernel.errors import LaboratoryFault, RecordBroken, UserError
 from agent.kernel.evaluator import Job, Void, both, seed_of
+from agent.kernel.gate import Verdict
 from agent.kernel.gatekeeping import Gatekeeper
 from agent.kernel.match import Match
 from agent.kernel.parts import Parts, Planned, Work
 from agent.kernel.search import Measure, fingerprint
-from agent.kernel.types import Candidate, Fate, Purpose, Split
+from agent.kernel.types import Candidate, Fate, Purpose
+from agent.kernel.watchdog import Watchdog, longest_trial, stall_seconds
 
 FIRST_WAIT, LONGEST_WAIT = 2.0, 120.0
 """Seconds of back-off after a fault of the laboratory: the first, and the most."""
+
+TICK = 1.0
+"""Seconds between two looks at requests, providers and the watchdog while nothing ends by itself."""
+
+CANCEL_SECONDS = 60.0
+"""How long a step that hangs may take to let itself be ended."""
 
 PAIR_BOXES = 2
 """Boxes that a pair takes at a time: both sides run at once, so that load is the same for both."""
@@ -43,7 +55,8 @@ class Campaign:
         self._woken = asyncio.Event()
         self._same_left = 0
         self._wait, self._waited = FIRST_WAIT, 0.0
-        self.admission = Admission(parts)
+        self._watchdog = Watchdog(stall_seconds(parts.config, parts.suite))
+        self.admission = Admission(parts, self._queue.append)
         self.gate = Gatekeeper(parts, self.admission, self._queue.append, self._end_pairs)
 
     @property
@@ -61,12 +74,17 @@ class Campaign:
         """
         self._resume()
         try:
+            await self._attend()
             while (ending := self._ending()) is None:
                 while (step := self._next_step()) is not None:
                     self._start(step)
                 await self._one_result()
             while self.running:
                 await self._one_result()
+        except BaseException as error:
+            with suppress(RecordBroken):
+                self.state.ledger.note("end", _unfinished(error))
+            raise
         finally:
             await self._cancel(list(self.running))
             self._keep_time()
@@ -75,8 +93,20 @@ class Campaign:
 
     def stop(self, why: str) -> None:
         """Start nothing new, and end when what is in flight has landed."""
-        self.stopping = self.stopping or why
+        if self.stopping is None:
+            self.stopping = why
+            self.state.ledger.note("stopping", f"{why}; {self.in_flight()}")
         self._woken.set()
+
+    def in_flight(self) -> str:
+        """What is still to land, and how long it may take at most by its own time limits."""
+        if not self.running:
+            return "nothing is in flight"
+        proposing = any(step.label.startswith("proposal") for step in self.running.values())
+        longest = longest_trial(self.parts.suite)
+        most = max(longest, self.config.boxes.propose_timeout + longest if proposing else 0.0)
+        count = len(self.running)
+        return f"finishing {count} step{'s' * (count > 1)} in flight, {math.ceil(most / 60)} min at most"
 
     def _ending(self) -> str | None:
         limits, state = self.config.budget, self.state
@@ -92,8 +122,10 @@ class Campaign:
         """The most urgent step that there is room for: pairs of an open test, then what is queued, then search."""
         room = self.config.boxes.parallel - sum(step.boxes for step in self.running.values())
         if self.match is not None:
+            if (decision := self.match.decision) is not None:
+                return None if self.gate.concluding else self.gate.verdict_step(self.match, decision)
             fits = room >= PAIR_BOXES or not self.running
-            return self._plan_pair(self.match) if fits and self.match.decision is None else None
+            return self._plan_pair(self.match) if fits else None
         if room < 1:
             return None
         return self._queue.popleft() if self._queue else self._plan_search()
@@ -105,19 +137,57 @@ class Campaign:
         """Wait for a step to end; a fault of the laboratory pauses the campaign, a defect ends it."""
         if not self.running:
             raise RuntimeError("nothing is running and there is nothing to do")
-        done, _ = await asyncio.wait(self.running, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            self.running.pop(task, None)
-        errors = [error for task in done if not task.cancelled() and (error := task.exception())]
-        for error in errors:
-            if not isinstance(error, LaboratoryFault):
-                raise error
+        done, _ = await asyncio.wait(self.running, timeout=TICK, return_when=asyncio.FIRST_COMPLETED)
+        errors = [error for task in done if (error := self._landed(task)) is not None]
         if errors:
             await self._pause(str(errors[0]))
-        elif self.trouble is not None:
+        elif done and self.trouble is not None:
             self.trouble, self._wait, self._waited = None, FIRST_WAIT, 0.0
             self.state.ledger.note("resumed", "the laboratory works again")
+        await self._attend()
+        if self._watchdog.stalled(self._progress()):
+            await self._end_stall()
         self._keep_time()
+
+    def _landed(self, task: asyncio.Task[None]) -> LaboratoryFault | None:
+        """Take a step that ended off the list; returns its fault of the laboratory, raises any other error."""
+        step = self.running.pop(task)
+        error = None if task.cancelled() else task.exception()
+        if step.again and (error is not None or task.cancelled()):
+            self._queue.append(step)
+        if error is not None and not isinstance(error, LaboratoryFault):
+            raise error
+        return error
+
+    async def _attend(self) -> None:
+        """Answer what people left in the campaign's folder, unless a verdict is being carried out just now."""
+        for path, request in requests(self.config.folder) if not self.gate.concluding else ():
+            if request is None:
+                self.state.ledger.note("request", f"{path.name} is no request; it was removed")
+            else:
+                await self.gate.answer(request)
+            path.unlink(missing_ok=True)
+
+    def _progress(self) -> tuple[int, int, int]:
+        return self.state.trials, len(self.state.candidates), self.parts.budget.spent.calls
+
+    async def _end_stall(self) -> None:
+        """Void what hangs. Every step has time limits of its own, so this is a defect, or an engine that hangs.
+
+        Raises:
+            LaboratoryFault: it does not even let itself be ended.
+        """
+        labels = ", ".join(sorted(step.label for step in self.running.values()))
+        reason = f"nothing finished for {self._watchdog.limit / 60:.0f} minutes although in flight: {labels}"
+        self.state.ledger.note("stalled", f"{reason}; it is void and made again")
+        for task in self.running:
+            task.cancel()
+        _, stuck = await asyncio.wait(self.running, timeout=CANCEL_SECONDS)
+        if stuck:
+            raise LaboratoryFault(f"{reason}; {len(stuck)} of them cannot be ended")
+        for task in list(self.running):
+            self._landed(task)
+        await self._pause(reason)
 
     # ---------------------------------------------------------------------------- planning
 
@@ -149,8 +219,6 @@ class Campaign:
         step = Measure(node, place)
         self.state.archive.begin(step)
         return Planned(label=f"search trial of #{node}", boxes=1, work=lambda: self._measure(step))
-
-    # ---------------------------------------------------------------------------- search
 
     async def _measure(self, step: Measure) -> None:
         """One search trial; afterwards somebody may be ready for the gate."""
@@ -191,7 +259,8 @@ class Campaign:
         if (row := state.open_test()) is not None:
             self.gate.match = match = self.gate.meeting(row)
             if (decision := match.decision) is not None:
-                self._start(Planned(label="verdict", boxes=0, work=lambda: self.gate.conclude(match, decision)))
+                self._start(self.gate.verdict_step(match, decision))
+        self.gate.restore()
 
     def _queue_same(self) -> None:
         """The A/A check: the seed against itself, with the same answers, at the concurrency that was asked for."""
@@ -199,45 +268,66 @@ class Campaign:
         pairs = range(done, min(self.config.gate_options.same_pairs, len(self.admission.order)))
         self._same_left = len(pairs)
         for place in pairs:
-            self._queue.append(Planned(label=f"A/A pair {place}", boxes=PAIR_BOXES, work=partial(self._same, place)))
+            work = partial(self._same, place)
+            self._queue.append(Planned(label=f"A/A pair {place}", boxes=PAIR_BOXES, work=work, again=True))
 
     async def _same(self, place: int) -> None:
         """One A/A pair. Both sides share all model answers, so only load or chance in the scaffold can part them."""
         seed, task = self.state.candidates[0], self.admission.order[place]
         number, memo = seed_of(self.config.seed, "search", task.id, 0), f"search:{task.id}:0"
         job = Job(tree=seed.tree or "", task=task, purpose=Purpose.SAME, seed=number, memo=memo)
-        try:
-            outcome = await both(self.parts.evaluator, job, job, number)
-        finally:
-            self._same_left -= 1
+        outcome = await both(self.parts.evaluator, job, job, number)
         if isinstance(outcome, Void):
             raise LaboratoryFault(outcome.reason)
+        self._same_left -= 1
         for side, trial in enumerate(outcome):
             self.state.measured(trial, seed.id, 2 * place + side)
         if self._same_left == 0:
             self.state.ledger.note("same", same_sentence([s for _, _, s in self.state.ledger.places(Purpose.SAME)]))
 
     async def _pause(self, reason: str) -> None:
-        """Back off after a fault of the laboratory.
+        """Back off after a fault of the laboratory; after an outage of a provider, until it is back.
 
         Raises:
-            LaboratoryFault: patience is at an end; the campaign can be resumed.
+            LaboratoryFault: patience is at an end, or waiting cannot help; the campaign can be resumed.
         """
         if self.stopping or self.parts.budget.exhausted():
             return
-        if self._waited > self.config.boxes.patience_minutes * 60:
+        patience = self.config.boxes.patience_minutes * 60
+        if self._waited > patience:
             raise LaboratoryFault(f"gave up after {self._waited / 60:.0f} minutes: {reason}")
         self.trouble = reason
-        self.state.ledger.note("paused", f"{reason} (next try in {self._wait:.0f} s)")
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), self._wait)
-        self._waited += self._wait
+        down = self.parts.gateway.trouble() is not None
+        wait = max(patience - self._waited, FIRST_WAIT) if down else self._wait
+        when = "goes on when the provider answers again" if down else f"next try in {wait:.0f} s"
+        self.state.ledger.note("paused", f"{reason} ({when})")
+        started = time.monotonic()
+        await self._rest(wait)
+        self._waited += time.monotonic() - started
         self._wait = min(2 * self._wait, LONGEST_WAIT)
+        self._watchdog.reset()
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait, but no longer than until somebody stops the campaign or the providers that are down are back."""
+        end = time.monotonic() + seconds
+        wakers: set[asyncio.Task[Any]] = {asyncio.create_task(self._woken.wait())}
+        if self.parts.gateway.trouble() is not None:
+            wakers.add(asyncio.create_task(self.parts.gateway.ready()))
+        try:
+            awake: set[asyncio.Task[Any]] = set()
+            while not awake and (left := end - time.monotonic()) > 0:
+                await self._attend()
+                self._keep_time()
+                awake, _ = await asyncio.wait(wakers, timeout=min(TICK, left), return_when=asyncio.FIRST_COMPLETED)
+            for task in awake:
+                task.result()
+        finally:
+            await self._cancel(list(wakers))
 
     async def _end_pairs(self) -> None:
         await self._cancel([task for task, step in self.running.items() if step.label.startswith("pair ")])
 
-    async def _cancel(self, tasks: list[asyncio.Task[None]]) -> None:
+    async def _cancel(self, tasks: Sequence[asyncio.Task[Any]]) -> None:
         others = [task for task in tasks if task is not asyncio.current_task()]
         for task in others:
             task.cancel()
@@ -246,7 +336,7 @@ class Campaign:
     def _finish(self, ending: str) -> None:
         """An open test ends with the budget, not with a stop that the user asked for."""
         if self.match is not None and self.stopping is None and self.match.decision is None:
-            decision = self.match.close(ending)
+            decision = self.match.close(Verdict.OUT_OF_BUDGET, ending)
             self.match.conclude(decision)
             self.state.settle(self.match.candidate.id, Fate.REJECTED, decision.sentence)
             self.gate.match = None
@@ -273,6 +363,15 @@ def same_sentence(scores: Sequence[float]) -> str:
         f"the seed against itself: {differ} of {len(pairs)} pairs differ with the same answers. Time limits bite at "
         "this load (lower boxes.parallel), or the scaffold or a task draws lots; tests will need more pairs"
     )
+
+
+def _unfinished(error: BaseException) -> str:
+    """How a campaign ended that did not come to its end, in words."""
+    if isinstance(error, asyncio.CancelledError):
+        return "stopped at once; what was in flight is made again by the next run"
+    if isinstance(error, LaboratoryFault):
+        return f"laboratory: {error}"
+    return str(error) if isinstance(error, UserError) else f"a defect: {type(error).__name__}: {error}"
 
 
 def _first(group: BaseExceptionGroup[LaboratoryFault]) -> LaboratoryFault:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from agent.kernel.admission import Admission
+from agent.kernel.approval import Acceptance, Request, commit_of, outdated, refusal, turned_down
 from agent.kernel.config import Config
-from agent.kernel.errors import BudgetSpent, Refused
+from agent.kernel.errors import BudgetSpent, Refused, UserError
 from agent.kernel.evaluator import Job, seed_of
+from agent.kernel.flags import in_one_line
 from agent.kernel.gate import Control, Decision, GateSettings, Verdict
 from agent.kernel.ledger import TestRow
 from agent.kernel.match import Match
 from agent.kernel.parts import Parts, Planned
 from agent.kernel.proposer import Proposal
-from agent.kernel.repository import format_message
 from agent.kernel.search import promising
 from agent.kernel.types import Candidate, Fate, Purpose, Split, Task
 
@@ -34,7 +36,8 @@ class Gatekeeper:
         self._parts, self._state, self._config = parts, parts.state, parts.config
         self._admission = admission
         self._later, self._end_pairs = later, end_pairs
-        self._concluding = False
+        self.concluding = False
+        self._verdicts = {row.id for row in parts.state.ledger.tests() if row.verdict is not None}
 
     def open_match(self) -> None:
         """If a node is promising, spend the next index of the campaign's error on it."""
@@ -106,51 +109,144 @@ class Gatekeeper:
         """One pair of the open test; the pair that decides it also sees to what follows."""
         await match.play(place)
         self._state.count_gate_pair()
-        if match.decision is not None and self.match is match and not self._concluding:
-            await self.conclude(match, match.decision)
+        if match.decision is not None and self.match is match and not self.concluding:
+            await self._conclude(match, match.decision)
 
-    async def conclude(self, match: Match, decision: Decision) -> None:
-        """Write the verdict down; an accepted candidate is measured on the holdout and committed."""
-        self._concluding = True
+    def verdict_step(self, match: Match, decision: Decision) -> Planned:
+        """What follows a decision, as a step; asked for once at a time."""
+        self.concluding = True
+        return Planned(label="verdict", boxes=0, work=lambda: self._conclude(match, decision))
+
+    async def _conclude(self, match: Match, decision: Decision) -> None:
+        """Write the verdict down and see to what follows from it."""
+        self.concluding = True
         try:
             await self._end_pairs()
-            match.conclude(decision)
-            self._state.ledger.note("verdict", f"#{match.candidate.id} {decision.sentence}")
+            if match.row.id not in self._verdicts:
+                match.conclude(decision)
+                self._verdicts.add(match.row.id)
+                self._state.ledger.note("verdict", f"#{match.candidate.id} {decision.sentence}")
             if decision.accepted:
-                await self.commit(match, decision)
+                await self._accept(match, decision)
             elif decision.verdict is not Verdict.VOID:
                 self._state.settle(match.candidate.id, Fate.REJECTED, decision.sentence)
             self.match = None
         finally:
-            self._concluding = False
+            self.concluding = False
 
-    async def commit(self, match: Match, decision: Decision) -> None:
-        """Move the champion by one commit. The ledger knows of it before the ref moves."""
-        state, repository, candidate = self._state, self._parts.repository, match.candidate
-        try:
-            holdout = await self.holdout(candidate)
-        except* BudgetSpent:
-            holdout = "not measured to the end: the budget was spent"
-        parent = repository.champion()
+    async def _accept(self, match: Match, decision: Decision) -> None:
+        """Measure the holdout; then the patch is committed, or waits for a person, or meets a newer champion."""
+        state, flags = self._state, self._flags_of(match)
+        accepted = self._acceptance(match, decision, flags, await self._holdout_in_words(match.candidate))
+        if accepted.champion != state.champion:
+            state.approvals.keep(replace(accepted, outcome="outdated"))
+            self._test_afresh(accepted)
+        elif self._config.approve == "human" or (self._config.approve == "flagged" and flags):
+            state.approvals.keep(accepted)
+            state.settle(match.candidate.id, Fate.WAITING, f"waits for approval; {decision.sentence}")
+            text = f"#{match.candidate.id} waits for `ratchet approve {match.candidate.id}`: {match.candidate.subject}"
+            state.ledger.note("waiting", text)
+        else:
+            state.ledger.note("approved", f"#{match.candidate.id} was approved by the gate (approve: auto)")
+            commit_of(state.ledger, self._parts.repository, match.candidate.tree or "", accepted)
+            state.crowned(match.candidate.id, decision.sentence)
+
+    def _acceptance(self, match: Match, decision: Decision, flags: list[str], holdout: str) -> Acceptance:
+        """Everything that the commit of an accepted patch will say."""
+        candidate = match.candidate
+        lineage = self._state.lineage(candidate.id)
         trailers = {
             "Ratchet-Campaign": self._config.name,
             "Ratchet-Candidate": str(candidate.id),
-            "Ratchet-Derived-From": ", ".join(f"#{c.id}" for c in state.lineage(candidate.id)[:-1]) or "champion",
+            "Ratchet-Derived-From": ", ".join(f"#{c.id}" for c in lineage[:-1]) or "champion",
             "Ratchet-Score": f"{decision.champion_mean:.3f} -> {decision.candidate_mean:.3f} ({decision.pairs} pairs)",
             "Ratchet-Evidence": _evidence(decision),
             "Ratchet-Holdout": holdout,
+            **({"Ratchet-Flags": in_one_line(flags)} if flags else {}),
             **self._parts.provenance,
             "Ratchet-Cost": _cost(self._parts),
         }
-        earlier = [f"- {c.subject}" for c in state.lineage(candidate.id)[:-1]]
+        earlier = [f"- {c.subject}" for c in lineage[:-1]]
         story = "Together with:\n" + "\n".join(earlier) if earlier else ""
-        body = "\n\n".join(part for part in (candidate.body, story) if part)
-        message = format_message(candidate.subject, body, trailers)
-        sha = repository.prepare(candidate.tree or "", message, parent)
-        state.ledger.add_commit(sha=sha, parent=parent, candidate=candidate.id, test=match.row.id)
-        repository.advance(sha, parent)
-        state.crowned(candidate.id, decision.sentence)
-        state.ledger.note("commit", f"#{candidate.id} is champion: {candidate.subject} ({sha[:10]})")
+        return Acceptance(
+            candidate=candidate.id,
+            champion=match.row.champion,
+            test=match.row.id,
+            subject=candidate.subject,
+            body="\n\n".join(part for part in (candidate.body, story) if part),
+            trailers=trailers,
+            sentence=decision.sentence,
+        )
+
+    def _flags_of(self, match: Match) -> list[str]:
+        """What the whole patch adds to the champion that it met."""
+        return self._admission.flags(match.champion.tree or "", match.candidate.tree or "")
+
+    # ---------------------------------------------------------------------------- people
+
+    def restore(self) -> None:
+        """Finish what a killed run or another shell left half done about patches that wait."""
+        state = self._state
+        for entry in list(state.approvals):
+            if entry.outcome in ("waiting", "outdated") and entry.candidate in state.champions:
+                state.approvals.move(entry.candidate, "approved")
+            elif entry.outcome == "outdated" or (entry.outcome == "waiting" and entry.champion != state.champion):
+                self._test_afresh(entry)
+
+    async def answer(self, request: Request) -> None:
+        """Carry out what a person decided; what cannot be done is noted and changes nothing."""
+        state = self._state
+        entry = state.approvals.get(request.candidate)
+        problem = refusal(entry, request, state.champion)
+        if problem is None and entry is not None:
+            try:
+                await self._settle(request, entry)
+            except UserError as error:
+                problem = str(error)
+        if problem is not None:
+            word = "approval" if request.approve else "rejection"
+            state.ledger.note("request", f"{word} of #{request.candidate} by {request.by} was not done: {problem}")
+
+    async def _settle(self, request: Request, entry: Acceptance) -> None:
+        state, candidate = self._state, self._state.candidates[request.candidate]
+        if not request.approve:
+            state.settle(candidate.id, Fate.REJECTED, turned_down(request))
+            state.archive.retire(candidate.id)
+            state.approvals.decided(request)
+            return
+        commit_of(state.ledger, self._parts.repository, candidate.tree or "", entry, request.by)
+        state.crowned(candidate.id, entry.sentence)
+        state.approvals.decided(request)
+        await self._void_match()
+        self.restore()
+
+    async def _void_match(self) -> None:
+        """The champion moved under an open test: its candidate meets the new one afresh."""
+        match = self.match
+        if match is None or match.decision is not None:
+            return
+        await self._end_pairs()
+        self.match = None
+        match.conclude(match.close(Verdict.VOID, f"#{self._state.champion} became champion in the middle of the test"))
+        self._state.ledger.note("verdict", f"#{match.candidate.id} {outdated(self._state.champion)}")
+        self.onto_champion(match.candidate)
+
+    def _test_afresh(self, entry: Acceptance) -> None:
+        """Bring a patch that passed the gate against an older champion onto the new one."""
+        state, candidate = self._state, self._state.candidates[entry.candidate]
+        state.settle(candidate.id, Fate.OPEN, outdated(state.champion))
+        state.ledger.note("outdated", f"#{candidate.id} {outdated(state.champion)}")
+        self.onto_champion(state.candidates[candidate.id])
+        state.approvals.move(candidate.id, "merged")
+
+    # ---------------------------------------------------------------------------- holdout
+
+    async def _holdout_in_words(self, candidate: Candidate) -> str:
+        try:
+            return await self.holdout(candidate)
+        except* BudgetSpent:
+            pass
+        return "not measured to the end: the budget was spent"
 
     async def holdout(self, candidate: Candidate) -> str:
         """Fresh holdout trials of one candidate; the first one takes the seed along, answers shared, for comparison."""

@@ -12,7 +12,7 @@ from agent.kernel.proposer import Proposer
 from agent.kernel.repository import Repository
 from agent.kernel.search import Strategy
 from agent.kernel.state import Scaffolds, State
-from agent.kernel.types import Suite
+from agent.kernel.types import Gateway, Suite
 
 Work = Callable[[], Coroutine[object, object, object]]
 
@@ -25,6 +25,7 @@ class Parts:
     suite: Suite
     state: State
     repository: Repository
+    gateway: Gateway
     scaffolds: Scaffolds
     evaluator: Evaluator
     proposer: Proposer
@@ -35,8 +36,12 @@ class Parts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Planned:
-    """One step that can be started: what it is called, how many boxes it takes at a time, and the work."""
+    """One step that can be started: what it is called, how many boxes it takes at a time, and the work.
+
+    `again`: nobody else would plan it anew, so it is queued again when the laboratory failed.
+    """
 
     label: str
     boxes: int
     work: Work
+    again: bool = False

@@ -103,6 +103,7 @@ class Lab:
     sandbox: FakeSandbox = field(init=False)
     solve: Callable[[FakeRun], object] = solve
     gate: str = "proven"
+    approve: str = "auto"
 
     def __post_init__(self) -> None:
         self.repo = self.folder / "repo"
@@ -128,6 +129,7 @@ class Lab:
         config = Config.model_validate(
             {
                 "name": self.name, "suite": "unused", "models": models, "gate": self.gate,
+                "runs": self.folder / "runs", "approve": self.approve,
                 "budget": {"trials": self.trials}, "boxes": {"parallel": 4, "patience_minutes": 0.001},
             }
         )  # fmt: skip
@@ -149,6 +151,7 @@ class Lab:
                         suite=tasks,
                         state=State(ledger, SearchSettings(task_count=10, min_trials=10, max_gate_share=0.9)),
                         repository=repository,
+                        gateway=gateway,
                         scaffolds=scaffolds,
                         evaluator=Evaluator(
                             sandbox=boxes, visit=visit, image="i", scaffolds=scaffolds, caps=Caps(), parallel=8
