@@ -165,9 +165,8 @@ async def test_an_open_test_is_void_when_the_champion_moves_under_it(make_lab: M
 async def test_an_approval_that_git_does_not_allow_changes_nothing_and_is_said(make_lab: MakeLab) -> None:
     lab = make_lab(better, approve="human")
     await lab.run()
-    git(lab.repo, "worktree", "add", "-q", str(lab.folder / "review"), "ratchet/night")
     async with lab.campaign() as campaign:
-        campaign.gate.restore()
+        git(lab.repo, "worktree", "add", "-q", str(lab.folder / "review"), "ratchet/night")
         (entry,) = campaign.state.approvals.waiting(0)
         await campaign.gate.answer(request(entry.candidate))
         assert campaign.state.champion == 0
