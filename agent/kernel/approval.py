@@ -18,7 +18,7 @@ from typing import Literal
 from agent.kernel.boundary import clean_line
 from agent.kernel.errors import RecordBroken, UserError
 from agent.kernel.ledger import Ledger
-from agent.kernel.repository import BranchMoved, Repository, format_message
+from agent.kernel.repository import Repository, format_message
 from agent.kernel.types import Fate
 
 _KEY, _FOLDER = "approvals", "requests"
@@ -90,18 +90,15 @@ class Approvals:
 
 
 def commit_of(ledger: Ledger, repository: Repository, tree: str, accepted: Acceptance, by: str | None = None) -> str:
-    """Commit an accepted patch and move the champion to it. The ledger knows of it before the ref moves.
+    """Commit an accepted patch onto the champion that the ledger knows. The ledger is written before the ref moves.
 
     Raises:
-        UserError: the branch is checked out somewhere, or is not where the campaign left it; nothing was changed.
+        BranchMoved: the branch is checked out somewhere, or is not where the campaign left it.
     """
-    parent = repository.champion()
+    commits = ledger.commits()
+    parent = commits[-1][0] if commits else repository.base
     trailers = {**accepted.trailers, **({"Ratchet-Approved-By": by} if by else {})}
-    try:
-        message = format_message(accepted.subject, accepted.body, trailers)
-        sha = repository.prepare(tree, message, parent)
-    except BranchMoved as error:
-        raise UserError("branch", str(error), "Then approve again.") from error
+    sha = repository.prepare(tree, format_message(accepted.subject, accepted.body, trailers), parent)
     ledger.add_commit(sha=sha, parent=parent, candidate=accepted.candidate, test=accepted.test)
     repository.advance(sha, parent)
     ledger.note("commit", f"#{accepted.candidate} is champion: {accepted.subject} ({sha[:10]})")

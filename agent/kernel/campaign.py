@@ -82,8 +82,7 @@ class Campaign:
             while self.running:
                 await self._one_result()
         except BaseException as error:
-            with suppress(RecordBroken):
-                self.state.ledger.note("end", _unfinished(error))
+            self._say("end", _unfinished(error))
             raise
         finally:
             await self._cancel(list(self.running))
@@ -95,7 +94,7 @@ class Campaign:
         """Start nothing new, and end when what is in flight has landed."""
         if self.stopping is None:
             self.stopping = why
-            self.state.ledger.note("stopping", f"{why}; {self.in_flight()}")
+            self._say("stopping", f"{why}; {self.in_flight()}")
         self._woken.set()
 
     def in_flight(self) -> str:
@@ -143,7 +142,7 @@ class Campaign:
             await self._pause(str(errors[0]))
         elif done and self.trouble is not None:
             self.trouble, self._wait, self._waited = None, FIRST_WAIT, 0.0
-            self.state.ledger.note("resumed", "the laboratory works again")
+            self._say("resumed", "the laboratory works again")
         await self._attend()
         if self._watchdog.stalled(self._progress()):
             await self._end_stall()
@@ -179,7 +178,7 @@ class Campaign:
         """
         labels = ", ".join(sorted(step.label for step in self.running.values()))
         reason = f"nothing finished for {self._watchdog.limit / 60:.0f} minutes although in flight: {labels}"
-        self.state.ledger.note("stalled", f"{reason}; it is void and made again")
+        self._say("stalled", f"{reason}; it is void and made again")
         for task in self.running:
             task.cancel()
         _, stuck = await asyncio.wait(self.running, timeout=CANCEL_SECONDS)
@@ -300,7 +299,7 @@ class Campaign:
         down = self.parts.gateway.trouble() is not None
         wait = max(patience - self._waited, FIRST_WAIT) if down else self._wait
         when = "goes on when the provider answers again" if down else f"next try in {wait:.0f} s"
-        self.state.ledger.note("paused", f"{reason} ({when})")
+        self._say("paused", f"{reason} ({when})")
         started = time.monotonic()
         await self._rest(wait)
         self._waited += time.monotonic() - started
@@ -343,7 +342,13 @@ class Campaign:
         self.state.ledger.note("end", ending)
 
     def _keep_time(self) -> None:
-        self.state.ledger.remember("seconds", self.parts.budget.spent.seconds)
+        with suppress(RecordBroken):
+            self.state.ledger.remember("seconds", self.parts.budget.spent.seconds)
+
+    def _say(self, kind: str, text: str) -> None:
+        """An event that is only told: where the ledger itself failed, nothing may hang on it."""
+        with suppress(RecordBroken):
+            self.state.ledger.note(kind, text)
 
     async def _guarded(self, work: Work) -> None:
         """Unwrap the groups that concurrent trials raise: one fault of the laboratory stands for all."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 from agent.kernel.admission import Admission
 from agent.kernel.approval import Acceptance, Request, commit_of, outdated, refusal, turned_down
 from agent.kernel.config import Config
-from agent.kernel.errors import BudgetSpent, Refused, UserError
+from agent.kernel.errors import BudgetSpent, Refused
 from agent.kernel.evaluator import Job, seed_of
 from agent.kernel.flags import in_one_line
 from agent.kernel.gate import Control, Decision, GateSettings, Verdict
@@ -18,6 +18,7 @@ from agent.kernel.ledger import TestRow
 from agent.kernel.match import Match
 from agent.kernel.parts import Parts, Planned
 from agent.kernel.proposer import Proposal
+from agent.kernel.repository import BranchMoved
 from agent.kernel.search import promising
 from agent.kernel.types import Candidate, Fate, Purpose, Split, Task
 
@@ -201,7 +202,9 @@ class Gatekeeper:
         if problem is None and entry is not None:
             try:
                 await self._settle(request, entry)
-            except UserError as error:
+            except BranchMoved as error:
+                if any(candidate == entry.candidate for _, _, candidate, _ in state.ledger.commits()):
+                    raise
                 problem = str(error)
         if problem is not None:
             word = "approval" if request.approve else "rejection"
