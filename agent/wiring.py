@@ -76,13 +76,13 @@ async def _campaign(config: Config, ledger: Ledger, console: Console) -> int:
         campaign = Campaign(parts)
         interrupted = _listen_for_signals(campaign, console)
         ledger.note("begin", f"process {os.getpid()} runs the campaign")
-        beside = [asyncio.create_task(watch(campaign, console)), asyncio.create_task(notifier.run())]
+        view, telling = asyncio.create_task(watch(campaign, console)), asyncio.create_task(notifier.run())
         try:
             await campaign.run()
         finally:
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            view.cancel()
+            notifier.end()
+            await asyncio.gather(view, telling, return_exceptions=True)
     return 130 if interrupted() else 0
 
 

@@ -44,15 +44,19 @@ class Notifier:
         told = ledger.recollect(_TOLD)
         self._told = max((number for number, *_ in ledger.events()), default=0) if told is None else int(told)
         self._paused = False
+        self._over = asyncio.Event()
 
     async def run(self) -> None:
-        """Tell events until cancelled; then what happened last is told, too."""
-        try:
-            while True:
-                await self._catch_up()
-                await asyncio.sleep(LOOK_SECONDS)
-        finally:
+        """Tell events until `end` is called; what happened last is told before it returns."""
+        while not self._over.is_set():
             await self._catch_up()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._over.wait(), LOOK_SECONDS)
+        await self._catch_up()
+
+    def end(self) -> None:
+        """The campaign is over. Not a cancellation: an event on its way would be told twice."""
+        self._over.set()
 
     async def _catch_up(self) -> None:
         with suppress(RatchetError):  # the ledger fails: the campaign says so itself

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 import threading
@@ -35,11 +34,9 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 async def told(notifier: Notifier) -> None:
-    """One look at the ledger, and the last one at the end."""
-    task = asyncio.create_task(notifier.run())
-    await asyncio.sleep(0)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    """All that has happened."""
+    notifier.end()
+    await notifier.run()
 
 
 async def test_a_command_gets_the_event_as_json(ledger: Ledger, tmp_path: Path) -> None:
