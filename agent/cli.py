@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 stopped by a laboratory fault (resumable), 2 user error, 1
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -70,6 +71,9 @@ def run(
     max_cost: Annotated[float | None, typer.Option(help="budget.dollars instead of the file's")] = None,
     max_trials: Annotated[int | None, typer.Option(help="budget.trials instead of the file's")] = None,
     until_commits: Annotated[int | None, typer.Option(help="budget.commits instead of the file's")] = None,
+    detached: Annotated[
+        bool, typer.Option("--detach", help="run in the background, with a log in the campaign's folder")
+    ] = False,
 ) -> None:
     """Run a campaign, or go on with one that was stopped or killed."""
     given: dict[str, Any] = {
@@ -80,9 +84,19 @@ def run(
         "budget.trials": max_trials,
         "budget.commits": until_commits,
     }
+    config = load(path, given)
+    if detached:
+        from agent.control import detach
+
+        flags = {"budget.hours": "--max-hours", "budget.dollars": "--max-cost", "budget.trials": "--max-trials"}
+        flags |= {"budget.commits": "--until-commits"}
+        again = [
+            part for key, value in given.items() if value is not None for part in (flags.get(key, f"--{key}"), value)
+        ]
+        raise typer.Exit(detach(config, path, [str(part) for part in again], terminal()))
     from agent.wiring import run_campaign
 
-    raise typer.Exit(run_campaign(load(path, given), path))
+    raise typer.Exit(run_campaign(config, path))
 
 
 @app.command()
@@ -90,13 +104,55 @@ def stop(
     path: ConfigPath = DEFAULT_CONFIG,
     *,
     name: CampaignName = None,
+    wait: Annotated[bool, typer.Option("--wait", help="return only when it has ended")] = False,
 ) -> None:
-    """Ask a running campaign to finish what is in flight and to end."""
-    from agent.kernel.lock import signal_holder
+    """Ask a running campaign to finish what is in flight and to end; asked twice, it stops at once."""
+    import time
+
+    from agent.kernel.lock import holder, signal_holder
 
     config = load(path, {"name": name})
     pid = signal_holder(config.folder)
     typer.echo(f"asked process {pid} to stop; it finishes what is in flight first")
+    while wait and holder(config.folder) == pid:
+        time.sleep(0.5)
+
+
+@app.command()
+def approve(
+    candidate: Annotated[int, typer.Argument(help="number of a candidate that waits, as `ratchet status` lists it")],
+    path: ConfigPath = DEFAULT_CONFIG,
+    *,
+    name: CampaignName = None,
+    by: Annotated[str | None, typer.Option(help="who approves; default: the user's login")] = None,
+) -> None:
+    """Let a patch that passed the gate become champion (`approve: human`); works while the campaign runs and after."""
+    _decide(candidate, path, name, by, why=None)
+
+
+@app.command()
+def reject(
+    candidate: Annotated[int, typer.Argument(help="number of a candidate that waits, as `ratchet status` lists it")],
+    path: ConfigPath = DEFAULT_CONFIG,
+    *,
+    name: CampaignName = None,
+    by: Annotated[str | None, typer.Option(help="who rejects; default: the user's login")] = None,
+    why: Annotated[str, typer.Option(help="the reason, for the record")] = "",
+) -> None:
+    """Turn a patch that passed the gate down; nothing is built on it any more."""
+    _decide(candidate, path, name, by, why=why)
+
+
+def _decide(candidate: int, path: Path, name: str | None, by: str | None, *, why: str | None) -> None:
+    import getpass
+
+    from agent.control import decide
+    from agent.kernel.approval import Request
+    from agent.kernel.boundary import clean_line
+
+    who, reason = clean_line(by or getpass.getuser()), clean_line(why or "")
+    request = Request(approve=why is None, candidate=candidate, by=who, why=reason)
+    typer.echo(decide(load(path, {"name": name}), request))
 
 
 @app.command(name="eval")
@@ -133,7 +189,7 @@ def simulate(
     score: Annotated[float, typer.Option(min=0.01, max=0.99, help="what the seed scores")] = 0.35,
 ) -> None:
     """Predict, by simulation with the same gate and search, what this suite and budget can prove."""
-    from agent.kernel.campaign import gate_settings
+    from agent.kernel.gatekeeping import gate_settings
     from agent.kernel.simulate import predict
     from agent.kernel.types import Split
     from agent.suites.loader import load_suite

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import signal
 import tempfile
@@ -16,12 +17,13 @@ from rich.progress import Progress
 
 from agent.kernel.boundary import Boundary
 from agent.kernel.budget import Budget, Limits, Spent
-from agent.kernel.campaign import Campaign, Parts
+from agent.kernel.campaign import Campaign
 from agent.kernel.config import Config
 from agent.kernel.errors import UserError
 from agent.kernel.evaluator import Evaluator, Job, Visit, seed_of
 from agent.kernel.ledger import Ledger
 from agent.kernel.lock import held
+from agent.kernel.parts import Parts
 from agent.kernel.proposer import Proposer
 from agent.kernel.repository import trusted_hash
 from agent.kernel.search import STRATEGIES, SearchSettings
@@ -32,6 +34,7 @@ from agent.models.preflight import preflight
 from agent.models.prices import check_caps, snapshot, unknown_prices
 from agent.opening import open_repository, terminal
 from agent.review.live import watch
+from agent.review.notify import Notifier
 from agent.review.summary import print_summary, summarise
 from agent.suites.loader import load_suite
 from sandbox.docker_sandbox import DockerSandbox
@@ -46,7 +49,11 @@ def run_campaign(config: Config, path: Path) -> int:
     console = terminal()
     file = config.folder / "ledger.sqlite"
     with _no_trace_of_a_false_start(config.folder), held(config.folder), Ledger(file) as ledger:
-        code = asyncio.run(_campaign(config, ledger, console))
+        try:
+            code = asyncio.run(_campaign(config, ledger, console))
+        except asyncio.CancelledError:
+            console.print("stopped at once; run the same command again to go on")
+            return 130
         print_summary(summarise(ledger), name=config.name, config=path, console=console)
     return code
 
@@ -64,34 +71,40 @@ def _no_trace_of_a_false_start(folder: Path) -> Iterator[None]:
 
 
 async def _campaign(config: Config, ledger: Ledger, console: Console) -> int:
-
+    notifier = Notifier(config, ledger)
     async with campaign_parts(config, ledger, console) as parts:
         campaign = Campaign(parts)
         interrupted = _listen_for_signals(campaign, console)
-        view = asyncio.create_task(watch(campaign, console))
+        ledger.note("begin", f"process {os.getpid()} runs the campaign")
+        view, telling = asyncio.create_task(watch(campaign, console)), asyncio.create_task(notifier.run())
         try:
             await campaign.run()
         finally:
             view.cancel()
-            await asyncio.gather(view, return_exceptions=True)
+            notifier.end()
+            await asyncio.gather(view, telling, return_exceptions=True)
     return 130 if interrupted() else 0
 
 
 def _listen_for_signals(campaign: Campaign, console: Console) -> Callable[[], bool]:
-    """Ctrl-C once ends the campaign in order, twice at once; SIGTERM is `ratchet stop`."""
-    loop, main, times = asyncio.get_running_loop(), asyncio.current_task(), [0]
+    """Ctrl-C or SIGTERM (`ratchet stop`) once ends the campaign in order, twice at once; says whether Ctrl-C did."""
+    loop, main = asyncio.get_running_loop(), asyncio.current_task()
+    interrupts: list[str] = []
 
-    def interrupt() -> None:
-        times[0] += 1
-        if times[0] == 1:
-            console.print("finishing what is in flight; Ctrl-C again stops now")
-            campaign.stop("interrupted by Ctrl-C")
+    def end(why: str) -> None:
+        if campaign.stopping is None:
+            campaign.stop(why)
+            console.print(f"{campaign.in_flight()}; once more stops now")
         elif main is not None:
             main.cancel()
 
+    def interrupt() -> None:
+        interrupts.append("Ctrl-C")
+        end("interrupted by Ctrl-C")
+
     loop.add_signal_handler(signal.SIGINT, interrupt)
-    loop.add_signal_handler(signal.SIGTERM, campaign.stop, "stopped on request")
-    return lambda: times[0] > 0
+    loop.add_signal_handler(signal.SIGTERM, end, "stopped on request")
+    return lambda: bool(interrupts)
 
 
 @asynccontextmanager
@@ -108,7 +121,12 @@ async def campaign_parts(
     if claim:
         repository.claim()
         _same_as_before(config, ledger, suite)
-    boundary = Boundary(mutable=config.scaffold.mutable)
+    boundary = Boundary(
+        mutable=config.scaffold.mutable,
+        max_files_changed=config.patch.max_files,
+        max_file_bytes=config.patch.max_file_kb << 10,
+        max_patch_bytes=config.patch.max_kb << 10,
+    )
     if not (engine := engine_status()).ok:
         raise UserError("docker", engine.line, f"Run `{engine.mend}`.")
     image = await asyncio.to_thread(ensure_image, config.scaffold.image, say=console.print)
@@ -143,6 +161,7 @@ async def campaign_parts(
             suite=suite,
             state=State(ledger, search_settings(config, suite)),
             repository=repository,
+            gateway=gateway,
             scaffolds=scaffolds,
             evaluator=Evaluator(
                 sandbox=sandbox,

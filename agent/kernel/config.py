@@ -101,7 +101,11 @@ class BoxConfig(Section):
     trial_tokens: Count | None = Field(default=200_000, description="tokens in one trial")
     proposal_calls: Count | None = Field(default=128, description="model calls in one proposal")
     proposal_tokens: Count | None = Field(default=2_000_000, description="tokens in one proposal")
-    patience_minutes: Positive = Field(default=30.0, description="how long to wait for a failed laboratory")
+    patience_minutes: Positive = Field(default=240.0, description="how long to wait for a failed laboratory")
+    stall_minutes: Positive = Field(
+        default=20.0,
+        description="void what is in flight when nothing finished for so long; never less than a step may take",
+    )
 
     def trial_caps(self) -> Caps:
         """What one trial may ask of the gateway."""
@@ -110,6 +114,26 @@ class BoxConfig(Section):
     def proposal_caps(self) -> Caps:
         """What one proposal may ask of the gateway."""
         return Caps(calls=self.proposal_calls, tokens=self.proposal_tokens)
+
+
+class PatchConfig(Section):
+    """How much one patch may change; a larger one is refused."""
+
+    max_files: Count = Field(default=64, description="files touched")
+    max_file_kb: Count = Field(default=256, description="KiB of one file that it leaves")
+    max_kb: Count = Field(default=512, description="KiB of all files that it touches")
+
+
+class NotifyConfig(Section):
+    """Who is told what happens. A notifier that fails is noted and harms nothing."""
+
+    command: tuple[str, ...] = Field(default=(), description="program and arguments; the event comes as JSON on stdin")
+    webhook: Annotated[str, Field(pattern=r"^(https?://|\$[A-Za-z_])")] | None = Field(
+        default=None, description="URL that gets the event as JSON by POST; $NAME reads it from the environment"
+    )
+    events: tuple[Literal["commit", "approval", "pause", "resume", "stall", "end"], ...] = Field(
+        default=("commit", "approval", "pause", "stall", "end"), description="what is told"
+    )
 
 
 class Config(Section):
@@ -124,6 +148,12 @@ class Config(Section):
     search: SearchConfig = SearchConfig()
     gate: Literal["proven", "better"] = "proven"
     gate_options: GateConfig = GateConfig()
+    approve: Literal["auto", "human", "flagged"] = Field(
+        default="auto",
+        description="human: an accepted patch waits for `ratchet approve`; flagged: one with flags does",
+    )
+    patch: PatchConfig = PatchConfig()
+    notify: NotifyConfig = NotifyConfig()
     holdout_runs: Annotated[int, Field(ge=0)] = Field(default=1, description="holdout trials a task, per champion")
     budget: BudgetConfig = BudgetConfig()
     boxes: BoxConfig = BoxConfig()

@@ -24,12 +24,12 @@ def held(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / LOCK, timeout=0)
+        # Whoever only asks who holds it, holds it for a moment.
+        lock = FileLock(folder / LOCK, timeout=1.0)
         lock.acquire()
     except Timeout as error:
-        who = holder(folder)
         mend = "Wait for it, or `ratchet stop`."
-        raise UserError("name", f"process {who} is running this campaign", mend) from error
+        raise UserError("name", f"{named(holder(folder))} is running this campaign", mend) from error
     except OSError as error:
         problem = f"{folder} cannot be written ({error.strerror})"
         raise UserError("runs", problem, "Name a folder that you may write.") from error
@@ -42,25 +42,56 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def holder(folder: Path) -> int | None:
-    """The process that runs the campaign, or None. A stale pid file is no holder: the lock decides."""
+    """The process that runs the campaign, or None; 0 if there is one that has not said yet who it is.
+
+    A stale pid file is no holder: the lock decides.
+    """
+    if not (folder / LOCK).exists():
+        return None
     try:
-        lock = FileLock(folder / LOCK, timeout=0)
-        with lock:
+        with FileLock(folder / LOCK, timeout=0):
             return None
     except Timeout:
-        text = (folder / HOLDER).read_text(encoding="ascii") if (folder / HOLDER).exists() else ""
-        return int(text) if text.isdigit() else None
+        return _written(folder) or 0
+
+
+def named(pid: int | None) -> str:
+    """A holder in words."""
+    return f"process {pid}" if pid else "another process"
 
 
 def signal_holder(folder: Path) -> int:
     """Ask the process that runs the campaign to finish what is in flight and end; returns its id.
 
     Raises:
-        UserError: nobody runs it.
+        UserError: nobody runs it, or it may not be signalled.
     """
-    pid = holder(folder) if folder.is_dir() else None
+    pid = holder(folder)
     if pid is None:
-        problem = f"no process is running the campaign in {folder}"
-        raise UserError("name", problem, "`ratchet status` tells how it stands.")
-    os.kill(pid, signal.SIGTERM)
+        raise UserError("name", _nobody(folder), "`ratchet status` tells how it stands, `ratchet run` goes on.")
+    if pid == 0:
+        problem = f"the campaign in {folder} is just starting"
+        raise UserError("name", problem, "Try again in a moment.")
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError as error:
+        raise UserError("name", f"process {pid} has just ended", "There is nothing left to stop.") from error
+    except PermissionError as error:
+        problem = f"process {pid} belongs to another user"
+        raise UserError("name", problem, "Run `ratchet stop` as the user who started it.") from error
     return pid
+
+
+def _nobody(folder: Path) -> str:
+    gone = _written(folder)
+    killed = f" (process {gone} was, and did not end in order: killed, or the machine went down)" if gone else ""
+    return f"no process is running the campaign in {folder}{killed}"
+
+
+def _written(folder: Path) -> int | None:
+    """The process that the pid file names."""
+    try:
+        text = (folder / HOLDER).read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        return None
+    return int(text) if text.isdigit() else None

@@ -70,7 +70,11 @@ class Match:
             Job(tree=side.tree or "", task=task, purpose=Purpose.GATE, seed=seed, memo=memo)
             for side in (self.champion, self.candidate)
         )
-        outcome = await both(self._evaluator, champion, candidate, seed)
+        try:
+            outcome = await both(self._evaluator, champion, candidate, seed)
+        except BaseException:
+            self._given.discard(place)  # not run to its end, as if killed: the same pair is played again
+            raise
         if isinstance(outcome, Void):
             self._ledger.add_pair(self.row, place, task.id, None, outcome.side)
             self._arrived[place] = outcome.side
@@ -85,9 +89,9 @@ class Match:
         rng = random.Random(seed_of(self._seed, "draw", self.row.id, place))  # noqa: S311 (reproducible, not secret)
         return rng.choices(self._tasks, weights=[task.weight for task in self._tasks])[0]
 
-    def close(self, why: str) -> Decision:
-        """End the test because the budget is used up; an earlier decision stands."""
-        return self.test.close(Verdict.OUT_OF_BUDGET, why)
+    def close(self, verdict: Verdict, why: str) -> Decision:
+        """End the test without proof, for a reason from outside; an earlier decision stands."""
+        return self.test.close(verdict, why)
 
     def conclude(self, decision: Decision) -> None:
         """Write the verdict down."""

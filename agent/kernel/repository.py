@@ -394,7 +394,9 @@ class Repository:
         """
         tip, worktree = self._tip()
         if tip != expected:
-            raise BranchMoved(f"branch {self.branch} is at {tip}, not at {expected}: somebody moved it")
+            where = f"is at {tip[:12]}" if tip else "is gone"
+            mend = f"`git branch -f {self.branch} {expected[:12]}` puts it back"
+            raise BranchMoved(f"branch {self.branch} {where}, not at {expected[:12]}: somebody moved it; {mend}")
         if worktree:
             raise BranchMoved(f"branch {self.branch} is checked out in {worktree}: `git switch` away from it")
         touched = self._git("diff-tree", "-r", "-z", "--name-only", "--no-renames", expected, tree).text.split("\0")
@@ -422,9 +424,11 @@ class Repository:
             BranchMoved: the branch is neither where the ledger left it nor one recorded commit behind.
             RecordBroken: the repository cannot be written.
         """
+        sha, parent = commits[-1] if commits else (self.base, self.base)
+        if commits and not self.branch_exists():
+            self._move(self._ref, sha, "0" * len(sha), "ratchet: a deleted branch is restored")
         self.create_branch()
         tip = self.champion()
-        sha, parent = commits[-1] if commits else (self.base, self.base)
         if tip == sha:
             return
         if tip != parent or not commits:

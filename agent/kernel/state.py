@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from agent.kernel.approval import Approvals
 from agent.kernel.ledger import Ledger, TestRow
 from agent.kernel.search import Archive, SearchSettings
 from agent.kernel.types import Candidate, Fate, Files, Purpose, Trial
@@ -21,6 +22,7 @@ class State:
     def __init__(self, ledger: Ledger, settings: SearchSettings) -> None:
         self.ledger = ledger
         self.archive = Archive(settings)
+        self.approvals = Approvals(ledger)
         self.candidates: dict[int, Candidate] = {c.id: c for c in ledger.candidates()}
         self.champions: list[int] = [0, *(candidate for _, _, candidate, _ in ledger.commits())]
         self.trials = ledger.count_trials()
@@ -46,6 +48,9 @@ class State:
                 waiting.append(candidate)
         for row in self.ledger.tests():
             self.archive.tried.add((row.candidate, row.champion))
+        for entry in self.approvals:
+            if entry.outcome == "rejected":
+                self.archive.retire(entry.candidate)
         self.archive.crown(self.champion)
         return waiting
 
@@ -116,8 +121,8 @@ class State:
         return steps[::-1]
 
     def open_test(self) -> TestRow | None:
-        """The test that was begun and has no verdict, or has an acceptance without its commit."""
-        committed = {test for _, _, _, test in self.ledger.commits()}
+        """The test that was begun and has no verdict, or has an acceptance that nothing came of yet."""
+        committed = {test for _, _, _, test in self.ledger.commits()} | {entry.test for entry in self.approvals}
         for row in self.ledger.tests():
             if row.verdict is None or (row.verdict == Fate.CHAMPION and row.id not in committed):
                 return row

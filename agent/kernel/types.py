@@ -260,6 +260,14 @@ class Gateway(Protocol):
         """Listen at `socket` for one box."""
         ...
 
+    def trouble(self) -> str | None:
+        """The providers that are down and why; None if all are up."""
+        ...
+
+    async def ready(self) -> None:
+        """Wait until no provider is down. Raises LaboratoryFault at once if waiting cannot help (a refused key)."""
+        ...
+
 
 # One answered call as the ledger keeps it; requests and responses are canonical JSON bytes.
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -328,6 +336,7 @@ class Fate(StrEnum):
     """Where a candidate stands."""
 
     OPEN = "open"
+    WAITING = "waiting"
     REFUSED = "refused"
     REJECTED = "rejected"
     CHAMPION = "accepted"

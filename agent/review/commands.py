@@ -53,6 +53,7 @@ def show(
     transcript: Annotated[bool, typer.Option("--transcript", help="also what its proposer printed")] = False,
 ) -> None:
     """Show one candidate: its patch, its fate and why."""
+    from agent.kernel.flags import flags_key
     from agent.review.history import accepted, render_show
 
     config = load(path, {"name": name})
@@ -65,9 +66,9 @@ def show(
         commit = next((row.commit for row in rows if row.candidate == candidate), None)
         diff, printed = ledger.candidate_texts(candidate)
         trials = ledger.trials(purpose=Purpose.SEARCH, candidate=candidate)
-        render_show(
-            known[candidate], diff, trials, terminal(), transcript=printed if transcript else None, commit=commit
-        )
+        flags = ledger.recollect(flags_key(candidate)) or []
+        said = printed if transcript else None
+        render_show(known[candidate], diff, trials, terminal(), transcript=said, commit=commit, flags=flags)
 
 
 @app.command()

@@ -22,7 +22,13 @@ from agent.review.safe import visible, visible_lines
 WIDE = 110
 """Columns from which evidence and holdout get columns of their own."""
 
-_FATE_STYLES = {Fate.OPEN: "cyan", Fate.REFUSED: "yellow", Fate.REJECTED: "red", Fate.CHAMPION: "bold green"}
+_FATE_STYLES = {
+    Fate.OPEN: "cyan",
+    Fate.WAITING: "bold magenta",
+    Fate.REFUSED: "yellow",
+    Fate.REJECTED: "red",
+    Fate.CHAMPION: "bold green",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,12 +108,15 @@ def render_show(
     *,
     transcript: str | None = None,
     commit: Commit | None = None,
+    flags: Sequence[str] = (),
 ) -> None:
-    """Print one candidate: its fate and why, what its author says, its evidence and trials, and the patch."""
+    """Print one candidate: its fate and why, flags, what its author says, its evidence and trials, and the patch."""
     console.print(Text.assemble((f"#{candidate.id} ", "bold"), (visible(candidate.subject), "bold")))
     origin = "the scaffold as it was" if candidate.parent is None else f"made from #{candidate.parent}"
     fate = (candidate.fate.value, _FATE_STYLES[candidate.fate])
     console.print(Text.assemble(fate, f", {origin}", f": {visible(candidate.reason)}" if candidate.reason else ""))
+    if flags:
+        _section(console, "look at first (added by this patch; docs/unattended.md)", [visible(flag) for flag in flags])
     if candidate.body:
         _section(console, "in its author's words", visible_lines(candidate.body))
     if commit is not None:

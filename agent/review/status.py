@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
+from agent.kernel.approval import Approvals
 from agent.kernel.boundary import clean_line
 from agent.kernel.config import Config
 from agent.kernel.ledger import Ledger
@@ -36,21 +38,29 @@ def status(config: Config, ledger: Ledger) -> dict[str, Any]:
     pid = holder(config.folder)
     events = ledger.events()
     last = {kind: text for _, _, kind, text in events}
-    doing = "stopped"
-    if pid is not None:
-        paused = bool(events) and events[-1][2] == "paused"
-        doing = "paused: " + last["paused"] if paused else "running"
+    waiting = [one.candidate for one in Approvals(ledger).waiting(summary.champion_id)]
     return {
         "campaign": config.name,
-        "state": doing,
+        "state": "stopped" if pid is None else _doing(events),
         "pid": pid,
         "champion": summary.champion_id,
+        "waiting": waiting,
         **_counts(summary),
         "baseline": asdict(summary.baseline) if summary.baseline else None,
         "champion_score": asdict(summary.champion) if summary.champion else None,
         "last_end": last.get("end"),
         "events": [f"{kind}: {clean_line(text)}" for _, _, kind, text in events[-5:]],
     }
+
+
+def _doing(events: Sequence[tuple[int, float, str, str]]) -> str:
+    """What a campaign that runs is at, by the last event that says so."""
+    for _, _, kind, text in reversed(events):
+        if kind in {"paused", "stopping"}:
+            return f"{kind}: {text}"
+        if kind in {"begin", "resumed"}:
+            break
+    return "running"
 
 
 def _counts(summary: Summary) -> dict[str, Any]:
@@ -69,6 +79,8 @@ def _counts(summary: Summary) -> dict[str, Any]:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(f"#{number}" for number in value) or "-"
     if isinstance(value, dict):
         return f"{value['mean']:.3f} [{value['low']:.3f}, {value['high']:.3f}] ({value['n']} trials)"
     return "-" if value is None else clean_line(str(value))

@@ -15,10 +15,11 @@ from pathlib import Path
 
 from agent.kernel.boundary import DEFAULT_MUTABLE, Boundary
 from agent.kernel.budget import Budget, Limits, Spent
-from agent.kernel.campaign import Campaign, Parts
+from agent.kernel.campaign import Campaign
 from agent.kernel.config import Config
 from agent.kernel.evaluator import Evaluator, Visit
 from agent.kernel.ledger import Ledger
+from agent.kernel.parts import Parts
 from agent.kernel.proposer import Proposer
 from agent.kernel.repository import Repository
 from agent.kernel.search import STRATEGIES, SearchSettings
@@ -102,6 +103,7 @@ class Lab:
     sandbox: FakeSandbox = field(init=False)
     solve: Callable[[FakeRun], object] = solve
     gate: str = "proven"
+    approve: str = "auto"
 
     def __post_init__(self) -> None:
         self.repo = self.folder / "repo"
@@ -127,6 +129,7 @@ class Lab:
         config = Config.model_validate(
             {
                 "name": self.name, "suite": "unused", "models": models, "gate": self.gate,
+                "runs": self.folder / "runs", "approve": self.approve,
                 "budget": {"trials": self.trials}, "boxes": {"parallel": 4, "patience_minutes": 0.001},
             }
         )  # fmt: skip
@@ -148,6 +151,7 @@ class Lab:
                         suite=tasks,
                         state=State(ledger, SearchSettings(task_count=10, min_trials=10, max_gate_share=0.9)),
                         repository=repository,
+                        gateway=gateway,
                         scaffolds=scaffolds,
                         evaluator=Evaluator(
                             sandbox=boxes, visit=visit, image="i", scaffolds=scaffolds, caps=Caps(), parallel=8

@@ -302,7 +302,7 @@ def _candidate(campaign: Campaign, files: dict[str, bytes]) -> Candidate:
     seed = campaign.state.candidates[0]
     before = campaign.parts.scaffolds[seed.tree or ""]
     change = Boundary().admit(before, {**before, **files})
-    return campaign._admit(Proposal(change=change, subject="s", body="", refusal="", transcript=""), seed)
+    return campaign.admission.admit(Proposal(change=change, subject="s", body="", refusal="", transcript=""), seed)
 
 
 async def test_a_patch_made_from_an_old_champion_is_merged_and_starts_afresh(make_lab: MakeLab) -> None:
@@ -312,15 +312,15 @@ async def test_a_patch_made_from_an_old_champion_is_merged_and_starts_afresh(mak
         crowned = _candidate(campaign, {SETTINGS: b"SKILL = 55\n"})
         stale = _candidate(campaign, {"prompts/solve.md": b"BONUS\n"})
         for one in (crowned, stale):
-            await campaign._smoke(one)
+            await campaign.admission.smoke(one)
         campaign.state.crowned(crowned.id, "better")
-        assert campaign._onto_champion(stale) is None
+        assert campaign.gate.onto_champion(stale) is None
         merged = campaign.state.candidates[stale.id + 1]
         assert merged.parent == crowned.id
         files = campaign.parts.scaffolds[merged.tree or ""]
         assert (files[SETTINGS], files["prompts/solve.md"]) == (b"SKILL = 55\n", b"BONUS\n")
         assert campaign._queue[-1].label == f"trial of #{merged.id}"
-        assert campaign._onto_champion(merged) is merged
+        assert campaign.gate.onto_champion(merged) is merged
 
 
 async def test_a_patch_that_conflicts_with_the_new_champion_is_a_recorded_refusal(make_lab: MakeLab) -> None:
@@ -329,9 +329,9 @@ async def test_a_patch_that_conflicts_with_the_new_champion_is_a_recorded_refusa
         campaign._resume()
         crowned, stale = (_candidate(campaign, {SETTINGS: b"SKILL = %d\n" % n}) for n in (55, 70))
         for one in (crowned, stale):
-            await campaign._smoke(one)
+            await campaign.admission.smoke(one)
         campaign.state.crowned(crowned.id, "better")
-        assert campaign._onto_champion(stale) is None
+        assert campaign.gate.onto_champion(stale) is None
         lost = campaign.state.candidates[stale.id]
         assert (lost.fate, "conflict" in lost.reason) == (Fate.REJECTED, True)
         assert not campaign.state.archive.node(stale.id).expandable

@@ -33,3 +33,21 @@ def test_a_stale_pid_file_is_no_holder(tmp_path: Path) -> None:
     assert holder(tmp_path) is None
     with pytest.raises(UserError, match="no process is running"):
         signal_holder(tmp_path)
+
+
+def test_a_holder_that_was_killed_is_named(tmp_path: Path) -> None:
+    (tmp_path / "lock").touch()
+    (tmp_path / "pid").write_text("4194303")
+    with pytest.raises(UserError, match="process 4194303 was, and did not end in order"):
+        signal_holder(tmp_path)
+
+
+def test_a_holder_that_has_not_said_who_it_is_is_still_a_holder(tmp_path: Path) -> None:
+    with held(tmp_path):
+        (tmp_path / "pid").unlink()
+        folder = str(tmp_path)
+        code = "from pathlib import Path; from agent.kernel.lock import holder; "
+        second = subprocess.run(
+            [sys.executable, "-c", f"{code}print(holder(Path({folder!r})))"], capture_output=True, text=True, check=True
+        )
+    assert second.stdout.strip() == "0"

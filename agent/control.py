@@ -1,0 +1,142 @@
+"""What people do to a campaign from another shell: start it in the background, approve and reject patches."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from agent.kernel.approval import Approvals, Request, leave, refusal, settle_alone
+from agent.kernel.boundary import clean_line
+from agent.kernel.config import Config
+from agent.kernel.errors import RecordBroken, UserError
+from agent.kernel.ledger import Ledger
+from agent.kernel.lock import held, holder, named
+from agent.opening import open_ledger, open_repository
+
+LOG = "run.log"
+_LOOK_SECONDS, _ANSWER_SECONDS = 0.3, 30.0
+_SHOWN_BYTES = 4000
+
+
+def detach(config: Config, path: Path, options: Sequence[str], console: Console) -> int:
+    """Run a campaign in the background, in a session of its own; returns once it has really begun, or failed to.
+
+    Raises:
+        UserError: another process runs it, or its folder cannot be written.
+    """
+    folder, fresh = config.folder, not config.folder.exists()
+    if (pid := holder(folder)) is not None:
+        raise UserError("name", f"{named(pid)} is running this campaign", "Wait for it, or `ratchet stop`.")
+    before = _last_event(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / LOG).open("ab") as log:
+            start = log.tell()
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "agent.cli", "run", str(path), *options],
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+    except OSError as error:
+        problem = f"{folder} cannot be written ({error.strerror})"
+        raise UserError("runs", problem, "Name a folder that you may write.") from error
+    with console.status("starting; the first time this builds the image of the boxes"):
+        begun = _begun(process, folder, before)
+    if not begun:
+        with (folder / LOG).open("rb") as log:
+            log.seek(start)
+            console.print(Text(log.read()[-_SHOWN_BYTES:].decode(errors="replace").strip()))
+        if fresh and process.returncode == 2:  # noqa: PLR2004 (a user error: nothing was begun)
+            shutil.rmtree(folder, ignore_errors=True)
+        return process.returncode
+    console.print(Text(f"campaign {config.name} runs in the background as process {process.pid}"))
+    console.print(Text(f"log: {folder / LOG}\nnext: ratchet status {path}   ratchet stop {path}"), soft_wrap=True)
+    return 0
+
+
+def _environment() -> dict[str, str]:
+    """The child finds this package, whatever folder it starts in."""
+    paths = [str(Path(__file__).resolve().parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _begun(process: subprocess.Popen[bytes], folder: Path, before: int) -> bool:
+    """Wait until the campaign has passed its checks; False if it ended before that."""
+    while process.poll() is None:
+        if _last_event(folder, "begin") > before:
+            return True
+        time.sleep(_LOOK_SECONDS)
+    return process.returncode == 0
+
+
+def _last_event(folder: Path, kind: str | None = None) -> int:
+    """The number of the last event (of a kind) in a campaign's ledger; 0 without one."""
+    file = folder / "ledger.sqlite"
+    if not file.exists():
+        return 0
+    try:
+        with Ledger(file, read_only=True) as ledger:
+            return max((number for number, _, what, _ in ledger.events() if kind in (None, what)), default=0)
+    except RecordBroken:  # it is being made just now
+        return 0
+
+
+# ------------------------------------------------------------------------------------ approve, reject
+
+
+def decide(config: Config, request: Request) -> str:
+    """Carry out what a person decided about a patch that waits, or have the running campaign do it; says what came.
+
+    Raises:
+        UserError: the candidate does not wait, or its branch cannot be moved.
+    """
+    with open_ledger(config) as ledger:
+        _check(ledger, request)
+    if holder(config.folder) is not None:
+        file = leave(config.folder, request)
+        end = time.monotonic() + _ANSWER_SECONDS
+        while file.exists() and holder(config.folder) is not None and time.monotonic() < end:
+            time.sleep(_LOOK_SECONDS)
+        if file.exists() and (pid := holder(config.folder)) is not None:
+            return f"left for {named(pid)}, which takes it up when the verdict at hand is carried out"
+        if not file.exists():
+            with open_ledger(config) as ledger:
+                return _answer(ledger, request)
+        file.unlink(missing_ok=True)
+    with held(config.folder), Ledger(config.folder / "ledger.sqlite") as ledger:
+        repository = open_repository(config, ledger)
+        repository.claim()
+        repository.reconcile([(sha, parent) for sha, parent, _, _ in ledger.commits()])
+        settle_alone(ledger, repository, request)
+        return _answer(ledger, request)
+
+
+def _check(ledger: Ledger, request: Request) -> None:
+    commits, approvals = ledger.commits(), Approvals(ledger)
+    champion = commits[-1][2] if commits else 0
+    problem = refusal(approvals.get(request.candidate), request, champion)
+    if problem is not None:
+        waiting = ", ".join(f"#{one.candidate}" for one in approvals.waiting(champion)) or "none"
+        raise UserError("candidate", problem, f"Waiting now: {waiting}.")
+
+
+def _answer(ledger: Ledger, request: Request) -> str:
+    entry = Approvals(ledger).get(request.candidate)
+    if entry is not None and entry.outcome == "approved":
+        sha = next(sha for sha, _, candidate, _ in ledger.commits() if candidate == request.candidate)
+        return f"#{request.candidate} is champion ({sha[:10]})"
+    if entry is not None and entry.outcome == "rejected":
+        return f"#{request.candidate} is turned down"
+    said = [text for _, _, kind, text in ledger.events() if kind == "request"]
+    raise UserError("candidate", clean_line(said[-1]) if said else "nothing came of it", "See `ratchet status`.")

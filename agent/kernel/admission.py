@@ -1,0 +1,146 @@
+"""From a proposal to a candidate in the archive: run the improver, admit or refuse its patch, try it once."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from functools import partial
+
+from agent.kernel.boundary import inside
+from agent.kernel.errors import LaboratoryFault
+from agent.kernel.evaluator import Job, seed_of
+from agent.kernel.flags import FlagFinder, flags_key, in_one_line
+from agent.kernel.parts import Parts, Planned
+from agent.kernel.proposer import Proposal
+from agent.kernel.repository import format_message
+from agent.kernel.search import Expand, fingerprint
+from agent.kernel.types import Candidate, Fate, Files, Purpose, Split, Trial
+
+
+class Admission:
+    """The search line's steps. `order` is the order in which every candidate meets the search tasks.
+
+    `later` queues a step of the campaign.
+    """
+
+    def __init__(self, parts: Parts, later: Callable[[Planned], None]) -> None:
+        self._later = later
+        self._parts, self._state, self._config = parts, parts.state, parts.config
+        tasks = parts.suite.split(Split.SEARCH)
+        shuffler = random.Random(parts.config.seed)  # noqa: S311 (reproducible, not secret)
+        self.order = shuffler.sample(tasks, len(tasks))
+        self._finder = FlagFinder(parts.suite.tasks)
+
+    async def search_trial(self, candidate: Candidate, place: int) -> Trial:
+        """The `place`-th search trial of a candidate: task order and answers are shared by all candidates."""
+        turn, index = divmod(place, len(self.order))
+        task = self.order[index]
+        trial = await self._parts.evaluator.trial(
+            Job(
+                tree=candidate.tree or "",
+                task=task,
+                purpose=Purpose.SEARCH,
+                seed=seed_of(self._config.seed, "search", task.id, turn),
+                memo=f"search:{task.id}:{turn}",
+            )
+        )
+        self._state.searched(trial, candidate.id, place)
+        return trial
+
+    async def propose(self, step: Expand) -> None:
+        """Run the scaffold of a candidate on itself; admit or refuse what it left."""
+        state, parent = self._state, self._state.candidates[step.parent]
+        scaffold = self._parts.scaffolds[parent.tree or ""]
+        try:
+            proposal = await self._parts.proposer.propose(
+                scaffold=scaffold,
+                mutable=self.mutable(parent.tree or ""),
+                brief=state.brief(self._config.name, parent.id, self._left()),
+                failures=state.failures(parent.id),
+                seed=seed_of(self._config.seed, "propose", len(state.candidates)),
+            )
+            candidate = self.admit(proposal, parent)
+            if candidate.fate is Fate.REFUSED:
+                state.archive.fail(parent.id)
+            else:
+                await self._smoke_or_queue(candidate)
+        finally:
+            state.archive.end(step)
+
+    def admit(self, proposal: Proposal, parent: Candidate) -> Candidate:
+        """Record what came of a proposal: a candidate under its own ref, or a refusal."""
+        ledger, repository = self._state.ledger, self._parts.repository
+        number, tree, print_, refusal, diff = len(self._state.candidates), None, None, proposal.refusal, ""
+        if proposal.change is not None:
+            tree = repository.write(parent.tree or "", proposal.change.files)
+            diff = repository.diff(parent.tree or "", tree)
+            print_ = fingerprint(proposal.change.files)
+            if (twin := ledger.known_fingerprint(print_)) is not None:
+                tree, refusal = None, f"reads the same as candidate {twin}, up to comments and layout"
+        candidate = Candidate(
+            id=number,
+            parent=parent.id,
+            tree=tree,
+            subject=proposal.subject,
+            body=proposal.body,
+            fate=Fate.OPEN if tree else Fate.REFUSED,
+            reason=refusal,
+            size=sum(map(len, proposal.change.files.values())) if proposal.change else 0,
+        )
+        if tree:
+            text = format_message(proposal.subject, proposal.body, {"Ratchet-Campaign": self._config.name})
+            repository.save_candidate(number, tree, self._commit_of(parent.id), text)
+        self._state.add(candidate, fingerprint=print_, diff=diff, transcript=proposal.transcript)
+        what = f"refused: {refusal}" if refusal else "admitted"
+        ledger.note("proposal", f"#{number} from #{parent.id}: {proposal.subject} ({what})")
+        if tree and (flags := self.flags(parent.tree or "", tree)):
+            ledger.remember(flags_key(number), flags)
+            ledger.note("flagged", f"#{number} {in_one_line(flags)}")
+        return candidate
+
+    def _commit_of(self, candidate: int) -> str:
+        """The commit that holds a candidate: its own ref, or the base for the seed."""
+        saved = self._parts.repository.candidates().get(candidate)
+        return saved.commit if saved else self._parts.repository.base
+
+    def first_trial(self, candidate: Candidate) -> Planned:
+        """The smoke trial of a candidate as a step of its own."""
+        return Planned(label=f"trial of #{candidate.id}", boxes=1, work=partial(self.smoke, candidate), again=True)
+
+    async def _smoke_or_queue(self, candidate: Candidate) -> None:
+        try:
+            await self.smoke(candidate)
+        except (LaboratoryFault, asyncio.CancelledError):
+            self._later(self.first_trial(candidate))  # the proposal is paid for, so only the trial is made again
+            raise
+
+    async def smoke(self, candidate: Candidate) -> None:
+        """The first search trial of a candidate, before it may take part: a crash at start ends it here."""
+        trial = await self.search_trial(candidate, 0)
+        if crashed(trial):
+            self._state.settle(candidate.id, Fate.REFUSED, f"crashes at start: {trial.reason}")
+            self._state.archive.fail(candidate.parent or 0)
+        else:
+            self._state.enter(self._state.candidates[candidate.id])
+
+    def mutable(self, tree: str) -> Files:
+        """The files of a tree that a patch may rewrite."""
+        paths = self._config.scaffold.mutable
+        return {path: body for path, body in self._parts.scaffolds[tree].items() if inside(path, paths)}
+
+    def flags(self, before: str, after: str) -> list[str]:
+        """What a reviewer should look at first in what one tree adds to another."""
+        return [str(flag) for flag in self._finder.find(self.mutable(before), self.mutable(after))]
+
+    def _left(self) -> dict[str, int | None]:
+        limits, spent = self._config.budget, self._parts.budget.spent
+        return {
+            "trials_left": None if limits.trials is None else max(0, limits.trials - self._state.trials),
+            "tokens_left": None if limits.tokens is None else max(0, limits.tokens - spent.tokens),
+        }
+
+
+def crashed(trial: Trial) -> bool:
+    """Whether a trial ended before the scaffold asked for anything: the program itself does not run."""
+    return trial.score == 0 and trial.usage.calls == 0 and trial.reason.startswith("no submission")

@@ -1,0 +1,188 @@
+"""Accepted patches that wait for a person, and the requests that people leave for the campaign's one writer.
+
+A patch that passed the gate under `approve: human` is written down with everything that its commit needs, so that it
+can be committed by the running campaign or, when none runs, by `ratchet approve` itself. A request is a file in the
+campaign's folder, complete when it gets its final name; whoever holds the campaign's lock answers it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from agent.kernel.boundary import clean_line
+from agent.kernel.errors import RecordBroken, UserError
+from agent.kernel.ledger import Ledger
+from agent.kernel.repository import Repository, format_message
+from agent.kernel.types import Fate
+
+_KEY, _FOLDER = "approvals", "requests"
+_WHO_CHARS, _WHY_CHARS = 80, 400
+
+Outcome = Literal["waiting", "approved", "rejected", "outdated", "merged"]
+"""`outdated`: the champion moved while it waited. `merged`: its patch was brought onto the new champion since."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Acceptance:
+    """One patch that passed the gate, and its commit as it will be. `sentence` is the gate's verdict."""
+
+    candidate: int
+    champion: int
+    test: int
+    subject: str
+    body: str
+    trailers: Mapping[str, str]
+    sentence: str
+    outcome: Outcome = "waiting"
+    by: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What a person decided. `why` is only kept for a rejection."""
+
+    approve: bool
+    candidate: int
+    by: str
+    why: str = ""
+
+
+class Approvals:
+    """The record of who waits, and what was decided by whom; every change is an event of the ledger too."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        known = ledger.recollect(_KEY) or {}
+        self._all = {int(number): Acceptance(**entry) for number, entry in known.items()}
+
+    def __iter__(self) -> Iterator[Acceptance]:
+        return iter(self._all.values())
+
+    def get(self, candidate: int) -> Acceptance | None:
+        """What was decided about a candidate, if it ever waited."""
+        return self._all.get(candidate)
+
+    def waiting(self, champion: int) -> list[Acceptance]:
+        """Those that wait for a person while `champion` is champion."""
+        return [one for one in self if one.outcome == "waiting" and one.champion == champion]
+
+    def keep(self, acceptance: Acceptance) -> None:
+        """Write one entry down."""
+        self._all[acceptance.candidate] = acceptance
+        self._ledger.remember(_KEY, {number: asdict(one) for number, one in self._all.items()})
+
+    def move(self, candidate: int, outcome: Outcome) -> None:
+        """Change where one entry stands, by the campaign's own doing."""
+        self.keep(replace(self._all[candidate], outcome=outcome))
+
+    def decided(self, request: Request) -> None:
+        """Write down what a person decided, and by whom."""
+        outcome: Outcome = "approved" if request.approve else "rejected"
+        self.keep(replace(self._all[request.candidate], outcome=outcome, by=request.by))
+        why = f": {request.why}" if request.why else ""
+        self._ledger.note(outcome, f"#{request.candidate} was {outcome} by {request.by}{why}")
+
+
+def commit_of(ledger: Ledger, repository: Repository, tree: str, accepted: Acceptance, by: str | None = None) -> str:
+    """Commit an accepted patch onto the champion that the ledger knows. The ledger is written before the ref moves.
+
+    Raises:
+        BranchMoved: the branch is checked out somewhere, or is not where the campaign left it.
+    """
+    commits = ledger.commits()
+    parent = commits[-1][0] if commits else repository.base
+    trailers = {**accepted.trailers, **({"Ratchet-Approved-By": by} if by else {})}
+    sha = repository.prepare(tree, format_message(accepted.subject, accepted.body, trailers), parent)
+    ledger.add_commit(sha=sha, parent=parent, candidate=accepted.candidate, test=accepted.test)
+    repository.advance(sha, parent)
+    ledger.note("commit", f"#{accepted.candidate} is champion: {accepted.subject} ({sha[:10]})")
+    return sha
+
+
+def settle_alone(ledger: Ledger, repository: Repository, request: Request) -> None:
+    """Carry out a request while no campaign runs; the caller holds the campaign's lock.
+
+    Raises:
+        UserError: it cannot be carried out.
+    """
+    approvals, commits = Approvals(ledger), ledger.commits()
+    champion = commits[-1][2] if commits else 0
+    entry = approvals.get(request.candidate)
+    if (problem := refusal(entry, request, champion)) is not None or entry is None:
+        raise UserError("candidate", str(problem), "`ratchet status` lists what waits.")
+    if request.approve:
+        (tree,) = (one.tree for one in ledger.candidates() if one.id == request.candidate)
+        commit_of(ledger, repository, tree or "", entry, request.by)
+        ledger.set_fate(request.candidate, Fate.CHAMPION, entry.sentence)
+    else:
+        ledger.set_fate(request.candidate, Fate.REJECTED, turned_down(request))
+    approvals.decided(request)
+
+
+def refusal(entry: Acceptance | None, request: Request, champion: int) -> str | None:
+    """Why a request cannot be carried out, in words; None if it can."""
+    if entry is None or entry.outcome == "merged":
+        return f"#{request.candidate} does not wait for approval"
+    if entry.outcome in ("approved", "rejected"):
+        return f"#{request.candidate} was {entry.outcome} already by {entry.by}"
+    if entry.outcome == "outdated" or entry.champion != champion:
+        return f"#{request.candidate} {outdated(champion)}"
+    return None
+
+
+def turned_down(request: Request) -> str:
+    """The reason that a rejected candidate keeps."""
+    return f"turned down by {request.by}" + (f": {request.why}" if request.why else "")
+
+
+def outdated(champion: int) -> str:
+    """What becomes of a candidate that waited when the champion moved."""
+    return f"passed the gate against an older champion; #{champion} is champion now, so it is tested afresh"
+
+
+# ------------------------------------------------------------------------------------ requests as files
+
+
+def leave(folder: Path, request: Request) -> Path:
+    """Leave a request for the process that runs the campaign in `folder`; returns the file that it will take away.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    place = folder / _FOLDER
+    name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
+    try:
+        place.mkdir(exist_ok=True)
+        draft = place / f".{name}"
+        draft.write_text(json.dumps(asdict(request)), encoding="utf-8")
+        draft.replace(place / f"{name}.json")
+    except OSError as error:
+        problem = f"{place} cannot be written ({error.strerror})"
+        raise UserError("runs", problem, "Run it as the user who runs the campaign.") from error
+    return place / f"{name}.json"
+
+
+def requests(folder: Path) -> Sequence[tuple[Path, Request | None]]:
+    """The requests that wait in a campaign's folder, oldest first; None for a file that is no request."""
+    return [(path, _read(path)) for path in sorted((folder / _FOLDER).glob("*.json"))]
+
+
+def _read(path: Path) -> Request | None:
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        return Request(
+            approve=raw["approve"] is True,
+            candidate=int(raw["candidate"]),
+            by=clean_line(str(raw["by"]))[:_WHO_CHARS] or "somebody",
+            why=clean_line(str(raw.get("why", "")))[:_WHY_CHARS],
+        )
+    except OSError as error:
+        raise RecordBroken(f"{path} cannot be read: {error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None

@@ -1,0 +1,47 @@
+"""What a campaign is made of: the parts that the wiring puts together, and the steps that can be started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+
+from agent.kernel.budget import Budget
+from agent.kernel.config import Config
+from agent.kernel.evaluator import Evaluator
+from agent.kernel.proposer import Proposer
+from agent.kernel.repository import Repository
+from agent.kernel.search import Strategy
+from agent.kernel.state import Scaffolds, State
+from agent.kernel.types import Gateway, Suite
+
+Work = Callable[[], Coroutine[object, object, object]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parts:
+    """What `agent.wiring` puts together. `provenance` holds the commit trailers that are fixed for a campaign."""
+
+    config: Config
+    suite: Suite
+    state: State
+    repository: Repository
+    gateway: Gateway
+    scaffolds: Scaffolds
+    evaluator: Evaluator
+    proposer: Proposer
+    strategy: Strategy
+    budget: Budget
+    provenance: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Planned:
+    """One step that can be started: what it is called, how many boxes it takes at a time, and the work.
+
+    `again`: nobody else would plan it anew, so it is queued again when the laboratory failed.
+    """
+
+    label: str
+    boxes: int
+    work: Work
+    again: bool = False

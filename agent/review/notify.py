@@ -1,0 +1,131 @@
+"""Tells a program or a web address what happens in a campaign: a commit, a pause, the end.
+
+It reads the events of the ledger beside the campaign, which knows nothing of it; whatever goes wrong here is noted and
+harms nothing. An event is told at least once: one that a killed run did not get to tell is told by the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import urllib.request
+from collections.abc import Mapping
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+from agent.kernel.boundary import clean_line
+from agent.kernel.config import Config, NotifyConfig
+from agent.kernel.errors import RatchetError, UserError
+from agent.kernel.ledger import Ledger
+
+LOOK_SECONDS, MOST_SECONDS = 1.0, 30.0
+"""Between two looks at the ledger; and how long one notification may take."""
+
+_KINDS = {
+    "commit": "commit", "approval": "waiting", "pause": "paused", "resume": "resumed", "stall": "stalled", "end": "end",
+}  # fmt: skip
+_TOLD = "notified"
+
+
+class Notifier:
+    """Tells events from `start` on, or from where the last run left off.
+
+    Raises:
+        UserError: the variable that should hold the address is not set.
+    """
+
+    def __init__(self, config: Config, ledger: Ledger) -> None:
+        self._campaign, self._config, self._ledger = config.name, config.notify, ledger
+        self._address = _address(config.notify)
+        self._wanted = {_KINDS[name]: name for name in config.notify.events}
+        self._secret = {model.key_env for model in config.models.all() if model.key_env}
+        told = ledger.recollect(_TOLD)
+        self._told = max((number for number, *_ in ledger.events()), default=0) if told is None else int(told)
+        self._paused = False
+        self._over = asyncio.Event()
+
+    async def run(self) -> None:
+        """Tell events until `end` is called; what happened last is told before it returns."""
+        while not self._over.is_set():
+            await self._catch_up()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._over.wait(), LOOK_SECONDS)
+        await self._catch_up()
+
+    def end(self) -> None:
+        """The campaign is over. Not a cancellation: an event on its way would be told twice."""
+        self._over.set()
+
+    async def _catch_up(self) -> None:
+        with suppress(RatchetError):  # the ledger fails: the campaign says so itself
+            for number, at, kind, text in self._ledger.events(after=self._told):
+                if kind in self._wanted and not (kind == "paused" and self._paused):
+                    event = {"campaign": self._campaign, "event": self._wanted[kind], "text": clean_line(text)}
+                    await self._tell({**event, "id": number, "at": round(at, 3)})
+                # A laboratory that stays down pauses again and again: that is one pause.
+                self._paused = kind == "paused" or (self._paused and kind not in {"resumed", "end"})
+                self._told = number
+                if kind in self._wanted:
+                    self._ledger.remember(_TOLD, number)
+
+    async def _tell(self, event: Mapping[str, object]) -> None:
+        body = json.dumps(event).encode()
+        for name, failure in (("command", await self._call(body, event)), ("webhook", await self._post(body))):
+            if failure is not None:
+                self._ledger.note("notify", f"{name} did not take {event['event']!r}: {clean_line(failure)}")
+
+    async def _call(self, body: bytes, event: Mapping[str, object]) -> str | None:
+        """Run the command; returns what went wrong."""
+        if not self._config.command:
+            return None
+        env = {name: value for name, value in os.environ.items() if name not in self._secret}
+        env |= {"RATCHET_EVENT": body.decode(), "RATCHET_KIND": str(event["event"])}
+        null = asyncio.subprocess.DEVNULL
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._config.command, stdin=asyncio.subprocess.PIPE, stdout=null, stderr=null, env=env,
+                start_new_session=True,
+            )  # fmt: skip
+        except (OSError, ValueError) as error:
+            return f"{self._config.command[0]} cannot be started ({error})"
+        try:
+            async with asyncio.timeout(MOST_SECONDS):
+                await process.communicate(body)
+        except TimeoutError:
+            return f"no end within {MOST_SECONDS:.0f} s"
+        finally:
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
+        return None if process.returncode == 0 else f"exit code {process.returncode}"
+
+    async def _post(self, body: bytes) -> str | None:
+        if self._address is None:
+            return None
+        try:
+            await asyncio.to_thread(_send, self._address, body)
+        except (OSError, ValueError) as error:
+            # An address often is a secret: only its host is named.
+            return f"{urlsplit(self._address).hostname}: {type(error).__name__}"
+        return None
+
+
+def _send(address: str, body: bytes) -> None:
+    headers = {"content-type": "application/json", "user-agent": "ratchet"}
+    request = urllib.request.Request(address, data=body, headers=headers, method="POST")  # noqa: S310 (http only, checked)
+    with urllib.request.urlopen(request, timeout=MOST_SECONDS):  # noqa: S310 (http only, checked)
+        pass
+
+
+def _address(config: NotifyConfig) -> str | None:
+    if config.webhook is None or not config.webhook.startswith("$"):
+        return config.webhook
+    name = config.webhook[1:]
+    value = os.environ.get(name, "")
+    if not value.startswith(("http://", "https://")):
+        problem = f"the variable {name} does not hold a web address"
+        raise UserError("notify.webhook", problem, f"Run `export {name}=https://...` first.")
+    return value
