@@ -151,7 +151,12 @@ def test_the_key_reached_the_provider_and_nothing_else(home: Path) -> None:
         content = path.read_bytes()
         assert not [form for form in forms if form in content], path
     everything = git(home, "log", "--all", "-p")
-    for command in (["log", "--rejected"], ["show", "1", "--transcript"], ["calls"], ["status", "--json"]):
+    for command in (
+        ["log", "--rejected"],
+        ["show", "1", "--transcripts", "--proposal"],
+        ["calls"],
+        ["status", "--json"],
+    ):
         done = ratchet(home, *command)
         assert done.returncode == 0, done.stderr
         everything += done.stdout

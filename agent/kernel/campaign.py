@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 
 import numpy as np
@@ -18,9 +17,10 @@ from agent.kernel.budget import Budget
 from agent.kernel.config import Config
 from agent.kernel.errors import BudgetSpent, LaboratoryFault, Refused, UserError
 from agent.kernel.evaluator import Evaluator, Job, Void, both, seed_of
+from agent.kernel.evidence import NOT_MEASURED, commit_body, evidence_trailers, holdout_words
 from agent.kernel.gate import Control, Decision, GateSettings, Verdict
 from agent.kernel.ledger import TestRow
-from agent.kernel.match import Match
+from agent.kernel.match import Match, settings_of
 from agent.kernel.proposer import Proposal, Proposer
 from agent.kernel.repository import Repository, format_message
 from agent.kernel.search import Expand, Measure, Strategy, fingerprint, promising
@@ -113,7 +113,7 @@ class Campaign:
         limits, state = self.config.budget, self.state
         if reason := self.stopping or self.parts.budget.exhausted():
             return reason
-        if limits.commits is not None and len(state.champions) > limits.commits:
+        if limits.commits is not None and state.accepted >= limits.commits:
             return f"{limits.commits} accepted, as many as asked for (budget.commits)"
         if limits.trials is not None and state.trials >= limits.trials:
             return f"the campaign's trials are used up ({state.trials} of {limits.trials})"
@@ -289,13 +289,16 @@ class Campaign:
         if self.match is not None or (node := promising(state.archive, self._gate_share())) is None:
             return
         state.archive.tried.add((node, state.champion))
+        if node in state.champions:  # one that was champion before has nothing to bring
+            return
         if (candidate := self._onto_champion(state.candidates[node])) is None:
             return
         row = state.ledger.open_test(
             candidate=candidate.id,
             champion=state.champion,
-            commits=len(state.champions) - 1,
+            commits=state.accepted,
             policy=self.config.gate,
+            settings=asdict(gate_settings(self.config)),
         )
         state.ledger.note("gate", f"#{candidate.id} meets the champion #{state.champion} (test {row.id})")
         self.match = self._meeting(row)
@@ -333,7 +336,7 @@ class Campaign:
         candidates = self.state.candidates
         return Match(
             row=row,
-            settings=gate_settings(self.config),
+            settings=settings_of(self.state.ledger, row.id) or gate_settings(self.config),
             runs=self.config.gate_options.runs,
             sides=(candidates[row.champion], candidates[row.candidate]),
             tasks=self._tasks[Split.GATE],
@@ -376,22 +379,15 @@ class Campaign:
         try:
             holdout = await self._holdout(candidate)
         except* BudgetSpent:
-            holdout = "not measured to the end: the budget was spent"
+            holdout = f"{NOT_MEASURED} to the end: the budget was spent"
         parent = repository.champion()
+        earlier = state.lineage(candidate.id)[:-1]
         trailers = {
-            "Ratchet-Campaign": self.config.name,
-            "Ratchet-Candidate": str(candidate.id),
-            "Ratchet-Derived-From": ", ".join(f"#{c.id}" for c in state.lineage(candidate.id)[:-1]) or "champion",
-            "Ratchet-Score": f"{decision.champion_mean:.3f} -> {decision.candidate_mean:.3f} ({decision.pairs} pairs)",
-            "Ratchet-Evidence": _evidence(decision),
-            "Ratchet-Holdout": holdout,
+            **evidence_trailers(self.config.name, candidate, earlier, decision, holdout),
             **self.parts.provenance,
             "Ratchet-Cost": self._cost(),
         }
-        earlier = [f"- {c.subject}" for c in state.lineage(candidate.id)[:-1]]
-        story = "Together with:\n" + "\n".join(earlier) if earlier else ""
-        body = "\n\n".join(part for part in (candidate.body, story) if part)
-        message = format_message(candidate.subject, body, trailers)
+        message = format_message(candidate.subject, commit_body(candidate, earlier), trailers)
         sha = repository.prepare(candidate.tree or "", message, parent)
         state.ledger.add_commit(sha=sha, parent=parent, candidate=candidate.id, test=match.row.id)
         repository.advance(sha, parent)
@@ -403,7 +399,7 @@ class Campaign:
         tasks, runs, ledger = self._tasks[Split.HOLDOUT], self.config.holdout_runs, self.state.ledger
         jobs = [(n, task, turn) for n, (turn, task) in enumerate((r, t) for r in range(runs) for t in tasks)]
         if not jobs:
-            return "not measured"
+            return holdout_words([])
         done = {(owner, place) for owner, place, _ in ledger.places(Purpose.HOLDOUT)}
         sides = (self.state.candidates[0], candidate)
         missing = [(side, *job) for job in jobs for side in sides if (side.id, job[0]) not in done]
@@ -413,7 +409,7 @@ class Campaign:
             for side, place, task, turn in missing:
                 group.create_task(self._holdout_trial(side, place, task, turn))
         scores = [score for owner, _, score in ledger.places(Purpose.HOLDOUT) if owner == candidate.id]
-        return f"{sum(scores) / len(scores):.3f} ({len(scores)} trials, used for no decision)"
+        return holdout_words(scores)
 
     async def _holdout_trial(self, candidate: Candidate, place: int, task: Task, turn: int) -> None:
         job = Job(
@@ -555,12 +551,6 @@ def same_sentence(scores: Sequence[float]) -> str:
 def crashed(trial: Trial) -> bool:
     """Whether a trial ended before the scaffold asked for anything: the program itself does not run."""
     return trial.score == 0 and trial.usage.calls == 0 and trial.reason.startswith("no submission")
-
-
-def _evidence(decision: Decision) -> str:
-    if decision.log_e is None or decision.log_threshold is None:
-        return decision.sentence
-    return f"e-value {math.exp(min(decision.log_e, 700)):.4g}, threshold {math.exp(decision.log_threshold):.4g}"
 
 
 def _first(group: BaseExceptionGroup[LaboratoryFault]) -> LaboratoryFault:
