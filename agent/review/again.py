@@ -21,7 +21,7 @@ from agent.review.summary import Estimate
 Result = TypeVar("Result")
 
 ERROR = 0.05
-GRID = 2001
+GRID = 801
 TOLERATED_VOIDS = 0.2
 
 
@@ -131,8 +131,8 @@ def _wealth(x: np.ndarray, grid: np.ndarray) -> np.ndarray:
     # No single value, which is -1 at worst, takes more than the gate lets it take.
     bets = np.minimum(bets, (1.0 - SMALLEST_FACTOR) / np.maximum(1.0 + grid, 1e-9))
     logs = np.zeros(bets.shape)
-    for value in x:
-        logs += np.log1p(bets * (value - grid))
+    for value, times in zip(*np.unique(x, return_counts=True), strict=True):
+        logs += times * np.log1p(bets * (value - grid))
     top = logs.max(axis=0)
     wealth: np.ndarray = top + np.log(np.exp(logs - top).mean(axis=0))
     return wealth

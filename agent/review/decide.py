@@ -62,7 +62,8 @@ def verify(
 ) -> None:
     """Recompute a commit's verdict from the ledger; exit 3 if anything does not match.
 
-    Exit 4 if the pairs of --fresh do not bear the claim out. Without --replay and --fresh no box is started and no model is called.
+    Exit 4 if the pairs of --fresh do not bear the claim out. Without --replay and --fresh no box is started
+    and no model is called.
     """
     import json
 
