@@ -107,11 +107,8 @@ def render_graph(
     """Print the archive by lineage as git draws it, newest first; `commits` tells whose each commit is."""
     known = {one.id: one for one in candidates}
     for drawn, sha in graph:
-        if not sha:
-            console.print(Text(drawn, style="dim"), no_wrap=True, overflow="crop")
-        elif sha in commits:
-            line = _node(known[commits[sha]], champion)
-            console.print(Text.assemble((drawn, "dim"), line), no_wrap=True, overflow="ellipsis")
+        line = _node(known[commits[sha]], champion) if sha in commits else Text(sha[:10])
+        console.print(Text.assemble((drawn, "dim"), line), no_wrap=True, overflow="ellipsis")
     drawn_ids = set(commits.values())
     refused = [one for one in candidates if one.id not in drawn_ids]
     if refused:

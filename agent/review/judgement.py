@@ -89,8 +89,8 @@ def facts(
     return report
 
 
-def render_findings(commit: Commit, findings: Sequence[Finding], console: Console, *, quiet: bool = False) -> None:
-    """Print the findings, faults in red; `quiet` leaves out what is well."""
+def render_findings(commit: Commit, findings: Sequence[Finding], console: Console) -> None:
+    """Print the findings, faults in red."""
     console.print(Text(visible(f"{commit.sha[:12]} {commit.subject}"), style="bold"))
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0))
     for _ in range(2):
@@ -98,11 +98,9 @@ def render_findings(commit: Commit, findings: Sequence[Finding], console: Consol
     table.add_column(overflow="fold")
     marks = {True: ("ok", "green"), False: ("FAIL", "bold red"), None: ("note", "yellow")}
     for finding in findings:
-        if not (quiet and finding.ok):
-            mark = Text(*marks[finding.ok])
-            table.add_row(mark, cell(finding.what.removeprefix("Ratchet-")), Text(visible(finding.said, 1000)))
-    if table.row_count:
-        console.print(table)
+        what = cell(finding.what.removeprefix("Ratchet-"))
+        table.add_row(Text(*marks[finding.ok]), what, Text(visible(finding.said, 1000)))
+    console.print(table)
     bad = [finding.what for finding in findings if finding.ok is False]
     if bad:
         console.print(Text(f"does NOT match the record: {', '.join(map(visible, bad))}", style="bold red"))

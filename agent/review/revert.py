@@ -52,7 +52,10 @@ def revert(target: Candidate, ledger: Ledger, repository: Repository, settings: 
     }
     commit = repository.prepare(tree, format_message(subject, body, trailers), tip)
     _close_open_tests(ledger, settings, runs)
-    repository.save_candidate(number, tree, tip, format_message(subject, body, {CAMPAIGN_TRAILER: repository.campaign}))
+    saved = repository.candidates().get(rows[-1][2])
+    below = saved.commit if saved else repository.base
+    text = format_message(subject, body, {CAMPAIGN_TRAILER: repository.campaign})
+    repository.save_candidate(number, tree, below, text)
     diff = repository.diff(before, tree)
     ledger.add_revert(candidate, diff=diff, sha=commit, parent=tip, reverts=target.id)
     repository.advance(commit, tip, "patch reverted")

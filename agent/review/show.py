@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from agent.kernel.evidence import base_of
-from agent.kernel.ledger import Ledger, PairRow
+from agent.kernel.ledger import Ledger, PairRow, TestRow
 from agent.kernel.repository import Commit
 from agent.kernel.types import Candidate, Fate, Purpose, Trial, Usage
 from agent.review.history import FATE_STYLES, accepted, cell, render_diff, when
@@ -57,10 +58,19 @@ def collect(candidate: Candidate, ledger: Ledger, commits: Sequence[Commit]) -> 
         base=base,
         before=ledger.placed(Purpose.SEARCH, base) if base != candidate.id else {},
         after=ledger.placed(Purpose.SEARCH, candidate.id),
-        meetings=[(t.champion, ledger.pairs(t.id)) for t in ledger.tests() if t.candidate == candidate.id],
+        meetings=[(t.champion, _counted(t, ledger)) for t in ledger.tests() if t.candidate == candidate.id],
         trials={purpose: sum(t.purpose is purpose for t in every) for purpose in Purpose},
         usage=sum((t.usage for t in every), Usage()),
     )
+
+
+def _counted(test: TestRow, ledger: Ledger) -> list[PairRow]:
+    """The pairs up to the verdict: later ones were in flight when it fell, and count for nothing."""
+    pairs = ledger.pairs(test.id)
+    if test.decision is None:
+        return pairs
+    scored = [n for n, pair in enumerate(pairs) if pair.void_side is None]
+    return pairs[: scored[test.decision["pairs"] - 1] + 1] if 0 < test.decision["pairs"] <= len(scored) else pairs
 
 
 def render_show(dossier: Dossier, console: Console, *, transcripts: bool = False, proposal: bool = False) -> None:
@@ -187,8 +197,13 @@ def _cost(dossier: Dossier) -> str:
 def _section(console: Console, title: str, lines: Sequence[str]) -> None:
     console.print()
     console.print(Text(title, style="dim"))
-    if lines:
-        console.print(Text("\n".join(f"  {line}".rstrip() for line in lines)), soft_wrap=len(lines) > 1)
+    for line in lines:
+        # Words are wrapped below their indent for people, and left whole in a pipe.
+        text = Text(line, overflow="fold")
+        console.print(
+            Padding(text, (0, 0, 0, 2)) if console.is_terminal else Text(f"  {line}".rstrip()),
+            soft_wrap=not console.is_terminal,
+        )
 
 
 def _trailer_table(commit: Commit) -> Table:

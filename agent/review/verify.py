@@ -193,7 +193,7 @@ def _verdict(entry: Entry, test: TestRow, evidence: Evidence) -> tuple[Decision 
     said = f"{', '.join(wrong)} do not follow from the pairs: {decision.sentence}" if wrong else decision.sentence
     findings.append(_finding("figures", not wrong, said))
     findings.append(_finding("accepted", decision.accepted, "by the gate" if decision.accepted else "it was not"))
-    findings.append(_same("candidate's reason", entry.candidate.reason, decision.sentence))
+    findings.append(_same("candidate's reason", entry.candidate.reason, decision.sentence, "the same"))
     return decision, findings
 
 
@@ -231,7 +231,7 @@ def _words(commit: Commit, entry: Entry, decision: Decision | None, evidence: Ev
     known = {one.id: one for one in ledger.candidates()}
     earlier = lineage(known, {0, *(row[2] for row in entry.before)}, candidate.id)[:-1]
     yield _same("subject", commit.subject, candidate.subject)
-    yield _same("body", commit.body, commit_body(candidate, earlier))
+    yield _same("body", commit.body, commit_body(candidate, earlier), "as in the ledger")
     if decision is None:
         return
     holdout = holdout_words([s for owner, _, s in ledger.places(Purpose.HOLDOUT) if owner == candidate.id])
@@ -295,9 +295,9 @@ def _bad(what: str, said: str) -> Finding:
     return Finding(what=what, ok=False, said=said)
 
 
-def _same(what: str, found: str, due: str) -> Finding:
+def _same(what: str, found: str, due: str, fine: str = "") -> Finding:
     if found == due:
-        return _good(what, found)
+        return _good(what, fine or found)
     return _bad(what, f"says {found!r}, the record says {due!r}")
 
 

@@ -193,11 +193,11 @@ def test_why_is_a_sentence_with_figures_for_every_fate() -> None:
 def test_the_graph_names_every_candidate_and_counts_the_refused() -> None:
     screen = console()
     known = [candidate(0, Fate.OPEN), candidate(1, Fate.CHAMPION, "Won"), candidate(2, Fate.REFUSED, "No")]
-    drawn = [("* ", "a"), ("| * ", "b"), ("|/  ", ""), ("* ", "c")]
+    drawn = [("* ", "a"), ("| * ", "0123456789ab"), ("|/  ", ""), ("* ", "c")]
     render_graph(drawn, {"a": 1, "c": 0}, known, 1, screen)
     lines = [line.rstrip() for line in printed(screen).splitlines()]
     assert lines[0] == "* #1 accepted (champion)  Won"
-    assert "|/" in lines
+    assert lines[1:3] == ["| * 0123456789", "|/"]
     assert "1 more were refused" in lines[-1]
 
 
