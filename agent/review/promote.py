@@ -114,7 +114,9 @@ def plan(
     names = [commit.sha for commit in picked]
     if only:
         how = "cherry-pick" + (" as one commit" if squash else "")
-        commands = [("cherry-pick", "--no-commit" if squash else "-x", *names)]
+        # One by one for a squash: a conflict then leaves no half-done sequence behind.
+        commands = [("cherry-pick", "--no-commit", name) for name in names] if squash else []
+        commands = commands or [("cherry-pick", "-x", *names)]
         stat = "\n".join(checkout.out("show", "--shortstat", "--format=", name, "--") for name in names)
     else:
         how = "squash into one commit" if squash else "merge"
@@ -172,7 +174,7 @@ def carry_out(checkout: Checkout, wanted: Plan, say: Callable[[str], object]) ->
 
 def _stopped(checkout: Checkout, wanted: Plan, verb: str) -> UserError:
     conflicts = [visible(path) for path in checkout.out("diff", "--name-only", "--diff-filter=U").splitlines()]
-    squashing = len(wanted.commands) > 1
+    squashing = wanted.commands[-1][0] == "commit"
     if conflicts:
         named = ", ".join(conflicts[:5]) + (f" and {len(conflicts) - 5} more" if conflicts[5:] else "")
         go_on = f"Mend the files, `git add` them, then `git {verb} --continue`; or go back with `git {verb} --abort`."
