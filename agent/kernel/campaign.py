@@ -20,7 +20,7 @@ from agent.kernel.evaluator import Evaluator, Job, Void, both, seed_of
 from agent.kernel.evidence import NOT_MEASURED, commit_body, evidence_trailers, holdout_words
 from agent.kernel.gate import Control, Decision, GateSettings, Verdict
 from agent.kernel.ledger import TestRow
-from agent.kernel.match import Match, settings_of
+from agent.kernel.match import Match, opened_with
 from agent.kernel.proposer import Proposal, Proposer
 from agent.kernel.repository import Repository, format_message
 from agent.kernel.search import Expand, Measure, Strategy, fingerprint, promising
@@ -298,7 +298,7 @@ class Campaign:
             champion=state.champion,
             commits=state.accepted,
             policy=self.config.gate,
-            settings=asdict(gate_settings(self.config)),
+            settings={**asdict(gate_settings(self.config)), "runs": self.config.gate_options.runs},
         )
         state.ledger.note("gate", f"#{candidate.id} meets the champion #{state.champion} (test {row.id})")
         self.match = self._meeting(row)
@@ -333,11 +333,12 @@ class Campaign:
         return None
 
     def _meeting(self, row: TestRow) -> Match:
-        candidates = self.state.candidates
+        candidates, configured = self.state.candidates, (gate_settings(self.config), self.config.gate_options.runs)
+        settings, runs = opened_with(self.state.ledger, row.id) or configured
         return Match(
             row=row,
-            settings=settings_of(self.state.ledger, row.id) or gate_settings(self.config),
-            runs=self.config.gate_options.runs,
+            settings=settings,
+            runs=runs,
             sides=(candidates[row.champion], candidates[row.candidate]),
             tasks=self._tasks[Split.GATE],
             seed=self.config.seed,

@@ -112,19 +112,21 @@ def retest(row: TestRow, ledger: Ledger, settings: GateSettings, runs: int) -> P
     pairs = {pair.place: pair for pair in ledger.pairs(row.id)}
     gap = next(n for n in range(len(pairs) + 1) if n not in pairs)
     history = [event_of(pairs[n]) for n in range(gap)]
-    settings = settings_of(ledger, row.id) or settings
+    settings, runs = opened_with(ledger, row.id) or (settings, runs)
     if row.policy == "proven":
         return PairedTest(settings, row.id, row.commits, history=history)
     return BetterTest(settings, runs, history=history)
 
 
-def settings_of(ledger: Ledger, test: int) -> GateSettings | None:
-    """The gate's numbers that a test was opened with: campaign.yaml may have changed since."""
-    numbers = ledger.test_settings(test)
-    if numbers is None:
+def opened_with(ledger: Ledger, test: int) -> tuple[GateSettings, int] | None:
+    """The gate's numbers, and the pairs of policy `better`, that a test was opened with."""
+    known = ledger.test_settings(test)
+    if known is None:
         return None
+    numbers = dict(known)
+    runs = int(numbers.pop("runs"))
     kinds = {"control": Control(numbers["control"]), "lambdas": tuple(numbers["lambdas"])}
-    return GateSettings(**{**numbers, **kinds})
+    return GateSettings(**{**numbers, **kinds}), runs
 
 
 def event_of(pair: PairRow) -> Event:

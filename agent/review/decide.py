@@ -170,7 +170,7 @@ def _evidence(config: Config, ledger: Ledger) -> Evidence:
         repository=open_repository(config, ledger),
         settings=gate_settings(config),
         runs=config.gate_options.runs,
-        seed=config.seed,
+        seed=config.seed if (seed := ledger.recollect("seed")) is None else int(seed),
         suite=load_suite(config.suite),
     )
 

@@ -109,9 +109,11 @@ def render_findings(commit: Commit, findings: Sequence[Finding], console: Consol
 
 
 def render_fresh(comparison: Comparison, claimed: float | None, console: Console) -> None:
-    """Print a fresh comparison and what it says of the claim."""
+    """Print a fresh comparison and what it says of the claim; a revert claims nothing."""
     claim = claim_of(comparison)
     console.print(Text(fresh_sentence(comparison, claimed)))
+    if claimed is None:
+        return
     words = {
         Claim.STANDS: ("the claim stands: it is better", "bold green"),
         Claim.FALLS: ("the claim does not stand: it is no better", "bold red"),

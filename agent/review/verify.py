@@ -28,7 +28,7 @@ from agent.kernel.evidence import (
 )
 from agent.kernel.gate import Decision, GateSettings
 from agent.kernel.ledger import Ledger, TestRow
-from agent.kernel.match import draw, retest, settings_of
+from agent.kernel.match import draw, opened_with, retest
 from agent.kernel.repository import CAMPAIGN_TRAILER, IDENTITY, Commit, Repository, trusted_hash
 from agent.kernel.types import Candidate, Purpose, Split, Suite
 
@@ -176,10 +176,10 @@ def _test(entry: Entry, test: TestRow, evidence: Evidence) -> Iterator[Finding]:
     yield _same("test's champion", f"#{test.champion}", f"#{entry.champion}")
     earlier = sum(number is not None for *_, number in entry.before)
     yield _same("commits before the test", str(test.commits), str(earlier))
-    recorded = settings_of(evidence.ledger, test.id)
+    recorded = opened_with(evidence.ledger, test.id)
     if recorded is None:
         yield Finding(what="gate's numbers", ok=None, said="not in this ledger; campaign.yaml's are used")
-    elif recorded != evidence.settings:
+    elif recorded != (evidence.settings, evidence.runs):
         yield Finding(what="gate's numbers", ok=None, said="campaign.yaml says others now; the test's own are used")
 
 

@@ -14,7 +14,7 @@ from agent.kernel.campaign import Campaign
 from agent.kernel.errors import LaboratoryFault, SandboxDown, UserError
 from agent.kernel.evaluator import Job, Void, both
 from agent.kernel.gate import GateSettings, Side
-from agent.kernel.match import settings_of
+from agent.kernel.match import opened_with
 from agent.kernel.proposer import Proposal
 from agent.kernel.repository import BranchMoved
 from agent.kernel.types import Candidate, Fate, Purpose
@@ -237,8 +237,8 @@ async def test_a_test_keeps_the_numbers_that_it_was_opened_with(make_lab: MakeLa
         watcher.cancel()
     with lab.ledger() as ledger:
         [row] = ledger.tests()
-        opened = settings_of(ledger, row.id)
-    assert opened == GateSettings()
+        opened = opened_with(ledger, row.id)
+    assert opened == (GateSettings(), 10)
     assert row.verdict is None
     async with lab.campaign() as campaign:
         stricter = campaign.config.gate_options.model_copy(update={"alpha": 1e-9})

@@ -32,7 +32,7 @@ def test_a_picked_commit_is_known_by_its_trailers(night: Night) -> None:
 
 @pytest.mark.parametrize("name", ["#9999", "9999", "nonsense", "--all", "", "main~1", "\x1b[2J", "٣", "-1"])
 def test_an_unknown_name_is_one_line(night: Night, name: str) -> None:
-    with pytest.raises(UserError, match="^ID: ") as caught:
+    with pytest.raises(UserError, match=r"^ID: ") as caught:
         number(night, name)
     assert "\x1b" not in str(caught.value)
 
