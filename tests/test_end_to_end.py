@@ -196,6 +196,7 @@ def test_the_verdict_is_recomputed_and_every_trial_scores_the_same_with_the_reco
     assert len(Server.asked) == asked, "a replay calls no model"
 
 
+@pytest.mark.slow
 def test_a_replay_of_answers_that_were_never_given_is_found(home: Path) -> None:
     ledger = home / "runs" / "e2e" / "ledger.sqlite"
     shutil.copy(ledger, home / "kept.sqlite")
@@ -209,6 +210,7 @@ def test_a_replay_of_answers_that_were_never_given_is_found(home: Path) -> None:
     assert "does NOT match the record: replay" in done.stdout
 
 
+@pytest.mark.slow
 def test_fresh_pairs_bear_the_claim_out(home: Path) -> None:
     done = ratchet(home, "verify", "champion", "--fresh", "10")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -216,6 +218,7 @@ def test_fresh_pairs_bear_the_claim_out(home: Path) -> None:
     assert "the claim stands" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_patch_is_promoted_and_taken_back_with_a_fresh_comparison(home: Path) -> None:
     done = ratchet(home, "promote", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
