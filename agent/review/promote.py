@@ -112,11 +112,13 @@ def plan(
     if not picked:
         raise UserError("promote", f"branch {branch} has all of it already", "There is nothing to do.")
     names = [commit.sha for commit in picked]
+    commands: list[tuple[str, ...]]
     if only:
         how = "cherry-pick" + (" as one commit" if squash else "")
         # One by one for a squash: a conflict then leaves no half-done sequence behind.
-        commands = [("cherry-pick", "--no-commit", name) for name in names] if squash else []
-        commands = commands or [("cherry-pick", "-x", *names)]
+        commands = (
+            [("cherry-pick", "--no-commit", name) for name in names] if squash else [("cherry-pick", "-x", *names)]
+        )
         stat = "\n".join(checkout.out("show", "--shortstat", "--format=", name, "--") for name in names)
     else:
         how = "squash into one commit" if squash else "merge"
