@@ -1,7 +1,8 @@
 """The command line. `agent.wiring` puts the parts together; the rooms' own commands are beside them.
 
 Heavy imports happen inside the commands, so that `ratchet --help` answers at once.
-Exit codes: 0 done, 1 stopped by a laboratory fault (resumable), 2 user error, 130 interrupted.
+Exit codes: 0 done, 1 stopped by a laboratory fault (resumable), 2 user error, 130 interrupted;
+`ratchet verify` adds 3 (something does not match) and 4 (fresh pairs do not bear the claim out).
 """
 
 from __future__ import annotations

@@ -30,9 +30,12 @@ from agent.kernel.search import STRATEGIES, SearchSettings
 from agent.kernel.state import Scaffolds, State
 from agent.kernel.types import BoxSpec, Caps, Purpose, Split, Suite, Task, Trial
 from agent.models.gateway import GatewayServer
+from agent.models.ports import ReplaySource
 from agent.models.preflight import preflight
 from agent.models.prices import check_caps, snapshot, unknown_prices
+from agent.models.record import Recording
 from agent.opening import open_repository, terminal
+from agent.review.again import Comparison, Replayed, compare, replay
 from agent.review.live import watch
 from agent.review.notify import Notifier
 from agent.review.summary import print_summary, summarise
@@ -109,9 +112,9 @@ def _listen_for_signals(campaign: Campaign, console: Console) -> Callable[[], bo
 
 @asynccontextmanager
 async def campaign_parts(
-    config: Config, ledger: Ledger, console: Console, *, claim: bool = True
+    config: Config, ledger: Ledger, console: Console, *, claim: bool = True, replay: ReplaySource | None = None
 ) -> AsyncIterator[Parts]:
-    """Everything a campaign needs, checked before anything is spent."""
+    """Everything a campaign needs, checked before anything is spent; `replay` answers before any provider."""
     config.models.check_keys()
     check_caps(config.models, Caps(dollars=config.budget.dollars, tokens=config.budget.tokens))
     if unknown := unknown_prices(config.models):
@@ -145,7 +148,7 @@ async def campaign_parts(
             seconds=float(ledger.recollect("seconds") or 0.0),
         ),
     )
-    gateway = GatewayServer(config.models, ledger, budget, seed=config.seed)
+    gateway = GatewayServer(config.models, ledger, budget, seed=config.seed, replay=replay)
     sandbox = DockerSandbox(
         uuid.uuid4().hex[:8], config.name, config.folder, ready=config.boxes.parallel, runtime=config.boxes.runtime
     )
@@ -241,3 +244,31 @@ async def measure(config: Config, revs: Sequence[str | None], split: Split, runs
                 pairs = [(task, f"eval:{task.id}:{turn}") for turn in range(runs) for task in parts.suite.split(split)]
                 done = await asyncio.gather(*(one(tree, task, scope) for task, scope in pairs for tree in trees))
     return [list(done[side :: len(trees)]) for side in range(len(trees))]
+
+
+async def measure_again(config: Config, trees: tuple[str, str], pairs: int) -> Comparison:
+    """Fresh coupled pairs of two trees on the gate's tasks; recorded in a ledger that is thrown away."""
+    async with _aside(config, pairs, "measuring") as (parts, done):
+        return await compare(parts.evaluator, parts.suite.split(Split.GATE), trees, pairs, done)
+
+
+async def replay_again(config: Config, trials: Sequence[Trial], recording: Recording) -> list[Replayed]:
+    """Recorded trials in new boxes, answered from the record: no model is called, nothing is spent."""
+    free = config.budget.model_copy(update={"dollars": None, "tokens": None})
+    replaying = config.model_copy(update={"models": config.models.as_replay(), "budget": free})
+    async with _aside(replaying, len(trials), "replaying", recording) as (parts, done):
+        tasks = {task.id: task for task in parts.suite.tasks}
+        return await replay(parts.evaluator, tasks, trials, done)
+
+
+@asynccontextmanager
+async def _aside(
+    config: Config, total: int, what: str, recording: Recording | None = None
+) -> AsyncIterator[tuple[Parts, Callable[[], None]]]:
+    """The parts of a campaign beside its record, and a bar that moves at each step done."""
+    console = Console(stderr=True)
+    with tempfile.TemporaryDirectory(prefix="ratchet-") as folder, Ledger(Path(folder) / "ledger.sqlite") as ledger:
+        async with campaign_parts(config, ledger, console, claim=False, replay=recording) as parts:
+            with Progress(console=console, transient=True) as bar:
+                line = bar.add_task(what, total=total)
+                yield parts, lambda: bar.advance(line)

@@ -10,11 +10,13 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
 import urllib.parse
 from collections.abc import Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -39,11 +41,13 @@ def answer(prompt: str, temperature: float, solutions: dict[str, str], *, schema
 class Server(BaseHTTPRequestHandler):
     solutions: dict[str, str]
     keys: set[str]
+    asked: list[str]
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.keys.add(self.headers.get("authorization", ""))
         prompt = body["messages"][-1]["content"]
+        self.asked.append(prompt)
         schema = "response_format" in body
         text = answer(prompt, body.get("temperature") or 0.0, self.solutions, schema=schema)
         choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
@@ -82,7 +86,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> Iterator[P
     (folder / "suite" / "suite.yaml").write_text(yaml.safe_dump({**whole, "tasks": chosen}))
     names = [re.search(r"`(\w+)\(", task["instruction"])[1] for task in chosen]
     Server.solutions = {n: t["solution"]["solution.py"] for n, t in zip(names, chosen, strict=True)}
-    Server.keys = set()
+    Server.keys, Server.asked = set(), []
     server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     model = {
@@ -151,7 +155,12 @@ def test_the_key_reached_the_provider_and_nothing_else(home: Path) -> None:
         content = path.read_bytes()
         assert not [form for form in forms if form in content], path
     everything = git(home, "log", "--all", "-p")
-    for command in (["log", "--rejected"], ["show", "1", "--transcript"], ["calls"], ["status", "--json"]):
+    for command in (
+        ["log", "--rejected"],
+        ["show", "1", "--transcripts", "--proposal"],
+        ["calls"],
+        ["status", "--json"],
+    ):
         done = ratchet(home, *command)
         assert done.returncode == 0, done.stderr
         everything += done.stdout
@@ -175,3 +184,47 @@ def test_running_an_ended_campaign_again_spends_nothing(home: Path) -> None:
     assert done.returncode == 0, done.stderr
     after = json.loads(ratchet(home, "status", "--json").stdout)
     assert (after["trials"], after["tokens"], after["champion"]) == (before["trials"], before["tokens"], 1)
+
+
+def test_the_verdict_is_recomputed_and_every_trial_scores_the_same_with_the_recorded_answers(home: Path) -> None:
+    asked = len(Server.asked)
+    done = ratchet(home, "verify", "champion", "--replay", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = {one["what"]: one for one in json.loads(done.stdout)["findings"]}
+    assert "trials score as recorded" in found["replay"]["said"]
+    assert found["draw"]["ok"]
+    assert len(Server.asked) == asked, "a replay calls no model"
+
+
+@pytest.mark.slow
+def test_a_replay_of_answers_that_were_never_given_is_found(home: Path) -> None:
+    ledger = home / "runs" / "e2e" / "ledger.sqlite"
+    shutil.copy(ledger, home / "kept.sqlite")
+    with closing(sqlite3.connect(ledger)) as database, database:
+        trial = database.execute("SELECT candidate_trial FROM pairs WHERE test = 1 AND place = 0").fetchone()[0]
+        database.execute("UPDATE calls SET key = 'forged' WHERE trial = ?", (trial,))
+    done = ratchet(home, "verify", "champion", "--replay")
+    shutil.copy(home / "kept.sqlite", ledger)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert f"trial {trial}" in " ".join(done.stdout.split())
+    assert "does NOT match the record: replay" in done.stdout
+
+
+@pytest.mark.slow
+def test_fresh_pairs_bear_the_claim_out(home: Path) -> None:
+    done = ratchet(home, "verify", "champion", "--fresh", "10")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "10 fresh pairs: 0.000 before, 1.000 after" in done.stdout
+    assert "the claim stands" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_patch_is_promoted_and_taken_back_with_a_fresh_comparison(home: Path) -> None:
+    done = ratchet(home, "promote", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "TEMPERATURE = 10" in (home / "agent" / "scaffold" / "settings.py").read_text()
+    done = ratchet(home, "revert", "champion", "--fresh", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 fresh pairs: 1.000 before, 0.000 after" in done.stdout
+    assert git(home, "diff", "ratchet/e2e", "ratchet/e2e~2", "--stat") == ""
+    assert "TEMPERATURE = 10" in (home / "agent" / "scaffold" / "settings.py").read_text()

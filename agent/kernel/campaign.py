@@ -111,7 +111,7 @@ class Campaign:
         limits, state = self.config.budget, self.state
         if reason := self.stopping or self.parts.budget.exhausted():
             return reason
-        if limits.commits is not None and len(state.champions) > limits.commits:
+        if limits.commits is not None and state.accepted >= limits.commits:
             return f"{limits.commits} accepted, as many as asked for (budget.commits)"
         if limits.trials is not None and state.trials >= limits.trials:
             return f"the campaign's trials are used up ({state.trials} of {limits.trials})"

@@ -41,13 +41,17 @@ MODEL_ALIAS = "ratchet"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """One trial to be run. `memo` names the scope in which model answers are shared (gate.md, coupled pairs)."""
+    """One trial to be run. `memo` names the scope in which model answers are shared (gate.md, coupled pairs).
+
+    `name` is the trial's id; a replay gives the recorded one, None makes a new one.
+    """
 
     tree: str
     task: Task
     purpose: Purpose
     seed: int
     memo: str | None
+    name: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,7 +150,7 @@ class Evaluator:
             LaboratoryFault: the trial is void; nothing of it may be scored.
         """
         async with self._slots:
-            started, name = time.monotonic(), uuid.uuid4().hex[:12]
+            started, name = time.monotonic(), job.name or uuid.uuid4().hex[:12]
             session = await self._visit(
                 scope=CallScope(trial=name, models={MODEL_ALIAS: "solver"}, memo=job.memo, caps=self._caps),
                 scaffold=self._scaffolds[job.tree],

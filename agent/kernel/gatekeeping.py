@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from agent.kernel.admission import Admission
 from agent.kernel.approval import Acceptance, Request, commit_of, outdated, refusal, turned_down
 from agent.kernel.config import Config
 from agent.kernel.errors import BudgetSpent, Refused
 from agent.kernel.evaluator import Job, seed_of
+from agent.kernel.evidence import NOT_MEASURED, commit_body, evidence_trailers, holdout_words
 from agent.kernel.flags import in_one_line
 from agent.kernel.gate import Control, Decision, GateSettings, Verdict
 from agent.kernel.ledger import TestRow
-from agent.kernel.match import Match
+from agent.kernel.match import Match, opened_with
 from agent.kernel.parts import Parts, Planned
 from agent.kernel.proposer import Proposal
 from agent.kernel.repository import BranchMoved
@@ -46,13 +46,16 @@ class Gatekeeper:
         if self.match is not None or (node := promising(state.archive, self._gate_share())) is None:
             return
         state.archive.tried.add((node, state.champion))
+        if node in state.champions:  # one that was champion before has nothing to bring
+            return
         if (candidate := self.onto_champion(state.candidates[node])) is None:
             return
         row = state.ledger.open_test(
             candidate=candidate.id,
             champion=state.champion,
-            commits=len(state.champions) - 1,
+            commits=state.accepted,
             policy=self._config.gate,
+            settings={**asdict(gate_settings(self._config)), "runs": self._config.gate_options.runs},
         )
         state.ledger.note("gate", f"#{candidate.id} meets the champion #{state.champion} (test {row.id})")
         self.match = self.meeting(row)
@@ -88,11 +91,12 @@ class Gatekeeper:
 
     def meeting(self, row: TestRow) -> Match:
         """The test that a row of the ledger stands for, as far as it was played."""
-        candidates = self._state.candidates
+        candidates, configured = self._state.candidates, (gate_settings(self._config), self._config.gate_options.runs)
+        settings, runs = opened_with(self._state.ledger, row.id) or configured
         return Match(
             row=row,
-            settings=gate_settings(self._config),
-            runs=self._config.gate_options.runs,
+            settings=settings,
+            runs=runs,
             sides=(candidates[row.champion], candidates[row.candidate]),
             tasks=self._parts.suite.split(Split.GATE),
             seed=self._config.seed,
@@ -155,26 +159,19 @@ class Gatekeeper:
     def _acceptance(self, match: Match, decision: Decision, flags: list[str], holdout: str) -> Acceptance:
         """Everything that the commit of an accepted patch will say."""
         candidate = match.candidate
-        lineage = self._state.lineage(candidate.id)
+        earlier = self._state.lineage(candidate.id)[:-1]
         trailers = {
-            "Ratchet-Campaign": self._config.name,
-            "Ratchet-Candidate": str(candidate.id),
-            "Ratchet-Derived-From": ", ".join(f"#{c.id}" for c in lineage[:-1]) or "champion",
-            "Ratchet-Score": f"{decision.champion_mean:.3f} -> {decision.candidate_mean:.3f} ({decision.pairs} pairs)",
-            "Ratchet-Evidence": _evidence(decision),
-            "Ratchet-Holdout": holdout,
+            **evidence_trailers(self._config.name, candidate, earlier, decision, holdout),
             **({"Ratchet-Flags": in_one_line(flags)} if flags else {}),
             **self._parts.provenance,
             "Ratchet-Cost": _cost(self._parts),
         }
-        earlier = [f"- {c.subject}" for c in lineage[:-1]]
-        story = "Together with:\n" + "\n".join(earlier) if earlier else ""
         return Acceptance(
             candidate=candidate.id,
             champion=match.row.champion,
             test=match.row.id,
             subject=candidate.subject,
-            body="\n\n".join(part for part in (candidate.body, story) if part),
+            body=commit_body(candidate, earlier),
             trailers=trailers,
             sentence=decision.sentence,
         )
@@ -249,14 +246,14 @@ class Gatekeeper:
             return await self.holdout(candidate)
         except* BudgetSpent:
             pass
-        return "not measured to the end: the budget was spent"
+        return f"{NOT_MEASURED} to the end: the budget was spent"
 
     async def holdout(self, candidate: Candidate) -> str:
         """Fresh holdout trials of one candidate; the first one takes the seed along, answers shared, for comparison."""
         tasks, runs, ledger = self._parts.suite.split(Split.HOLDOUT), self._config.holdout_runs, self._state.ledger
         jobs = [(n, task, turn) for n, (turn, task) in enumerate((r, t) for r in range(runs) for t in tasks)]
         if not jobs:
-            return "not measured"
+            return holdout_words([])
         done = {(owner, place) for owner, place, _ in ledger.places(Purpose.HOLDOUT)}
         sides = (self._state.candidates[0], candidate)
         missing = [(side, *job) for job in jobs for side in sides if (side.id, job[0]) not in done]
@@ -266,7 +263,7 @@ class Gatekeeper:
             for side, place, task, turn in missing:
                 group.create_task(self._holdout_trial(side, place, task, turn))
         scores = [score for owner, _, score in ledger.places(Purpose.HOLDOUT) if owner == candidate.id]
-        return f"{sum(scores) / len(scores):.3f} ({len(scores)} trials, used for no decision)"
+        return holdout_words(scores)
 
     async def _holdout_trial(self, candidate: Candidate, place: int, task: Task, turn: int) -> None:
         job = Job(
@@ -289,12 +286,6 @@ def gate_settings(config: Config) -> GateSettings:
         spending=options.spending,
         max_pairs=options.max_pairs,
     )
-
-
-def _evidence(decision: Decision) -> str:
-    if decision.log_e is None or decision.log_threshold is None:
-        return decision.sentence
-    return f"e-value {math.exp(min(decision.log_e, 700)):.4g}, threshold {math.exp(decision.log_threshold):.4g}"
 
 
 def _cost(parts: Parts) -> str:

@@ -22,6 +22,7 @@ from agent.kernel.errors import RecordBroken
 from agent.kernel.types import Call, Candidate, Fate, Purpose, Trial, Usage
 
 SCHEMA_VERSION = 1
+REVERTS = "reverts"
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE blobs (hash TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
@@ -111,6 +112,10 @@ class Ledger:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
         self._db.close()
 
     @contextmanager
@@ -128,6 +133,12 @@ class Ledger:
     def _rows(self, sql: str, *values: object) -> list[sqlite3.Row]:
         with _broken(self.path):
             return self._db.execute(sql, values).fetchall()
+
+    def damage(self) -> list[str]:
+        """What SQLite itself finds wrong with the file; nothing for a whole one."""
+        found = [str(row[0]) for row in self._rows("PRAGMA integrity_check") if row[0] != "ok"]
+        rows = self._rows("PRAGMA foreign_key_check")
+        return found + [f"a row of {row[0]} refers to one of {row[2]} that is not there" for row in rows]
 
     # -------------------------------------------------------------------------------- meta, events
 
@@ -204,14 +215,7 @@ class Ledger:
     def add_candidate(self, candidate: Candidate, *, fingerprint: str | None, diff: str, transcript: str) -> None:
         """Keep a new candidate, admitted or refused, with what its proposer printed."""
         with self._writing() as db:
-            db.execute(
-                "INSERT INTO candidates VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    candidate.id, time.time(), candidate.parent, candidate.tree, candidate.subject, candidate.body,
-                    candidate.fate, candidate.reason, candidate.size, fingerprint, _put(db, diff.encode()),
-                    _put(db, transcript.encode()),
-                ),
-            )  # fmt: skip
+            _insert_candidate(db, candidate, fingerprint, diff, transcript)
 
     def set_fate(self, candidate: int, fate: Fate, reason: str) -> None:
         """Where a candidate stands now, and why."""
@@ -267,6 +271,11 @@ class Ledger:
         sql = "SELECT candidate, place, score FROM trials WHERE purpose = ? ORDER BY candidate, place"
         return [tuple(row) for row in self._rows(sql, purpose)]
 
+    def placed(self, purpose: Purpose, candidate: int) -> dict[int, Trial]:
+        """The trials of one candidate by their place."""
+        sql = "SELECT * FROM trials WHERE purpose = ? AND candidate = ? ORDER BY place"
+        return {row["place"]: self._trial(row) for row in self._rows(sql, purpose, candidate)}
+
     def count_trials(self) -> int:
         """How many trials have finished."""
         return int(self._rows("SELECT count(*) FROM trials")[0][0])
@@ -278,14 +287,18 @@ class Ledger:
         fields["purpose"] = Purpose(row["purpose"])
         return Trial(**fields)
 
-    def open_test(self, *, candidate: int, champion: int, commits: int, policy: str) -> TestRow:
-        """Spend the next index of the campaign-wide error; call this BEFORE the first pair is run."""
+    def open_test(
+        self, *, candidate: int, champion: int, commits: int, policy: str, settings: Mapping[str, Any]
+    ) -> TestRow:
+        """Spend the next index of the campaign-wide error, with the gate's numbers, BEFORE the first pair is run."""
         with self._writing() as db:
             cursor = db.execute(
                 "INSERT INTO tests (at, candidate, champion, commits, policy) VALUES (?, ?, ?, ?, ?)",
                 (time.time(), candidate, champion, commits, policy),
             )
             index = int(cursor.lastrowid or 0)
+            numbers = json.dumps(settings, sort_keys=True)
+            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_settings_key(index), numbers))
         return TestRow(
             id=index,
             candidate=candidate,
@@ -295,6 +308,11 @@ class Ledger:
             verdict=None,
             decision=None,
         )
+
+    def test_settings(self, test: int) -> Mapping[str, Any] | None:
+        """The gate's numbers when a test was opened; None in a ledger of an older Ratchet."""
+        found: Mapping[str, Any] | None = self.recollect(_settings_key(test))
+        return found
 
     def add_pair(
         self, test: TestRow, place: int, task: str, sides: tuple[Trial, Trial] | None, void: str | None
@@ -321,6 +339,14 @@ class Ledger:
         )
         return [PairRow(**dict(row)) for row in rows]
 
+    def pair_trials(self, test: int) -> list[tuple[int, Trial, Trial]]:
+        """(place, champion's trial, candidate's trial) of every pair of a test that is not void."""
+        rows = self._rows(
+            "SELECT place, champion_trial, candidate_trial FROM pairs WHERE test = ? ORDER BY place", test
+        )
+        found = ((row[0], self.trial(row[1] or ""), self.trial(row[2] or "")) for row in rows)
+        return [(place, first, second) for place, first, second in found if first and second]
+
     def close_test(self, test: int, verdict: str, decision: Mapping[str, Any]) -> None:
         """Keep the verdict of a test."""
         with self._writing() as db:
@@ -341,9 +367,22 @@ class Ledger:
             db.execute("INSERT INTO commits VALUES (?, ?, ?, ?, ?)", (sha, time.time(), candidate, test, parent))
             db.execute("UPDATE candidates SET fate = ? WHERE id = ?", (Fate.CHAMPION, candidate))
 
-    def commits(self) -> list[tuple[str, str, int, int]]:
-        """(sha, parent, candidate, test) of every champion commit in order."""
-        return [tuple(r) for r in self._rows("SELECT sha, parent, candidate, test FROM commits ORDER BY at, test")]
+    def add_revert(self, candidate: Candidate, *, diff: str, sha: str, parent: str, reverts: int) -> None:
+        """Keep the intention to take a patch back, BEFORE the ref is moved: a champion that met no test."""
+        with self._writing() as db:
+            _insert_candidate(db, candidate, None, diff, "")
+            db.execute("INSERT INTO commits VALUES (?, ?, ?, NULL, ?)", (sha, time.time(), candidate.id, parent))
+            known = db.execute("SELECT value FROM meta WHERE key = ?", (REVERTS,)).fetchone()
+            value = {**(json.loads(known[0]) if known else {}), str(candidate.id): reverts}
+            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (REVERTS, json.dumps(value, sort_keys=True)))
+
+    def reverts(self) -> dict[int, int]:
+        """Candidate that is a revert -> candidate whose patch it took back, oldest first."""
+        return {int(new): old for new, old in sorted((self.recollect(REVERTS) or {}).items(), key=lambda i: int(i[0]))}
+
+    def commits(self) -> list[tuple[str, str, int, int | None]]:
+        """(sha, parent, candidate, test) of every champion commit in order; a revert has no test."""
+        return [tuple(r) for r in self._rows("SELECT sha, parent, candidate, test FROM commits ORDER BY at, candidate")]
 
     def blob(self, digest: str) -> bytes:
         """One stored body. Raises RecordBroken if it is not what its hash says."""
@@ -365,6 +404,10 @@ def _broken(path: Path) -> Iterator[None]:
         raise RecordBroken(f"{path}: {error}") from error
 
 
+def _settings_key(test: int) -> str:
+    return f"gate of test {test}"
+
+
 def _put(db: sqlite3.Connection, body: bytes) -> str:
     digest = hashlib.sha256(body).hexdigest()
     db.execute("INSERT OR IGNORE INTO blobs VALUES (?, ?)", (digest, zlib.compress(body)))
@@ -382,6 +425,19 @@ def _pack_request(db: sqlite3.Connection, request: bytes) -> str:
         return json.dumps([_put(db, request), [], None])
     hashes = [_put(db, json.dumps(m, sort_keys=True, ensure_ascii=False).encode()) for m in parsed.pop(field)]
     return json.dumps([parsed, hashes, field])
+
+
+def _insert_candidate(
+    db: sqlite3.Connection, candidate: Candidate, fingerprint: str | None, diff: str, transcript: str
+) -> None:
+    db.execute(
+        "INSERT INTO candidates VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            candidate.id, time.time(), candidate.parent, candidate.tree, candidate.subject, candidate.body,
+            candidate.fate, candidate.reason, candidate.size, fingerprint, _put(db, diff.encode()),
+            _put(db, transcript.encode()),
+        ),
+    )  # fmt: skip
 
 
 def _insert_trial(db: sqlite3.Connection, trial: Trial, candidate: int, place: int) -> None:

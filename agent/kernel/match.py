@@ -12,7 +12,7 @@ from dataclasses import asdict
 
 from agent.kernel.errors import LaboratoryFault
 from agent.kernel.evaluator import Evaluator, Job, Void, both, seed_of
-from agent.kernel.gate import BetterTest, Decision, Event, GateSettings, PairedTest, Side, Verdict
+from agent.kernel.gate import BetterTest, Control, Decision, Event, GateSettings, PairedTest, Side, Verdict
 from agent.kernel.ledger import Ledger, PairRow, TestRow
 from agent.kernel.types import Candidate, Purpose, Task
 
@@ -36,7 +36,7 @@ class Match:
         self.test = PairedTest(settings, row.id, row.commits) if row.policy == "proven" else BetterTest(settings, runs)
         self._tasks, self._seed = tasks, seed
         self._ledger, self._evaluator = ledger, evaluator
-        self._arrived = {pair.place: _event(pair) for pair in ledger.pairs(row.id)}
+        self._arrived = {pair.place: event_of(pair) for pair in ledger.pairs(row.id)}
         self._given = set(self._arrived)
         self._fed = 0
         self._feed()
@@ -86,8 +86,7 @@ class Match:
 
     def draw(self, place: int) -> Task:
         """The task of a pair: iid over the gate tasks by weight, fixed before the pair is seen."""
-        rng = random.Random(seed_of(self._seed, "draw", self.row.id, place))  # noqa: S311 (reproducible, not secret)
-        return rng.choices(self._tasks, weights=[task.weight for task in self._tasks])[0]
+        return draw(self._tasks, self._seed, self.row.id, place)
 
     def close(self, verdict: Verdict, why: str) -> Decision:
         """End the test without proof, for a reason from outside; an earlier decision stands."""
@@ -103,7 +102,39 @@ class Match:
             self._fed += 1
 
 
-def _event(pair: PairRow) -> Event:
+def draw(tasks: Sequence[Task], seed: int, test: int, place: int) -> Task:
+    """The task of one pair: it follows from the campaign's seed, the test's index and the place alone."""
+    rng = random.Random(seed_of(seed, "draw", test, place))  # noqa: S311 (reproducible, not secret)
+    return rng.choices(tasks, weights=[task.weight for task in tasks])[0]
+
+
+def retest(row: TestRow, ledger: Ledger, settings: GateSettings, runs: int) -> PairedTest | BetterTest:
+    """A test as its recorded pairs leave it; pairs after the first gap were still in flight, and do not count.
+
+    `settings` and `runs` are campaign.yaml's; the numbers that the test was opened with go before them.
+    """
+    pairs = {pair.place: pair for pair in ledger.pairs(row.id)}
+    gap = next(n for n in range(len(pairs) + 1) if n not in pairs)
+    history = [event_of(pairs[n]) for n in range(gap)]
+    settings, runs = opened_with(ledger, row.id) or (settings, runs)
+    if row.policy == "proven":
+        return PairedTest(settings, row.id, row.commits, history=history)
+    return BetterTest(settings, runs, history=history)
+
+
+def opened_with(ledger: Ledger, test: int) -> tuple[GateSettings, int] | None:
+    """The gate's numbers, and the pairs of policy `better`, that a test was opened with."""
+    known = ledger.test_settings(test)
+    if known is None:
+        return None
+    numbers = dict(known)
+    runs = int(numbers.pop("runs"))
+    kinds = {"control": Control(numbers["control"]), "lambdas": tuple(numbers["lambdas"])}
+    return GateSettings(**{**numbers, **kinds}), runs
+
+
+def event_of(pair: PairRow) -> Event:
+    """A recorded pair as the gate reads it."""
     if pair.champion is None or pair.candidate is None:
         return Side(str(pair.void_side))
     return pair.champion, pair.candidate

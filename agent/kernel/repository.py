@@ -156,11 +156,11 @@ class Repository:
             mend = "Use letters, digits, `-`, `_` and `.`."
             raise UserError("campaign", f"`{clean_line(self.campaign)}` cannot be part of a branch name", mend)
 
-    def _resolve(self, rev: str) -> str:
+    def _resolve(self, rev: str, field: str = "scaffold.base") -> str:
         answer = self._git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{rev}^{{commit}}", ok=(0, 1, 128))
         if answer.code:
             mend = "Name a branch, a tag or a commit that `git log` knows."
-            raise UserError("scaffold.base", f"`{clean_line(rev)}` is no commit of {self.root}", mend)
+            raise UserError(field, f"`{clean_line(rev)}` is no commit of {self.root}", mend)
         return answer.text.strip()
 
     def claim(self) -> None:
@@ -258,14 +258,29 @@ class Repository:
             return []
         return [commit for commit in self._walk(tip) if self._is_ours(commit)]
 
-    def commit(self, rev: str) -> Commit:
-        """One commit with its trailers. Raises UserError if there is no such commit."""
-        return self._log("--max-count=1", self._resolve(rev))[0]
+    def commit(self, rev: str, field: str = "scaffold.base") -> Commit:
+        """One commit with its trailers. Raises UserError, which names `field`, if there is no such commit."""
+        return self._log("--max-count=1", self._resolve(rev, field))[0]
 
     def diff(self, before: str, after: str) -> str:
         """The patch between two commits or trees, as git shows it; undecodable bytes are replaced."""
         options = ("-p", "-r", "--text", "--no-color", "--find-renames")
         return self._git("diff-tree", *options, before, after).out.decode(errors="replace")
+
+    def outside(self, before: str, after: str) -> list[str]:
+        """The cleaned paths outside the mutable ones in which two commits or trees differ."""
+        touched = self._git("diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after).text.split("\0")
+        return [clean_line(path) for path in touched[:-1] if not inside(path, self.mutable)]
+
+    def graph(self, tips: Sequence[str]) -> list[tuple[str, str]]:
+        """What `git log --graph` draws of commits down to the base: (its lines, the commit or "")."""
+        if not tips:
+            return []
+        below = [f"^{parent}" for parent in self._log("--max-count=1", self.base)[0].parents]
+        options = ("--graph", "--no-color", "--format=%x00%H")
+        revs = "".join(f"{rev}\n" for rev in (*tips, self.base, *below)).encode()
+        out = self._git("log", *options, "--stdin", stdin=revs).text
+        return [(line.partition("\0")[0], line.partition("\0")[2]) for line in out.splitlines()]
 
     def _walk(self, tip: str) -> Iterator[Commit]:
         # In batches, and no further than one without a commit of ours: histories can be very long.
@@ -399,19 +414,18 @@ class Repository:
             raise BranchMoved(f"branch {self.branch} {where}, not at {expected[:12]}: somebody moved it; {mend}")
         if worktree:
             raise BranchMoved(f"branch {self.branch} is checked out in {worktree}: `git switch` away from it")
-        touched = self._git("diff-tree", "-r", "-z", "--name-only", "--no-renames", expected, tree).text.split("\0")
-        if outside := next((path for path in touched[:-1] if not inside(path, self.mutable)), None):
-            raise Refused(f"the tree differs outside the mutable paths, in `{clean_line(outside)}`")
+        if outside := self.outside(expected, tree):
+            raise Refused(f"the tree differs outside the mutable paths, in `{outside[0]}`")
         return self._commit_tree(tree, expected, text)
 
-    def advance(self, commit: str, expected: str) -> None:
+    def advance(self, commit: str, expected: str, why: str = "patch accepted") -> None:
         """Move the champion's branch from `expected` to a prepared commit, by compare-and-swap.
 
         Raises:
             BranchMoved: somebody else moved it in between.
             RecordBroken: the repository cannot be written.
         """
-        if self._move(self._ref, commit, expected, "ratchet: patch accepted"):
+        if self._move(self._ref, commit, expected, f"ratchet: {why}"):
             return
         if self._tip()[0] != expected:
             raise BranchMoved(f"branch {self.branch} was moved by somebody else")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from agent.kernel.approval import Approvals
+from agent.kernel.evidence import base_of, lineage
 from agent.kernel.ledger import Ledger, TestRow
 from agent.kernel.search import Archive, SearchSettings
 from agent.kernel.types import Candidate, Fate, Files, Purpose, Trial
@@ -24,7 +25,10 @@ class State:
         self.archive = Archive(settings)
         self.approvals = Approvals(ledger)
         self.candidates: dict[int, Candidate] = {c.id: c for c in ledger.candidates()}
-        self.champions: list[int] = [0, *(candidate for _, _, candidate, _ in ledger.commits())]
+        commits = ledger.commits()
+        self.champions: list[int] = [0, *(candidate for _, _, candidate, _ in commits)]
+        self.accepted = sum(test is not None for *_, test in commits)
+        """Commits that the gate decided on: a revert is no discovery, and no error may be spent on its account."""
         self.trials = ledger.count_trials()
         self.gate_trials = len(ledger.places(Purpose.GATE))
         self._search = {c: dict[int, float]() for c in self.candidates}
@@ -42,7 +46,7 @@ class State:
         for candidate in self.candidates.values():
             if candidate.parent is not None and candidate.fate is Fate.REFUSED:
                 self.archive.fail(candidate.parent)
-            elif self._search[candidate.id] or candidate.parent is None:
+            elif self._search[candidate.id] or candidate.id in self.champions:
                 self.enter(candidate)
             else:
                 waiting.append(candidate)
@@ -51,6 +55,8 @@ class State:
         for entry in self.approvals:
             if entry.outcome == "rejected":
                 self.archive.retire(entry.candidate)
+        for reverted in self.ledger.reverts().values():
+            self.archive.retire(reverted)
         self.archive.crown(self.champion)
         return waiting
 
@@ -76,6 +82,7 @@ class State:
         """Know a new champion; its commit stands in ledger and git."""
         self.settle(candidate, Fate.CHAMPION, reason)
         self.champions.append(candidate)
+        self.accepted += 1
         self.archive.crown(candidate)
 
     def measured(self, trial: Trial, candidate: int, place: int) -> None:
@@ -103,22 +110,11 @@ class State:
 
     def base_of(self, candidate: int) -> int:
         """The champion (or seed) that a candidate descends from most closely, itself included."""
-        known = set(self.champions)
-        while candidate not in known:
-            parent = self.candidates[candidate].parent
-            if parent is None:
-                return candidate
-            candidate = parent
-        return candidate
+        return base_of(self.candidates, set(self.champions), candidate)
 
     def lineage(self, candidate: int) -> list[Candidate]:
         """The patches between the nearest champion and a candidate, oldest first."""
-        base, steps = self.base_of(self.candidates[candidate].parent or 0), []
-        at: int | None = candidate
-        while at is not None and at != base:
-            steps.append(self.candidates[at])
-            at = self.candidates[at].parent
-        return steps[::-1]
+        return lineage(self.candidates, set(self.champions), candidate)
 
     def open_test(self) -> TestRow | None:
         """The test that was begun and has no verdict, or has an acceptance that nothing came of yet."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import typer
 
-from agent.kernel.errors import UserError
-from agent.kernel.types import Purpose
 from agent.opening import DEFAULT_CONFIG, AsJson, CampaignName, ConfigPath, load, open_ledger, open_repository, terminal
+from agent.review.decide import app as decide_app
 
 app = typer.Typer()
+app.add_typer(decide_app)
 
 
 @app.command()
@@ -34,41 +35,47 @@ def log(
     *,
     name: CampaignName = None,
     rejected: Annotated[bool, typer.Option("--rejected", help="also what was turned down, and why")] = False,
+    graph: Annotated[bool, typer.Option("--graph", help="the whole archive, by lineage")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the accepted self-patches of a campaign with their evidence."""
-    from agent.review.history import render_log
+    from agent.review.history import log_facts, render_graph, render_log
 
     config = load(path, {"name": name})
     with open_ledger(config) as ledger:
-        commits = open_repository(config, ledger).accepted()
-        render_log(commits, ledger.candidates()[1:], terminal(), rejected=rejected)
+        repository, candidates, rows = open_repository(config, ledger), ledger.candidates(), ledger.commits()
+    if as_json:
+        typer.echo(json.dumps(log_facts(config.name, repository.accepted(), candidates), indent=1))
+    elif graph:
+        saved = {one.commit: one.id for one in repository.candidates().values()}
+        champion = rows[-1][2] if rows else 0
+        drawn = repository.graph([*saved])
+        render_graph(drawn, {repository.base: 0, **saved}, candidates, champion, terminal())
+    if not as_json and (rejected or not graph):
+        render_log(repository.accepted(), candidates[1:], terminal(), rejected=rejected)
 
 
 @app.command()
 def show(
-    candidate: Annotated[int, typer.Argument(help="number of the candidate, as `ratchet log --rejected` prints it")],
+    candidate: Annotated[str, typer.Argument(metavar="ID", help="7, #7, champion, seed, or a commit or ref")],
     path: ConfigPath = DEFAULT_CONFIG,
     *,
     name: CampaignName = None,
-    transcript: Annotated[bool, typer.Option("--transcript", help="also what its proposer printed")] = False,
+    transcripts: Annotated[
+        bool, typer.Option("--transcripts", help="also the search trials that it changed, before and after")
+    ] = False,
+    proposal: Annotated[bool, typer.Option("--proposal", help="also what its proposer printed")] = False,
 ) -> None:
-    """Show one candidate: its patch, its fate and why."""
-    from agent.kernel.flags import flags_key
-    from agent.review.history import accepted, render_show
+    """Show one candidate: why it was accepted or not, what it won and lost, its cost and its patch."""
+    from agent.review.lookup import find_candidate
+    from agent.review.show import collect, render_show
 
     config = load(path, {"name": name})
     with open_ledger(config) as ledger:
-        known = {c.id: c for c in ledger.candidates()}
-        if candidate not in known:
-            problem = f"there is no #{candidate} in {config.name}"
-            raise UserError("candidate", problem, f"See `ratchet log {path} --rejected`.")
-        rows = accepted(open_repository(config, ledger).accepted())
-        commit = next((row.commit for row in rows if row.candidate == candidate), None)
-        diff, printed = ledger.candidate_texts(candidate)
-        trials = ledger.trials(purpose=Purpose.SEARCH, candidate=candidate)
-        flags = ledger.recollect(flags_key(candidate)) or []
-        said = printed if transcript else None
-        render_show(known[candidate], diff, trials, terminal(), transcript=said, commit=commit, flags=flags)
+        repository = open_repository(config, ledger)
+        found = find_candidate(candidate, ledger, repository)
+        dossier = collect(found, ledger, repository.accepted())
+    render_show(dossier, terminal(), transcripts=transcripts, proposal=proposal)
 
 
 @app.command()

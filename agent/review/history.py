@@ -1,4 +1,4 @@
-"""What `ratchet log` and `ratchet show` print: accepted patches with their evidence, and every candidate's fate.
+"""What `ratchet log` prints: accepted patches with their evidence, the archive by lineage, every candidate's fate.
 
 Every word that is printed may have been chosen by a model, so all of it goes through `agent.review.safe`, and
 into `Text`, where rich reads no markup.
@@ -6,23 +6,25 @@ into `Text`, where rich reads no markup.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from rich.console import Console
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
+from agent.kernel.evidence import REVERTS_TRAILER
 from agent.kernel.repository import Commit
-from agent.kernel.types import Candidate, Fate, Trial
+from agent.kernel.types import Candidate, Fate
 from agent.review.safe import visible, visible_lines
 
 WIDE = 110
 """Columns from which evidence and holdout get columns of their own."""
 
-_FATE_STYLES = {
+FATE_STYLES = {
     Fate.OPEN: "cyan",
     Fate.WAITING: "bold magenta",
     Fate.REFUSED: "yellow",
@@ -33,21 +35,27 @@ _FATE_STYLES = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Accepted:
-    """One accepted patch. The evidence is in the words of its trailers, "" where there is none."""
+    """One commit of the campaign. The evidence is in the words of its trailers, "" where there is none.
+
+    `reverts` is the commit that it takes back, `reverted_by` the one that took it back, "" for none.
+    """
 
     commit: Commit
     candidate: int | None
     score: str
     evidence: str
     holdout: str
+    reverts: str = ""
+    reverted_by: str = ""
 
 
 def accepted(commits: Sequence[Commit]) -> list[Accepted]:
-    """Read the evidence of accepted commits out of their trailers, in the same order."""
-    return [_accepted(commit) for commit in commits]
+    """Read the evidence of the campaign's commits out of their trailers, in the same order."""
+    undone = {commit.trailers.get(REVERTS_TRAILER): commit.sha for commit in commits}
+    return [_accepted(commit, undone.get(commit.sha, "")) for commit in commits]
 
 
-def _accepted(commit: Commit) -> Accepted:
+def _accepted(commit: Commit, reverted_by: str) -> Accepted:
     candidate = commit.trailers.get("Ratchet-Candidate", "")
     return Accepted(
         commit=commit,
@@ -55,10 +63,9 @@ def _accepted(commit: Commit) -> Accepted:
         score=commit.trailers.get("Ratchet-Score", ""),
         evidence=commit.trailers.get("Ratchet-Evidence", ""),
         holdout=commit.trailers.get("Ratchet-Holdout", ""),
+        reverts=commit.trailers.get(REVERTS_TRAILER, ""),
+        reverted_by=reverted_by,
     )
-
-
-# ------------------------------------------------------------------------------------ log
 
 
 def render_log(
@@ -79,12 +86,59 @@ def render_log(
         console.print(Text("Nothing else was proposed."))
 
 
+def log_facts(campaign: str, commits: Sequence[Commit], candidates: Sequence[Candidate]) -> dict[str, Any]:
+    """The log for programs; texts are as they were written, escaped by JSON alone."""
+    rows = [
+        {
+            "candidate": row.candidate, "sha": row.commit.sha, "parent": row.commit.parents[0],
+            "time": row.commit.time, "subject": row.commit.subject, "score": row.score, "evidence": row.evidence,
+            "holdout": row.holdout, "reverts": row.reverts or None, "reverted_by": row.reverted_by or None,
+        }
+        for row in accepted(commits)
+    ]  # fmt: skip
+    fates = [
+        {"id": c.id, "parent": c.parent, "tree": c.tree, "subject": c.subject, "fate": c.fate, "reason": c.reason}
+        for c in candidates
+    ]
+    return {"campaign": campaign, "commits": rows, "candidates": fates}
+
+
+def render_graph(
+    graph: Sequence[tuple[str, str]],
+    commits: Mapping[str, int],
+    candidates: Sequence[Candidate],
+    champion: int,
+    console: Console,
+) -> None:
+    """Print the archive by lineage as git draws it, newest first; `commits` tells whose each commit is."""
+    known = {one.id: one for one in candidates}
+    for drawn, sha in graph:
+        line = _node(known[commits[sha]], champion) if sha in commits else Text(sha[:10])
+        console.print(Text.assemble((drawn, "dim"), line), no_wrap=True, overflow="ellipsis")
+    drawn_ids = set(commits.values())
+    refused = [one for one in candidates if one.id not in drawn_ids]
+    if refused:
+        said = f"{len(refused)} more were refused before they could be tried: `ratchet log --rejected`"
+        console.print(Text(said, style="dim"))
+
+
+def _node(candidate: Candidate, champion: int) -> Text:
+    fate = "seed" if candidate.parent is None else candidate.fate.value
+    text = Text.assemble((f"#{candidate.id} ", "bold"), (fate, FATE_STYLES[candidate.fate]))
+    if candidate.id == champion:
+        text.append(" (champion)", "bold green")
+    return text.append("  ").append(visible("" if candidate.parent is None else candidate.subject))
+
+
 def _log_table(rows: Sequence[Accepted], *, wide: bool) -> Table:
     table = _table("#", "commit", "accepted", "patch", "score", *(("evidence", "holdout") if wide else ()))
     for row in rows:
         number = "" if row.candidate is None else str(row.candidate)
-        cells = [number, row.commit.sha[:9], _when(row.commit.time), row.commit.subject, row.score]
-        table.add_row(*map(_cell, cells + ([row.evidence, row.holdout] if wide else [])))
+        score = "reverted" if row.reverted_by else row.score
+        cells = [number, row.commit.sha[:9], when(row.commit.time), row.commit.subject, score]
+        table.add_row(
+            *map(cell, cells + ([row.evidence, row.holdout] if wide else [])), style="dim" if row.reverted_by else ""
+        )
     return table
 
 
@@ -92,44 +146,9 @@ def _fate_table(candidates: Sequence[Candidate]) -> Table:
     table = _table("#", "from", "fate", "patch", "why")
     for one in candidates:
         parent = "" if one.parent is None else str(one.parent)
-        fate = Text(one.fate.value, style=_FATE_STYLES[one.fate])
-        table.add_row(_cell(str(one.id)), _cell(parent), fate, _cell(one.subject), _cell(one.reason))
+        fate = Text(one.fate.value, style=FATE_STYLES[one.fate])
+        table.add_row(cell(str(one.id)), cell(parent), fate, cell(one.subject), cell(one.reason))
     return table
-
-
-# ------------------------------------------------------------------------------------ show
-
-
-def render_show(
-    candidate: Candidate,
-    diff: str,
-    trials: Sequence[Trial],
-    console: Console,
-    *,
-    transcript: str | None = None,
-    commit: Commit | None = None,
-    flags: Sequence[str] = (),
-) -> None:
-    """Print one candidate: its fate and why, flags, what its author says, its evidence and trials, and the patch."""
-    console.print(Text.assemble((f"#{candidate.id} ", "bold"), (visible(candidate.subject), "bold")))
-    origin = "the scaffold as it was" if candidate.parent is None else f"made from #{candidate.parent}"
-    fate = (candidate.fate.value, _FATE_STYLES[candidate.fate])
-    console.print(Text.assemble(fate, f", {origin}", f": {visible(candidate.reason)}" if candidate.reason else ""))
-    if flags:
-        _section(console, "look at first (added by this patch; docs/unattended.md)", [visible(flag) for flag in flags])
-    if candidate.body:
-        _section(console, "in its author's words", visible_lines(candidate.body))
-    if commit is not None:
-        _section(console, f"commit {commit.sha}, {_when(commit.time)}", [])
-        console.print(_trailer_table(commit))
-    if trials:
-        _section(console, f"{len(trials)} search trials, mean {sum(t.score for t in trials) / len(trials):.3f}", [])
-        console.print(_trial_table(trials))
-    if diff:
-        _section(console, "patch", [])
-        render_diff(diff, console)
-    if transcript is not None:
-        _section(console, "what its proposer printed", visible_lines(transcript))
 
 
 def render_diff(diff: str, console: Console) -> None:
@@ -140,36 +159,6 @@ def render_diff(diff: str, console: Console) -> None:
     console.print(text, soft_wrap=True)
 
 
-def _section(console: Console, title: str, lines: Sequence[str]) -> None:
-    console.print()
-    console.print(Text(title, style="dim"))
-    if lines:
-        console.print(Text("\n".join(f"  {line}".rstrip() for line in lines)), soft_wrap=True)
-
-
-def _trailer_table(commit: Commit) -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for key, value in commit.trailers.items():
-        table.add_row(_cell(f"  {key.removeprefix('Ratchet-')}"), _cell(value))
-    return table
-
-
-def _trial_table(trials: Sequence[Trial]) -> Table:
-    """One row a task: how often it was tried, its mean, and why it last fell short."""
-    table = _table("  task", "trials", "mean", "why")
-    by_task: dict[str, list[Trial]] = {}
-    for trial in trials:
-        by_task.setdefault(trial.task, []).append(trial)
-    for task, tried in sorted(by_task.items()):
-        mean = sum(trial.score for trial in tried) / len(tried)
-        short = [trial.reason for trial in tried if trial.score < 1]
-        cells = (f"  {task}", str(len(tried)), f"{mean:.2f}", short[-1] if short else "")
-        table.add_row(*map(_cell, cells))
-    return table
-
-
 def _table(*headers: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
     for header in headers:
@@ -178,9 +167,11 @@ def _table(*headers: str) -> Table:
     return table
 
 
-def _cell(text: str) -> Text:
+def cell(text: str) -> Text:
+    """One safe cell of a table."""
     return Text(visible(text))
 
 
-def _when(seconds: int) -> str:
+def when(seconds: int) -> str:
+    """Local month, day, hour and minute."""
     return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%m-%d %H:%M")

@@ -79,7 +79,7 @@ class Summary:
 
 def summarise(ledger: Ledger) -> Summary:
     """Compute the summary of a campaign that has begun."""
-    commits, spent = ledger.commits(), ledger.spent()
+    commits, spent, reverts = ledger.commits(), ledger.spent(), ledger.reverts()
     champion = commits[-1][2] if commits else 0
     scores: dict[int, dict[int, float]] = {}
     for candidate, place, score in ledger.places(Purpose.HOLDOUT if commits else Purpose.SEARCH):
@@ -92,7 +92,7 @@ def summarise(ledger: Ledger) -> Summary:
         champion=wilson([*last.values()]),
         gain=paired([first[p] for p in both], [last[p] for p in both]) if champion else None,
         champion_id=champion,
-        candidates=tuple(ledger.candidates()),
+        candidates=tuple(c for c in ledger.candidates() if c.id not in reverts),  # nobody proposed those
         trials=ledger.count_trials(),
         fresh_calls=spent.fresh_calls,
         shared_calls=spent.calls - spent.fresh_calls,

@@ -59,13 +59,18 @@ def skill_of(scene: FakeRun) -> int:
     return int(found[1]) if found else -1
 
 
+def luck_of(scene: FakeRun) -> int:
+    """What chance gives to one task under one seed, from 0 to 99; less is luckier."""
+    what = scene.env["RATCHET_SEED"].encode() + scene.task["instruction.md"]
+    return int.from_bytes(hashlib.sha256(what).digest()[:4], "big") % 100
+
+
 def solve(scene: FakeRun) -> str:
     """The scaffold on a task."""
     skill = skill_of(scene)
     if skill < 0:
         return ran("Traceback: no SKILL", exit_code=1)
-    what = scene.env["RATCHET_SEED"].encode() + scene.task["instruction.md"]
-    luck = int.from_bytes(hashlib.sha256(what).digest()[:4], "big") % 100
+    luck = luck_of(scene)
     scene.workspace["solution.py"] = b"right" if luck < skill else b"wrong"
     return f"skill {skill}, luck {luck}"
 
@@ -139,6 +144,7 @@ class Lab:
             repository = Repository.open(self.repo, self.name, DEFAULT_MUTABLE, ledger.recollect("base") or "HEAD")
             repository.claim()
             ledger.remember("base", repository.base)
+            ledger.remember("suite", tasks.hash)
             self.sandbox = FakeSandbox({"scaffold": self.program, "check": check}, folder=self.folder / "boxes")
             budget = Budget(Limits(seconds=120.0), Spent())
             gateway = GatewayServer(models, MemoryRecord(), budget, providers=silent)

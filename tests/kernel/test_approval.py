@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from agent.kernel.approval import Approvals, Request, leave, requests, settle_al
 from agent.kernel.boundary import DEFAULT_MUTABLE
 from agent.kernel.campaign import Campaign
 from agent.kernel.errors import UserError
+from agent.kernel.gatekeeping import gate_settings
 from agent.kernel.ledger import Ledger
 from agent.kernel.repository import Repository
 from agent.kernel.types import Fate
@@ -130,6 +133,10 @@ async def test_a_patch_that_waited_while_the_champion_moved_is_tested_afresh(mak
         assert "does not wait" in said[-1]
 
 
+def _numbers(campaign: Campaign) -> dict[str, Any]:
+    return {**asdict(gate_settings(campaign.config)), "runs": campaign.config.gate_options.runs}
+
+
 async def _two_that_wait(campaign: Campaign, lab: Lab) -> None:
     """Two patches of the seed in two files, both accepted by the gate's word and waiting."""
     from tests.kernel.test_campaign import _candidate  # noqa: PLC0415 (a helper of the neighbour)
@@ -138,7 +145,9 @@ async def _two_that_wait(campaign: Campaign, lab: Lab) -> None:
     for files in ({SETTINGS: b"SKILL = 70\n"}, {"prompts/solve.md": b"BONUS\n"}):
         one = _candidate(campaign, files)
         await campaign.admission.smoke(one)
-        row = campaign.state.ledger.open_test(candidate=one.id, champion=0, commits=0, policy="better")
+        row = campaign.state.ledger.open_test(
+            candidate=one.id, champion=0, commits=0, policy="better", settings=_numbers(campaign)
+        )
         match = campaign.gate.meeting(row)
         while match.decision is None:
             await match.play(match.next_place())
@@ -154,7 +163,9 @@ async def test_an_open_test_is_void_when_the_champion_moves_under_it(make_lab: M
         await _two_that_wait(campaign, lab)
         first, second = campaign.state.approvals.waiting(0)
         campaign.state.approvals._all.pop(second.candidate)
-        row = campaign.state.ledger.open_test(candidate=second.candidate, champion=0, commits=0, policy="proven")
+        row = campaign.state.ledger.open_test(
+            candidate=second.candidate, champion=0, commits=0, policy="proven", settings=_numbers(campaign)
+        )
         campaign.gate.match = campaign.gate.meeting(row)
         await campaign.gate.answer(request(first.candidate))
         assert campaign.match is None

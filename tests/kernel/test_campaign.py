@@ -13,7 +13,8 @@ from agent.kernel.boundary import Boundary
 from agent.kernel.campaign import Campaign
 from agent.kernel.errors import LaboratoryFault, SandboxDown, UserError
 from agent.kernel.evaluator import Job, Void, both
-from agent.kernel.gate import Side
+from agent.kernel.gate import GateSettings, Side
+from agent.kernel.match import opened_with
 from agent.kernel.proposer import Proposal
 from agent.kernel.repository import BranchMoved
 from agent.kernel.types import Candidate, Fate, Purpose
@@ -226,6 +227,31 @@ async def test_a_stopped_campaign_goes_on_where_it_was(make_lab: MakeLab) -> Non
         assert max(taken.values()) == 1
         assert len(ledger.commits()) == 1
         assert [test.verdict for test in ledger.tests()].count("accepted") == 1
+
+
+async def test_a_test_keeps_the_numbers_that_it_was_opened_with(make_lab: MakeLab) -> None:
+    lab = make_lab(better)
+    async with lab.campaign() as campaign:
+        watcher = asyncio.create_task(_stop_in_a_test(campaign))
+        await campaign.run()
+        watcher.cancel()
+    with lab.ledger() as ledger:
+        [row] = ledger.tests()
+        opened = opened_with(ledger, row.id)
+    assert opened == (GateSettings(), 10)
+    assert row.verdict is None
+    async with lab.campaign() as campaign:
+        stricter = campaign.config.gate_options.model_copy(update={"alpha": 1e-9})
+        campaign.config = campaign.config.model_copy(update={"gate_options": stricter})
+        await campaign.run()
+    with lab.ledger() as ledger:
+        assert len(ledger.commits()) == 1
+
+
+async def _stop_in_a_test(campaign: Campaign) -> None:
+    while campaign.match is None or campaign.match.pairs < 3:  # noqa: ASYNC110 (what is watched is plain state)
+        await asyncio.sleep(0.001)
+    campaign.stop("enough")
 
 
 async def _stop_at(campaign: Campaign, trials: int) -> None:

@@ -89,7 +89,7 @@ def test_only_fresh_calls_cost(ledger: Ledger) -> None:
 
 
 def test_a_pair_is_kept_with_both_trials_or_not_at_all(ledger: Ledger) -> None:
-    test = ledger.open_test(candidate=1, champion=0, commits=0, policy="proven")
+    test = ledger.open_test(candidate=1, champion=0, commits=0, policy="proven", settings={})
     ledger.add_trial(trial("taken"), candidate=0, place=0)
     sides = (trial("a", purpose=Purpose.GATE), trial("taken", purpose=Purpose.GATE))
     with pytest.raises(RecordBroken):
@@ -104,7 +104,7 @@ def test_a_pair_is_kept_with_both_trials_or_not_at_all(ledger: Ledger) -> None:
 
 
 def test_gate_indices_count_from_one_and_never_repeat(ledger: Ledger) -> None:
-    indices = [ledger.open_test(candidate=n, champion=0, commits=0, policy="proven").id for n in (1, 2, 1)]
+    indices = [ledger.open_test(candidate=n, champion=0, commits=0, policy="proven", settings={}).id for n in (1, 2, 1)]
     assert indices == [1, 2, 3]
 
 

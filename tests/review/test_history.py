@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import unicodedata
 
 import pytest
@@ -10,10 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from agent.kernel.ledger import PairRow
 from agent.kernel.repository import Commit
 from agent.kernel.types import Candidate, Fate, Purpose, Trial, Usage
-from agent.review.history import accepted, render_diff, render_log, render_show
+from agent.review.again import Comparison
+from agent.review.history import accepted, log_facts, render_diff, render_graph, render_log
+from agent.review.judgement import render_findings, render_fresh
 from agent.review.safe import visible, visible_lines
+from agent.review.show import Dossier, changed, render_show, why
+from agent.review.verify import Finding
 
 DIFF = "diff --git a/x.py b/x.py\n--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-a = 1\n+a = [bold]2[/bold]\n"
 TRAILERS = {
@@ -43,7 +49,7 @@ def candidate(number: int = 7, fate: Fate = Fate.REJECTED, text: str = "Retry an
     return Candidate(id=number, parent=0, tree="t", subject=text, body=text, fate=fate, reason=text)
 
 
-def trial(task: str, score: float, reason: str = "3 of 5 tests failed") -> Trial:
+def trial(task: str, score: float, reason: str = "3 of 5 tests failed", transcript: str = "") -> Trial:
     return Trial(
         id="t1",
         tree="t",
@@ -52,7 +58,7 @@ def trial(task: str, score: float, reason: str = "3 of 5 tests failed") -> Trial
         seed=1,
         score=score,
         reason=reason,
-        transcript="",
+        transcript=transcript,
         usage=Usage(),
         seconds=1.0,
     )
@@ -112,24 +118,100 @@ def test_evidence_is_read_out_of_trailers() -> None:
     assert (row.candidate, row.score) == (None, "")
 
 
-def test_show_prints_fate_words_trials_and_patch() -> None:
+def test_what_a_reviewer_should_look_at_first_comes_before_the_authors_words() -> None:
+    text = shown(dossier(candidate(text="Trust me."), flags=["starts a process\x1b[2J"]))
+    assert text.index("starts a process<U+001B>") < text.rindex("Trust me.")
+
+
+def dossier(one: Candidate | None = None, **parts: object) -> Dossier:
+    everything: dict[str, object] = {
+        "candidate": one or candidate(),
+        "commit": None,
+        "reverted_by": "",
+        "diff": DIFF,
+        "proposal": "thinking",
+        "base": 0,
+        "before": {},
+        "after": {},
+        "meetings": [],
+        "trials": {Purpose.SEARCH: 3},
+        "usage": Usage(calls=5, fresh_calls=3, tokens_in=1000, tokens_out=234, dollars=0.5),
+    }
+    return Dossier(**{**everything, **parts})
+
+
+def shown(told: Dossier, **options: bool) -> str:
     screen = console()
-    trials = [trial("sum", 0.0), trial("sum", 1.0, "ok"), trial("sort", 1.0, "ok")]
-    render_show(candidate(), DIFF, trials, screen, transcript="thinking", commit=commit())
-    text = words(screen)
-    assert text.startswith("#7 Retry an empty answer rejected, made from #0: Retry an empty answer")
-    assert "3 search trials, mean 0.667" in text
-    assert "sum 2 0.50 3 of 5 tests failed" in text
+    render_show(told, screen, **options)
+    return words(screen)
+
+
+BEFORE = {0: trial("sum", 0.0, transcript="old way"), 1: trial("sort", 1.0), 2: trial("join", 1.0)}
+AFTER = {0: trial("sum", 1.0, "ok", "new way"), 1: trial("sort", 0.5), 3: trial("join", 1.0)}
+
+
+def test_show_prints_fate_reason_words_evidence_and_patch() -> None:
+    text = shown(dossier(commit=commit()), proposal=True)
+    assert text.startswith("#7 Retry an empty answer rejected, made from #0 Retry an empty answer.")
     assert "Score 0.412 -> 0.523 (118 pairs)" in text
+    assert "3 search trials; 5 model calls, 3 of them fresh; 1,234 tokens; $0.5000" in text
     assert "-a = 1 +a = [bold]2[/bold]" in text
     assert text.endswith("what its proposer printed thinking")
 
 
-def test_show_of_a_refused_candidate_without_a_patch_is_short() -> None:
+def test_show_counts_wins_and_losses_a_task_on_the_same_trials() -> None:
+    text = shown(dossier(before=BEFORE, after=AFTER))
+    assert "sum 1 0.00 1.00 1 " in text
+    assert "sort 1 1.00 0.50 1 3 of 5 tests failed" in text
+    assert "2 trials changed; --transcripts shows them" in text
+    assert "old way" not in text
+
+
+def test_transcripts_are_of_the_search_trials_that_changed() -> None:
+    told = dossier(before=BEFORE, after=AFTER)
+    assert [after.task for _, after in changed(told)] == ["sort", "sum"]
+    text = shown(told, transcripts=True)
+    assert "search task sum #0 scored 0: 3 of 5 tests failed old way #7 scored 1: ok new way" in text
+    assert "no search trial changed its score" in shown(dossier(), transcripts=True)
+
+
+def test_of_the_gate_only_totals_are_shown() -> None:
+    pairs = [
+        PairRow(place=n, task=f"secret-{n}", champion=a, candidate=b, void_side=None)
+        for n, (a, b) in enumerate([(0.0, 1.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0)])
+    ]
+    pairs.append(PairRow(place=4, task="secret-4", champion=None, candidate=None, void_side="both"))
+    text = shown(dossier(meetings=[(0, pairs)]))
+    assert "gate: against #0 all gate tasks together: 4 fresh pairs, 2 won, 1 lost, 1 equal, 1 void" in text
+    assert "secret" not in text
+
+
+def test_why_is_a_sentence_with_figures_for_every_fate() -> None:
+    assert why(dossier(candidate(fate=Fate.REFUSED, text="a link"))) == "Refused before it was compared: a link."
+    assert why(dossier(candidate(fate=Fate.OPEN))) == "Open: not tried yet."
+    tried = dossier(candidate(fate=Fate.OPEN), before=BEFORE, after=AFTER)
+    assert why(tried) == "Open: it never met the champion; 3 search trials, mean 0.833 (#0: 0.667)."
+    gone = dossier(candidate(fate=Fate.CHAMPION, text="accepted: better"), reverted_by="0123456789abcdef")
+    assert why(gone) == "Accepted: better. Reverted later by 0123456789."
+
+
+def test_the_graph_names_every_candidate_and_counts_the_refused() -> None:
     screen = console()
-    render_show(candidate(fate=Fate.REFUSED), "", [], screen)
-    assert "patch" not in words(screen)
-    assert "trials" not in words(screen)
+    known = [candidate(0, Fate.OPEN), candidate(1, Fate.CHAMPION, "Won"), candidate(2, Fate.REFUSED, "No")]
+    drawn = [("* ", "a"), ("| * ", "0123456789ab"), ("|/  ", ""), ("* ", "c")]
+    render_graph(drawn, {"a": 1, "c": 0}, known, 1, screen)
+    lines = [line.rstrip() for line in printed(screen).splitlines()]
+    assert lines[0] == "* #1 accepted (champion)  Won"
+    assert lines[1:3] == ["| * 0123456789", "|/"]
+    assert "1 more were refused" in lines[-1]
+
+
+def test_the_log_for_programs_is_ascii_and_complete() -> None:
+    facts = log_facts("night", [commit(EVIL)], [candidate(0), candidate(7, Fate.CHAMPION, EVIL)])
+    text = json.dumps(facts)
+    assert text.isascii()
+    assert json.loads(text)["commits"][0]["subject"] == EVIL
+    assert [one["id"] for one in facts["candidates"]] == [0, 7]
 
 
 def test_a_patch_in_a_pipe_is_not_broken_into_lines_nor_padded() -> None:
@@ -155,7 +237,14 @@ def test_hostile_text_is_spelled_out_everywhere(width: int) -> None:
     screen = console(width)
     hostile = commit(EVIL, Score=EVIL, Evidence=EVIL, Holdout=EVIL, Campaign=EVIL)
     render_log([hostile], [candidate(3, text=EVIL)], screen, rejected=True)
-    render_show(candidate(text=EVIL), f"+{EVIL}\n", [trial(EVIL, 0, EVIL)], screen, transcript=EVIL, commit=hostile)
+    trials = {0: trial(EVIL, 0, EVIL, EVIL)}, {0: trial(EVIL, 1, EVIL, EVIL)}
+    told = dossier(
+        candidate(text=EVIL), commit=hostile, diff=f"+{EVIL}\n", proposal=EVIL, before=trials[0], after=trials[1]
+    )
+    render_show(told, screen, transcripts=True, proposal=True)
+    render_graph([("* ", "a")], {"a": 3}, [candidate(3, text=EVIL)], 0, screen)
+    render_findings(hostile, [Finding(what=EVIL, ok=False, said=EVIL)], screen)
+    render_fresh(Comparison(pairs=((0.0, 1.0),), voids=0), 0.5, screen)
     assert_harmless(printed(screen))
     squeezed = "".join(printed(screen).split())
     assert "<U+202E>gnp<U+2066>" in squeezed
@@ -167,8 +256,23 @@ def test_hostile_text_is_spelled_out_everywhere(width: int) -> None:
 def test_any_text_can_be_shown(text: str) -> None:
     screen = console()
     render_log([commit(text)], [candidate(text=text)], screen, rejected=True)
-    render_show(candidate(text=text), text, [trial(text, 0.5, text)], screen, transcript=text)
+    told = dossier(candidate(text=text), diff=text, proposal=text, after={0: trial(text, 0.5, text, text)})
+    render_show(told, screen, transcripts=True, proposal=True)
     assert_harmless(printed(screen))
+
+
+def test_a_line_of_a_megabyte_stays_a_line_that_a_terminal_can_show() -> None:
+    endless = "\u202ex" * 500_000
+    told = dossier(
+        candidate(text=endless), commit=commit(endless), diff=f"+{endless}\n" * 20, proposal=endless,
+        before={0: trial(endless, 0, endless, endless)}, after={0: trial(endless, 1, endless, endless)},
+    )  # fmt: skip
+    screen = console()
+    render_show(told, screen, transcripts=True, proposal=True)
+    render_log([commit(endless)], [candidate(text=endless)], screen, rejected=True)
+    render_graph([("* ", "a")], {"a": 3}, [candidate(3, text=endless)], 0, screen)
+    assert_harmless(printed(screen))
+    assert len(printed(screen)) < 200_000
 
 
 def test_endless_lines_and_texts_are_cut_and_say_so() -> None:

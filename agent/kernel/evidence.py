@@ -1,0 +1,65 @@
+"""The words of a commit's evidence: the campaign writes them, `ratchet verify` writes them again and compares."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+
+from agent.kernel.gate import Decision
+from agent.kernel.types import Candidate
+
+REVERTS_TRAILER = "Ratchet-Reverts"
+NOT_MEASURED = "not measured"
+
+
+def evidence_trailers(
+    campaign: str, candidate: Candidate, earlier: Sequence[Candidate], decision: Decision, holdout: str
+) -> dict[str, str]:
+    """The trailers that follow from the ledger alone; `earlier` are the patches below it since the champion."""
+    return {
+        "Ratchet-Campaign": campaign,
+        "Ratchet-Candidate": str(candidate.id),
+        "Ratchet-Derived-From": ", ".join(f"#{c.id}" for c in earlier) or "champion",
+        "Ratchet-Score": f"{decision.champion_mean:.3f} -> {decision.candidate_mean:.3f} ({decision.pairs} pairs)",
+        "Ratchet-Evidence": _evidence(decision),
+        "Ratchet-Holdout": holdout,
+    }
+
+
+def commit_body(candidate: Candidate, earlier: Sequence[Candidate]) -> str:
+    """What the author says, and which patches came with it."""
+    story = "Together with:\n" + "\n".join(f"- {c.subject}" for c in earlier) if earlier else ""
+    return "\n\n".join(part for part in (candidate.body, story) if part)
+
+
+def holdout_words(scores: Sequence[float]) -> str:
+    """The mean of the holdout trials of one candidate."""
+    if not scores:
+        return NOT_MEASURED
+    return f"{sum(scores) / len(scores):.3f} ({len(scores)} trials, used for no decision)"
+
+
+def base_of(candidates: Mapping[int, Candidate], champions: Collection[int], candidate: int) -> int:
+    """The champion (or seed) that a candidate descends from most closely, itself included."""
+    while candidate not in champions:
+        parent = candidates[candidate].parent
+        if parent is None:
+            return candidate
+        candidate = parent
+    return candidate
+
+
+def lineage(candidates: Mapping[int, Candidate], champions: Collection[int], candidate: int) -> list[Candidate]:
+    """The patches between the nearest champion below a candidate and itself, oldest first."""
+    base, steps = base_of(candidates, champions, candidates[candidate].parent or 0), []
+    at: int | None = candidate
+    while at is not None and at != base:
+        steps.append(candidates[at])
+        at = candidates[at].parent
+    return steps[::-1]
+
+
+def _evidence(decision: Decision) -> str:
+    if decision.log_e is None or decision.log_threshold is None:
+        return decision.sentence
+    return f"e-value {math.exp(min(decision.log_e, 700)):.4g}, threshold {math.exp(decision.log_threshold):.4g}"

@@ -1,0 +1,74 @@
+"""Names that people give to candidates: a number, `#n`, `champion`, `seed`, or anything that git calls a commit."""
+
+from __future__ import annotations
+
+from agent.kernel.boundary import clean_line
+from agent.kernel.errors import UserError
+from agent.kernel.ledger import Ledger
+from agent.kernel.repository import CAMPAIGN_TRAILER, Commit, Repository
+from agent.kernel.types import Candidate
+
+MEND = "See `ratchet log --rejected` for the numbers."
+
+
+def find_candidate(name: str, ledger: Ledger, repository: Repository) -> Candidate:
+    """The candidate that a name means. Raises UserError."""
+    known = {one.id: one for one in ledger.candidates()}
+    number = _number(name, ledger)
+    if number is None:
+        number = _number_of(repository.commit(name, "ID"), ledger, repository)
+    if number is None or number not in known:
+        raise UserError("ID", f"`{clean_line(name)}` is no candidate of campaign {repository.campaign}", MEND)
+    return known[number]
+
+
+def find_tree(name: str, ledger: Ledger, repository: Repository) -> tuple[str, str]:
+    """(tree, how to call it) of a candidate or of any commit of the repository. Raises UserError."""
+    number = _number(name, ledger)
+    if number is None:
+        commit = repository.commit(name, "ID")
+        return commit.tree, f"{commit.sha[:10]} {commit.subject}"
+    candidate = find_candidate(name, ledger, repository)
+    if candidate.tree is None:
+        raise UserError("ID", f"#{number} was refused, so there is no tree of it", f"`ratchet show {number}` says why.")
+    return candidate.tree, f"#{candidate.id} {candidate.subject}"
+
+
+def find_commit(name: str, ledger: Ledger, repository: Repository) -> Commit:
+    """The commit that a name means; for a candidate, the commit by which it was accepted. Raises UserError."""
+    number = _number(name, ledger)
+    if number is None:
+        return repository.commit(name, "COMMIT")
+    commits = {candidate: sha for sha, _, candidate, _ in ledger.commits()}
+    if number not in commits:
+        raise UserError("COMMIT", f"#{number} was not accepted, so no commit claims anything of it", MEND)
+    on_branch = {commit.trailers.get("Ratchet-Candidate"): commit for commit in repository.accepted()}
+    return on_branch.get(str(number)) or repository.commit(commits[number], "COMMIT")
+
+
+def _number(name: str, ledger: Ledger) -> int | None:
+    """What is certainly no name of a commit: `seed`, `champion`, `#7`, and `7` if there is such a candidate."""
+    digits = name.removeprefix("#")
+    if name == "seed":
+        return 0
+    if name == "champion":
+        commits = ledger.commits()
+        return commits[-1][2] if commits else 0
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 10):  # noqa: PLR2004 (longer ones are hashes)
+        return None
+    number = int(digits)
+    known = name.startswith("#") or any(one.id == number for one in ledger.candidates())
+    # A number that no candidate has may still be the beginning of a hash.
+    return number if known or len(digits) < 4 else None  # noqa: PLR2004 (git takes no shorter one)
+
+
+def _number_of(commit: Commit, ledger: Ledger, repository: Repository) -> int | None:
+    by_sha = {sha: candidate for sha, _, candidate, _ in ledger.commits()}
+    by_sha |= {saved.commit: saved.id for saved in repository.candidates().values()}
+    by_sha[repository.base] = 0
+    if commit.sha in by_sha:
+        return by_sha[commit.sha]
+    # One that was promoted by cherry-pick has another name, but the same trailers.
+    digits = commit.trailers.get("Ratchet-Candidate", "")
+    ours = commit.trailers.get(CAMPAIGN_TRAILER) == repository.campaign
+    return int(digits) if ours and digits.isascii() and digits.isdigit() else None

@@ -1,0 +1,202 @@
+"""`ratchet promote`: brings accepted patches to the user's branch, with the user's own git.
+
+The one command that touches the user's files. It runs git as the user would (identity, hooks, signing), shows what it
+is going to do, and does nothing without a yes. Conflicts are git's, in words that say how to go on and how to go back.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.kernel.errors import UserError
+from agent.kernel.repository import CAMPAIGN_TRAILER, Commit
+from agent.review.history import Accepted, accepted
+from agent.review.safe import visible
+
+IN_PROGRESS = {
+    "MERGE_HEAD": "merge",
+    "CHERRY_PICK_HEAD": "cherry-pick",
+    "REVERT_HEAD": "revert",
+    "rebase-merge": "rebase",
+    "rebase-apply": "rebase",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What would be done: the commits (oldest first) and how they come to `branch`."""
+
+    branch: str
+    how: str
+    commits: tuple[Commit, ...]
+    stat: str
+    commands: tuple[tuple[str, ...], ...]
+    message: str
+
+    def lines(self) -> list[str]:
+        """The plan for people, safe to print."""
+        rows = [f"{self.how} on branch {visible(self.branch)}:"]
+        rows += [f"  {commit.sha[:10]} {visible(commit.subject)}" for commit in self.commits]
+        return rows + [f"  {visible(line.strip())}" for line in self.stat.splitlines() if line.strip()]
+
+
+class Checkout:
+    """The user's working tree, driven by the user's own git."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        # A variable of a calling hook must not lead git elsewhere; nothing may wait for an editor.
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+        identity = {
+            key: value for key, value in os.environ.items() if key.startswith(("GIT_AUTHOR_", "GIT_COMMITTER_"))
+        }
+        self._env = {**kept, **identity, "GIT_EDITOR": "true", "GIT_TERMINAL_PROMPT": "0"}
+        if key := os.environ.get("GIT_CONFIG_GLOBAL"):
+            self._env["GIT_CONFIG_GLOBAL"] = key
+
+    def git(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run git; what it says may hold a stranger's words."""
+        return subprocess.run(
+            ["git", *arguments],
+            cwd=self.root,
+            env=self._env,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+
+    def out(self, *arguments: str) -> str:
+        """What git answers; "" when it refuses."""
+        done = self.git(*arguments)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    def check_ready(self, campaign_branch: str) -> str:
+        """The branch that patches would come to. Raises UserError unless it is clean and at rest."""
+        if self.out("rev-parse", "--is-inside-work-tree") != "true":
+            raise UserError("scaffold.repo", f"{self.root} has no working tree", "Clone it, and promote in the clone.")
+        branch = self.out("symbolic-ref", "--quiet", "--short", "HEAD")
+        if not branch:
+            raise UserError("scaffold.repo", "HEAD is on no branch", "Run `git switch BRANCH` first.")
+        if branch == campaign_branch:
+            raise UserError("scaffold.repo", f"{branch} is the campaign's own branch", "Run `git switch BRANCH` first.")
+        for name, what in IN_PROGRESS.items():
+            if (self.root / self.out("rev-parse", "--git-path", name)).exists():
+                raise UserError(
+                    "scaffold.repo", f"a {what} is in progress", f"Run `git {what} --continue` or `--abort`."
+                )
+        if dirty := self.out("status", "--porcelain", "--untracked-files=no"):
+            count = len(dirty.splitlines())
+            more = f" and {count - 1} more have" if count > 1 else " has"
+            problem = f"{visible(dirty.splitlines()[0].split(maxsplit=1)[1])}{more}"
+            raise UserError("scaffold.repo", f"{problem} changes that are not committed", "Run `git stash` first.")
+        return branch
+
+
+def plan(
+    checkout: Checkout, campaign_branch: str, commits: Sequence[Commit], only: Sequence[int], *, squash: bool
+) -> Plan:
+    """Choose the commits and the git commands. `commits` are the campaign's, newest first.
+
+    Raises:
+        UserError: the working tree is not ready, an id was never accepted, or there is nothing to bring.
+    """
+    branch = checkout.check_ready(campaign_branch)
+    rows = accepted(commits)[::-1]
+    picked = _chosen(rows, only, checkout) if only else _missing(rows, checkout)
+    if not picked:
+        raise UserError("promote", f"branch {branch} has all of it already", "There is nothing to do.")
+    names = [commit.sha for commit in picked]
+    commands: list[tuple[str, ...]]
+    if only:
+        how = "cherry-pick" + (" as one commit" if squash else "")
+        # One by one for a squash: a conflict then leaves no half-done sequence behind.
+        commands = (
+            [("cherry-pick", "--no-commit", name) for name in names] if squash else [("cherry-pick", "-x", *names)]
+        )
+        stat = "\n".join(checkout.out("show", "--shortstat", "--format=", name, "--") for name in names)
+    else:
+        how = "squash into one commit" if squash else "merge"
+        options = ("--squash",) if squash else ("--no-edit", "-m", f"Merge branch '{campaign_branch}'")
+        commands = [("merge", *options, commits[0].sha)]
+        stat = checkout.out("diff", "--shortstat", f"HEAD...{commits[0].sha}", "--")
+    if squash:
+        commands.append(("commit", "--cleanup=verbatim", "--file=-"))
+    message = _squashed(picked, campaign_branch)
+    return Plan(branch=branch, how=how, commits=tuple(picked), stat=stat, commands=tuple(commands), message=message)
+
+
+def _missing(rows: Sequence[Accepted], checkout: Checkout) -> list[Commit]:
+    """All commits that HEAD does not hold, unless it holds every patch under another name."""
+    if not rows:
+        return []
+    missing = set(checkout.out("rev-list", f"HEAD..{rows[-1].commit.sha}", "--").splitlines())
+    left = [row for row in rows if row.commit.sha in missing]
+    there = _candidates_on_head(checkout, rows[0].commit.trailers[CAMPAIGN_TRAILER])
+    return [row.commit for row in left] if any(str(row.candidate) not in there for row in left) else []
+
+
+def _chosen(rows: Sequence[Accepted], only: Sequence[int], checkout: Checkout) -> list[Commit]:
+    known = {row.candidate: row.commit for row in rows}
+    for number in only:
+        if number not in known:
+            raise UserError("--only", f"#{number} is no accepted patch of this campaign", "`ratchet log` lists them.")
+    there = _candidates_on_head(checkout, known[only[0]].trailers[CAMPAIGN_TRAILER])
+    return [row.commit for row in rows if row.candidate in set(only) and str(row.candidate) not in there]
+
+
+def _candidates_on_head(checkout: Checkout, campaign: str) -> set[str]:
+    """Candidates of a campaign whose patch HEAD holds already: merged, picked or squashed."""
+    form = "%(trailers:key={},valueonly,separator=%x20)"
+    forms = "%x00".join(form.format(key) for key in (CAMPAIGN_TRAILER, "Ratchet-Candidate"))
+    lines = checkout.out("log", f"--format={forms}", f"--grep=^{CAMPAIGN_TRAILER}: ", "HEAD", "--").splitlines()
+    pairs = (line.partition("\0") for line in lines)
+    return {number for name, _, numbers in pairs if name.strip() == campaign for number in numbers.split()}
+
+
+def carry_out(checkout: Checkout, wanted: Plan, say: Callable[[str], object]) -> str:
+    """Run the plan; returns the new HEAD.
+
+    Raises:
+        UserError: git stopped; it says where, how to go on and how to go back.
+    """
+    for command in wanted.commands:
+        done = checkout.git(*command, stdin=wanted.message)
+        for line in (done.stdout + done.stderr).splitlines()[:40]:
+            say(f"  git: {visible(line)}")
+        if done.returncode:
+            raise _stopped(checkout, wanted, command[0])
+    return checkout.out("rev-parse", "HEAD")
+
+
+def _stopped(checkout: Checkout, wanted: Plan, verb: str) -> UserError:
+    conflicts = [visible(path) for path in checkout.out("diff", "--name-only", "--diff-filter=U").splitlines()]
+    squashing = wanted.commands[-1][0] == "commit"
+    if conflicts:
+        named = ", ".join(conflicts[:5]) + (f" and {len(conflicts) - 5} more" if conflicts[5:] else "")
+        go_on = f"Mend the files, `git add` them, then `git {verb} --continue`; or go back with `git {verb} --abort`."
+        if squashing:
+            go_on = "Mend the files, `git add` them, then `git commit`; or go back with `git reset --merge`."
+        if squashing and verb == "cherry-pick":
+            go_on = "Go back with `git reset --merge`, and try again without --squash."
+        return UserError("promote", f"conflict in {named}", go_on)
+    if verb == "cherry-pick" and checkout.out("rev-parse", "--verify", "--quiet", "CHERRY_PICK_HEAD"):
+        mend = "`git cherry-pick --skip` goes on without it, `git cherry-pick --abort` goes back."
+        return UserError("promote", "one of the patches brings nothing new here", mend)
+    return UserError("promote", f"git {verb} stopped", "Its words are above; `git status` shows where it stands.")
+
+
+def _squashed(commits: Sequence[Commit], campaign_branch: str) -> str:
+    """One message for all: every subject, and trailers that lead back to each candidate."""
+    subject = commits[0].subject
+    if len(commits) > 1:
+        subject = f"Bring {len(commits)} patches of {campaign_branch}"
+    story = "\n".join(f"- {commit.subject} ({commit.sha[:12]})" for commit in commits)
+    trailers = [f"{CAMPAIGN_TRAILER}: {commits[0].trailers[CAMPAIGN_TRAILER]}"]
+    trailers += [f"Ratchet-Candidate: {commit.trailers.get('Ratchet-Candidate', '')}" for commit in commits]
+    return "\n\n".join((subject, story, "\n".join(trailers))) + "\n"

@@ -1,0 +1,96 @@
+"""`ratchet revert`: takes an accepted patch back on the campaign's branch, by one commit made with plumbing."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from agent.kernel.boundary import SUBJECT_CHARS
+from agent.kernel.errors import Refused, UserError
+from agent.kernel.evidence import REVERTS_TRAILER
+from agent.kernel.gate import GateSettings, Verdict
+from agent.kernel.ledger import Ledger
+from agent.kernel.match import retest
+from agent.kernel.repository import CAMPAIGN_TRAILER, Repository, format_message
+from agent.kernel.types import Candidate, Fate
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reverted:
+    """A revert that stands: its commit, and the trees before and after it."""
+
+    sha: str
+    candidate: int
+    trees: tuple[str, str]
+
+
+def revert(target: Candidate, ledger: Ledger, repository: Repository, settings: GateSettings, runs: int) -> Reverted:
+    """Take back the patch of a candidate. The caller holds the campaign's lock, so that nothing runs.
+
+    Raises:
+        UserError: it was never accepted, nothing of it is left, later patches build on it, or a commit is due.
+        RecordBroken: the branch was moved by somebody else, or cannot be written.
+    """
+    rows = ledger.commits()
+    repository.reconcile([(sha, parent) for sha, parent, _, _ in rows])
+    _check(target, ledger)
+    sha, parent, _, _ = next(row for row in rows if row[2] == target.id)
+    tip = repository.champion()
+    before = repository.tree_of(tip)
+    tree = _without(repository, sha, parent, before)
+    number = max(one.id for one in ledger.candidates()) + 1
+    original = repository.commit(sha, "ID")
+    subject = f'Revert "{original.subject}"'[:SUBJECT_CHARS]
+    body = f"Takes back #{target.id} ({sha[:12]}). Decided by a person, not by the gate."
+    candidate = Candidate(
+        id=number, parent=rows[-1][2], tree=tree, subject=subject, body=body, fate=Fate.CHAMPION,
+        reason=f"reverts #{target.id}, decided by a person", size=sum(map(len, repository.read(tree).values())),
+    )  # fmt: skip
+    trailers = {
+        CAMPAIGN_TRAILER: repository.campaign,
+        "Ratchet-Candidate": str(number),
+        REVERTS_TRAILER: sha,
+    }
+    commit = repository.prepare(tree, format_message(subject, body, trailers), tip)
+    _close_open_tests(ledger, settings, runs)
+    saved = repository.candidates().get(rows[-1][2])
+    below = saved.commit if saved else repository.base
+    text = format_message(subject, body, {CAMPAIGN_TRAILER: repository.campaign})
+    repository.save_candidate(number, tree, below, text)
+    diff = repository.diff(before, tree)
+    ledger.add_revert(candidate, diff=diff, sha=commit, parent=tip, reverts=target.id)
+    repository.advance(commit, tip, "patch reverted")
+    ledger.note("revert", f"#{target.id} is taken back by #{number} ({commit[:10]})")
+    return Reverted(sha=commit, candidate=number, trees=(before, tree))
+
+
+def _check(target: Candidate, ledger: Ledger) -> None:
+    committed = {candidate: test for _, _, candidate, test in ledger.commits()}
+    if target.id not in committed:
+        problem = f"#{target.id} was not accepted, so there is nothing on the branch to take back"
+        raise UserError("ID", problem, "`ratchet log` lists what was.")
+    for row in ledger.tests():
+        if row.verdict == Verdict.ACCEPTED and row.id not in committed.values():
+            raise UserError(
+                "ID", f"#{row.candidate} was accepted and waits for its commit", "Finish with `ratchet run`."
+            )
+
+
+def _without(repository: Repository, sha: str, parent: str, champion_tree: str) -> str:
+    """The champion's tree without one commit."""
+    try:
+        tree = repository.merge(repository.tree_of(sha), champion_tree, repository.tree_of(parent))
+    except Refused as refusal:
+        mend = f"Revert the later ones first, or do it by hand: `git revert {sha[:12]}` on a branch of yours."
+        raise UserError("ID", f"later patches build on it ({refusal})", mend) from refusal
+    if tree == champion_tree:
+        raise UserError("ID", "the champion holds nothing of that patch any more", "There is nothing to do.")
+    return tree
+
+
+def _close_open_tests(ledger: Ledger, settings: GateSettings, runs: int) -> None:
+    """A test against a champion that is none any more ends without a verdict on its candidate."""
+    for row in ledger.tests():
+        if row.verdict is None:
+            test = retest(row, ledger, settings, runs)
+            decision = test.close(Verdict.VOID, "the champion was reverted during the test")
+            ledger.close_test(row.id, decision.verdict, asdict(decision))

@@ -1,0 +1,312 @@
+"""`ratchet verify`: whether a commit says what the ledger knows, and the verdict follows from the recorded pairs.
+
+Covered: the commit (place, parent, tree, subject, body, every trailer that can be computed), the test (order, level,
+draw of tasks, seeds, trees of both sides), the verdict (recomputed pair by pair with the gate's own code), SQLite's
+own checks and the hash of every body that is read.
+
+Not covered: a forger who rewrites ledger and commit together so that they agree. Against that stand the ledger's
+hash chain (`LEDGER_CHECKS`), `--replay` and `--fresh`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from agent.kernel.errors import RecordBroken, Refused
+from agent.kernel.evaluator import seed_of
+from agent.kernel.evidence import (
+    NOT_MEASURED,
+    REVERTS_TRAILER,
+    commit_body,
+    evidence_trailers,
+    holdout_words,
+    lineage,
+)
+from agent.kernel.gate import Decision, GateSettings
+from agent.kernel.ledger import Ledger, TestRow
+from agent.kernel.match import draw, opened_with, retest
+from agent.kernel.repository import CAMPAIGN_TRAILER, IDENTITY, Commit, Repository, trusted_hash
+from agent.kernel.types import Candidate, Purpose, Split, Suite
+
+SHOWN = 10
+"""Pairs of one kind that are named, before the rest is only counted."""
+
+SEALED = ("Ratchet-Models", "Ratchet-Kernel", "Ratchet-Cost")
+"""Trailers that no record computes again: they are covered by the commit's name in the ledger."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One thing that was looked at; `ok` None is a remark that accuses nobody."""
+
+    what: str
+    ok: bool | None
+    said: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """What a commit is held against. `settings`, `runs` and `seed` are campaign.yaml's; `suite` is as it is now."""
+
+    ledger: Ledger
+    repository: Repository
+    settings: GateSettings
+    runs: int
+    seed: int
+    suite: Suite
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """The ledger's row of one commit; `before` are the rows below it, oldest first."""
+
+    sha: str
+    parent: str
+    candidate: Candidate
+    test: int | None
+    before: tuple[tuple[str, str, int, int | None], ...]
+
+    @property
+    def champion(self) -> int:
+        """Who was champion when this commit was made."""
+        return self.before[-1][2] if self.before else 0
+
+
+def verify(commit: Commit, evidence: Evidence) -> list[Finding]:
+    """Everything that could be checked, in order; a broken record is a finding, not an error."""
+    findings: list[Finding] = []
+    try:
+        for check in LEDGER_CHECKS:
+            findings += check(evidence.ledger)
+        entry = find_entry(commit, evidence.ledger)
+        findings.append(_in_ledger(commit, entry))
+        if entry is None:
+            return findings
+        findings += _place(commit, entry, evidence)
+        if (test := _test_of(entry, evidence.ledger)) is None:
+            findings += _reverted(commit, entry, evidence)
+            return findings
+        findings += _tree(commit, entry, evidence)
+        findings += _test(entry, test, evidence)
+        decision, found = _verdict(entry, test, evidence)
+        findings += [*found, *_pairs(entry, test, evidence)]
+        findings += _words(commit, entry, decision, evidence)
+    except RecordBroken as error:
+        findings.append(_bad("ledger", str(error)))
+    return findings
+
+
+def intact(ledger: Ledger) -> Iterator[Finding]:
+    """SQLite's own checks of the file."""
+    damage = ledger.damage()
+    yield _finding("ledger file", not damage, "; ".join(damage[:3]) or "whole, by SQLite's own checks")
+
+
+LEDGER_CHECKS: tuple[Callable[[Ledger], Iterable[Finding]], ...] = (intact,)
+"""What is asked of the ledger as a whole before anything in it is believed."""
+
+
+def find_entry(commit: Commit, ledger: Ledger) -> Entry | None:
+    """The ledger's row of a commit: by its name, else by the candidate that it claims to be, else by its parent."""
+    rows = ledger.commits()
+    known = {one.id: one for one in ledger.candidates()}
+    claimed = commit.trailers.get("Ratchet-Candidate")
+    tests: tuple[Callable[[tuple[str, str, int, int | None]], bool], ...] = (
+        lambda row: row[0] == commit.sha,
+        lambda row: str(row[2]) == claimed,
+        lambda row: row[1] in commit.parents,
+    )
+    at = next((n for test in tests for n, row in enumerate(rows) if test(row)), None)
+    if at is None or rows[at][2] not in known:
+        return None
+    sha, parent, candidate, number = rows[at]
+    return Entry(sha=sha, parent=parent, candidate=known[candidate], test=number, before=tuple(rows[:at]))
+
+
+def _in_ledger(commit: Commit, entry: Entry | None) -> Finding:
+    if entry is None:
+        return _bad("commit", f"{commit.sha[:12]} is in no row of the ledger, nor is anything like it")
+    if entry.sha == commit.sha:
+        return _good("commit", f"{commit.sha[:12]} is #{entry.candidate.id} in the ledger")
+    said = f"{commit.sha[:12]} is not in the ledger: its commit of #{entry.candidate.id} is {entry.sha[:12]}"
+    return _bad("commit", f"{said}; what differs follows")
+
+
+def _test_of(entry: Entry, ledger: Ledger) -> TestRow | None:
+    return next((row for row in ledger.tests() if row.id == entry.test), None)
+
+
+def _place(commit: Commit, entry: Entry, evidence: Evidence) -> Iterator[Finding]:
+    repository = evidence.repository
+    parents = ", ".join(parent[:12] for parent in commit.parents)
+    yield _same("parent", parents, entry.parent[:12])
+    below = entry.before[-1][0] if entry.before else repository.base
+    yield _same("parent in the ledger", entry.parent[:12], below[:12])
+    on_branch = any(one.sha == commit.sha for one in repository.accepted())
+    yield _finding("branch", on_branch, f"{'on' if on_branch else 'not on'} {repository.branch}")
+    yield _same("committer", commit.email, IDENTITY[1])
+
+
+def _tree(commit: Commit, entry: Entry, evidence: Evidence) -> Iterator[Finding]:
+    repository, candidate = evidence.repository, entry.candidate
+    yield _same("tree", commit.tree[:12], (candidate.tree or "none")[:12])
+    if commit.parents:
+        outside = repository.outside(commit.parents[0], commit.tree)
+        said = f"`{outside[0]}` is changed" if outside else "nothing else is changed"
+        yield _finding("mutable paths", not outside, said)
+    saved = repository.candidates().get(candidate.id)
+    if saved is None:
+        yield Finding(what="archive", ok=None, said=f"#{candidate.id} has no ref here (a clone has none)")
+    else:
+        yield _same("archive", saved.tree[:12], (candidate.tree or "none")[:12])
+
+
+# ------------------------------------------------------------------------------------ test and verdict
+
+
+def _test(entry: Entry, test: TestRow, evidence: Evidence) -> Iterator[Finding]:
+    numbers = [row.id for row in evidence.ledger.tests()]
+    whole = numbers == [*range(1, len(numbers) + 1)]
+    yield _finding("tests", whole, f"{len(numbers)} counted from 1" if whole else f"some are missing: {numbers[:30]}")
+    yield _same("test's candidate", f"#{test.candidate}", f"#{entry.candidate.id}")
+    yield _same("test's champion", f"#{test.champion}", f"#{entry.champion}")
+    earlier = sum(number is not None for *_, number in entry.before)
+    yield _same("commits before the test", str(test.commits), str(earlier))
+    recorded = opened_with(evidence.ledger, test.id)
+    if recorded is None:
+        yield Finding(what="gate's numbers", ok=None, said="not in this ledger; campaign.yaml's are used")
+    elif recorded != (evidence.settings, evidence.runs):
+        yield Finding(what="gate's numbers", ok=None, said="campaign.yaml says others now; the test's own are used")
+
+
+def _verdict(entry: Entry, test: TestRow, evidence: Evidence) -> tuple[Decision | None, list[Finding]]:
+    """The verdict that follows from the pairs, and whether it is the recorded one."""
+    decision = retest(test, evidence.ledger, evidence.settings, evidence.runs).decide()
+    if decision is None:
+        return None, [_bad("verdict", f"the recorded pairs of test {test.id} decide nothing")]
+    findings = [_same("verdict", str(test.verdict), str(decision.verdict))]
+    wrong = [name for name, value in asdict(decision).items() if not _equal((test.decision or {}).get(name), value)]
+    said = f"{', '.join(wrong)} do not follow from the pairs: {decision.sentence}" if wrong else decision.sentence
+    findings.append(_finding("figures", not wrong, said))
+    findings.append(_finding("accepted", decision.accepted, "by the gate" if decision.accepted else "it was not"))
+    findings.append(_same("candidate's reason", entry.candidate.reason, decision.sentence, "the same"))
+    return decision, findings
+
+
+def _pairs(entry: Entry, test: TestRow, evidence: Evidence) -> Iterator[Finding]:
+    """Both sides of every pair: the right trees, one seed, and the task that the draw demands."""
+    ledger = evidence.ledger
+    known = {one.id: one for one in ledger.candidates()}
+    sides = (("champion", known[entry.champion].tree), ("candidate", entry.candidate.tree))
+    wrong: list[str] = []
+    for place, *trials in ledger.pair_trials(test.id):
+        seed = seed_of(evidence.seed, "gate", test.id, place)
+        for (side, tree), trial in zip(sides, trials, strict=True):
+            if (trial.tree, trial.seed, trial.purpose) != (tree, seed, Purpose.GATE):
+                wrong.append(f"pair {place}: the {side}'s trial {trial.id} is of another tree, seed or purpose")
+    yield _many("trials", wrong, "each of the right tree and seed")
+    recorded, now = ledger.recollect("suite"), evidence.suite
+    if recorded != now.hash:
+        said = f"{now.name} is {now.hash[:12]} now, not {str(recorded)[:12]}: the draw of tasks cannot be checked"
+        yield Finding(what="suite", ok=None, said=said)
+        return
+    tasks = [task for task in now.tasks if task.split is Split.GATE]
+    drawn = [
+        f"pair {pair.place} is not of the task that was drawn"
+        for pair in ledger.pairs(test.id)
+        if pair.task != draw(tasks, evidence.seed, test.id, pair.place).id
+    ]
+    yield _many("draw", drawn, "every pair is of the task that was drawn for it")
+
+
+# ------------------------------------------------------------------------------------ words
+
+
+def _words(commit: Commit, entry: Entry, decision: Decision | None, evidence: Evidence) -> Iterator[Finding]:
+    ledger, candidate = evidence.ledger, entry.candidate
+    known = {one.id: one for one in ledger.candidates()}
+    earlier = lineage(known, {0, *(row[2] for row in entry.before)}, candidate.id)[:-1]
+    yield _same("subject", commit.subject, candidate.subject)
+    yield _same("body", commit.body, commit_body(candidate, earlier), "as in the ledger")
+    if decision is None:
+        return
+    holdout = holdout_words([s for owner, _, s in ledger.places(Purpose.HOLDOUT) if owner == candidate.id])
+    said = commit.trailers.get("Ratchet-Holdout", "")
+    due = evidence_trailers(
+        evidence.repository.campaign,
+        candidate,
+        earlier,
+        decision,
+        said if said.startswith(NOT_MEASURED) and said != holdout else holdout,
+    )
+    yield from _trailers(commit.trailers, due, str(ledger.recollect("suite")))
+    kernel = commit.trailers.get("Ratchet-Kernel", "")
+    if kernel != trusted_hash():
+        yield Finding(what="kernel", ok=None, said=f"{kernel[:12]} decided; this Ratchet is {trusted_hash()[:12]}")
+
+
+def _trailers(trailers: Mapping[str, str], due: Mapping[str, str], suite: str) -> Iterator[Finding]:
+    for key, value in due.items():
+        yield _same(key, trailers.get(key, "missing"), value)
+    yield _same("Ratchet-Suite", trailers.get("Ratchet-Suite", "missing").rpartition("@")[2], suite)
+    for key in SEALED:
+        yield _finding(key, key in trailers, f"{trailers.get(key, 'missing')[:60]} (covered by the commit's name)")
+    strange = sorted(trailers.keys() - due.keys() - {"Ratchet-Suite", *SEALED})
+    if strange:
+        yield _bad("trailers", f"not written by a campaign: {', '.join(strange[:SHOWN])}")
+
+
+def _reverted(commit: Commit, entry: Entry, evidence: Evidence) -> Iterator[Finding]:
+    """A revert was decided by a person: its tree must be the champion's without the patch, and no more."""
+    reverts = evidence.ledger.reverts().get(entry.candidate.id)
+    original = next((row for row in entry.before if row[2] == reverts), None)
+    if original is None:
+        yield _bad("revert", f"#{entry.candidate.id} has neither a test nor a patch that it takes back")
+        return
+    yield _same(CAMPAIGN_TRAILER, commit.trailers.get(CAMPAIGN_TRAILER, "missing"), evidence.repository.campaign)
+    yield _same(REVERTS_TRAILER, commit.trailers.get(REVERTS_TRAILER, "missing"), original[0])
+    yield _same("subject", commit.subject, entry.candidate.subject)
+    yield from _tree(commit, entry, evidence)
+    tree_of, repository = evidence.repository.tree_of, evidence.repository
+    try:
+        due = repository.merge(tree_of(original[0]), tree_of(entry.parent), tree_of(original[1]))
+    except Refused as refusal:
+        yield _bad("revert", str(refusal))
+        return
+    yield _same("tree without the patch", commit.tree[:12], due[:12])
+
+
+# ------------------------------------------------------------------------------------ findings
+
+
+def _finding(what: str, ok: bool, said: str) -> Finding:
+    return Finding(what=what, ok=ok, said=said)
+
+
+def _good(what: str, said: str) -> Finding:
+    return Finding(what=what, ok=True, said=said)
+
+
+def _bad(what: str, said: str) -> Finding:
+    return Finding(what=what, ok=False, said=said)
+
+
+def _same(what: str, found: str, due: str, fine: str = "") -> Finding:
+    if found == due:
+        return _good(what, fine or found)
+    return _bad(what, f"says {found!r}, the record says {due!r}")
+
+
+def _many(what: str, wrong: Sequence[str], fine: str) -> Finding:
+    more = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+    return _finding(what, not wrong, "; ".join(wrong[:SHOWN]) + more if wrong else fine)
+
+
+def _equal(recorded: Any, computed: Any) -> bool:
+    if isinstance(recorded, float) and isinstance(computed, float):
+        return math.isclose(recorded, computed, rel_tol=1e-9, abs_tol=1e-12)
+    return bool(recorded == json.loads(json.dumps(computed)))

@@ -1,0 +1,119 @@
+"""A finished campaign with two accepted patches, made once by the kernel's own lab; each test gets a copy."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import re
+import shutil
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from agent.cli import app
+from agent.kernel.boundary import DEFAULT_MUTABLE
+from agent.kernel.gate import GateSettings
+from agent.kernel.ledger import Ledger
+from agent.kernel.repository import Commit, Repository
+from agent.review.verify import Evidence
+from sandbox.fake import FakeRun
+from tests.kernel import lab as kernel_lab
+from tests.kernel.lab import SETTINGS, Lab, git
+
+PROMPT = "prompts/solve.md"
+
+
+def improve(scene: FakeRun) -> None:
+    """First the skill, then the prompt: two patches that do not touch each other; after that nothing more."""
+    if b"SKILL = 20" in scene.workspace[SETTINGS]:
+        scene.workspace[SETTINGS] = b"SKILL = 60\n"
+        scene.workspace["PATCH.md"] = b"Raise SKILL to 60\n\nMore tasks are solved at the first try.\n"
+    elif b'"accepted"' in scene.task["context/brief.json"] and b"BONUS" not in scene.workspace[PROMPT]:
+        scene.workspace[PROMPT] = b"do it\nBONUS = 38\n"
+        scene.workspace["PATCH.md"] = b"Say how in the prompt\n"
+
+
+def solve(scene: FakeRun) -> str:
+    """Skill and bonus add up."""
+    bonus = re.search(rb"BONUS = (\d+)", scene.scaffold.get(PROMPT, b""))
+    skill = kernel_lab.skill_of(scene) + (int(bonus[1]) if bonus else 0)
+    luck = kernel_lab.luck_of(scene)
+    scene.workspace["solution.py"] = b"right" if luck < skill else b"wrong"
+    return f"skill {skill}, luck {luck}"
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    lab = Lab(tmp_path_factory.mktemp("lab"), improve, trials=900, solve=solve)
+    asyncio.run(lab.run())
+    subjects = git(lab.repo, "log", "--format=%s", "main..ratchet/night").splitlines()
+    assert subjects == ["Say how in the prompt", "Raise SKILL to 60"]
+    return lab
+
+
+@dataclass
+class Night:
+    """One copy of the finished campaign, as its user has it on disk."""
+
+    lab: Lab
+    config: Path
+
+    @property
+    def repo(self) -> Path:
+        return self.lab.repo
+
+    def git(self, *arguments: str) -> str:
+        return git(self.repo, *arguments)
+
+    def ledger(self, *, write: bool = False) -> Ledger:
+        return Ledger(self.lab.folder / "ledger.sqlite", read_only=not write)
+
+    def sql(self, statement: str, *values: object) -> None:
+        """What somebody does who has a database tool and no scruples; $TRIAL is one of the first test's."""
+        statement = statement.replace("$TRIAL", "(SELECT champion_trial FROM pairs WHERE test = 1 AND place = 3)")
+        database = sqlite3.connect(self.lab.folder / "ledger.sqlite")
+        with database:
+            assert database.execute(statement, values).rowcount > 0
+        database.close()
+
+    def repository(self, repo: Path | None = None) -> Repository:
+        with self.ledger() as ledger:
+            return Repository.open(repo or self.repo, "night", DEFAULT_MUTABLE, ledger.recollect("base"))
+
+    def evidence(self, ledger: Ledger, repo: Path | None = None) -> Evidence:
+        suite, numbers = kernel_lab.suite(), GateSettings()
+        return Evidence(ledger=ledger, repository=self.repository(repo), settings=numbers, runs=10, seed=0, suite=suite)
+
+    def commits(self) -> list[Commit]:
+        """Oldest first."""
+        return self.repository().accepted()[::-1]
+
+    def ratchet(self, command: str, *arguments: str) -> Result:
+        """A command as its user would give it, with campaign.yaml put last."""
+        return CliRunner().invoke(app, [command, *arguments, str(self.config)])
+
+
+@pytest.fixture
+def night(finished: Lab, tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> Night:
+    folder = tmp_path_factory.mktemp("n") / "night"
+    shutil.copytree(finished.folder, folder, ignore=shutil.ignore_patterns("boxes"))
+    lab = copy.copy(finished)
+    lab.folder, lab.repo = folder, folder / "repo"
+    model = {"provider": "scripted", "script": "unused.yaml"}
+    config = {
+        "name": "night",
+        "suite": str(checkout / "tasks" / "starter"),
+        "runs": str(folder.parent),
+        "scaffold": {"repo": str(lab.repo)},
+        "models": {"solver": model, "improver": model},
+    }
+    git(lab.repo, "config", "user.name", "u")
+    git(lab.repo, "config", "user.email", "u@x")
+    path = folder / "campaign.yaml"
+    path.write_text(json.dumps(config))  # JSON is YAML without aliases
+    return Night(lab, path)
