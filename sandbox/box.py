@@ -235,9 +235,11 @@ class DockerBox:
         if self._closed:
             return
         self._closed = True
-        await self._wire.close()
-        if self.on_close is not None:
-            await self.on_close(self)
+        try:
+            await self._wire.close()
+        finally:  # also when we are cancelled here: nobody else knows of the box any more
+            if self.on_close is not None:
+                await self.on_close(self)
 
 
 def _lost(reason: str) -> CandidateFault:

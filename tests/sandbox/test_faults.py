@@ -173,3 +173,17 @@ async def test_when_our_process_is_killed_its_boxes_end_and_the_next_start_remov
         left = engine.containers(all=True, filters={"label": f"ratchet.campaign={campaign}"})
         assert left == []
         assert list((tmp_path / "boxes").iterdir()) == []
+
+
+async def test_a_box_whose_closing_is_cancelled_is_removed_all_the_same(
+    docker_sandbox: DockerSandbox, spec: BoxSpec, engine: docker.APIClient
+) -> None:
+    box = await docker_sandbox.open(spec)
+    closing = asyncio.create_task(box.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    await docker_sandbox.settle()
+    with pytest.raises(docker.errors.NotFound):
+        engine.inspect_container(box.container)
