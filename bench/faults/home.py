@@ -21,6 +21,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 TASKS_A_SPLIT = 2
 PARALLEL = 4
+COOL = 30  # per cent
 
 
 class Model(BaseHTTPRequestHandler):
@@ -49,7 +50,7 @@ class Model(BaseHTTPRequestHandler):
         if form is not None:
             kind, text = "improver", json.dumps({"change": self._change(form["json_schema"]["schema"])})
         elif (named := re.search(r"`(\w+)\(", prompt)) is not None and named[1] in self.solutions:
-            cool = (body.get("temperature") or 0.0) < 0.3
+            cool = (body.get("temperature") or 0.0) < COOL / 100
             code = self.solutions[named[1]] if cool else "def wrong():\n    return None\n"
             kind, text = "solver", f"```python\n{code}```"
         else:
@@ -59,13 +60,13 @@ class Model(BaseHTTPRequestHandler):
         return text
 
     def _change(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """Every third proposal is the good one, while it is still open; otherwise the first that is offered."""
+        """Every second proposal is a good one, where one is offered; otherwise the first that is offered."""
         options = schema["properties"]["change"]["anyOf"]
         offered = [(o["properties"]["constant"], o["properties"]["value"]["enum"]) for o in options]
         named = [(c.get("const") or c["enum"][0], values) for c, values in offered]
-        good = next(((name, v) for name, v in named if name == "TEMPERATURE" and 10 in v), None)
-        if good is not None and self.served["improver"] % 3 == 1:
-            return {"constant": "TEMPERATURE", "value": 10}
+        cool = [value for name, values in named if name == "TEMPERATURE" for value in values if value < COOL]
+        if cool and self.served["improver"] % 2 == 0:
+            return {"constant": "TEMPERATURE", "value": cool[0]}
         other = [(name, v) for name, v in named if name not in ("TEMPERATURE", "RETRIES", "SAMPLES")] or named
         return {"constant": other[0][0], "value": other[0][1][0]}
 

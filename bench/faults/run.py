@@ -36,7 +36,7 @@ POINTS = {
     "begin": "SELECT count(*) FROM events WHERE kind = 'begin'",
 }
 KILLS_A_CAMPAIGN = 5
-LONGEST_WAIT, LONGEST_RUN = 25.0, 240.0
+LONGEST_WAIT, POINT_WAIT, LONGEST_RUN = 25.0, 60.0, 240.0
 
 
 @dataclass
@@ -91,7 +91,7 @@ class Series:
         """Kill a run at a random time or at a point; None if it ended by itself before that."""
         alone, where = self.rng.random() < 0.5, self.rng.choice(["time", "time", *POINTS])
         delay = self.rng.uniform(0.0, LONGEST_WAIT)
-        end = time.monotonic() + (delay if where == "time" else LONGEST_WAIT)
+        end = time.monotonic() + (delay if where == "time" else POINT_WAIT)
         start = _count(ledger, POINTS[where]) if where != "time" else 0
         while time.monotonic() < end and process.poll() is None:
             if where != "time" and _count(ledger, POINTS[where]) > start:
