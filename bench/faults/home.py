@@ -80,6 +80,7 @@ class Home:
     folder: Path
     trials: int = 60
     server: ThreadingHTTPServer = field(init=False)
+    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         shutil.copytree(ROOT / "agent" / "scaffold", self.folder / "agent" / "scaffold")
@@ -120,10 +121,12 @@ class Home:
         """`ratchet run` as a process in a session of its own; its output is appended to a log."""
         command = [sys.executable, "-P", "-m", "agent.cli", *(arguments or ("run",)), str(config)]
         with config.with_suffix(".log").open("ab") as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 command, cwd=self.folder, env=self._environment(), stdin=subprocess.DEVNULL, stdout=log,
                 stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
+        self.started.append(process)
+        return process
 
     def ratchet(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """One command to its end."""
@@ -142,7 +145,10 @@ class Home:
         return done.stdout.strip()
 
     def close(self) -> None:
-        """Stop the model."""
+        """Stop the model, and every campaign that still runs."""
+        for process in self.started:
+            if process.poll() is None:
+                kill(process, alone=False)
         self.server.shutdown()
 
 

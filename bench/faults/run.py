@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import random
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -151,6 +152,7 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="keep the repository, ledgers and logs")
     given = parser.parse_args()
     started, folder = time.monotonic(), Path(tempfile.mkdtemp(prefix="ratchet-faults-"))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     series = Series(home=Home(folder), rng=random.Random(given.seed), kills=given.kills)
     try:
         series.run()

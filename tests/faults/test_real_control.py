@@ -115,7 +115,7 @@ def test_a_patch_is_approved_while_the_campaign_runs_and_the_branch_may_be_delet
 
 def test_a_repository_that_becomes_read_only_pauses_the_campaign_until_it_is_writable(home: Home) -> None:
     git = home.folder / ".git"
-    config = home.configure("ro", budget={"trials": 60})
+    config = home.configure("ro", budget={"trials": 16})
     process = home.start(config)
     until(lambda: status(home, "ro").get("trials"))
     if subprocess.run(["mount", "--bind", git, git], check=False, capture_output=True).returncode:
