@@ -40,8 +40,7 @@ class Place:
 
     def explain(self, error: ValidationError, model: type[BaseModel], raw: Any) -> UserError:
         """The first complaint of pydantic in words for people."""
-        first = error.errors()[0]
-        keys, value = _known(first["loc"], raw)
+        first, keys, value = _telling(error, raw)
         kind, mend = first["type"], "Mend that field."
         if kind == "extra_forbidden":
             fields = _fields(model, keys)
@@ -56,14 +55,24 @@ class Place:
         return Place(self.file, self.keys, self.task or who).error(keys or ("file",), problem, mend)
 
 
-def _known(loc: tuple[int | str, ...], raw: Any) -> tuple[tuple[int | str, ...], Any]:
+def _telling(error: ValidationError, raw: Any) -> tuple[Any, tuple[int | str, ...], Any]:
+    """The first complaint; of several about one value (a union), the one that reaches deepest into it."""
+    told = [(said, *_known(said["loc"], raw, missing=said["type"] == "missing")) for said in error.errors()]
+    here = told[0][1]
+    return max(
+        (one for one in told if one[1][: len(here)] == here),
+        key=lambda one: (len(one[1]), one[0]["type"] == "extra_forbidden"),
+    )
+
+
+def _known(loc: tuple[int | str, ...], raw: Any, *, missing: bool) -> tuple[tuple[int | str, ...], Any]:
     """The part of pydantic's location that is in the file, and the value there; names of union members fall away."""
     keys: list[int | str] = []
     for part in loc:
         inner = _step(raw, part)
         if inner is not _NOT_THERE:
             raw = inner
-        elif part is not loc[-1] or not isinstance(raw, dict):
+        elif not (missing and part is loc[-1]):
             continue
         keys.append(part)
     return tuple(keys), raw

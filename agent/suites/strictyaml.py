@@ -30,7 +30,7 @@ _WORDS = {
     for word, value in (("null", None), ("true", True), ("false", False))
     for spelling in (word, word.capitalize(), word.upper())
 } | {"~": None, "": None}
-_TWO_MEANINGS = {s for w in ("yes", "no", "on", "off", "y", "n") for s in (w, w.capitalize(), w.upper())} | {"="}
+_TWO_MEANINGS = {s for w in ("yes", "no", "on", "off") for s in (w, w.capitalize(), w.upper())} | {"="}
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NUMBER_TO_SOME = re.compile(

@@ -90,6 +90,8 @@ def inside(folder: Path, name: str) -> str:
         at = f"{at}/{part}"
         if os.path.islink(at):  # noqa: PTH114
             raise BadTree(f"{name!r} leads through a link; put the files themselves there")
+    if not os.path.lexists(at):
+        raise BadTree(f"{name!r} is not there")
     return at
 
 

@@ -82,7 +82,11 @@ LONG_TEST = "def test_one(): assert one() == 1  # forty bytes or so"
         ("split: search", "split: train", "split"),
         ("instruction: Write one().", "instruction: 1.5", "line 9: task one: tasks.0.instruction"),
         ("instruction: Write one().", "instruction: ' '", "instruction: is empty"),
-        ("instruction: Write one().", "instruction: {file: nowhere.md}", "nowhere.md"),
+        (
+            "instruction: Write one().",
+            "instruction: {file: nowhere.md}",
+            "line 9: task one: instruction: 'nowhere.md' is not there",
+        ),
         ("instruction: Write one().", "instruction: {file: ../x.md}", "plain relative path"),
         ("instruction: Write one().", "instruction: {fiel: x.md}", "Did you mean 'file'"),
         ("{solution.py:", "{/etc/passwd:", "'/etc/passwd' is absolute"),
@@ -121,7 +125,7 @@ LONG_TEST = "def test_one(): assert one() == 1  # forty bytes or so"
         ("[solution.py]", "[]", "submit: is missing"),
         ("[solution.py]", "['/x']", "is absolute"),
         ("[solution.py]", "['**']", "line 4: task one: submit|matches the hidden test 'test_solution.py'"),
-        ("check: [", "check: ['', ", "empty word"),
+        ("check: [", "check: [' ', ", "empty word"),
         ("def test_one(): assert True", " ", "tests: is empty"),
         ('{test_solution.py: "def test_one(): assert True"}', "{}", "tests: is empty"),
         ("junit: 1", "junit: 1\n    solution: {other.py: x}", "matched by no submit glob"),
@@ -275,7 +279,7 @@ def test_every_field_reaches_the_task(tmp_path: Path) -> None:
     reward_key: points
     meta: {source: {id: "007", at: [1, 2.5, null]}}
 """
-    text = GOOD.replace("    instruction: Write one().\n    files: {", "    files: {app/x: y, ")
+    text = GOOD.replace("    instruction: Write one().\n    files: {", "    files: {app/x: z, ")
     (tmp_path / "ask.md").write_text("Write one().\n")
     (task,) = load_suite(write(tmp_path, text.replace("    junit: 1\n", extra.lstrip("\n")))).tasks
     assert (task.instruction, task.workdir, task.solve_timeout, task.check_timeout) == (
@@ -331,7 +335,7 @@ def test_a_task_in_quarantine_is_in_no_split(tmp_path: Path) -> None:
     assert suite.hash != whole.hash
     with pytest.raises(UserError, match="every task is in quarantine"):
         load_suite(_also(tmp_path, "add-two"))
-    with pytest.raises(UserError, match="line 6: gone: there is no such task"):
+    with pytest.raises(UserError, match="line 4: gone: there is no such task"):
         load_suite(_also(tmp_path, "gone"))
 
 

@@ -17,7 +17,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters
 PLAIN = st.none() | st.booleans() | st.integers(-(10**15), 10**15) | st.floats(-1e9, 1e9) | TEXT
 VALUES = st.recursive(PLAIN, lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner), max_leaves=8)
 WORDS = st.sampled_from(
-    ["no", "007", "1:30", "1e3", "0o17", "1_000", "2024-01-01", ".inf", "~", "", "=", "<<", "y", "08"]
+    ["no", "007", "1:30", "1e3", "0o17", "1_000", "2024-01-01", ".inf", "~", "", "=", "<<", "on", "08"]
 )
 
 
