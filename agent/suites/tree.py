@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -46,14 +47,12 @@ def plain(path: str) -> str:
 
 
 def read_folder(root: str) -> dict[str, bytes]:
-    """Every file below a folder, by its path in it.
+    """Every file below a folder that `inside` has found, by its path in it.
 
     Raises:
         BadTree: no folder, a link, a special file, a bad name, or too much.
         UserError: a file cannot be read.
     """
-    if os.path.islink(root) or not os.path.isdir(root):  # noqa: PTH112, PTH114 - strings: thousands of folders
-        raise BadTree(f"{os.path.basename(root)!r} is no folder beside the YAML file")  # noqa: PTH119
     found: dict[str, bytes] = {}
     left = MAX_FOLDER_BYTES
     for path, name in _walk(root, ""):
@@ -66,9 +65,15 @@ def read_folder(root: str) -> dict[str, bytes]:
     return found
 
 
+_name = operator.attrgetter("name")
+
+
 def _walk(folder: str, below: str) -> Iterator[tuple[str, str]]:
-    with os.scandir(folder) as listing:
-        entries = sorted(listing, key=lambda entry: entry.name)
+    try:
+        with os.scandir(folder) as listing:
+            entries = sorted(listing, key=_name)
+    except OSError as error:
+        raise BadTree(f"{folder.rpartition('/')[2]!r} is no folder that can be read ({error.strerror})") from error
     for entry in entries:
         name = f"{below}{entry.name}"
         if entry.name in LEFT_BEHIND:
@@ -90,8 +95,6 @@ def inside(folder: Path, name: str) -> str:
         at = f"{at}/{part}"
         if os.path.islink(at):  # noqa: PTH114
             raise BadTree(f"{name!r} leads through a link; put the files themselves there")
-    if not os.path.lexists(at):
-        raise BadTree(f"{name!r} is not there")
     return at
 
 
