@@ -85,7 +85,7 @@ LONG_TEST = "def test_one(): assert one() == 1  # forty bytes or so"
         (
             "instruction: Write one().",
             "instruction: {file: nowhere.md}",
-            "line 9: task one: nowhere.md: cannot be read",
+            "nowhere.md: cannot be read",
         ),
         ("instruction: Write one().", "instruction: {file: ../x.md}", "plain relative path"),
         ("instruction: Write one().", "instruction: {fiel: x.md}", "Did you mean 'file'"),
