@@ -39,6 +39,7 @@ from agent.review.again import Comparison, Replayed, compare, replay
 from agent.review.live import watch
 from agent.review.notify import Notifier
 from agent.review.summary import print_summary, summarise
+from agent.suites.images import task_images
 from agent.suites.loader import load_suite
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.engine import engine_status
@@ -133,6 +134,7 @@ async def campaign_parts(
     if not (engine := engine_status()).ok:
         raise UserError("docker", engine.line, f"Run `{engine.mend}`.")
     image = await asyncio.to_thread(ensure_image, config.scaffold.image, say=console.print)
+    images = await asyncio.to_thread(task_images, suite, config.scaffold.image, say=console.print)
     spent, limits = ledger.spent(), config.budget
     budget = Budget(
         Limits(
@@ -170,6 +172,7 @@ async def campaign_parts(
                 sandbox=sandbox,
                 visit=visit,
                 image=image,
+                images=images,
                 scaffolds=scaffolds,
                 caps=config.boxes.trial_caps(),
                 parallel=config.boxes.parallel,

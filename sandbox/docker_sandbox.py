@@ -26,7 +26,6 @@ from sandbox.engine import ENGINE_ERRORS, brief, connect
 from sandbox.pool import Pool
 from sandbox.wire import Lost, Wire, own_socket
 
-USER = "65534:65534"
 RUNNER = ("python3", "-E", "-s", "-S", "/usr/lib/ratchet")
 READY_SECONDS = 60.0
 BOX_LIFE_SECONDS = 6 * 3600
@@ -177,7 +176,7 @@ class DockerSandbox:
             "image": spec.image,
             "entrypoint": list(RUNNER),
             "command": ["--gateway"] if spec.gateway else [],
-            "user": USER,
+            "user": f"{spec.user}:{spec.user}",
             "working_dir": "/workspace",
             "environment": ENV,
             "hostname": "box",
@@ -193,7 +192,8 @@ class DockerSandbox:
 
     def _limits(self, spec: BoxSpec, folder: Path) -> dict[str, Any]:
         memory = spec.memory_mb << 20
-        scratch = f"rw,nosuid,nodev,exec,size={spec.disk_mb}m,nr_inodes={INODES},uid=65534,gid=65534,mode=0755"
+        owner = f"uid={spec.user},gid={spec.user}"
+        scratch = f"rw,nosuid,nodev,exec,size={spec.disk_mb}m,nr_inodes={INODES},{owner},mode=0755"
         return {
             "network_mode": "none",
             "cap_drop": ["ALL"],

@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from agent.kernel.errors import BudgetSpent, CandidateFault, LaboratoryFault
 from agent.kernel.gate import Side
@@ -33,7 +34,7 @@ from agent.kernel.types import (
     Trial,
     Usage,
 )
-from agent.suites.grading import grade
+from agent.suites.grading import box_for, grade, in_workdir
 
 MODEL_ALIAS = "ratchet"
 """The one model name that a box needs to know; the gateway maps it to the role's model."""
@@ -68,7 +69,7 @@ class Visit:
     """Runs a scaffold in a box with a gateway: the one thing that solving and improving share."""
 
     def __init__(self, sandbox: Sandbox, gateway: Gateway, spec: BoxSpec, command: Sequence[str]) -> None:
-        self._sandbox, self._gateway, self._spec, self._command = sandbox, gateway, spec, tuple(command)
+        self._sandbox, self._gateway, self.spec, self.command = sandbox, gateway, spec, tuple(command)
 
     async def __call__(
         self,
@@ -81,16 +82,22 @@ class Visit:
         timeout: float,
         seed: int,
         env: Mapping[str, str],
+        spec: BoxSpec | None = None,
+        command: Sequence[str] | None = None,
     ) -> Session:
-        """One session. Raises LaboratoryFault, also for a fault that only the gateway saw."""
-        box = await self._sandbox.open(self._spec)
+        """One session, in a box of another kind or by another command where one is given.
+
+        Raises:
+            LaboratoryFault: also for a fault that only the gateway saw.
+        """
+        box = await self._sandbox.open(spec or self.spec)
         try:
             if box.socket is None:
                 raise LaboratoryFault(f"box {box.id} has no way to the gateway")
             door = await self._gateway.open(box.socket, replace(scope, deadline=time.time() + timeout))
             try:
                 await _fill(box, scaffold, task, workspace)
-                run = await box.run(self._command, env=_environment(env, timeout, seed), timeout=timeout)
+                run = await box.run(command or self.command, env=_environment(env, timeout, seed), timeout=timeout)
                 files, fault = await _take(box, take, run)
             finally:
                 await door.close()
@@ -134,12 +141,23 @@ def _environment(env: Mapping[str, str], timeout: float, seed: int) -> dict[str,
 
 
 class Evaluator:
-    """Runs trials. One limit of boxes holds over everything that runs at the same time."""
+    """Runs trials. One limit of boxes holds over everything that runs at the same time.
+
+    `image` is the one of all tasks, but for those that `images` names by their id.
+    """
 
     def __init__(
-        self, *, sandbox: Sandbox, visit: Visit, image: str, scaffolds: Mapping[str, Files], caps: Caps, parallel: int
+        self,
+        *,
+        sandbox: Sandbox,
+        visit: Visit,
+        image: str,
+        scaffolds: Mapping[str, Files],
+        caps: Caps,
+        parallel: int,
+        images: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        self._sandbox, self._visit, self._image = sandbox, visit, image
+        self._sandbox, self._visit, self._image, self._images = sandbox, visit, image, images
         self._scaffolds, self._caps = scaffolds, caps
         self._slots = asyncio.Semaphore(parallel)
 
@@ -151,6 +169,7 @@ class Evaluator:
         """
         async with self._slots:
             started, name = time.monotonic(), job.name or uuid.uuid4().hex[:12]
+            image = self._images.get(job.task.id, self._image)
             session = await self._visit(
                 scope=CallScope(trial=name, models={MODEL_ALIAS: "solver"}, memo=job.memo, caps=self._caps),
                 scaffold=self._scaffolds[job.tree],
@@ -160,8 +179,10 @@ class Evaluator:
                 timeout=job.task.solve_timeout,
                 seed=job.seed,
                 env=job.task.env,
+                spec=box_for(job.task, replace(self._visit.spec, image=image)),
+                command=in_workdir(job.task, self._visit.command),
             )
-            verdict = await self._grade(job.task, session)
+            verdict = await self._grade(job.task, session, image)
         return Trial(
             id=name,
             tree=job.tree,
@@ -175,13 +196,13 @@ class Evaluator:
             seconds=time.monotonic() - started,
         )
 
-    async def _grade(self, task: Task, session: Session) -> Grade:
+    async def _grade(self, task: Task, session: Session, image: str) -> Grade:
         """Grade in a fresh box; a submission that cannot differ from the starting files needs none."""
         if session.fault is not None:
             return Grade(score=0.0, reason=session.fault)
         if not session.files or all(task.files.get(path) == body for path, body in session.files.items()):
             return Grade(score=0.0, reason=_why_nothing(session.run))
-        return await grade(self._sandbox, self._image, task, session.files)
+        return await grade(self._sandbox, image, task, session.files)
 
 
 def _why_nothing(run: RunResult) -> str:

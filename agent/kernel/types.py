@@ -43,7 +43,11 @@ class RewardKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
-    """One task of a suite. Times are in seconds, memory in MiB; `memory_mb` and `cpus` are the grading box's."""
+    """One task of a suite. Times are in seconds, memory in MiB.
+
+    `image`, `user`, `memory_mb` and `cpus` hold for the solving and the grading box; None leaves the choice to
+    the campaign (solving) and to BoxSpec (grading). `workdir` is relative to /workspace.
+    """
 
     id: str
     split: Split
@@ -54,12 +58,17 @@ class Task:
     check: tuple[str, ...]
     reward: RewardKind = RewardKind.JUNIT
     reward_path: str | None = None
+    reward_key: str = "reward"
     junit: int | None = None
     solution: Files = field(default_factory=lambda: NO_FILES)
+    image: str | None = None
+    build: tuple[str, ...] = ()
+    workdir: str = ""
     solve_timeout: float = 120.0
     check_timeout: float = 30.0
-    memory_mb: int = 512
-    cpus: float = 1.0
+    user: int | None = None
+    memory_mb: int | None = None
+    cpus: float | None = None
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     weight: float = 1.0
     tags: tuple[str, ...] = ()
@@ -68,11 +77,13 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Suite:
-    """A folder of tasks; `hash` is over everything that can change a score."""
+    """A folder of tasks; `hash` is over everything that can change a score, tasks in quarantine left out."""
 
     name: str
     hash: str
     tasks: tuple[Task, ...]
+    description: str = ""
+    quarantined: tuple[str, ...] = ()
 
     def split(self, split: Split) -> tuple[Task, ...]:
         """The tasks of one split, in file order."""
@@ -110,7 +121,7 @@ class RunResult:
 class BoxSpec:
     """What kind of box. Boxes of equal spec are interchangeable, so a pool can start them ahead of need.
 
-    `gateway` False means that the box has no way to any model (grading). Sizes in MiB.
+    `gateway` False means that the box has no way to any model (grading). Sizes in MiB; `user` is a user id, never 0.
     """
 
     image: str
@@ -119,6 +130,7 @@ class BoxSpec:
     cpus: float = 1.0
     pids: int = 128
     disk_mb: int = 128
+    user: int = 65534
 
 
 class Box(Protocol):
@@ -173,11 +185,12 @@ class Sandbox(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Grade:
-    """The verdict on one submission: score in [0, 1] and the reason in a few words."""
+    """The verdict on one submission: score in [0, 1], the reason in a few words, and how long the check ran."""
 
     score: float
     reason: str
     output: str = ""
+    seconds: float = field(default=0.0, compare=False)
 
 
 # ------------------------------------------------------------------------------------ models

@@ -1,56 +1,114 @@
-"""Prove a suite in real boxes: the starting files must score 0 and the reference solution 1, twice."""
+"""Proves a suite in real boxes: what a task must show before a score on it means anything.
+
+Each task is graded five times, in five boxes: its starting files, emptied files, broken files (each must score 0),
+and twice its reference solution (must score 1 both times, well within its time).
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
-from agent.kernel.types import Files, Sandbox, Suite, Task
+from agent.kernel.types import Files, Grade, Sandbox, Suite, Task
 from agent.suites.grading import grade
+from agent.suites.rules import submitted_by
 
-RUNS = 2
+SLOW_SHARE = 0.5
+"""A reference that needs more than this share of its time limit will be late on a busier machine."""
+
+BROKEN = b"\x7f this ( is [ no program in any language\n"
+REFERENCES = ("reference", "reference again")
+
+
+class Finding(StrEnum):
+    """What can be wrong with a task."""
+
+    NO_REFERENCE = "no reference"
+    ALREADY_SOLVED = "already solved"
+    PAYS_FOR_NOTHING = "pays for nothing"
+    UNSOLVABLE = "unsolvable"
+    FLAKY = "flaky"
+    SLOW = "slow"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proof:
-    """What came of one task: every complaint, none when it is proven."""
+    """What came of one task: each grading by its name, and what is wrong; nothing when it is proven."""
 
-    task: str
-    complaints: tuple[str, ...]
+    task: Task
+    grades: Mapping[str, Grade]
+    findings: tuple[tuple[Finding, str], ...]
 
 
 async def prove(
-    sandbox: Sandbox, image: str, suite: Suite, *, parallel: int, done: Callable[[], None]
+    sandbox: Sandbox,
+    image: Callable[[Task], str],
+    suite: Suite,
+    *,
+    parallel: int,
+    done: Callable[[], None],
 ) -> Sequence[Proof]:
-    """Check every task, `parallel` boxes at a time; `done` is called after each. Raises LaboratoryFault."""
+    """Check every task, `parallel` boxes at a time; `done` is called after each grading. Raises LaboratoryFault."""
     slots = asyncio.Semaphore(parallel)
 
-    async def one(task: Task) -> Proof:
+    async def one(task: Task, submission: Files) -> Grade:
         async with slots:
-            proof = await _prove(sandbox, image, task)
+            verdict = await grade(sandbox, image(task), task, submission)
         done()
-        return proof
+        return verdict
 
-    return await asyncio.gather(*(one(task) for task in suite.tasks))
+    async def whole(task: Task) -> Proof:
+        wanted = submissions(task)
+        verdicts = await asyncio.gather(*(one(task, files) for files in wanted.values()))
+        return judge(task, dict(zip(wanted, verdicts, strict=True)))
 
-
-async def _prove(sandbox: Sandbox, image: str, task: Task) -> Proof:
-    complaints = []
-    if not task.solution:
-        complaints.append("no reference solution")
-    starter = await grade(sandbox, image, task, _submitted(task, task.files))
-    if starter.score != 0:
-        complaints.append(f"already solved: the starting files score {starter.score:g}")
-    for _ in range(RUNS if task.solution else 0):
-        verdict = await grade(sandbox, image, task, task.solution)
-        if verdict.score != 1:
-            complaints.append(f"unsolvable: the reference scores {verdict.score:g} ({verdict.reason})")
-    if len(complaints) == 1 and complaints[0].startswith("unsolvable"):
-        complaints = [complaints[0].replace("unsolvable", "flaky")]
-    return Proof(task=task.id, complaints=tuple(complaints))
+    running = [asyncio.create_task(whole(task)) for task in suite.tasks]
+    try:
+        return await asyncio.gather(*running)
+    finally:
+        for task in running:
+            task.cancel()
 
 
-def _submitted(task: Task, files: Files) -> Files:
-    """The starting files that a scaffold which does nothing would hand in."""
-    return {path: body for path, body in files.items() if path in task.submit} or files
+def submissions(task: Task) -> dict[str, Files]:
+    """What is graded, by name."""
+    handed_in = submitted_by(task.submit)
+    starter = {path: content for path, content in task.files.items() if handed_in(path)}
+    paths = task.solution or starter
+    wanted: dict[str, Files] = {
+        "starter": starter,
+        "emptied files": dict.fromkeys(paths, b""),
+        "broken files": dict.fromkeys(paths, BROKEN),
+    }
+    return wanted | (dict.fromkeys(REFERENCES, task.solution) if task.solution else {})
+
+
+def judge(task: Task, grades: Mapping[str, Grade]) -> Proof:
+    """What the gradings of a task say about it."""
+    findings = [*_for_nothing(grades), *_reference(task, [grades[name] for name in REFERENCES if name in grades])]
+    return Proof(task=task, grades=grades, findings=tuple(findings))
+
+
+def _for_nothing(grades: Mapping[str, Grade]) -> list[tuple[Finding, str]]:
+    found = []
+    for name, verdict in grades.items():
+        if name not in REFERENCES and verdict.score != 0:
+            kind = Finding.ALREADY_SOLVED if name == "starter" else Finding.PAYS_FOR_NOTHING
+            found.append((kind, f"{name} score {verdict.score:g} ({verdict.reason})"))
+    return found
+
+
+def _reference(task: Task, runs: Sequence[Grade]) -> list[tuple[Finding, str]]:
+    if not runs:
+        return [(Finding.NO_REFERENCE, "no solution is given, so nothing shows that it can be solved")]
+    failed = [verdict for verdict in runs if verdict.score != 1]
+    if failed:
+        kind = Finding.UNSOLVABLE if len(failed) == len(runs) else Finding.FLAKY
+        said = f"the reference scores {' and '.join(f'{v.score:g}' for v in runs)} ({failed[0].reason})"
+        return [(kind, said)]
+    slowest = max(verdict.seconds for verdict in runs)
+    if slowest > SLOW_SHARE * task.check_timeout:
+        return [(Finding.SLOW, f"the reference needs {slowest:.1f} s of the {task.check_timeout:g} s of check_timeout")]
+    return []

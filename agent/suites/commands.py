@@ -8,58 +8,114 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.opening import terminal
+from agent.kernel.errors import UserError
+from agent.opening import AsJson, terminal
 
 if TYPE_CHECKING:
-    from agent.kernel.types import Suite
+    from collections.abc import Sequence
 
-app = typer.Typer(help="Look at task suites and prove them.", no_args_is_help=True, rich_markup_mode=None)
+    from rich.console import Console
+
+    from agent.kernel.types import Suite
+    from agent.suites.check import Proof
+
+app = typer.Typer(help="Look at task suites, write and prove them.", no_args_is_help=True, rich_markup_mode=None)
+SuitePath = Annotated[Path, typer.Argument(help="folder of a suite")]
 
 
 @app.command("list")
-def tasks_list(suite: Annotated[Path, typer.Argument(help="folder of a suite")]) -> None:
+def tasks_list(
+    suite: SuitePath,
+    *,
+    tag: Annotated[str | None, typer.Option(help="only tasks with this tag")] = None,
+    as_json: AsJson = False,
+) -> None:
     """List the tasks of a suite."""
     from agent.suites.loader import load_suite
+    from agent.suites.table import listed, print_list, print_stdout
 
     loaded = load_suite(suite)
-    for task in loaded.tasks:
-        typer.echo(f"{task.id:<32} {task.split:<8} {' '.join(task.tags)}")
-    typer.echo(f"{len(loaded.tasks)} tasks, hash {loaded.hash}")
+    tasks = [task for task in loaded.tasks if tag is None or tag in task.tags]
+    if as_json:
+        print_stdout(listed(loaded, tasks))
+    else:
+        print_list(loaded, tasks, terminal())
 
 
 @app.command("check")
 def tasks_check(
-    suite: Annotated[Path, typer.Argument(help="folder of a suite")],
+    suite: SuitePath,
     *,
     parallel: Annotated[int, typer.Option(min=1, help="boxes at a time")] = 4,
+    image: Annotated[str | None, typer.Option(help="base image, as scaffold.image in campaign.yaml")] = None,
+    fix_splits: Annotated[
+        bool, typer.Option("--fix-splits", help="put what is not proven into quarantine.yaml, out of every split")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Prove a suite in real boxes: the starting files must score 0, the reference solution 1, twice."""
+    """Prove a suite in real boxes: starting, emptied and broken files score 0, the reference solution 1, twice."""
     import asyncio
 
-    from agent.suites.loader import load_suite
+    from rich.console import Console
 
-    raise typer.Exit(0 if asyncio.run(prove_suite(load_suite(suite), parallel)) else 2)
+    from agent.suites.loader import load_suite, suite_file
+    from agent.suites.quarantine import quarantine
+    from agent.suites.table import print_proofs, print_stdout, proven
+
+    loaded = load_suite(suite)
+    proofs = asyncio.run(prove_suite(loaded, parallel, image, Console(stderr=True, highlight=False)))
+    if as_json:
+        print_stdout(proven(loaded, proofs))
+    else:
+        print_proofs(proofs, terminal())
+    bad = {p.task.id: "; ".join(f"{kind}: {said}" for kind, said in p.findings) for p in proofs if p.findings}
+    if bad and fix_splits:
+        quarantine(suite_file(suite).parent, bad)
+        left = load_suite(suite)
+        typer.echo(f"{len(bad)} tasks are in quarantine now; the suite is {left.name}@{left.hash}", err=True)
+    raise typer.Exit(2 if bad and not fix_splits else 0)
 
 
-async def prove_suite(suite: Suite, parallel: int) -> bool:
-    """Prove a suite and print what is wrong with it; True if nothing is."""
+async def prove_suite(suite: Suite, parallel: int, base: str | None, console: Console) -> Sequence[Proof]:
+    """Prove a suite in boxes of this machine's engine. Raises LaboratoryFault, or UserError for an image."""
     import asyncio
     import tempfile
 
     from rich.progress import Progress
 
-    from agent.suites.check import prove
+    from agent.suites.check import prove, submissions
+    from agent.suites.images import task_images
     from sandbox.docker_sandbox import DockerSandbox
     from sandbox.image import ensure_image
 
-    console = terminal()
-    image = await asyncio.to_thread(ensure_image, say=console.print)
+    image = await asyncio.to_thread(ensure_image, base, say=console.print)
+    images = await asyncio.to_thread(task_images, suite, base, say=console.print)
     with tempfile.TemporaryDirectory(prefix="ratchet-") as folder, Progress(console=console, transient=True) as bar:
-        line = bar.add_task("proving", total=len(suite.tasks))
+        line = bar.add_task("proving", total=sum(len(submissions(task)) for task in suite.tasks))
         async with DockerSandbox(uuid.uuid4().hex[:8], f"check-{suite.name}", Path(folder), ready=parallel) as sandbox:
-            proofs = await prove(sandbox, image, suite, parallel=parallel, done=lambda: bar.advance(line))
-    bad = [proof for proof in proofs if proof.complaints]
-    for proof in bad:
-        console.print(f"{proof.task}: {'; '.join(proof.complaints)}", markup=False)
-    console.print(f"{len(proofs) - len(bad)} of {len(proofs)} tasks proven: starter scores 0, reference 1, twice")
-    return not bad
+            return await prove(
+                sandbox,
+                lambda task: images.get(task.id, image),
+                suite,
+                parallel=parallel,
+                done=lambda: bar.advance(line),
+            )
+
+
+@app.command("new")
+def tasks_new(path: Annotated[Path, typer.Argument(help="folder to make: a suite, or a task inside a suite")]) -> None:
+    """Write a small suite, or one more task inside a suite's folder; it passes `ratchet tasks check` as it is."""
+    from agent.suites.skeleton import write_new
+
+    for written in write_new(path):
+        typer.echo(f"wrote {written}")
+
+
+@app.command("schema")
+def tasks_schema(kind: Annotated[str, typer.Argument(help="suite (suite.yaml) or task (task.yaml)")] = "suite") -> None:
+    """Print the JSON Schema of the native format, for editors."""
+    from agent.suites.format import SCHEMAS, schema
+
+    if kind not in SCHEMAS:
+        raise UserError(kind, "is no kind of file", f"Use {' or '.join(SCHEMAS)}.")
+    typer.echo(schema(kind), nl=False)

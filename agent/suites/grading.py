@@ -13,8 +13,8 @@ from __future__ import annotations
 import json
 import math
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from xml.etree import ElementTree as ET
 
 from agent.kernel.errors import CandidateFault, UserError
@@ -36,8 +36,7 @@ async def grade(sandbox: Sandbox, image: str, task: Task, submission: Files) -> 
     """
     verdict = _verdict_path(task)
     files = overlay(task, submission, verdict)
-    spec = BoxSpec(image=image, gateway=False, memory_mb=task.memory_mb, cpus=task.cpus)
-    box = await sandbox.open(spec)
+    box = await sandbox.open(box_for(task, BoxSpec(image=image, gateway=False)))
     try:
         result, found = await _check(box, task, files, verdict)
     except CandidateFault as fault:
@@ -45,6 +44,19 @@ async def grade(sandbox: Sandbox, image: str, task: Task, submission: Files) -> 
     finally:
         await box.close()
     return judge(task, result, found)
+
+
+def box_for(task: Task, default: BoxSpec) -> BoxSpec:
+    """The kind of box that a task asks for, over what it leaves open."""
+    asked = {name: value for name in ("user", "memory_mb", "cpus") if (value := getattr(task, name)) is not None}
+    return replace(default, **asked)
+
+
+def in_workdir(task: Task, argv: Sequence[str]) -> list[str]:
+    """A command as it starts in the task's working directory."""
+    if not task.workdir:
+        return list(argv)
+    return ["sh", "-c", 'cd -- "$0" && exec "$@"', WORKSPACE + task.workdir, *argv]
 
 
 def overlay(task: Task, submission: Files, verdict: str) -> dict[str, bytes]:
@@ -85,8 +97,9 @@ async def _check(box: Box, task: Task, files: Files, verdict: str) -> tuple[RunR
     """Run the check; its result and the verdict file, if there is one."""
     await box.put(files, WORKSPACE.rstrip("/"))
     junit = WORKSPACE + verdict
-    env = {**task.env, "RATCHET_JUNIT": junit, "RATCHET_HIDDEN": "\n".join(task.tests)}
-    argv = [word.replace("$RATCHET_JUNIT", junit) for word in task.check]
+    hidden = "\n".join(WORKSPACE + path for path in task.tests)
+    env = {**task.env, "RATCHET_JUNIT": junit, "RATCHET_HIDDEN": hidden}
+    argv = in_workdir(task, [word.replace("$RATCHET_JUNIT", junit) for word in task.check])
     result = await box.run(argv, env=env, timeout=task.check_timeout, output_limit=OUTPUT_LIMIT)
     if result.ending is not Ending.EXITED or task.reward is RewardKind.EXIT:
         return result, None
@@ -101,7 +114,8 @@ def _literal(path: str) -> str:
 def judge(task: Task, result: RunResult, verdict: bytes | None) -> Grade:
     """The score that a finished check proves."""
     score, reason = _score(task, result, verdict)
-    return Grade(score=score, reason=reason, output=result.output[-OUTPUT_KEPT:].decode(errors="replace"))
+    output = result.output[-OUTPUT_KEPT:].decode(errors="replace")
+    return Grade(score=score, reason=reason, output=output, seconds=result.seconds)
 
 
 def _score(task: Task, result: RunResult, verdict: bytes | None) -> tuple[float, str]:
@@ -114,7 +128,7 @@ def _score(task: Task, result: RunResult, verdict: bytes | None) -> tuple[float,
     if verdict is None:
         return 0.0, f"the check left no verdict (exit code {result.exit_code})"
     if task.reward is RewardKind.FILE:
-        score, reason = _file_score(verdict)
+        score, reason = _file_score(verdict, task.reward_key)
     else:
         score, reason = _junit_score(task, result, verdict)
     if score > 0 and result.orphans:
@@ -157,13 +171,13 @@ def _junit_score(task: Task, result: RunResult, xml: bytes) -> tuple[float, str]
     return float(counts.passed == counts.total), f"{counts.passed} of {counts.total} hidden tests passed"
 
 
-def _file_score(content: bytes) -> tuple[float, str]:
+def _file_score(content: bytes, key: str) -> tuple[float, str]:
     try:
         said = json.loads(content)
     except (ValueError, RecursionError):
         return 0.0, "the reward file is neither a number nor JSON"
     if isinstance(said, Mapping):
-        said = said.get("reward")
+        said = said.get(key)
     if isinstance(said, bool) or not isinstance(said, (int, float)) or not math.isfinite(said) or not 0 <= said <= 1:
         return 0.0, "the reward file holds no number from 0 to 1"
     return float(said), f"the check gave {said:g}"

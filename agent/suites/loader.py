@@ -1,132 +1,197 @@
 """Suites in the native format: one `suite.yaml`, tasks inline or a folder per task beside it.
 
-A task's `files`, `tests` and `solution` map a path to its text, or name a folder beside the YAML file. The
-content hash covers everything that can change a score, and is part of every trial's identity.
+A suite is read whole or refused with one line that names file, line, task, field and mend. The content hash
+covers everything that can change a score, and is part of every trial's identity.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path, PurePosixPath
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from agent.kernel.errors import UserError
 from agent.kernel.types import Files, RewardKind, Split, Suite, Task
-from agent.suites import strictyaml
+from agent.suites import rules, strictyaml, tree
+from agent.suites.format import Defaults, InFile, SuiteFile, TaskFile
+from agent.suites.place import Place
+from agent.suites.quarantine import QUARANTINE, quarantined
 
-MAX_FOLDER_BYTES = 8 << 20
 _SLOTS = (Split.SEARCH,) * 2 + (Split.GATE,) * 3 + (Split.HOLDOUT,) * 2
+_PARTS = ("files", "tests", "solution")
+_SHARED = tuple(name for name in Defaults.model_fields if name != "network")
+_SCORING = tuple(name for name in Task.__slots__ if name not in {*_PARTS, "tags", "meta"})
+_AS_WRITTEN = (
+    "reward_path",
+    "reward_key",
+    "junit",
+    "image",
+    "workdir",
+    "solve_timeout",
+    "check_timeout",
+    "user",
+    "memory_mb",
+    "cpus",
+    "weight",
+)
 _M = TypeVar("_M", bound=BaseModel)
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class _Defaults(BaseModel):
-    """What tasks share; a task's own key wins."""
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """One task as it is written, and where."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    submit: list[str] | None = None
-    check: list[str] | str | None = None
-    reward: Literal["junit", "exit", "file"] | None = None
-    reward_path: str | None = None
-    solve_timeout: Positive | None = None
-    check_timeout: Positive | None = None
-    memory_mb: Annotated[int, Field(ge=16, le=65536)] | None = None
-    cpus: Positive | None = None
-    env: dict[str, str] | None = None
-    weight: Positive | None = None
-    tags: list[str] | None = None
-
-
-class _Task(_Defaults):
-    """One task as it is written."""
-
-    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-    split: Literal["search", "gate", "holdout"] | None = None
-    instruction: Annotated[str, Field(min_length=1)]
-    files: dict[str, str] | str = Field(default_factory=dict)
-    tests: dict[str, str] | str
-    solution: dict[str, str] | str = Field(default_factory=dict)
-    junit: Annotated[int, Field(ge=1)] | None = None
-    meta: dict[str, Any] = Field(default_factory=dict)
-
-
-class _Suite(BaseModel):
-    """A suite.yaml."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-    description: str = ""
-    defaults: _Defaults = _Defaults()
-    tasks: list[dict[str, Any]] = Field(default_factory=list)
+    entry: TaskFile
+    folder: Path
+    place: Place
 
 
 def load_suite(path: Path) -> Suite:
-    """The suite in a folder (or at its suite.yaml).
+    """The suite in a folder (or at its suite.yaml), without the tasks in quarantine.
 
     Raises:
-        UserError: names the file, the task and the field.
+        UserError: names the file, the line, the task and the field.
     """
-    file = path if path.suffix in {".yaml", ".yml"} else path / "suite.yaml"
-    head = _parse(_Suite, strictyaml.load(file), str(file))
-    sources = [(f"{file} task {n + 1}", file.parent, raw) for n, raw in enumerate(head.tasks)]
-    for folder_file in sorted(file.parent.glob("*/task.yaml")):
-        raw = {"id": folder_file.parent.name, **strictyaml.load(folder_file)}
-        sources.append((str(folder_file), folder_file.parent, _with_folders(raw, folder_file.parent)))
-    tasks = tuple(_task(raw, head.defaults, folder, where) for where, folder, raw in sources)
-    _check_whole(tasks, str(file))
-    return Suite(name=head.name, hash=_hash_tasks(tasks), tasks=tasks)
+    file = suite_file(path)
+    raw = strictyaml.load(file)
+    head = _parse(SuiteFile, raw, Place(file))
+    shared = {name: value for name in _SHARED if (value := getattr(head.defaults, name)) is not None}
+    inline = (_Source(entry, file.parent, Place(file, ("tasks", n), entry.id)) for n, entry in enumerate(head.tasks))
+    loaded = [(_task(source, shared), source.place) for source in (*inline, *_folders(file.parent))]
+    _check_whole(loaded, file)
+    out = quarantined(file.parent)
+    tasks = tuple(task for task, _ in loaded if task.id not in out)
+    _check_quarantine(out, {task.id for task, _ in loaded}, tasks, file)
+    return Suite(
+        name=head.name, hash=_hash_tasks(tasks), tasks=tasks, description=head.description, quarantined=tuple(out)
+    )
 
 
-def _with_folders(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
+def suite_file(path: Path) -> Path:
+    """The YAML file of a suite that is named by its folder or by the file itself."""
+    return path if path.suffix in {".yaml", ".yml"} else path / "suite.yaml"
+
+
+def _folders(root: Path) -> Iterator[_Source]:
+    """Tasks with a folder of their own, in the order of their names."""
+    with os.scandir(root) as listing:
+        entries = sorted((entry.name, entry.is_symlink()) for entry in listing if entry.is_dir())
+    for name, linked in entries:
+        folder = root / name
+        file = folder / "task.yaml"
+        if not os.path.lexists(file):
+            continue
+        if linked:
+            raise UserError(str(folder), "is a link", "Put the folder itself there.")
+        raw = strictyaml.load(file)
+        entry = _parse(TaskFile, raw, Place(file, task=name))
+        place = Place(file, task=entry.id or name)
+        yield _Source(_found_by_name(entry, folder, place), folder, place)
+
+
+def _found_by_name(entry: TaskFile, folder: Path, place: Place) -> TaskFile:
     """A folder per task: `files/`, `tests/`, `solution/`, `instruction.md` are found by name."""
-    found: dict[str, Any] = {name: name for name in ("files", "tests", "solution") if (folder / name).is_dir()}
-    if (folder / "instruction.md").is_file():
-        found["instruction"] = (folder / "instruction.md").read_text(encoding="utf-8")
-    return {**found, **raw}
+    given = entry.model_fields_set
+    found: dict[str, Any] = {} if entry.id else {"id": _folder_id(folder, place)}
+    home = str(folder)
+    for name in _PARTS:
+        # Asking for four names is far cheaper than listing thousands of folders.
+        if getattr(entry, name) != name and os.path.lexists(f"{home}/{name}"):
+            if name in given:
+                raise place.error(name, f"is in task.yaml and in the folder {name}/", "Keep one of them.")
+            found[name] = name
+    if entry.instruction != InFile(file="instruction.md") and os.path.lexists(f"{home}/instruction.md"):
+        if "instruction" in given:
+            raise place.error("instruction", "is in task.yaml and in instruction.md", "Keep one of them.")
+        found["instruction"] = InFile(file="instruction.md")
+    return entry.model_copy(update=found)
 
 
-def _parse(model: type[_M], raw: Any, where: str) -> _M:
+def _folder_id(folder: Path, place: Place) -> str:
+    try:
+        return str(TaskFile(id=folder.name).id)
+    except ValidationError as error:
+        raise place.explain(error, TaskFile, {"id": folder.name}) from error
+
+
+def _parse(model: type[_M], raw: Any, place: Place) -> _M:
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "file"
-        raise UserError(f"{where}: {field}", first["msg"], "Mend that field.") from error
+        raise place.explain(error, model, raw) from error
 
 
-def _task(raw: dict[str, Any], defaults: _Defaults, folder: Path, where: str) -> Task:
-    shared = {name: value for name, value in defaults.model_dump().items() if value is not None}
-    task = _parse(_Task, {**shared, **raw}, where)
-    where = f"{where} ({task.id})"
-    chosen = {
-        name: value
-        for name in ("solve_timeout", "check_timeout", "memory_mb", "cpus", "weight")
-        if (value := getattr(task, name)) is not None
-    }
-    return Task(
-        id=task.id,
-        split=Split(task.split) if task.split else split_of(task.id),
-        instruction=task.instruction,
-        files=_files(task.files, folder, f"{where}: files"),
-        submit=_submit(task.submit, where),
-        tests=_files(task.tests, folder, f"{where}: tests"),
-        check=_argv(task.check, where),
-        reward=RewardKind(task.reward or "junit"),
-        reward_path=task.reward_path,
-        junit=task.junit,
-        solution=_files(task.solution, folder, f"{where}: solution"),
-        env=MappingProxyType(dict(task.env or {})),
-        tags=tuple(task.tags or ()),
-        meta=MappingProxyType(task.meta),
-        **chosen,
+def _task(source: _Source, shared: dict[str, Any]) -> Task:
+    entry, place = source.entry, source.place
+    own = {name: value for name in entry.model_fields_set if (value := getattr(entry, name)) is not None}
+    given = {**shared, **own}
+    task_id = str(entry.id)
+    split = Split(entry.split) if entry.split else split_of(task_id)
+    _no_idle_keys(own, given.get("reward") or "junit", split, place)
+    task = Task(
+        id=task_id,
+        split=split,
+        instruction=_instruction(source),
+        files=_files(source, "files"),
+        submit=tuple(given.get("submit") or ()),
+        tests=_files(source, "tests"),
+        check=_argv(given.get("check")),
+        reward=RewardKind(given.get("reward") or "junit"),
+        solution=_files(source, "solution"),
+        build=tuple(given.get("build") or ()),
+        env=MappingProxyType(given.get("env") or {}),
+        tags=tuple(given.get("tags") or ()),
+        meta=MappingProxyType(entry.meta or {}),
+        **{name: given[name] for name in _AS_WRITTEN if name in given},
     )
+    rules.keep(task, place)
+    return task
+
+
+def _no_idle_keys(own: dict[str, Any], reward: str, split: Split, place: Place) -> None:
+    """A key of the task itself that would do nothing is a mistake."""
+    for key, needed in (("junit", "junit"), ("reward_path", "file"), ("reward_key", "file")):
+        if key in own and reward != needed:
+            raise place.error(key, f"does nothing with reward: {reward}", f"Take it out, or set reward: {needed}.")
+    if "weight" in own and split is not Split.GATE:
+        raise place.error("weight", f"does nothing in the {split} split", "Take it out; it acts on gate tasks.")
+
+
+def _instruction(source: _Source) -> str:
+    given = source.entry.instruction
+    if given is None:
+        raise source.place.error("instruction", "is missing", "Write it, or put an instruction.md beside task.yaml.")
+    if isinstance(given, InFile):
+        try:
+            given = strictyaml.read_text(Path(tree.inside(source.folder, given.file)))
+        except tree.BadTree as error:
+            raise source.place.error("instruction", str(error), "Name a text file beside the YAML file.") from error
+    if not given.strip():
+        raise source.place.error("instruction", "is empty", "Say what is asked.")
+    return given
+
+
+def _argv(check: list[str] | str | None) -> tuple[str, ...]:
+    return ("bash", "-c", check) if isinstance(check, str) else tuple(check or ())
+
+
+def _files(source: _Source, field: str) -> Files:
+    given: dict[str, str] | str | None = getattr(source.entry, field)
+    if given is None:
+        return MappingProxyType({})
+    try:
+        if isinstance(given, str):
+            return MappingProxyType(tree.read_folder(tree.inside(source.folder, given)))
+        return MappingProxyType({tree.plain(path): text.encode() for path, text in given.items()})
+    except tree.BadTree as error:
+        raise source.place.error(field, str(error), "Mend it there.") from error
 
 
 def split_of(task_id: str) -> Split:
@@ -135,81 +200,52 @@ def split_of(task_id: str) -> Split:
     return _SLOTS[slot]
 
 
-def _submit(globs: list[str] | None, where: str) -> tuple[str, ...]:
-    if not globs:
-        raise UserError(f"{where}: submit", "missing", "List the paths that are handed in.")
-    for glob in globs:
-        _clean_path(glob, f"{where}: submit")
-    return tuple(globs)
+def _check_whole(loaded: list[tuple[Task, Place]], file: Path) -> None:
+    """What only the whole suite shows: no task at all, equal ids, one content in two tasks."""
+    if not loaded:
+        raise UserError(f"{file}: tasks", "the suite is empty", "Add a task.")
+    _unique(loaded, lambda task: task.id, "id", "the id")
+    _unique(loaded, _content, "tests", "the same content (instruction and hidden tests)")
 
 
-def _argv(check: list[str] | str | None, where: str) -> tuple[str, ...]:
-    if not check:
-        raise UserError(f"{where}: check", "missing", "Give the command that runs the hidden tests.")
-    return ("bash", "-c", check) if isinstance(check, str) else tuple(check)
+def _unique(loaded: Iterable[tuple[Task, Place]], key: Callable[[Task], object], field: str, what: str) -> None:
+    seen: dict[object, tuple[Task, Place]] = {}
+    for task, place in loaded:
+        other = seen.setdefault(key(task), (task, place))
+        if other[0] is not task:
+            there = f"{other[1].file} task {other[0].id!r} ({other[0].split})"
+            raise place.error(field, f"{what} stands twice, also in {there}", "Keep one of them.")
 
 
-def _files(given: dict[str, str] | str, folder: Path, where: str) -> Files:
-    if isinstance(given, str):
-        return MappingProxyType(_read_folder(folder, given, where))
-    return MappingProxyType({_clean_path(path, where): text.encode() for path, text in given.items()})
+def _content(task: Task) -> bytes:
+    return _digest(" ".join(task.instruction.split()), task.tests)
 
 
-def _read_folder(folder: Path, name: str, where: str) -> dict[str, bytes]:
-    root = folder / _clean_path(name, where)
-    if not root.is_dir() or root.is_symlink():
-        raise UserError(where, f"{name!r} is no folder beside the suite", "Name a folder, or map paths to text.")
-    found: dict[str, bytes] = {}
-    total = 0
-    for path in sorted(root.rglob("*")):
-        if path.is_symlink() or not (path.is_dir() or path.is_file()):
-            raise UserError(where, f"{path.name!r} is a link or special file", "Use plain files.")
-        if path.is_file():
-            found[_clean_path(path.relative_to(root).as_posix(), where)] = content = path.read_bytes()
-            total += len(content)
-    if total > MAX_FOLDER_BYTES:
-        raise UserError(where, f"more than {MAX_FOLDER_BYTES >> 20} MiB", "Put large data into an image.")
-    return found
+def _check_quarantine(out: dict[str, str], known: set[str], kept: tuple[Task, ...], file: Path) -> None:
+    """The quarantine names tasks that exist, and leaves some; what is left can be drawn."""
+    if unknown := next((name for name in out if name not in known), None):
+        raise Place(file.parent / QUARANTINE).error(unknown, "there is no such task", "Take the line out.")
+    if not kept:
+        raise UserError(f"{file.parent / QUARANTINE}", "every task is in quarantine", "Mend some and take them out.")
+    gate = [task for task in kept if task.split is Split.GATE]
+    if gate and not sum(task.weight for task in gate) > 0:
+        raise UserError(f"{file}: weight", "the gate tasks weigh nothing together", "Give one of them a weight.")
 
 
-def _clean_path(path: str, where: str) -> str:
-    parts = PurePosixPath(path).parts
-    bad = not parts or path.startswith("/") or ".." in parts or ".git" in {p.lower() for p in parts}
-    if bad or "\\" in path or any(ord(c) < ord(" ") for c in path):
-        raise UserError(where, f"{path!r} is no relative path inside the workspace", "Use a plain relative path.")
-    return path
-
-
-def _check_whole(tasks: tuple[Task, ...], where: str) -> None:
-    """What only the whole suite shows: no task at all, equal ids, one content in two splits, no way to score."""
-    if not tasks:
-        raise UserError(f"{where}: tasks", "the suite is empty", "Add a task.")
-    _unique(tasks, lambda t: t.id, f"{where}: id")
-    _unique(tasks, lambda t: _digest(t.instruction.split(), sorted(t.tests.items())), f"{where}: same content as")
-    for task in tasks:
-        if not task.tests and task.reward is RewardKind.JUNIT:
-            raise UserError(f"{where}: {task.id}.tests", "empty", "Give at least one hidden test.")
-        if task.reward is RewardKind.JUNIT and task.junit is None:
-            mend = "Say how many tests the reference solution passes."
-            raise UserError(f"{where}: {task.id}.junit", "missing", mend)
-        if task.reward is RewardKind.FILE and task.reward_path is None:
-            raise UserError(f"{where}: {task.id}.reward_path", "missing", "Name the file that holds the reward.")
-
-
-def _unique(tasks: Iterable[Task], key: Callable[[Task], str], what: str) -> None:
-    seen: dict[str, str] = {}
-    for task in tasks:
-        if (other := seen.setdefault(key(task), task.id)) is not task.id:
-            raise UserError(f"{what} {task.id!r}", f"stands twice (see {other!r})", "Keep one of them.")
-
-
-def _digest(*parts: Any) -> str:
-    return hashlib.sha256(json.dumps(parts, default=_plain, sort_keys=True).encode()).hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    return value.hex() if isinstance(value, bytes) else dict(value) if isinstance(value, Mapping) else str(value)
+def _digest(said: object, *trees: Files) -> bytes:
+    """A hash over plain data and files; lengths go in, so that nothing can be shifted from one to the next."""
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True, default=dict).encode())
+    for files in trees:
+        digest.update(b"\0%d" % len(files))
+        for path in sorted(files):
+            name, content = path.encode(), files[path]
+            digest.update(b"\0%d %d\0%s%s" % (len(name), len(content), name, content))
+    return digest.digest()
 
 
 def _hash_tasks(tasks: tuple[Task, ...]) -> str:
-    return _digest([[getattr(task, name) for name in Task.__slots__] for task in tasks])[:16]
+    """Over all that can change a score; the order of the tasks, and how they are written, cannot."""
+    whole = hashlib.sha256()
+    for task in sorted(tasks, key=lambda task: task.id):
+        whole.update(_digest({name: getattr(task, name) for name in _SCORING}, task.files, task.tests))
+    return whole.hexdigest()[:16]

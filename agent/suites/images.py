@@ -1,0 +1,42 @@
+"""The images that tasks ask for, made ready before anything is spent: one for each image and list of layers."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from agent.kernel.errors import UserError
+from agent.kernel.types import Suite
+from sandbox.image import Say, ensure_image
+
+
+class Ensure(Protocol):
+    """How an image is made ready; see `sandbox.image.ensure_image`."""
+
+    def __call__(self, base: str | None, *, layers: tuple[str, ...], say: Say) -> str:
+        """The tag of an image that is ready for boxes."""
+        ...
+
+
+def task_images(suite: Suite, base: str | None, *, say: Say, ensure: Ensure = ensure_image) -> dict[str, str]:
+    """The tag for each task that does not run in the campaign's own image, by task id.
+
+    `base` is what `build` is laid on where a task names no image; None is Ratchet's own.
+
+    Raises:
+        UserError: an image is not available, or a layer fails; names the task.
+        SandboxDown: the engine failed.
+    """
+    ready: dict[tuple[str | None, tuple[str, ...]], str] = {}
+    tags: dict[str, str] = {}
+    for task in suite.tasks:
+        wanted = (task.image or base, task.build)
+        if task.image is None and not task.build:
+            continue
+        if wanted not in ready:
+            try:
+                ready[wanted] = ensure(wanted[0], layers=task.build, say=say)
+            except UserError as error:
+                field = "build" if task.build else "image"
+                raise UserError(f"task {task.id}: {field}", error.problem, error.mend) from error
+        tags[task.id] = ready[wanted]
+    return tags

@@ -1,0 +1,102 @@
+"""Where something stands in a suite, so that an error can name file, line, task and field."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from agent.kernel.errors import UserError
+from agent.suites import strictyaml
+from agent.suites.format import Defaults, InFile, TaskEntry
+
+_NOT_THERE = object()
+_WHY = {
+    "string_type": "is not text; put it in quotes",
+    "missing": "is missing",
+    "string_too_short": "is empty",
+    "finite_number": "is not a finite number",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A task (or the whole) of a YAML file. Lines are looked up only when there is something to say."""
+
+    file: Path
+    keys: tuple[str | int, ...] = ()
+    task: str = ""
+
+    def error(self, field: Sequence[str | int] | str, problem: str, mend: str) -> UserError:
+        """The UserError for one field of this place."""
+        path = (field,) if isinstance(field, str) else tuple(field)
+        line = strictyaml.line_of(self.file, (*self.keys, *path))
+        who = f" task {self.task}:" if self.task else ""
+        return UserError(f"{self.file} line {line}:{who} {'.'.join(map(str, path))}", problem, mend)
+
+    def explain(self, error: ValidationError, model: type[BaseModel], raw: Any) -> UserError:
+        """The first complaint of pydantic in words for people."""
+        first, keys, value = _telling(error, raw)
+        kind, mend = first["type"], "Mend that field."
+        if kind == "extra_forbidden":
+            fields = _fields(model, keys)
+            close = difflib.get_close_matches(str(keys[-1]), fields, n=1, cutoff=0.5)
+            mend = f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(fields)}."
+            problem = "unknown key"
+        elif kind == "string_pattern_mismatch":
+            problem = f"{value!r:.60} is no plain name: 1 to 64 of a-z, 0-9, '.', '_', '-', beginning with a-z or 0-9"
+        else:
+            problem = _WHY.get(kind) or f"{first['msg'][0].lower()}{first['msg'][1:]} (you wrote {value!r:.60})"
+        who = _task_name(keys, raw)
+        return Place(self.file, self.keys, self.task or who).error(keys or ("file",), problem, mend)
+
+
+def _telling(error: ValidationError, raw: Any) -> tuple[Any, tuple[int | str, ...], Any]:
+    """The first complaint; of several about one value (a union), the one that reaches deepest into it."""
+    told = [(said, *_known(said["loc"], raw, missing=said["type"] == "missing")) for said in error.errors()]
+    here = told[0][1]
+    return max(
+        (one for one in told if one[1][: len(here)] == here),
+        key=lambda one: (len(one[1]), one[0]["type"] == "extra_forbidden"),
+    )
+
+
+def _known(loc: tuple[int | str, ...], raw: Any, *, missing: bool) -> tuple[tuple[int | str, ...], Any]:
+    """The part of pydantic's location that is in the file, and the value there; names of union members fall away."""
+    keys: list[int | str] = []
+    for part in loc:
+        inner = _step(raw, part)
+        if inner is not _NOT_THERE:
+            raw = inner
+        elif not (missing and part is loc[-1]):
+            continue
+        keys.append(part)
+    return tuple(keys), raw
+
+
+def _step(raw: Any, part: int | str) -> Any:
+    if isinstance(raw, dict):
+        return raw.get(part, _NOT_THERE)
+    if isinstance(raw, list) and isinstance(part, int) and part < len(raw):
+        return raw[part]
+    return _NOT_THERE
+
+
+def _task_name(keys: tuple[int | str, ...], raw: Any) -> str:
+    if keys[:1] != ("tasks",) or len(keys) == 1:
+        return ""
+    task = raw["tasks"][keys[1]]
+    name = task.get("id") if isinstance(task, dict) else None
+    return name if isinstance(name, str) else ""
+
+
+def _fields(model: type[BaseModel], keys: tuple[int | str, ...]) -> list[str]:
+    """The keys that may stand where the last key stands."""
+    for part, inner in (("defaults", Defaults), ("instruction", InFile), ("tasks", TaskEntry)):
+        if part in keys[:-1]:
+            return [*inner.model_fields]
+    return [*model.model_fields]

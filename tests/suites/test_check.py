@@ -1,0 +1,243 @@
+"""Proving a suite: what is found with which task; boxes are in memory here, real ones at the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from agent.cli import app
+from agent.kernel.errors import SandboxDown, UserError
+from agent.kernel.types import Grade, Split, Suite, Task
+from agent.suites.check import Finding, Proof, judge, prove, submissions
+from agent.suites.images import task_images
+from agent.suites.loader import load_suite
+from agent.suites.skeleton import write_new
+from sandbox.fake import FakeRun, FakeSandbox, ran
+
+TASK = Task(
+    id="t",
+    split=Split.GATE,
+    instruction="",
+    files={"a.py": b"start", "data.csv": b"1"},
+    submit=("*.py",),
+    tests={"tests/t": b"x"},
+    check=("check", "$RATCHET_JUNIT"),
+    junit=1,
+    solution={"a.py": b"solved", "b.py": b"solved"},
+    check_timeout=10,
+)
+GRADES = {
+    "starter": Grade(score=0, reason="0 of 1", seconds=9),
+    "emptied files": Grade(score=0, reason="0 of 1"),
+    "broken files": Grade(score=0, reason="0 of 1"),
+    "reference": Grade(score=1, reason="1 of 1", seconds=1),
+    "reference again": Grade(score=1, reason="1 of 1", seconds=1),
+}
+ZERO, ONE = Grade(score=0, reason="0 of 1"), Grade(score=1, reason="1 of 1")
+
+
+@pytest.mark.parametrize(
+    ("seen", "findings"),
+    [
+        ({}, []),
+        ({"starter": ONE}, [Finding.ALREADY_SOLVED]),
+        ({"starter": Grade(score=0.25, reason="a quarter")}, [Finding.ALREADY_SOLVED]),
+        ({"emptied files": ONE}, [Finding.PAYS_FOR_NOTHING]),
+        ({"broken files": ONE}, [Finding.PAYS_FOR_NOTHING]),
+        ({"reference": ZERO}, [Finding.FLAKY]),
+        ({"reference again": ZERO}, [Finding.FLAKY]),
+        ({"reference": ZERO, "reference again": ZERO}, [Finding.UNSOLVABLE]),
+        ({"reference": replace(ONE, seconds=5.1)}, [Finding.SLOW]),
+        ({"starter": ONE, "reference": ZERO}, [Finding.ALREADY_SOLVED, Finding.FLAKY]),
+    ],
+)
+def test_each_kind_of_bad_task_is_named(seen: dict[str, Grade], findings: list[Finding]) -> None:
+    assert [kind for kind, _ in judge(TASK, GRADES | seen).findings] == findings
+
+
+def test_a_task_without_a_solution_is_named() -> None:
+    without = replace(TASK, solution={})
+    assert list(submissions(without)) == ["starter", "emptied files", "broken files"]
+    (finding,) = judge(without, dict.fromkeys(submissions(without), ZERO)).findings
+    assert finding[0] is Finding.NO_REFERENCE
+
+
+def test_only_what_is_submitted_is_emptied_or_broken() -> None:
+    wanted = submissions(TASK)
+    assert wanted["starter"] == {"a.py": b"start"}
+    assert wanted["emptied files"] == {"a.py": b"", "b.py": b""}
+    assert set(wanted["broken files"]) == {"a.py", "b.py"}
+
+
+def suite(*tasks: Task) -> Suite:
+    return Suite(name="s", hash="h", tasks=tasks)
+
+
+async def proofs(program: object, *tasks: Task) -> Sequence[Proof]:
+    async with FakeSandbox({"check": program}) as sandbox:  # type: ignore[dict-item]
+        found = await prove(sandbox, lambda _: "image", suite(*tasks), parallel=2, done=lambda: None)
+        assert not sandbox.open_boxes
+        return found
+
+
+def honest(run: FakeRun) -> object:
+    verdict = (
+        '<testcase name="t"/>' if run.workspace["a.py"] == b"solved" else '<testcase name="t"><failure/></testcase>'
+    )
+    run.workspace[run.argv[1].removeprefix("/workspace/")] = f"<testsuite>{verdict}</testsuite>".encode()
+    return ran("", 0)
+
+
+async def test_proven_and_unproven_tasks_stand_side_by_side() -> None:
+    given = replace(TASK, id="given", files={"a.py": b"solved"})
+    good, bad = await proofs(honest, TASK, given)
+    assert (good.findings, len(good.grades)) == ((), 5)
+    assert [kind for kind, _ in bad.findings] == [Finding.ALREADY_SOLVED]
+
+
+async def test_a_failing_laboratory_proves_nothing() -> None:
+    def down(_: FakeRun) -> None:
+        raise SandboxDown("engine gone")
+
+    with pytest.raises(SandboxDown):
+        await proofs(down, TASK)
+
+
+class Engine:
+    """Makes images by name alone; those of a registry that is nowhere cannot be had."""
+
+    def __init__(self) -> None:
+        self.made: list[tuple[str | None, tuple[str, ...]]] = []
+
+    def __call__(self, base: str | None, *, layers: tuple[str, ...], say: Callable[[str], None]) -> str:
+        if base == "nowhere/x":
+            raise UserError("image", f"{base} is neither here nor can it be pulled", "Name another image")
+        say(f"{base} is ready")
+        self.made.append((base, layers))
+        return f"tag-{len(self.made)}"
+
+
+def test_images_are_made_once_for_all_tasks_that_ask_for_the_same() -> None:
+    engine = Engine()
+    tasks = [
+        TASK,
+        replace(TASK, id="own", image="x"),
+        replace(TASK, id="built", build=("RUN a",)),
+        replace(TASK, id="built-too", build=("RUN a",)),
+        replace(TASK, id="both", image="x", build=("RUN a",)),
+    ]
+    tags = task_images(suite(*tasks), "base", say=print, ensure=engine)
+    assert tags == {"own": "tag-1", "built": "tag-2", "built-too": "tag-2", "both": "tag-3"}
+    assert engine.made == [("x", ()), ("base", ("RUN a",)), ("x", ("RUN a",))]
+
+
+def test_an_image_that_is_not_available_names_the_task() -> None:
+    with pytest.raises(UserError, match="task own: image: nowhere/x is neither here"):
+        task_images(suite(replace(TASK, id="own", image="nowhere/x")), None, say=print, ensure=Engine())
+
+
+# ------------------------------------------------------------------------------------ skeletons
+
+
+def test_a_new_suite_has_a_task_for_each_split_and_takes_more(tmp_path: Path) -> None:
+    write_new(tmp_path / "mine")
+    assert {task.split for task in load_suite(tmp_path / "mine").tasks} == set(Split)
+    write_new(tmp_path / "mine" / "3-class")
+    added = next(task for task in load_suite(tmp_path / "mine").tasks if task.id == "3-class")
+    assert b"def task_3_class(" in added.solution["solution.py"]
+
+
+@pytest.mark.parametrize(("name", "problem"), [("Mine", "no plain name"), ("there", "exists already")])
+def test_nothing_is_written_where_it_does_not_belong(tmp_path: Path, name: str, problem: str) -> None:
+    (tmp_path / "there").mkdir()
+    with pytest.raises(UserError, match=problem):
+        write_new(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+def test_the_list_is_readable_by_programs(tmp_path: Path) -> None:
+    write_new(tmp_path / "mine")
+    said = CliRunner().invoke(app, ["tasks", "list", str(tmp_path / "mine"), "--json"]).stdout
+    assert [task["id"] for task in json.loads(said)["tasks"]] == ["example-gate", "example-holdout", "example-search"]
+
+
+# ------------------------------------------------------------------------------------ real boxes
+
+REAL = """
+name: real
+defaults: {submit: [app/answer], reward: exit, files: {}}
+tasks:
+- id: surroundings
+  split: gate
+  instruction: Answer.
+  workdir: app
+  user: 4321
+  memory_mb: 96
+  cpus: 0.5
+  env: {MODE: hard}
+  build: [RUN echo layer > /etc/layer]
+  files: {app/start: "1"}
+  tests: {hidden/expect: "42"}
+  check: |
+    test "$(cat answer)" = "$(cat ../hidden/expect)" && test "$MODE" = hard && test "$(cat /etc/layer)" = layer &&
+    test "$(id -u)" = 4321 && test "$PWD" = /workspace/app && touch here &&
+    grep -qE '^(100663296|50000 100000)$' /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max
+  solution: {app/answer: "42"}
+- id: flag
+  split: gate
+  instruction: Write the reward.
+  submit: [answer]
+  reward: file
+  reward_path: out/reward.json
+  reward_key: points
+  tests: {expect: "42"}
+  check: [sh, -c, 'mkdir out; cmp -s answer expect && echo "{\\"points\\": 1}" > out/reward.json']
+  solution: {answer: "42"}
+- id: given
+  split: search
+  instruction: Nothing to do.
+  submit: [answer]
+  files: {answer: "7"}
+  tests: {expect: "7"}
+  check: cmp answer expect
+  solution: {answer: "7"}
+- id: hollow
+  split: holdout
+  instruction: Write a script.
+  submit: [run.sh]
+  tests: {none.txt: "nothing"}
+  check: sh run.sh
+  solution: {run.sh: "exit 0"}
+"""
+
+
+@pytest.mark.docker
+@pytest.mark.slow
+def test_every_field_acts_in_real_boxes_and_bad_tasks_go_into_quarantine(tmp_path: Path) -> None:
+    (tmp_path / "suite.yaml").write_text(REAL.replace(", files: {}", ""))
+    command = ["tasks", "check", str(tmp_path), "--json", "--parallel", "2"]
+    first = CliRunner().invoke(app, command)
+    said = json.loads(first.stdout)
+    found = {task["id"]: [finding["kind"] for finding in task["findings"]] for task in said["tasks"]}
+    assert (found["surroundings"], found["flag"]) == ([], []), said["tasks"][:2]
+    assert found["given"] == ["already solved"]
+    assert found["hollow"] == ["already solved", "pays for nothing"] or found["hollow"] == ["pays for nothing"]
+    assert first.exit_code == 2
+    fixed = CliRunner().invoke(app, [*command[:-1], "4", "--fix-splits"])
+    assert fixed.exit_code == 0
+    assert set(load_suite(tmp_path).quarantined) == {"given", "hollow"}
+    table = CliRunner().invoke(app, command[:3])
+    assert (table.exit_code, "2 of 2 tasks proven" in table.stdout) == (0, True)
+
+
+@pytest.mark.docker
+@pytest.mark.slow
+def test_a_new_suite_is_proven_as_it_is(tmp_path: Path) -> None:
+    write_new(tmp_path / "mine")
+    done = CliRunner().invoke(app, ["tasks", "check", str(tmp_path / "mine")])
+    assert (done.exit_code, "3 of 3 tasks proven" in done.stdout) == (0, True)
