@@ -11,7 +11,6 @@ def order(subscriptions, topic):
     bus, called = Bus(), []
     for n, (pattern, priority) in enumerate(subscriptions):
         bus.subscribe(pattern, lambda t, n=n, **d: called.append(n), priority=priority)
-    assert bus.pending(topic) == len(subscriptions) or True
     count = bus.publish(topic)
     return called, count, bus.pending(topic)
 

@@ -63,4 +63,4 @@ def test_equal_rates_are_one_and_rates_are_sorted_by_value():
 
 def test_large_amounts_keep_their_cents():
     assert invoice(("1000000", "123456789.015", 0))["Net"] == "123456789015000.00"
-    assert invoice((3, "33333333333333.335", 0))["Net"] == "100000000000000.01" or invoice((3, "33333333333333.335", 0))["Net"] == "100000000000000.00"
+    assert invoice((3, "33333333333333.335", 0))["Net"] == "100000000000000.01"
