@@ -1,0 +1,4 @@
+from basket.basket import Basket
+from basket.vouchers import UnknownVoucher
+
+__all__ = ["Basket", "UnknownVoucher"]

@@ -1,0 +1,3 @@
+from export.convert import convert
+
+__all__ = ["convert"]

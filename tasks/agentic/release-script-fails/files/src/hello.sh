@@ -1,0 +1,4 @@
+#!/bin/bash
+here=$(dirname "$0")
+. "$here/lib/greet.sh"
+greet "$1" "@VERSION@"

@@ -1,0 +1,5 @@
+from pathlib import Path
+
+
+def migrations(folder):
+    return sorted(Path(folder).glob("*.up.sql"))

@@ -1,0 +1,3 @@
+from catalogue.store import Catalogue, Product
+
+__all__ = ["Catalogue", "Product"]

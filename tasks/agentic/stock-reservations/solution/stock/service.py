@@ -1,0 +1,25 @@
+"""Moves pieces between orders and the warehouse."""
+
+
+def reserve(warehouse, order):
+    """Take everything that the order asks for. Raises OutOfStock or UnknownProduct."""
+    if order.state != "open":
+        raise ValueError(f"the order is {order.state}")
+    taken = []
+    try:
+        for line in order.lines:
+            warehouse.take(line.product, line.count)
+            taken.append(line)
+    except Exception:
+        for line in taken:
+            warehouse.put(line.product, line.count)
+        raise
+    order.state = "reserved"
+
+
+def cancel(warehouse, order):
+    """Give back what was reserved. An order that was never reserved is just closed."""
+    if order.state == "reserved":
+        for line in order.lines:
+            warehouse.put(line.product, line.count)
+    order.state = "cancelled"

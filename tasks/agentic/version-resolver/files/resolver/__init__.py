@@ -1,0 +1,3 @@
+from resolver.solve import Unsolvable, solve
+
+__all__ = ["Unsolvable", "solve"]

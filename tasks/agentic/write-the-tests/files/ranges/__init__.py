@@ -1,0 +1,3 @@
+from ranges.core import Ranges
+
+__all__ = ["Ranges"]

@@ -1,0 +1,2 @@
+BEGIN { FS = OFS = "," }
+{ print $1 }

@@ -1,0 +1,2 @@
+{ sum[$1] += $3 }
+END { for (name in sum) print name, sum[name] }

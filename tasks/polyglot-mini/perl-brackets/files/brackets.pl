@@ -1,0 +1,2 @@
+while (<>) { $open += tr/([{//; $open -= tr/)]}//; }
+print $open ? "bad\n" : "ok\n";

@@ -1,0 +1,5 @@
+spec=$1
+shift
+for arg; do
+    echo $arg
+done

@@ -1,0 +1,5 @@
+base=$1
+shift
+for path in $*; do
+    echo $base/$path
+done

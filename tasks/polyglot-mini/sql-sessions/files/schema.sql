@@ -1,0 +1,2 @@
+CREATE TABLE views (id INTEGER PRIMARY KEY, visitor TEXT, viewed INTEGER NOT NULL, page TEXT NOT NULL);
+CREATE TABLE robots (prefix TEXT NOT NULL);
