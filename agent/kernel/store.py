@@ -8,7 +8,7 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,6 +16,9 @@ from agent.kernel.chain import COVERED, Value, link, name_parts, where
 from agent.kernel.errors import RecordBroken
 from agent.kernel.ledger_schema import MIGRATIONS, SCHEMA_VERSION
 from agent.kernel.mirror import Link, Mirror
+
+ANCHOR_TRAILER = "Ratchet-Ledger"
+"""Trailer of a commit that names the last link of the chain before it."""
 
 _CACHE_KB = 16 * 1024
 
@@ -139,6 +142,10 @@ class Store:
         rows = self._rows("SELECT n, digest FROM chain ORDER BY n DESC LIMIT 1")
         return (rows[0][0], rows[0][1].hex()) if rows else (0, "")
 
+    def anchor(self) -> str:
+        """The last link as a commit's trailer names it: number and digest."""
+        return "{} {}".format(*self.head())
+
     def links(self, after: int) -> Iterator[Link]:
         """The chained rows whose number is above `after`, as they stand now; a row that is gone is left out."""
         looks = {t: f"SELECT {', '.join(names)} FROM {t} WHERE {where(t)}" for t, names in COVERED.items()}  # noqa: S608
@@ -167,6 +174,12 @@ class Store:
             return self.blob(skeleton)
         skeleton[field] = [json.loads(self.blob(h)) for h in hashes]
         return json.dumps(skeleton, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def is_older(path: Path) -> bool:
+    """Whether a ledger is of a version that a writer would renew. Raises RecordBroken."""
+    with _broken(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)) as db:
+        return 0 < int(db.execute("PRAGMA user_version").fetchone()[0]) < SCHEMA_VERSION
 
 
 def unpack(path: Path, digest: str, packed: bytes) -> bytes:
