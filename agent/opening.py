@@ -42,12 +42,17 @@ def load(path: Path, overrides: dict[str, Any]) -> Config:
 
 
 def open_ledger(config: Config) -> Ledger:
-    """The record of a campaign that has begun, for reading beside its writer."""
+    """The record of a campaign that has begun, for reading beside its writer; an older one is renewed first."""
     from agent.kernel.ledger import Ledger
+    from agent.kernel.lock import held
+    from agent.kernel.store import is_older
 
     file = config.folder / "ledger.sqlite"
     if not file.exists():
         raise UserError("name", f"no campaign {config.name!r} in {config.runs}", "`ratchet run` begins one.")
+    if is_older(file):
+        with held(config.folder):
+            Ledger(file).close()
     return Ledger(file, read_only=True)
 
 

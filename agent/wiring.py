@@ -53,6 +53,7 @@ def run_campaign(config: Config, path: Path) -> int:
     console = terminal()
     file = config.folder / "ledger.sqlite"
     with _no_trace_of_a_false_start(config.folder), held(config.folder), Ledger(file) as ledger:
+        ledger.mirror_to(config.folder)
         try:
             code = asyncio.run(_campaign(config, ledger, console))
         except asyncio.CancelledError:

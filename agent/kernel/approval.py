@@ -19,6 +19,7 @@ from agent.kernel.boundary import clean_line
 from agent.kernel.errors import RecordBroken, UserError
 from agent.kernel.ledger import Ledger
 from agent.kernel.repository import Repository, format_message
+from agent.kernel.store import ANCHOR_TRAILER
 from agent.kernel.types import Fate
 
 _KEY, _FOLDER = "approvals", "requests"
@@ -97,7 +98,7 @@ def commit_of(ledger: Ledger, repository: Repository, tree: str, accepted: Accep
     """
     commits = ledger.commits()
     parent = commits[-1][0] if commits else repository.base
-    trailers = {**accepted.trailers, **({"Ratchet-Approved-By": by} if by else {})}
+    trailers = {**accepted.trailers, **({"Ratchet-Approved-By": by} if by else {}), ANCHOR_TRAILER: ledger.anchor()}
     sha = repository.prepare(tree, format_message(accepted.subject, accepted.body, trailers), parent)
     ledger.add_commit(sha=sha, parent=parent, candidate=accepted.candidate, test=accepted.test)
     repository.advance(sha, parent)

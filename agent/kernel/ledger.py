@@ -7,54 +7,22 @@ messages of a request are stored one by one, so that identical prefixes are stor
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sqlite3
 import time
-import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from agent.kernel.errors import RecordBroken
+from agent.kernel.store import Store, pack_request, put
 from agent.kernel.types import Call, Candidate, Fate, Purpose, Trial, Usage
 
-SCHEMA_VERSION = 1
 REVERTS = "reverts"
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE blobs (hash TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE calls (
-  id INTEGER PRIMARY KEY, at REAL NOT NULL, trial TEXT NOT NULL, role TEXT NOT NULL, model TEXT NOT NULL,
-  key TEXT NOT NULL, k INTEGER NOT NULL, memo TEXT, fresh INTEGER NOT NULL, request TEXT NOT NULL,
-  response TEXT NOT NULL REFERENCES blobs, status INTEGER NOT NULL, tokens_in INTEGER NOT NULL,
-  tokens_out INTEGER NOT NULL, dollars REAL, seconds REAL NOT NULL, retries INTEGER NOT NULL);
-CREATE INDEX calls_by_memo ON calls (memo, key, k) WHERE fresh AND memo IS NOT NULL;
-CREATE INDEX calls_by_trial ON calls (trial);
-CREATE TABLE candidates (
-  id INTEGER PRIMARY KEY, at REAL NOT NULL, parent INTEGER REFERENCES candidates, tree TEXT, subject TEXT NOT NULL,
-  body TEXT NOT NULL, fate TEXT NOT NULL, reason TEXT NOT NULL, size INTEGER NOT NULL, fingerprint TEXT,
-  diff TEXT REFERENCES blobs, transcript TEXT REFERENCES blobs);
-CREATE TABLE trials (
-  id TEXT PRIMARY KEY, at REAL NOT NULL, tree TEXT NOT NULL, candidate INTEGER NOT NULL REFERENCES candidates,
-  task TEXT NOT NULL, purpose TEXT NOT NULL, place INTEGER NOT NULL, seed INTEGER NOT NULL, score REAL NOT NULL,
-  reason TEXT NOT NULL, transcript TEXT NOT NULL REFERENCES blobs, usage TEXT NOT NULL, seconds REAL NOT NULL);
-CREATE INDEX trials_by_candidate ON trials (candidate, purpose, place);
-CREATE TABLE tests (
-  id INTEGER PRIMARY KEY, at REAL NOT NULL, candidate INTEGER NOT NULL REFERENCES candidates,
-  champion INTEGER NOT NULL REFERENCES candidates, commits INTEGER NOT NULL, policy TEXT NOT NULL,
-  verdict TEXT, decision TEXT);
-CREATE TABLE pairs (
-  test INTEGER NOT NULL REFERENCES tests, place INTEGER NOT NULL, at REAL NOT NULL, task TEXT NOT NULL,
-  champion_trial TEXT REFERENCES trials, candidate_trial TEXT REFERENCES trials, void_side TEXT,
-  PRIMARY KEY (test, place)) WITHOUT ROWID;
-CREATE TABLE commits (
-  sha TEXT PRIMARY KEY, at REAL NOT NULL, candidate INTEGER NOT NULL REFERENCES candidates,
-  test INTEGER REFERENCES tests, parent TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE events (id INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL);
-"""
+Event = tuple[int, float, str, str]
+"""(id, Unix seconds, kind, text)."""
+
+_OVERWRITTEN = frozenset({"seconds"})
+"""Values that change all the time, whose history nobody asks for: they are kept outside the chain."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,85 +49,62 @@ class PairRow:
     void_side: str | None
 
 
-class Ledger:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tally:
+    """The trials of one candidate for one purpose: how many, the sum of their scores, and the highest place."""
+
+    candidate: int
+    trials: int
+    total: float
+    top: int
+
+
+class Ledger(Store):
     """The one writer of a campaign's record; also readable while another process writes (`read_only`).
 
     Raises:
         RecordBroken: the file cannot be opened, read or written, or is of another version.
     """
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        self.path = path
-        with _broken(path):
-            uri = f"file:{path}?mode={'ro' if read_only else 'rwc'}"
-            self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30, check_same_thread=False)
-            self._db.row_factory = sqlite3.Row
-            self._db.execute("PRAGMA foreign_keys = ON")
-            if not read_only:
-                self._db.execute("PRAGMA journal_mode = WAL")
-                # FULL: a commit survives a power cut. Costs about a millisecond a trial; measured as noise.
-                self._db.execute("PRAGMA synchronous = FULL")
-            self._migrate(read_only=read_only)
-
-    def _migrate(self, *, read_only: bool) -> None:
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0 and not read_only:
-            self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-        elif version != SCHEMA_VERSION:
-            raise RecordBroken(f"{self.path}: ledger version {version}, this Ratchet writes {SCHEMA_VERSION}")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._db.close()
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: all of it is kept, or nothing."""
-        with _broken(self.path):
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
-
-    def _rows(self, sql: str, *values: object) -> list[sqlite3.Row]:
-        with _broken(self.path):
-            return self._db.execute(sql, values).fetchall()
-
-    def damage(self) -> list[str]:
-        """What SQLite itself finds wrong with the file; nothing for a whole one."""
-        found = [str(row[0]) for row in self._rows("PRAGMA integrity_check") if row[0] != "ok"]
-        rows = self._rows("PRAGMA foreign_key_check")
-        return found + [f"a row of {row[0]} refers to one of {row[2]} that is not there" for row in rows]
-
     # -------------------------------------------------------------------------------- meta, events
 
     def remember(self, key: str, value: Any) -> None:
-        """Keep one named JSON value of the campaign."""
-        with self._writing() as db:
-            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, json.dumps(value, sort_keys=True)))
+        """Keep one named JSON value of the campaign; what it was before stays in the record."""
+        text = json.dumps(value, sort_keys=True)
+        if key in _OVERWRITTEN:
+            with self._writing() as db:
+                db.execute("INSERT OR REPLACE INTO gauges VALUES (?, ?)", (key, text))
+        elif self._named(key) != text:
+            with self._writing() as db:
+                _insert_named(db, key, text)
 
     def recollect(self, key: str) -> Any:
         """The named value, or None."""
-        rows = self._rows("SELECT value FROM meta WHERE key = ?", key)
-        return json.loads(rows[0][0]) if rows else None
+        text = self._named(key)
+        return None if text is None else json.loads(text)
+
+    def _named(self, key: str) -> str | None:
+        if key in _OVERWRITTEN:
+            rows = self._rows("SELECT value FROM gauges WHERE key = ?", key)
+        else:
+            rows = self._rows("SELECT value FROM meta WHERE key = ? ORDER BY id DESC LIMIT 1", key)
+        return str(rows[0][0]) if rows else None
 
     def note(self, kind: str, text: str) -> None:
         """One line for people: what happened."""
         with self._writing() as db:
             db.execute("INSERT INTO events (at, kind, text) VALUES (?, ?, ?)", (time.time(), kind, text))
 
-    def events(self, after: int = 0) -> list[tuple[int, float, str, str]]:
-        """Events with an id above `after`: (id, Unix seconds, kind, text)."""
-        return [tuple(r) for r in self._rows("SELECT id, at, kind, text FROM events WHERE id > ? ORDER BY id", after)]
+    def events(self, after: int = 0, *, last: int | None = None) -> list[Event]:
+        """Events with an id above `after`, all or the last ones, oldest first."""
+        sql = "SELECT id, at, kind, text FROM events WHERE id > ? ORDER BY id DESC LIMIT ?"
+        return [tuple(row) for row in reversed(self._rows(sql, after, -1 if last is None else last))]
+
+    def latest(self, *kinds: str) -> Event | None:
+        """The last event of any of these kinds; of all kinds if none is named."""
+        chosen = f"WHERE kind IN ({', '.join('?' * len(kinds))})" if kinds else ""
+        rows = self._rows(f"SELECT id, at, kind, text FROM events {chosen} ORDER BY id DESC LIMIT 1", *kinds)  # noqa: S608
+        return tuple(rows[0]) if rows else None
 
     # -------------------------------------------------------------------------------- model calls
 
@@ -171,7 +116,7 @@ class Ledger:
                 " tokens_out, dollars, seconds, retries) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     time.time(), call.trial, call.role, call.model, call.key, call.k, call.memo, call.fresh,
-                    _pack_request(db, call.request), _put(db, call.response), call.status, call.tokens_in,
+                    pack_request(db, call.request), put(db, call.response), call.status, call.tokens_in,
                     call.tokens_out, call.dollars, call.seconds, call.retries,
                 ),
             )  # fmt: skip
@@ -194,20 +139,10 @@ class Ledger:
         request = self._unpack_request(row["request"])
         return Call(**fields, fresh=bool(row["fresh"]), request=request, response=self.blob(row["response"]))
 
-    def _unpack_request(self, packed: str) -> bytes:
-        skeleton, hashes, field = json.loads(packed)
-        if field is None:
-            return self.blob(skeleton)
-        skeleton[field] = [json.loads(self.blob(h)) for h in hashes]
-        return json.dumps(skeleton, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
     def spent(self) -> Usage:
         """All model use of the campaign so far."""
-        row = self._rows(
-            "SELECT count(*), coalesce(sum(fresh), 0), coalesce(sum(tokens_in), 0), coalesce(sum(tokens_out), 0),"
-            " coalesce(sum(fresh * (tokens_in + tokens_out)), 0), coalesce(sum(fresh * dollars), 0),"
-            " coalesce(sum(fresh AND dollars IS NULL), 0) FROM calls"
-        )[0]
+        sums = ", ".join(f"coalesce(sum({name}), 0)" for name in Usage.__slots__)
+        row = self._rows(f"SELECT {sums} FROM spending")[0]  # noqa: S608 (our own field names)
         return Usage(**dict(zip(Usage.__slots__, row, strict=True)))
 
     # -------------------------------------------------------------------------------- candidates
@@ -220,20 +155,25 @@ class Ledger:
     def set_fate(self, candidate: int, fate: Fate, reason: str) -> None:
         """Where a candidate stands now, and why."""
         with self._writing() as db:
-            db.execute("UPDATE candidates SET fate = ?, reason = ? WHERE id = ?", (fate, reason, candidate))
+            _insert_fate(db, candidate, fate, reason)
 
     def candidates(self) -> list[Candidate]:
-        """Every candidate in order of its id."""
-        names = ", ".join(Candidate.__slots__)
-        return [
-            Candidate(**{**dict(row), "fate": Fate(row["fate"])})
-            for row in self._rows(f"SELECT {names} FROM candidates ORDER BY id")  # noqa: S608 (our own field names)
-        ]
+        """Every candidate in order of its id, with its latest fate."""
+        rows = self._rows(
+            "SELECT c.id, c.parent, c.tree, c.subject, c.body, coalesce(f.fate, c.fate) AS fate,"
+            " coalesce(f.reason, c.reason) AS reason, c.size FROM candidates c"
+            " LEFT JOIN fates f ON f.id = (SELECT max(id) FROM fates WHERE candidate = c.id) ORDER BY c.id"
+        )
+        return [Candidate(**{**dict(row), "fate": Fate(row["fate"])}) for row in rows]
 
     def known_fingerprint(self, fingerprint: str) -> int | None:
         """The first candidate that reads the same up to comments and layout, if any."""
         rows = self._rows("SELECT min(id) FROM candidates WHERE fingerprint = ? AND tree IS NOT NULL", fingerprint)
         return rows[0][0] if rows else None
+
+    def candidate_diff(self, candidate: int) -> str:
+        """The diff against the parent."""
+        return self.blob(self._rows("SELECT diff FROM candidates WHERE id = ?", candidate)[0][0]).decode()
 
     def candidate_texts(self, candidate: int) -> tuple[str, str]:
         """The diff against the parent, and the transcript of the proposal."""
@@ -249,16 +189,16 @@ class Ledger:
 
     def trials(self, *, purpose: Purpose | None = None, candidate: int | None = None) -> list[Trial]:
         """Trials in the order in which they finished."""
-        rows = self._rows(
-            "SELECT * FROM trials WHERE (?1 IS NULL OR purpose = ?1) AND (?2 IS NULL OR candidate = ?2) ORDER BY at",
-            purpose,
-            candidate,
-        )
+        asked = {"purpose": purpose, "candidate": candidate}
+        chosen = {column: value for column, value in asked.items() if value is not None}
+        only = f"WHERE {' AND '.join(f'{column} = ?' for column in chosen)}" if chosen else ""
+        rows = self._rows(f"SELECT * FROM trials {only} ORDER BY at, rowid", *chosen.values())  # noqa: S608
         return [self._trial(row) for row in rows]
 
     def failed(self, candidate: int, last: int) -> list[Trial]:
-        """The last search trials of a candidate that scored below 1, oldest first."""
-        sql = "SELECT * FROM trials WHERE candidate = ? AND purpose = ? AND score < 1 ORDER BY at DESC LIMIT ?"
+        """The search trials of a candidate at its last places that scored below 1, in order of their place."""
+        # By place and not by time: the index answers that without a look at all trials of the candidate.
+        sql = "SELECT * FROM trials WHERE candidate = ? AND purpose = ? AND score < 1 ORDER BY place DESC LIMIT ?"
         return [self._trial(row) for row in reversed(self._rows(sql, candidate, Purpose.SEARCH, last))]
 
     def trial(self, trial_id: str) -> Trial | None:
@@ -276,9 +216,20 @@ class Ledger:
         sql = "SELECT * FROM trials WHERE purpose = ? AND candidate = ? ORDER BY place"
         return {row["place"]: self._trial(row) for row in self._rows(sql, purpose, candidate)}
 
-    def count_trials(self) -> int:
+    def scores(self, purpose: Purpose, candidate: int) -> dict[int, float]:
+        """Place -> score of one candidate's trials."""
+        sql = "SELECT place, score FROM trials WHERE purpose = ? AND candidate = ? ORDER BY place"
+        return {row[0]: row[1] for row in self._rows(sql, purpose, candidate)}
+
+    def tallies(self, purpose: Purpose) -> list[Tally]:
+        """The trials of each candidate in sum; the cost does not grow with the number of trials."""
+        sql = "SELECT candidate, trials, total, top FROM tallies WHERE purpose = ?"
+        return [Tally(**dict(row)) for row in self._rows(sql, purpose)]
+
+    def count_trials(self, purpose: Purpose | None = None) -> int:
         """How many trials have finished."""
-        return int(self._rows("SELECT count(*) FROM trials")[0][0])
+        sql = "SELECT coalesce(sum(trials), 0) FROM tallies WHERE ?1 IS NULL OR purpose = ?1"
+        return int(self._rows(sql, purpose)[0][0])
 
     def _trial(self, row: sqlite3.Row) -> Trial:
         fields = {name: row[name] for name in Trial.__slots__}
@@ -297,8 +248,7 @@ class Ledger:
                 (time.time(), candidate, champion, commits, policy),
             )
             index = int(cursor.lastrowid or 0)
-            numbers = json.dumps(settings, sort_keys=True)
-            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_settings_key(index), numbers))
+            _insert_named(db, _settings_key(index), json.dumps(settings, sort_keys=True))
         return TestRow(
             id=index,
             candidate=candidate,
@@ -348,14 +298,21 @@ class Ledger:
         return [(place, first, second) for place, first, second in found if first and second]
 
     def close_test(self, test: int, verdict: str, decision: Mapping[str, Any]) -> None:
-        """Keep the verdict of a test."""
+        """Keep the verdict of a test; the same one again, after a restart, changes nothing."""
+        said = (verdict, json.dumps(decision))
         with self._writing() as db:
-            sql = "UPDATE tests SET verdict = ?, decision = ? WHERE id = ?"
-            db.execute(sql, (verdict, json.dumps(decision), test))
+            sql = "SELECT verdict, decision FROM verdicts WHERE test = ? ORDER BY id DESC LIMIT 1"
+            known = db.execute(sql, (test,)).fetchone()
+            if known is None or tuple(known) != said:
+                sql = "INSERT INTO verdicts (at, test, verdict, decision) VALUES (?, ?, ?, ?)"
+                db.execute(sql, (time.time(), test, *said))
 
     def tests(self) -> list[TestRow]:
-        """Every test in order of its index."""
-        rows = self._rows("SELECT id, candidate, champion, commits, policy, verdict, decision FROM tests ORDER BY id")
+        """Every test in order of its index, with its latest verdict."""
+        rows = self._rows(
+            "SELECT t.id, t.candidate, t.champion, t.commits, t.policy, v.verdict, v.decision FROM tests t"
+            " LEFT JOIN verdicts v ON v.id = (SELECT max(id) FROM verdicts WHERE test = t.id) ORDER BY t.id"
+        )
         return [
             TestRow(**{**dict(row), "decision": json.loads(row["decision"]) if row["decision"] else None})
             for row in rows
@@ -365,16 +322,15 @@ class Ledger:
         """Keep the intention to move the champion, BEFORE the ref is moved; the candidate is accepted with it."""
         with self._writing() as db:
             db.execute("INSERT INTO commits VALUES (?, ?, ?, ?, ?)", (sha, time.time(), candidate, test, parent))
-            db.execute("UPDATE candidates SET fate = ? WHERE id = ?", (Fate.CHAMPION, candidate))
+            _insert_fate(db, candidate, Fate.CHAMPION, None)
 
     def add_revert(self, candidate: Candidate, *, diff: str, sha: str, parent: str, reverts: int) -> None:
         """Keep the intention to take a patch back, BEFORE the ref is moved: a champion that met no test."""
         with self._writing() as db:
             _insert_candidate(db, candidate, None, diff, "")
             db.execute("INSERT INTO commits VALUES (?, ?, ?, NULL, ?)", (sha, time.time(), candidate.id, parent))
-            known = db.execute("SELECT value FROM meta WHERE key = ?", (REVERTS,)).fetchone()
-            value = {**(json.loads(known[0]) if known else {}), str(candidate.id): reverts}
-            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (REVERTS, json.dumps(value, sort_keys=True)))
+            known = {str(new): old for new, old in self.reverts().items()}
+            _insert_named(db, REVERTS, json.dumps({**known, str(candidate.id): reverts}, sort_keys=True))
 
     def reverts(self) -> dict[int, int]:
         """Candidate that is a revert -> candidate whose patch it took back, oldest first."""
@@ -384,48 +340,10 @@ class Ledger:
         """(sha, parent, candidate, test) of every champion commit in order; a revert has no test."""
         return [tuple(r) for r in self._rows("SELECT sha, parent, candidate, test FROM commits ORDER BY at, candidate")]
 
-    def blob(self, digest: str) -> bytes:
-        """One stored body. Raises RecordBroken if it is not what its hash says."""
-        rows = self._rows("SELECT body FROM blobs WHERE hash = ?", digest)
-        if not rows:
-            raise RecordBroken(f"{self.path}: body {digest} is missing")
-        body = zlib.decompress(rows[0][0])
-        if hashlib.sha256(body).hexdigest() != digest:
-            raise RecordBroken(f"{self.path}: body {digest} was changed")
-        return body
-
-
-@contextmanager
-def _broken(path: Path) -> Iterator[None]:
-    """Turn SQLite's own errors (disk full, read-only, not a database) into RecordBroken."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise RecordBroken(f"{path}: {error}") from error
 
 
 def _settings_key(test: int) -> str:
     return f"gate of test {test}"
-
-
-def _put(db: sqlite3.Connection, body: bytes) -> str:
-    digest = hashlib.sha256(body).hexdigest()
-    db.execute("INSERT OR IGNORE INTO blobs VALUES (?, ?)", (digest, zlib.compress(body)))
-    return digest
-
-
-def _pack_request(db: sqlite3.Connection, request: bytes) -> str:
-    """JSON [skeleton, [hash of each message], field]; a body that is no chat request is one blob."""
-    parsed = json.loads(request) if request[:1] == b"{" else None
-    field = next(
-        (f for f in ("messages", "input") if isinstance(parsed, dict) and isinstance(parsed.get(f), list)),
-        None,
-    )
-    if parsed is None or field is None:
-        return json.dumps([_put(db, request), [], None])
-    hashes = [_put(db, json.dumps(m, sort_keys=True, ensure_ascii=False).encode()) for m in parsed.pop(field)]
-    return json.dumps([parsed, hashes, field])
-
 
 def _insert_candidate(
     db: sqlite3.Connection, candidate: Candidate, fingerprint: str | None, diff: str, transcript: str
@@ -434,8 +352,8 @@ def _insert_candidate(
         "INSERT INTO candidates VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             candidate.id, time.time(), candidate.parent, candidate.tree, candidate.subject, candidate.body,
-            candidate.fate, candidate.reason, candidate.size, fingerprint, _put(db, diff.encode()),
-            _put(db, transcript.encode()),
+            candidate.fate, candidate.reason, candidate.size, fingerprint, put(db, diff.encode()),
+            put(db, transcript.encode()),
         ),
     )  # fmt: skip
 
@@ -445,6 +363,19 @@ def _insert_trial(db: sqlite3.Connection, trial: Trial, candidate: int, place: i
         "INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             trial.id, time.time(), trial.tree, candidate, trial.task, trial.purpose, place, trial.seed, trial.score,
-            trial.reason, _put(db, trial.transcript.encode()), json.dumps(asdict(trial.usage)), trial.seconds,
+            trial.reason, put(db, trial.transcript.encode()), json.dumps(asdict(trial.usage)), trial.seconds,
         ),
     )  # fmt: skip
+
+
+def _insert_named(db: sqlite3.Connection, key: str, text: str) -> None:
+    db.execute("INSERT INTO meta (at, key, value) VALUES (?, ?, ?)", (time.time(), key, text))
+
+
+def _insert_fate(db: sqlite3.Connection, candidate: int, fate: Fate, reason: str | None) -> None:
+    """Without a reason, the last one stands."""
+    db.execute(
+        "INSERT INTO fates (at, candidate, fate, reason) SELECT ?, id, ?, coalesce(?, (SELECT reason FROM fates"
+        " WHERE candidate = candidates.id ORDER BY id DESC LIMIT 1), reason) FROM candidates WHERE id = ?",
+        (time.time(), fate, reason, candidate),
+    )

@@ -171,6 +171,16 @@ class Archive:
         self._int[TRIALS, row] += 1
         self._trials += 1
 
+    def record_all(self, node: int, trials: int, total: float) -> None:
+        """Count finished search trials by the sum of their scores, as a resumed campaign knows them."""
+        if not 0.0 <= total <= trials:
+            raise ValueError(f"{trials} trials cannot have the score {total} in sum")
+        row = self._rows[node]
+        self._float[0, row] += total
+        self._float[1, row] += trials - total
+        self._int[TRIALS, row] += trials
+        self._trials += trials
+
     def fail(self, parent: int) -> None:
         """Count one proposal of `parent` that came to nothing: no change, refused, duplicate."""
         self._int[FAILED, self._rows[parent]] += 1

@@ -2,19 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
+from itertools import islice
 from typing import Any
 
 from agent.kernel.approval import Approvals
 from agent.kernel.evidence import base_of, lineage
-from agent.kernel.ledger import Ledger, TestRow
+from agent.kernel.ledger import Ledger, Tally, TestRow
 from agent.kernel.search import Archive, SearchSettings
 from agent.kernel.types import Candidate, Fate, Files, Purpose, Trial
 
 SHOWN_ATTEMPTS = 40
 SHOWN_FAILURES = 8
 SHOWN_DIFF = 4000
+TREES_KEPT = 64
+"""Scaffolds held in memory: those in flight, and the champion's; others are read again from git."""
+
+
+class Measured:
+    """The search trials of one candidate in sum, and which of its places they took."""
+
+    __slots__ = ("_above", "_next", "total", "trials")
+
+    def __init__(self) -> None:
+        self.trials, self.total = 0, 0.0
+        # Places are handed out from the lowest, so that all but a few that are in flight lie below `_next`.
+        self._next, self._above = 0, set[int]()
+
+    @classmethod
+    def of(cls, tally: Tally, places: Callable[[], Iterable[int]]) -> Measured:
+        """As the ledger knows it; `places` is only asked if there is a hole in them."""
+        known = cls()
+        known.trials, known.total, known._next = tally.trials, tally.total, tally.top + 1
+        if tally.trials != tally.top + 1:
+            known._next = 0
+            for place in places():
+                known._take(place)
+        return known
+
+    def add(self, place: int, score: float) -> None:
+        """Count one finished trial."""
+        self.trials, self.total = self.trials + 1, self.total + score
+        self._take(place)
+
+    def _take(self, place: int) -> None:
+        self._above.add(place)
+        while self._next in self._above:
+            self._above.remove(self._next)
+            self._next += 1
+
+    def free(self, taken: Container[int]) -> int:
+        """The first place that is neither finished nor `taken`."""
+        place = self._next
+        while place in self._above or place in taken:
+            place += 1
+        return place
 
 
 class State:
@@ -30,10 +75,11 @@ class State:
         self.accepted = sum(test is not None for *_, test in commits)
         """Commits that the gate decided on: a revert is no discovery, and no error may be spent on its account."""
         self.trials = ledger.count_trials()
-        self.gate_trials = len(ledger.places(Purpose.GATE))
-        self._search = {c: dict[int, float]() for c in self.candidates}
-        for candidate, place, score in ledger.places(Purpose.SEARCH):
-            self._search[candidate][place] = score
+        self.gate_trials = ledger.count_trials(Purpose.GATE)
+        self._search = {c: Measured() for c in self.candidates}
+        for tally in ledger.tallies(Purpose.SEARCH):
+            places = partial(ledger.scores, Purpose.SEARCH, tally.candidate)
+            self._search[tally.candidate] = Measured.of(tally, places)
 
     @property
     def champion(self) -> int:
@@ -42,11 +88,11 @@ class State:
 
     def restore(self) -> list[Candidate]:
         """Fill the archive; returns the admitted candidates that have not had their smoke trial yet."""
-        waiting = []
+        waiting, champions = [], set(self.champions)
         for candidate in self.candidates.values():
             if candidate.parent is not None and candidate.fate is Fate.REFUSED:
                 self.archive.fail(candidate.parent)
-            elif self._search[candidate.id] or candidate.id in self.champions:
+            elif self._search[candidate.id].trials or candidate.id in champions:
                 self.enter(candidate)
             else:
                 waiting.append(candidate)
@@ -63,14 +109,14 @@ class State:
     def enter(self, candidate: Candidate) -> None:
         """Take an admitted candidate, with the search trials that it had, into the archive."""
         self.archive.add(candidate.id, candidate.parent, size=candidate.size)
-        for score in self._search[candidate.id].values():
-            self.archive.record(candidate.id, score)
+        known = self._search[candidate.id]
+        self.archive.record_all(candidate.id, known.trials, known.total)
 
     def add(self, candidate: Candidate, *, fingerprint: str | None, diff: str, transcript: str) -> None:
         """Write down a new candidate, admitted or refused."""
         self.ledger.add_candidate(candidate, fingerprint=fingerprint, diff=diff, transcript=transcript)
         self.candidates[candidate.id] = candidate
-        self._search[candidate.id] = {}
+        self._search[candidate.id] = Measured()
 
     def settle(self, candidate: int, fate: Fate, reason: str) -> None:
         """Write down where a candidate stands now."""
@@ -98,15 +144,14 @@ class State:
     def searched(self, trial: Trial, candidate: int, place: int) -> None:
         """Write down one finished search trial."""
         self.ledger.add_trial(trial, candidate=candidate, place=place)
-        self._search[candidate][place] = trial.score
+        self._search[candidate].add(place, trial.score)
         self.trials += 1
         if candidate in self.archive:
             self.archive.record(candidate, trial.score)
 
     def free_place(self, candidate: int, taken: set[int]) -> int:
         """The first search place of a candidate that is neither finished nor in flight."""
-        done = self._search[candidate]
-        return next(n for n in range(len(done) + len(taken) + 1) if n not in done and n not in taken)
+        return self._search[candidate].free(taken)
 
     def base_of(self, candidate: int) -> int:
         """The champion (or seed) that a candidate descends from most closely, itself included."""
@@ -126,12 +171,12 @@ class State:
 
     def score(self, candidate: int) -> float | None:
         """Mean search score, the only score that an improver may see."""
-        scores = self._search.get(candidate, {}).values()
-        return sum(scores) / len(scores) if scores else None
+        known = self._search.get(candidate)
+        return known.total / known.trials if known is not None and known.trials else None
 
     def brief(self, campaign: str, parent: int, left: Mapping[str, int | None]) -> dict[str, Any]:
         """What the improver is told: search scores, what is left, and what became of earlier attempts."""
-        recent = list(self.candidates.values())[1:][-SHOWN_ATTEMPTS:]
+        recent = [one for one in islice(reversed(self.candidates.values()), SHOWN_ATTEMPTS) if one.id][::-1]
         return {
             "campaign": campaign,
             "scores": {"champion": self.score(self.champion), "parent": self.score(parent)},
@@ -140,7 +185,6 @@ class State:
         }
 
     def _attempt(self, candidate: Candidate) -> dict[str, Any]:
-        diff, _ = self.ledger.candidate_texts(candidate.id)
         # A gate verdict's figures stay inside: the improver learns that it lost, not where or by how much.
         reason = candidate.reason if candidate.fate is Fate.REFUSED else ""
         return {
@@ -150,7 +194,7 @@ class State:
             "fate": candidate.fate,
             "reason": reason,
             "score": self.score(candidate.id),
-            "diff": diff[:SHOWN_DIFF],
+            "diff": self.ledger.candidate_diff(candidate.id)[:SHOWN_DIFF],
         }
 
     def failures(self, candidate: int) -> list[Trial]:
@@ -159,14 +203,17 @@ class State:
 
 
 class Scaffolds(Mapping[str, Files]):
-    """git tree -> the files that a box sees of it, read once."""
+    """git tree -> the files that a box sees of it; the last ones asked for are kept."""
 
     def __init__(self, read: Callable[[str], Files]) -> None:
-        self._read, self._known = read, dict[str, Files]()
+        self._read, self._known = read, OrderedDict[str, Files]()
 
     def __getitem__(self, tree: str) -> Files:
         if tree not in self._known:
             self._known[tree] = self._read(tree)
+        self._known.move_to_end(tree)
+        while len(self._known) > TREES_KEPT:
+            self._known.popitem(last=False)
         return self._known[tree]
 
     def __iter__(self) -> Iterator[str]:

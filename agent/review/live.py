@@ -9,6 +9,7 @@ import asyncio
 import math
 import time
 
+import numpy as np
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
@@ -20,8 +21,10 @@ from agent.kernel.boundary import clean_line
 from agent.kernel.campaign import Campaign
 from agent.kernel.gate import PairedTest
 from agent.kernel.match import Match
+from agent.kernel.search import SIZE
 
 SHOWN_EVENTS = 8
+SHOWN_NODES = 6
 REDRAW_SECONDS = 0.5
 PLAIN_SECONDS = 15.0
 
@@ -43,7 +46,8 @@ async def _panel(campaign: Campaign, console: Console) -> None:
 
 async def _lines(campaign: Campaign, console: Console) -> None:
     ledger = campaign.state.ledger
-    seen = max((number for number, *_ in ledger.events()), default=0)
+    latest = ledger.latest()
+    seen = latest[0] if latest else 0
     due = time.monotonic() + PLAIN_SECONDS
     try:
         while True:
@@ -97,7 +101,7 @@ def render(campaign: Campaign) -> RenderableType:
     if state:
         parts.append(Text(clean_line(state), style="bold yellow"))
     parts += [_nodes(campaign), Text("")]
-    for _, at, kind, text in campaign.state.ledger.events()[-SHOWN_EVENTS:]:
+    for _, at, kind, text in campaign.state.ledger.events(last=SHOWN_EVENTS):
         line = f"{time.strftime('%H:%M:%S', time.localtime(at))} {kind:<9} {clean_line(text)}"
         parts.append(Text(line, overflow="ellipsis", no_wrap=True, style="green" if kind == "commit" else ""))
     return Panel(Group(*parts), title=title, subtitle="Ctrl-C finishes what is in flight and stops")
@@ -113,13 +117,15 @@ def _budget_bar(campaign: Campaign) -> RenderableType:
 
 def _nodes(campaign: Campaign) -> RenderableType:
     """The best candidates by search score."""
-    state = campaign.state
-    nodes = [state.archive.node(n) for n in state.candidates if n in state.archive]
+    state, archive = campaign.state, campaign.state.archive
+    best = np.lexsort((archive.column(SIZE), -archive.means))[:SHOWN_NODES]
+    others = [archive.ids[row] for row in best if archive.ids[row] != state.champion]
+    nodes = [archive.node(number) for number in (state.champion, *others) if number in archive]
     table = Table(box=None, padding=(0, 1), expand=True)
     for name in ("id", "search", "trials"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("patch", ratio=1, no_wrap=True, overflow="ellipsis")
-    for node in sorted(nodes, key=lambda n: (n.id != state.champion, -n.mean, n.size))[:6]:
+    for node in nodes[:SHOWN_NODES]:
         mark = "* " if node.id == state.champion else ""
         subject = mark + clean_line(state.candidates[node.id].subject)
         table.add_row(f"#{node.id}", f"{node.mean:.2f}", f"{node.trials:.0f}", Text(subject))

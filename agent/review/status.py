@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -17,6 +16,8 @@ from agent.kernel.ledger import Ledger
 from agent.kernel.lock import holder
 from agent.kernel.types import Fate
 from agent.review.summary import Summary, summarise
+
+SHOWN_EVENTS = 5
 
 
 def print_status(config: Config, ledger: Ledger, console: Console, *, as_json: bool) -> None:
@@ -36,31 +37,26 @@ def status(config: Config, ledger: Ledger) -> dict[str, Any]:
     """The state of a campaign as plain data. `seconds` is run time, interruptions left out."""
     summary = summarise(ledger)
     pid = holder(config.folder)
-    events = ledger.events()
-    last = {kind: text for _, _, kind, text in events}
+    end = ledger.latest("end")
     waiting = [one.candidate for one in Approvals(ledger).waiting(summary.champion_id)]
     return {
         "campaign": config.name,
-        "state": "stopped" if pid is None else _doing(events),
+        "state": "stopped" if pid is None else _doing(ledger),
         "pid": pid,
         "champion": summary.champion_id,
         "waiting": waiting,
         **_counts(summary),
         "baseline": asdict(summary.baseline) if summary.baseline else None,
         "champion_score": asdict(summary.champion) if summary.champion else None,
-        "last_end": last.get("end"),
-        "events": [f"{kind}: {clean_line(text)}" for _, _, kind, text in events[-5:]],
+        "last_end": end[3] if end else None,
+        "events": [f"{kind}: {clean_line(text)}" for _, _, kind, text in ledger.events(last=SHOWN_EVENTS)],
     }
 
 
-def _doing(events: Sequence[tuple[int, float, str, str]]) -> str:
+def _doing(ledger: Ledger) -> str:
     """What a campaign that runs is at, by the last event that says so."""
-    for _, _, kind, text in reversed(events):
-        if kind in {"paused", "stopping"}:
-            return f"{kind}: {text}"
-        if kind in {"begin", "resumed"}:
-            break
-    return "running"
+    last = ledger.latest("paused", "stopping", "begin", "resumed")
+    return f"{last[2]}: {last[3]}" if last and last[2] in {"paused", "stopping"} else "running"
 
 
 def _counts(summary: Summary) -> dict[str, Any]:

@@ -81,12 +81,10 @@ def summarise(ledger: Ledger) -> Summary:
     """Compute the summary of a campaign that has begun."""
     commits, spent, reverts = ledger.commits(), ledger.spent(), ledger.reverts()
     champion = commits[-1][2] if commits else 0
-    scores: dict[int, dict[int, float]] = {}
-    for candidate, place, score in ledger.places(Purpose.HOLDOUT if commits else Purpose.SEARCH):
-        scores.setdefault(candidate, {})[place] = score
-    first, last = scores.get(0, {}), scores.get(champion, {})
+    purpose = Purpose.HOLDOUT if commits else Purpose.SEARCH
+    first, last = ledger.scores(purpose, 0), ledger.scores(purpose, champion)
     both = sorted(first.keys() & last.keys())
-    ends = [text for _, _, kind, text in ledger.events() if kind == "end"]
+    end = ledger.latest("end")
     return Summary(
         baseline=wilson([*first.values()]),
         champion=wilson([*last.values()]),
@@ -100,7 +98,7 @@ def summarise(ledger: Ledger) -> Summary:
         dollars=spent.dollars,
         unpriced=spent.unpriced,
         seconds=float(ledger.recollect("seconds") or 0.0),
-        ending=ends[-1] if ends else "not ended",
+        ending=end[3] if end else "not ended",
     )
 
 

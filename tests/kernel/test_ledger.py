@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from agent.kernel.errors import RecordBroken
 from agent.kernel.ledger import Ledger
 from agent.kernel.types import Call, Candidate, Fate, Purpose, Trial, Usage
+from tests.kernel.tamper import tampering
 
 
 @pytest.fixture
@@ -116,7 +117,7 @@ def test_trials_are_read_back_as_they_were(ledger: Ledger) -> None:
 
 def test_a_changed_body_is_found(ledger: Ledger) -> None:
     ledger.add_trial(trial("x"), candidate=0, place=0)
-    with sqlite3.connect(ledger.path) as db:
+    with tampering(ledger.path) as db:
         db.execute("UPDATE blobs SET body = ?", (zlib.compress(b"forged"),))
     with pytest.raises(RecordBroken):
         ledger.trial("x")

@@ -1,0 +1,195 @@
+"""`ratchet verify --ledger`: whether every row of a ledger is as it was written.
+
+Covered: a row of the record that was changed, deleted or put in beside the chain, and a link that was; a body that
+is not what its hash says, or is gone; sums and triggers that were changed; a chain that was written anew, as far as a
+commit names one of its links (the trailer `Ratchet-Ledger`).
+
+Not covered: rows behind the last named link, if somebody who can write the file computes the chain behind it anew;
+everything, if the commits are rewritten as well; the mirror files.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from agent.kernel.chain import COVERED, key_of, link, name_parts, where
+from agent.kernel.errors import RecordBroken
+from agent.kernel.ledger import Ledger
+from agent.kernel.ledger_schema import MIGRATIONS
+from agent.kernel.repository import Commit
+from agent.kernel.store import ANCHOR_TRAILER, unpack
+
+_REFERENCES = (("trials", "transcript"), ("calls", "response"), ("candidates", "diff"), ("candidates", "transcript"))
+_TALLIES = "SELECT candidate || ' ' || purpose, count(*), total(score), max(place) FROM trials GROUP BY 1"
+_KEPT_TALLIES = "SELECT candidate || ' ' || purpose, trials, total, top FROM tallies ORDER BY 1"
+_SPENDING = (
+    "SELECT role || ' ' || model, count(*), sum(fresh), sum(tokens_in), sum(tokens_out),"
+    " sum(fresh * (tokens_in + tokens_out)), total(fresh * dollars), sum(fresh AND dollars IS NULL)"
+    " FROM calls GROUP BY 1"
+)
+_KEPT_SPENDING = (
+    "SELECT role || ' ' || model, calls, fresh_calls, tokens_in, tokens_out, fresh_tokens, dollars, unpriced"
+    " FROM spending ORDER BY 1"
+)
+_STEP = 10_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Broken:
+    """One thing that is not as it was written: its name, such as `trials 3f9a`, and what is wrong with it."""
+
+    name: str
+    said: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Anchor:
+    """A link of the chain as it was published, and where."""
+
+    n: int
+    digest: str
+    where: str
+
+
+Progress = Callable[[int], None]
+"""Told how many more links and bodies have been looked at."""
+
+
+def anchors(commits: Iterable[Commit]) -> list[Anchor]:
+    """The links that commits name in their trailers; a trailer that names none is one that nothing can match."""
+    found = []
+    for commit in commits:
+        if (said := commit.trailers.get(ANCHOR_TRAILER)) is not None:
+            number, _, digest = said.partition(" ")
+            n = int(number) if number.isascii() and number.isdigit() else 0
+            found.append(Anchor(n=n, digest=digest, where=f"commit {commit.sha[:12]}"))
+    return found
+
+
+def verify_ledger(
+    ledger: Ledger, published: Sequence[Anchor] = (), progress: Progress = lambda _: None
+) -> list[Broken]:
+    """Everything that is not as it was written, as of one moment; the campaign may run on meanwhile."""
+    with ledger.snapshot():
+        return [
+            *_schema(ledger),
+            *_chain(ledger, progress),
+            *(one for anchor in published for one in _anchored(ledger, anchor)),
+            *_bodies(ledger, progress),
+            *_references(ledger),
+            *_sums(ledger, "sum of trials of", _TALLIES, _KEPT_TALLIES),
+            *_sums(ledger, "sum of calls of", _SPENDING, _KEPT_SPENDING),
+        ]
+
+
+def size(ledger: Ledger) -> int:
+    """How many links and bodies there are to look at."""
+    return ledger.head()[0] + int(next(ledger.stream("SELECT count(*) FROM blobs"))[0])
+
+
+# ------------------------------------------------------------------------------------ schema
+
+
+def _schema(ledger: Ledger) -> Iterator[Broken]:
+    """Tables, indices and triggers against those that the migrations make."""
+    sql = "SELECT type || ' ' || name, sql FROM sqlite_master WHERE sql IS NOT NULL"
+    with closing(sqlite3.connect(":memory:")) as db:
+        for migrate in MIGRATIONS:
+            migrate(db)
+        due = dict(db.execute(sql).fetchall())
+    found = {row[0]: row[1] for row in ledger.stream(sql)}
+    for name in due.keys() | found.keys():
+        if due.get(name) != found.get(name):
+            said = "is missing" if name not in found else "was changed" if name in due else "does not belong there"
+            yield Broken(name=name, said=said)
+
+
+# ------------------------------------------------------------------------------------ chain
+
+
+def _chain(ledger: Ledger, progress: Progress) -> Iterator[Broken]:
+    looks = {t: f"SELECT {', '.join(names)} FROM {t} WHERE {where(t)}" for t, names in COVERED.items()}  # noqa: S608
+    met, seen, last, before = Counter[str](), 0, b"", "the beginning"
+    for n, table, key, digest in ledger.stream("SELECT n, what, key, digest FROM chain ORDER BY n"):
+        name, whole = f"{table} {key}", n == seen + 1
+        if not whole:
+            yield Broken(name=f"links {seen + 1} to {n - 1}", said=f"are gone, between {before} and {name}")
+        rows = [*ledger.stream(looks[table], *name_parts(table, key))] if table in looks else []
+        met[table] += len(rows)
+        if not rows:
+            yield Broken(name=name, said=f"was deleted; link {n} of the chain knows it")
+        elif whole and link(last, table, tuple(rows[0])) != digest:
+            yield Broken(name=name, said=f"was changed, or the chain was, at link {n} or before it at {before}")
+        seen, last, before = n, digest, name
+        if n % _STEP == 0:
+            progress(_STEP)
+    yield from _unchained(ledger, met)
+
+
+def _anchored(ledger: Ledger, anchor: Anchor) -> Iterator[Broken]:
+    rows = ledger.stream("SELECT digest FROM chain WHERE n = ?", anchor.n)
+    if [row[0].hex() for row in rows] != [anchor.digest]:
+        said = f"names another link {anchor.n} than the ledger holds: the chain was cut or written anew"
+        yield Broken(name=anchor.where, said=said)
+
+
+def _unchained(ledger: Ledger, met: Mapping[str, int]) -> Iterator[Broken]:
+    """Rows that no link knows; looked for only where there are more rows than links."""
+    for table in COVERED:
+        if next(ledger.stream(f"SELECT count(*) FROM {table}"))[0] > met.get(table, 0):  # noqa: S608
+            known = "SELECT key FROM chain WHERE what = ?"
+            sql = f"SELECT {key_of(table)} FROM {table} WHERE {key_of(table)} NOT IN ({known})"  # noqa: S608
+            for row in ledger.stream(sql, table):
+                yield Broken(name=f"{table} {row[0]}", said="was put in: no link of the chain knows it")
+
+
+# ------------------------------------------------------------------------------------ bodies
+
+
+def _bodies(ledger: Ledger, progress: Progress) -> Iterator[Broken]:
+    for number, (digest, body) in enumerate(ledger.stream("SELECT hash, body FROM blobs"), 1):
+        try:
+            unpack(ledger.path, digest, body)
+        except RecordBroken:
+            yield Broken(name=f"body {digest[:12]}", said=f"was changed{_used_by(ledger, digest)}")
+        if number % _STEP == 0:
+            progress(_STEP)
+
+
+def _used_by(ledger: Ledger, digest: str) -> str:
+    for table, column in _REFERENCES:
+        for row in ledger.stream(f"SELECT id FROM {table} WHERE {column} = ? LIMIT 1", digest):  # noqa: S608
+            return f"; it is the {column} of {table} {row[0]}"
+    return "; it is a part of requests"
+
+
+def _references(ledger: Ledger) -> Iterator[Broken]:
+    """Bodies that are named and not there."""
+    for table, column in _REFERENCES:
+        sql = f"SELECT id, {column} FROM {table} WHERE {column} NOT IN (SELECT hash FROM blobs)"  # noqa: S608
+        for row in ledger.stream(sql):
+            yield Broken(name=f"body {row[1][:12]}", said=f"is gone; it is the {column} of {table} {row[0]}")
+    for call, request in ledger.stream("SELECT id, request FROM calls"):
+        skeleton, hashes, field = json.loads(request)
+        for digest in hashes if field is not None else [skeleton]:
+            if not [*ledger.stream("SELECT 1 FROM blobs WHERE hash = ?", digest)]:
+                yield Broken(name=f"body {digest[:12]}", said=f"is gone; it is a part of the request of calls {call}")
+
+
+# ------------------------------------------------------------------------------------ sums
+
+
+def _sums(ledger: Ledger, what: str, due: str, kept: str) -> Iterator[Broken]:
+    """Sums that are kept, against the rows that they are sums of."""
+    right = {row[0]: tuple(row)[1:] for row in ledger.stream(due)}
+    found = {row[0]: tuple(row)[1:] for row in ledger.stream(kept)}
+    for name in sorted(right.keys() | found.keys()):
+        pairs = zip(right.get(name, ()), found.get(name, ()), strict=False)
+        if (name in right) != (name in found) or not all(math.isclose(a, b, rel_tol=1e-9) for a, b in pairs):
+            yield Broken(name=f"{what} {name}", said="is not the sum of its rows")
