@@ -10,6 +10,7 @@ import typer
 
 from agent.kernel.errors import UserError
 from agent.opening import AsJson, terminal
+from agent.suites.importing.commands import tasks_import
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Look at task suites, write and prove them.", no_args_is_help=True, rich_markup_mode=None)
 SuitePath = Annotated[Path, typer.Argument(help="folder of a suite")]
+app.command("import")(tasks_import)
 
 
 @app.command("list")

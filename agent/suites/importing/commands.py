@@ -1,0 +1,157 @@
+"""The command `ratchet tasks import`."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agent.opening import AsJson, terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
+    from agent.suites.importing.draft import Draft, Options, Refusal
+    from agent.suites.importing.run import Imported
+    from agent.suites.importing.solving import Solved
+
+SHOWN = 20
+"""Refused tasks that are shown one by one; import.json has them all."""
+
+
+def tasks_import(
+    kind: Annotated[
+        str, typer.Argument(help="harbor, terminal-bench, exercism, humaneval, mbpp, pytest; auto finds out")
+    ],
+    source: Annotated[Path, typer.Argument(help="folder of the tasks, or a JSONL file (plain or gzip)")],
+    dest: Annotated[Path, typer.Argument(help="folder to make the suite in")],
+    *,
+    image: Annotated[
+        str | None, typer.Option(help="image for every task instead of the one it names; own: Ratchet's own")
+    ] = None,
+    check: Annotated[
+        str | None, typer.Option(help="exercism: command whose exit code grades tasks that are not in Python")
+    ] = None,
+    solve: Annotated[
+        bool, typer.Option("--solve", help="run reference scripts in boxes, and keep what they leave as solutions")
+    ] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="put it in the place of an earlier import")] = False,
+    parallel: Annotated[int, typer.Option(min=1, help="boxes at a time, with --solve")] = 4,
+    as_json: AsJson = False,
+) -> None:
+    """Make a suite of tasks in another format; what cannot be carried over is refused by the feature's name."""
+    from rich.console import Console
+
+    from agent.suites.importing.draft import Options
+
+    console = Console(stderr=True, highlight=False)
+    solved: list[Solved] = []
+
+    def prepare(suite: Path) -> None:
+        solved.extend(solve_references(suite, image, parallel, console))
+
+    imported = _import(
+        kind,
+        source,
+        dest,
+        Options(image=image, check=check),
+        console,
+        replace=replace,
+        prepare=prepare if solve else None,
+    )
+    _say(imported, solved, as_json=as_json)
+
+
+def _import(
+    kind: str,
+    source: Path,
+    dest: Path,
+    options: Options,
+    console: Console,
+    *,
+    replace: bool,
+    prepare: Callable[[Path], None] | None,
+) -> Imported:
+    from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from agent.suites.importing.run import import_suite
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        line = bar.add_task("importing", total=None)
+
+        def done(_: Draft | Refusal) -> None:
+            bar.advance(line)
+
+        return import_suite(kind, source, dest, options=options, replace=replace, done=done, prepare=prepare)
+
+
+def solve_references(folder: Path, base: str | None, parallel: int, console: Console) -> list[Solved]:
+    """Run the reference scripts of a suite and write what they leave into it. Raises LaboratoryFault."""
+    import asyncio
+    import tempfile
+
+    from rich.progress import Progress
+
+    from agent.suites.images import task_images
+    from agent.suites.importing.draft import OWN_IMAGE
+    from agent.suites.importing.solving import solve, with_script, write_solutions
+    from agent.suites.loader import load_suite
+    from sandbox.docker_sandbox import DockerSandbox
+    from sandbox.image import ensure_image
+
+    suite = load_suite(folder)
+    chosen = None if base == OWN_IMAGE else base
+    image = ensure_image(chosen, say=console.print)
+    images = task_images(suite, chosen, say=console.print)
+
+    async def run(boxes: Path, bar: Progress) -> list[Solved]:
+        line = bar.add_task("solving", total=len(with_script(suite)))
+        async with DockerSandbox(uuid.uuid4().hex[:8], "import", boxes, ready=parallel) as sandbox:
+            return await solve(
+                sandbox,
+                lambda task: images.get(task.id, image),
+                suite,
+                parallel=parallel,
+                done=lambda: bar.advance(line),
+            )
+
+    with tempfile.TemporaryDirectory(prefix="ratchet-") as boxes, Progress(console=console, transient=True) as bar:
+        solved = asyncio.run(run(Path(boxes), bar))
+    write_solutions(folder, solved)
+    return solved
+
+
+def _say(imported: Imported, solved: list[Solved], *, as_json: bool) -> None:
+    from agent.review.safe import visible
+    from agent.suites.table import print_stdout
+
+    problems = {one.task: one.problem for one in solved if one.problem}
+    if as_json:
+        print_stdout(
+            {
+                "kind": imported.kind,
+                "suite": str(imported.dest),
+                "taken": imported.taken,
+                "changed": imported.changed,
+                "refused": [{"id": r.id, "from": r.origin, "feature": r.feature} for r in imported.refused],
+                "solved": sum(one.problem is None for one in solved),
+                "unsolved": problems,
+            }
+        )
+        return
+    console = terminal()
+    lines = [f"refused {r.origin}: {r.feature}" for r in imported.refused]
+    lines += [f"no solution for {task}: {problem}" for task, problem in problems.items()]
+    for line in lines[:SHOWN]:
+        console.print(visible(line), markup=False, soft_wrap=True)
+    if len(lines) > SHOWN:
+        console.print(f"and {len(lines) - SHOWN} more, see {imported.dest / 'import.json'}", markup=False)
+    end = "a suite now" if imported.changed else "unchanged: it held just this before"
+    said = f"{imported.taken} tasks taken ({imported.kind}), {len(imported.refused)} refused; {imported.dest} is {end}"
+    console.print(said, markup=False, soft_wrap=True)
+    console.print(f"Prove it with `ratchet tasks check {imported.dest}`.", markup=False, soft_wrap=True)

@@ -1,0 +1,116 @@
+"""Terminal-Bench v1: a folder per task with task.yaml, Dockerfile, run-tests.sh, tests/ and solution.sh.
+
+Its verdict is what pytest says about `tests/`, read from the terminal. Here pytest runs by itself and is judged by
+its JUnit report, for tasks whose run-tests.sh does no more than to install and run pytest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from agent.suites import strictyaml
+from agent.suites.importing import container, shell
+from agent.suites.importing.dockerfile import read_dockerfile
+from agent.suites.importing.draft import Draft, Options, Refusal, Unsupported, task_id
+from agent.suites.importing.reading import folder, need_text, tasks_below, text, texts
+
+CONFIG, SCRIPT, DOCKERFILE, COMPOSE = "task.yaml", "run-tests.sh", "Dockerfile", "docker-compose.yaml"
+_KNOWN = frozenset(
+    {"instruction", "author_name", "author_email", "difficulty", "category", "tags", "parser_name"}
+    | {"max_agent_timeout_sec", "max_test_timeout_sec", "run_tests_in_same_shell", "disable_asciinema"}
+    | {"estimated_duration_sec", "expert_time_estimate_min", "junior_time_estimate_min"}
+)
+_SERVICE = frozenset({"build", "image", "container_name", "command", "environment", "volumes"})
+_OTHERS = frozenset({CONFIG, SCRIPT, DOCKERFILE, COMPOSE, "solution.sh", "solution.yaml"})
+_DEFAULT_RUN = "source $TEST_DIR/setup-uv-pytest.sh\nbash $TEST_DIR/run-uv-pytest.sh\n"
+_AGENT_SECONDS, _TEST_SECONDS = 360.0, 60.0
+
+
+class TerminalBench:
+    """One task a folder, anywhere below the source."""
+
+    kind = "terminal-bench"
+    about = "Terminal-Bench v1 task folders (task.yaml with an instruction, and a Dockerfile)"
+
+    def recognises(self, source: Path) -> bool:
+        """By the first task.yaml that stands beside a Dockerfile."""
+        first = next(tasks_below(source, CONFIG), None) if source.is_dir() else None
+        return first is not None and (first / DOCKERFILE).is_file()
+
+    def read(self, source: Path, options: Options) -> Iterator[Draft | Refusal]:
+        """Every task, in the order of their paths."""
+        for root in tasks_below(source, CONFIG):
+            inside = root.relative_to(source).as_posix()
+            name = task_id(root.resolve().name)
+            config = strictyaml.load(root / CONFIG)
+            try:
+                yield _task(root, name, inside, config, options)
+            except Unsupported as reason:
+                yield Refusal(id=name, origin=inside, feature=str(reason))
+
+
+def _task(root: Path, name: str, origin: str, config: dict[str, Any], options: Options) -> Draft:
+    where = str(root / CONFIG)
+    container.refuse_unknown(config, _KNOWN, f"{CONFIG}: ")
+    if config.get("parser_name", "pytest") != "pytest":
+        raise Unsupported(f"{CONFIG}: parser_name = {config['parser_name']!r:.40}")
+    if config.get("run_tests_in_same_shell"):
+        raise Unsupported(f"{CONFIG}: run_tests_in_same_shell")
+    files = folder(root)
+    if DOCKERFILE not in files:
+        raise Unsupported(f"no {DOCKERFILE}")
+    _one_container(root, files)
+    context = {path: body for path, body in files.items() if path not in _OTHERS and not path.startswith("tests/")}
+    found = read_dockerfile(text(files, DOCKERFILE, root), context, DOCKERFILE)
+    container.no_hidden_paths(found.files, DOCKERFILE)
+    tests = {path.removeprefix("tests/"): body for path, body in files.items() if path.startswith("tests/")}
+    script = text(files, SCRIPT, root) if SCRIPT in files else _DEFAULT_RUN
+    run = shell.usual_pytest(script, reward=False)
+    if run is None:
+        shell.refuse_network(script, SCRIPT)
+        raise Unsupported(f"{SCRIPT}: does more than to install and run pytest")
+    return Draft(
+        id=name,
+        origin=origin,
+        instruction=need_text(config, "instruction", where),
+        files=found.files,
+        tests=container.hidden(tests),
+        settings={
+            "submit": container.SUBMIT,
+            **container.pytest_check(run, tests, "tests"),
+            **container.surroundings(found, with_pytest=True, options=options),
+            "solve_timeout": config.get("max_agent_timeout_sec", _AGENT_SECONDS),
+            "check_timeout": config.get("max_test_timeout_sec", _TEST_SECONDS),
+            "env": {"TEST_DIR": "/tests", "T_BENCH_TEST_DIR": "/tests"},
+            "tags": [word for word in texts(config, "tags", where) if word.strip()],
+        },
+        meta={
+            "terminal-bench": {
+                "task.yaml": {key: value for key, value in config.items() if key != "instruction"},
+                "solution": {
+                    path: text(files, path, root) for path in files if path in {"solution.sh", "solution.yaml"}
+                },
+            }
+        },
+    )
+
+
+def _one_container(root: Path, files: Mapping[str, bytes]) -> None:
+    """Raises Unsupported if docker-compose.yaml says more than the template that every task carries."""
+    if COMPOSE not in files:
+        return
+    config = strictyaml.load(root / COMPOSE)
+    container.refuse_unknown(config, frozenset({"services", "version"}), f"{COMPOSE}: ")
+    services = config.get("services")
+    if not isinstance(services, dict) or len(services) != 1:
+        raise Unsupported(f"{COMPOSE}: several containers")
+    ((name, service),) = services.items()
+    if not isinstance(service, dict):
+        raise Unsupported(f"{COMPOSE}: services.{name}")
+    container.refuse_unknown(service, _SERVICE, f"{COMPOSE}: services.{name}.")
+    for part in ("environment", "volumes"):
+        for item in service.get(part) or []:
+            if "T_BENCH_" not in str(item) and not str(item).startswith("TEST_DIR="):
+                raise Unsupported(f"{COMPOSE}: services.{name}.{part}: {str(item)!r:.60}")

@@ -1,0 +1,246 @@
+"""Writes an imported suite beside its place and renames it: whole, or not at all, and the same bytes every time."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Any, Self
+
+from pydantic import ValidationError
+
+from agent.kernel.errors import UserError
+from agent.kernel.types import Files, RewardKind, Split, Task
+from agent.suites import rules, strictyaml
+from agent.suites.format import TaskFile
+from agent.suites.importing.draft import Draft, Refusal, Unsupported, task_id
+from agent.suites.loader import load_suite
+from agent.suites.place import Place
+from agent.suites.quarantine import QUARANTINE
+
+REPORT = "import.json"
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_PARTS = ("files", "tests", "solution")
+_KEPT = {QUARANTINE}
+"""What a user's own commands write into an imported suite."""
+
+
+class SuiteWriter:
+    """Takes drafts one by one; `finish` puts the suite in its place. Leaving without it leaves no trace."""
+
+    def __init__(self, dest: Path, *, replace: bool) -> None:
+        if dest.is_symlink() or (dest.exists() and not dest.is_dir()):
+            raise UserError(str(dest), "is no folder", "Name a folder to make.")
+        if dest.exists() and any(dest.iterdir()) and not (dest / REPORT).is_file():
+            raise UserError(str(dest), "holds something else than an imported suite", "Name a folder to make.")
+        self.dest, self._replace = dest, replace
+        self._taken: dict[str, str] = {}
+        self._contents: dict[bytes, str] = {}
+        self.refusals: list[Refusal] = []
+
+    def __enter__(self) -> Self:
+        with _writing(self.dest):
+            self.dest.parent.mkdir(parents=True, exist_ok=True)
+            self._work = Path(tempfile.mkdtemp(prefix=f".{self.dest.name}.", dir=self.dest.parent))
+            self._draft = self._work / "suite"
+            self._draft.mkdir()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        shutil.rmtree(self._work, ignore_errors=True)
+
+    @property
+    def taken(self) -> int:
+        """How many tasks were taken so far."""
+        return len(self._taken)
+
+    def add(self, draft: Draft) -> Refusal | None:
+        """Write one task, or say by what feature it is refused. Raises UserError for a second task of its id."""
+        if other := self._taken.get(draft.id):
+            raise UserError(draft.origin, f"the id {draft.id!r} stands twice, also in {other}", "Rename one of them.")
+        content = _content(draft)
+        twin = self._contents.get(content)
+        reason = f"the same instruction and tests as {twin}" if twin else _fault(draft) or self._unwritable(draft)
+        if reason:
+            return self.refuse(Refusal(id=draft.id, origin=draft.origin, feature=reason))
+        self._taken[draft.id], self._contents[content] = draft.origin, draft.id
+        with _writing(self.dest):
+            _write_task(self._draft / draft.id, draft)
+        return None
+
+    def _unwritable(self, draft: Draft) -> str | None:
+        """Why a draft does not come back from YAML as it was, or None if it does."""
+        probe, settings = self._work / "task.yaml", _settings(draft)
+        try:
+            with _writing(self.dest):
+                probe.write_text(strictyaml.dump(settings), encoding="utf-8")
+            same = strictyaml.load(probe) == settings
+        except (UserError, UnicodeEncodeError, RecursionError):
+            same = False
+        return None if same else "a text or number that YAML cannot carry"
+
+    def refuse(self, refusal: Refusal) -> Refusal:
+        """Keep a refusal for the report."""
+        self.refusals.append(refusal)
+        return refusal
+
+    def finish(self, kind: str, source: str, prepare: Callable[[Path], None] | None = None) -> bool:
+        """Put the suite in its place; False if exactly this stands there already.
+
+        `prepare` may still add to the suite while it stands beside its place. Raises UserError.
+        """
+        if not self._taken:
+            why = f"; {self.refusals[0].origin}: {self.refusals[0].feature}" if self.refusals else ""
+            raise UserError(
+                source, f"holds no task that can be taken{why}", "docs/importing.md says what is supported."
+            )
+        head = {"name": task_id(self.dest.name), "description": f"imported from {kind}: {source}"}
+        report = {
+            "kind": kind,
+            "source": source,
+            "taken": [{"id": name, "from": origin} for name, origin in self._taken.items()],
+            "refused": [{"id": r.id, "from": r.origin, "feature": r.feature} for r in self.refusals],
+        }
+        with _writing(self.dest):
+            (self._draft / "suite.yaml").write_text(strictyaml.dump(head), encoding="utf-8")
+            (self._draft / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        self._load()
+        if prepare is not None:
+            prepare(self._draft)
+            self._load()
+        with _writing(self.dest):
+            return self._move()
+
+    def _load(self) -> None:
+        """What was written must be what the loader takes. Raises UserError as if it stood in its place."""
+        try:
+            load_suite(self._draft)
+        except UserError as error:
+            raise UserError(error.field.replace(str(self._draft), str(self.dest)), error.problem, error.mend) from error
+
+    def _move(self) -> bool:
+        if not self.dest.exists() or not any(self.dest.iterdir()):
+            self._draft.replace(self.dest)
+            return True
+        if (first := _difference(self._draft, self.dest)) is None:
+            return False
+        if not self._replace:
+            problem = f"holds another import ({first!r:.80} differs)"
+            raise UserError(str(self.dest), problem, "Add --replace, or name another folder.")
+        for name in _KEPT:
+            if (self.dest / name).is_file():
+                shutil.copyfile(self.dest / name, self._draft / name)
+        self.dest.replace(self._work / "before")
+        self._draft.replace(self.dest)
+        return True
+
+
+@contextmanager
+def _writing(dest: Path) -> Iterator[None]:
+    """A disk that does not do as it should is the user's to mend."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            str(dest), f"cannot be written ({error.strerror})", "Make room, or the folder writable."
+        ) from error
+
+
+def _content(draft: Draft) -> bytes:
+    """What two tasks of one suite may not share."""
+    digest = sha256(" ".join(draft.instruction.split()).encode())
+    for path in sorted(draft.tests):
+        digest.update(b"\0%d %s %s" % (len(draft.tests[path]), path.encode(), draft.tests[path]))
+    return digest.digest()
+
+
+def _fault(draft: Draft) -> str | None:
+    """Why a draft is no task of the native format, or None if it is one; before a byte of it is written."""
+    try:
+        _validate(draft)
+    except Unsupported as reason:
+        return str(reason)
+    return None
+
+
+def _validate(draft: Draft) -> None:
+    settings = _settings(draft)
+    try:
+        entry = TaskFile.model_validate(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise Unsupported(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    if not draft.instruction.strip() or _CONTROL.search(draft.instruction):
+        raise Unsupported("an instruction that is empty or holds control characters")
+    shared = {"image", "workdir", "user", "memory_mb", "cpus", "solve_timeout", "check_timeout", "junit"}
+    shared |= {"reward_path", "reward_key"}
+    check = entry.check or []
+    task = Task(
+        id=draft.id,
+        split=Split.SEARCH,
+        instruction=draft.instruction,
+        files=draft.files,
+        tests=draft.tests,
+        solution=draft.solution,
+        submit=tuple(entry.submit or ()),
+        check=("bash", "-c", check) if isinstance(check, str) else tuple(check),
+        reward=RewardKind(entry.reward or "junit"),
+        build=tuple(entry.build or ()),
+        env=MappingProxyType(entry.env or {}),
+        **{name: value for name in shared if (value := getattr(entry, name)) is not None},
+    )
+    rules.keep(task, _Draft(Path(draft.origin)))
+
+
+class _Draft(Place):
+    """A task that is in no file yet: what is wrong with it is a reason to refuse it."""
+
+    def error(self, field: Any, problem: str, mend: str) -> Any:  # noqa: ARG002 - the base class's signature
+        path = (field,) if isinstance(field, str) else tuple(field)
+        return Unsupported(f"{'.'.join(map(str, path))}: {problem}")
+
+
+def _settings(draft: Draft) -> dict[str, Any]:
+    said = {name: value for name, value in draft.settings.items() if value not in (None, [], {})}
+    return {**said, "meta": dict(draft.meta)} if draft.meta else said
+
+
+def _write_task(folder: Path, draft: Draft) -> None:
+    folder.mkdir()
+    (folder / "task.yaml").write_text(strictyaml.dump(_settings(draft)), encoding="utf-8")
+    (folder / "instruction.md").write_text(draft.instruction.rstrip() + "\n", encoding="utf-8", newline="\n")
+    for part in _PARTS:
+        _write_files(f"{folder}/{part}", getattr(draft, part))
+
+
+def _write_files(root: str, files: Files) -> None:
+    made: set[str] = set()
+    for path, content in files.items():
+        at = f"{root}/{path}"
+        parent = at.rpartition("/")[0]
+        if parent not in made:
+            os.makedirs(parent, exist_ok=True)  # noqa: PTH103 - strings: thousands of files
+            made.add(parent)
+        with open(at, "xb") as file:  # noqa: PTH123
+            file.write(content)
+
+
+def _difference(ours: Path, theirs: Path) -> str | None:
+    """The first path at which two folders differ, what users' commands write left out."""
+    left, right = ({p.relative_to(top).as_posix(): p for p in sorted(top.rglob("*"))} for top in (ours, theirs))
+    for name in sorted({*left, *right} - _KEPT):
+        mine, other = left.get(name), right.get(name)
+        if mine is None or other is None or mine.is_dir() != other.is_dir() or other.is_symlink():
+            return name
+        if mine.is_file() and mine.read_bytes() != other.read_bytes():
+            return name
+    return None
