@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agent.kernel.errors import UserError
+from agent.suites import tree
 from agent.suites.importing.draft import Draft, Options, Refusal, Unsupported, literal, task_id, with_image
 from agent.suites.importing.pytests import pytest_settings
 from agent.suites.importing.reading import SKIPPED, folder, text
@@ -48,6 +49,8 @@ def _inside(source: Path) -> list[Path]:
     for path in sorted(source.iterdir()):
         if path.name in SKIPPED or path.name.startswith(".") or not path.is_dir():
             continue
+        if fault := tree.path_fault(path.name):
+            raise UserError(f"{str(path)!r:.200}", fault, "Rename the folder.")
         if path.is_symlink():
             raise UserError(str(path), "is a link", "Put the folder itself there.")
         found.append(path)

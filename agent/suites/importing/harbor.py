@@ -16,7 +16,7 @@ from agent.kernel.errors import UserError
 from agent.suites.importing import container, shell
 from agent.suites.importing.dockerfile import read_dockerfile
 from agent.suites.importing.draft import Draft, Options, Refusal, Unsupported, task_id
-from agent.suites.importing.reading import folder, tasks_below, text, toml_file
+from agent.suites.importing.reading import folder, scripts, tasks_below, text, toml_file
 
 CONFIG, SCRIPT, DOCKERFILE = "task.toml", "test.sh", "environment/Dockerfile"
 _TOP = frozenset(
@@ -88,7 +88,7 @@ def _task(root: Path, name: str, origin: str, config: dict[str, Any], options: O
             "env": _plain_env(environment, "environment"),
             "tags": _tags(config),
         },
-        meta={"harbor": {"task.toml": _plain(config), "solution": _scripts(files, root)}},
+        meta={"harbor": {"task.toml": _plain(config), "solution": _solution(files, root)}},
     )
 
 
@@ -199,9 +199,10 @@ def _tags(config: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(word for word in said if isinstance(word, str) and word.strip()))
 
 
-def _scripts(files: dict[str, bytes], root: Path) -> dict[str, str]:
-    """The reference as it is written, so that nothing of the task is lost."""
-    return {path.removeprefix("solution/"): text(files, path, root) for path in files if path.startswith("solution/")}
+def _solution(files: dict[str, bytes], root: Path) -> dict[str, str]:
+    """The reference as it is written, by the names below `solution/`."""
+    found = scripts(files, [path for path in files if path.startswith("solution/")], root)
+    return {path.removeprefix("solution/"): said for path, said in found.items()}
 
 
 def _plain(value: Any) -> Any:

@@ -18,6 +18,7 @@ from typing import Any
 
 from agent.kernel.errors import UserError
 from agent.suites import tree
+from agent.suites.importing.draft import Unsupported
 from agent.suites.strictyaml import read_text
 
 MAX_LINE_BYTES = 8 << 20
@@ -57,6 +58,8 @@ def _folders(folder: str, marker: str) -> list[str]:
     for entry in entries:
         if entry.name in SKIPPED or not entry.is_dir():
             continue
+        if fault := tree.path_fault(entry.name):
+            raise UserError(f"{entry.path!r:.200}", fault, "Rename the folder.")
         if entry.is_symlink():
             if os.path.lexists(f"{entry.path}/{marker}"):
                 raise UserError(entry.path, "is a link to a task", "Put the folder itself there.")
@@ -85,6 +88,14 @@ def text(files: dict[str, bytes], path: str, root: Path) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise UserError(f"{root / path} line {line}", "is not UTF-8 text", "Save it as UTF-8.") from error
+
+
+def scripts(files: dict[str, bytes], paths: Sequence[str], root: Path) -> dict[str, str]:
+    """Reference scripts as text, so that nothing of a task is lost. Raises Unsupported for what is no text."""
+    try:
+        return {path: text(files, path, root) for path in paths}
+    except UserError as error:
+        raise Unsupported(f"{Path(error.field).name}: {error.problem}") from error
 
 
 def json_file(path: Path) -> dict[str, Any]:

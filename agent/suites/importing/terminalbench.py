@@ -14,7 +14,7 @@ from agent.suites import strictyaml
 from agent.suites.importing import container, shell
 from agent.suites.importing.dockerfile import read_dockerfile
 from agent.suites.importing.draft import Draft, Options, Refusal, Unsupported, task_id
-from agent.suites.importing.reading import folder, need_text, tasks_below, text, texts
+from agent.suites.importing.reading import folder, need_text, scripts, tasks_below, text, texts
 
 CONFIG, SCRIPT, DOCKERFILE, COMPOSE = "task.yaml", "run-tests.sh", "Dockerfile", "docker-compose.yaml"
 _KNOWN = frozenset(
@@ -24,6 +24,7 @@ _KNOWN = frozenset(
 )
 _SERVICE = frozenset({"build", "image", "container_name", "command", "environment", "volumes"})
 _OTHERS = frozenset({CONFIG, SCRIPT, DOCKERFILE, COMPOSE, "solution.sh", "solution.yaml"})
+_SOLUTIONS = ("solution.sh", "solution.yaml")
 _DEFAULT_RUN = "source $TEST_DIR/setup-uv-pytest.sh\nbash $TEST_DIR/run-uv-pytest.sh\n"
 _AGENT_SECONDS, _TEST_SECONDS = 360.0, 60.0
 
@@ -89,9 +90,7 @@ def _task(root: Path, name: str, origin: str, config: dict[str, Any], options: O
         meta={
             "terminal-bench": {
                 "task.yaml": {key: value for key, value in config.items() if key != "instruction"},
-                "solution": {
-                    path: text(files, path, root) for path in files if path in {"solution.sh", "solution.yaml"}
-                },
+                "solution": scripts(files, [path for path in _SOLUTIONS if path in files], root),
             }
         },
     )

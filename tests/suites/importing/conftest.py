@@ -46,7 +46,7 @@ def human() -> dict[str, object]:
         "prompt": 'def twice(x):\n    """Helper."""\n    return 2 * x\n\n\ndef four(x):\n    """Four times x."""\n',
         "entry_point": "four",
         "canonical_solution": "    return twice(twice(x))\n",
-        "test": "def check(candidate):\n    assert candidate(3) == twice(6)\n    assert candidate((1,)) == (1, 1, 1, 1)\n",
+        "test": "def check(candidate):\n    assert candidate(3) == twice(6)\n    assert candidate((1,)) == (1,) * 4\n",
     }
 
 
@@ -99,10 +99,12 @@ HARBOR = {
         'if [ "$PWD" = "/" ]; then\n    echo "no working directory"\n    exit 1\nfi\n\n'
         "uvx \\\n  -p 3.13 \\\n  -w pytest==8.4.1 \\\n  -w pytest-json-ctrf==0.3.5 \\\n"
         "  pytest --ctrf /logs/verifier/ctrf.json /tests/test_state.py -rA\n\n"
-        "if [ $? -eq 0 ]; then\n  echo 1 > /logs/verifier/reward.txt\nelse\n  echo 0 > /logs/verifier/reward.txt\nfi\n"
+        "if [ $? -eq 0 ]; then\n  echo 1 > /logs/verifier/reward.txt\nelse\n"
+        "  echo 0 > /logs/verifier/reward.txt\nfi\n"
     ),
     "tests/test_state.py": (
-        "from pathlib import Path\n\nCOUNT = Path('/app/count.txt')\n\n\ndef test_there():\n    assert COUNT.is_file()\n\n\n"
+        "from pathlib import Path\n\nCOUNT = Path('/app/count.txt')\n\n\n"
+        "def test_there():\n    assert COUNT.is_file()\n\n\n"
         "def test_right():\n    assert COUNT.read_text().split() == ['3']\n"
     ),
 }

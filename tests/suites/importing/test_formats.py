@@ -18,6 +18,20 @@ from agent.suites.loader import load_suite
 Trees = dict[str, dict[str, str]]
 
 
+@pytest.fixture
+def altered(plant: Any, under: Any, formats: Trees) -> Any:
+    """A task of a format in which one text is replaced, or to which a file is added."""
+
+    def write(kind: str, path: str, old: str, new: str) -> Path:
+        files = dict(formats[kind])
+        assert not old or old in files[path]
+        files[path] = files[path].replace(old, new) if old else new
+        root: Path = plant(under("one", files))
+        return root
+
+    return write
+
+
 def imported(source: Path, kind: str = "auto", **options: Any) -> Imported:
     return import_suite(kind, source, source.parent / "suite", options=Options(**options))
 
@@ -171,13 +185,8 @@ def test_a_harbor_task_with_a_script_of_its_own_gives_its_reward_file(plant: Any
         ("steps/1/instruction.md", "", "Go.", "several steps"),
     ],
 )
-def test_what_a_box_cannot_do_is_refused_by_its_name(
-    path: str, old: str, new: str, feature: str, plant: Any, under: Any, formats: Trees
-) -> None:
-    files = dict(formats["harbor"])
-    assert not old or old in files[path]
-    files[path] = files.get(path, "").replace(old, new) if old else new
-    assert feature in refused(plant(under("one", files)), "harbor")
+def test_what_a_box_cannot_do_is_refused_by_its_name(path: str, old: str, new: str, feature: str, altered: Any) -> None:
+    assert feature in refused(altered("harbor", path, old, new), "harbor")
 
 
 def test_terminal_bench_runs_pytest_by_itself(plant: Any, under: Any, formats: Trees) -> None:
@@ -200,12 +209,9 @@ def test_terminal_bench_runs_pytest_by_itself(plant: Any, under: Any, formats: T
     ],
 )
 def test_terminal_bench_features_are_refused_by_their_names(
-    path: str, old: str, new: str, feature: str, plant: Any, under: Any, formats: Trees
+    path: str, old: str, new: str, feature: str, altered: Any
 ) -> None:
-    files = dict(formats["terminal-bench"])
-    assert old in files[path]
-    files[path] = files[path].replace(old, new)
-    assert feature in refused(plant(under("one", files)), "terminal-bench")
+    assert feature in refused(altered("terminal-bench", path, old, new), "terminal-bench")
 
 
 def test_a_plain_folder_is_one_task(plant: Any, formats: Trees) -> None:

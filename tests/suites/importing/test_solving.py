@@ -17,7 +17,7 @@ async def outcome(plant: Any, files: dict[str, str], program: Program) -> tuple[
     source = plant({f"count/{path}": text for path, text in files.items()})
     dest = import_suite("harbor", source, source.parent / "suite", options=Options()).dest
     async with FakeSandbox({"bash": program}) as sandbox:
-        (solved,) = await solve(sandbox, lambda task: "image", load_suite(dest), parallel=1, done=lambda: None)
+        (solved,) = await solve(sandbox, lambda _: "image", load_suite(dest), parallel=1, done=lambda: None)
         assert not sandbox.open_boxes
     return dest, solved
 
@@ -27,7 +27,7 @@ async def test_what_the_script_leaves_becomes_the_solution(plant: Any, formats: 
         assert run.argv == ("bash", "/workspace/.solution/solve.sh")
         assert run.workspace[".solution/solve.sh"].startswith(b"#!/bin/bash")
         assert not [path for path in run.workspace if path.startswith(".tests")]
-        run.workspace |= {"count.txt": b"3\n", ".cache/x": b"not handed in"}
+        run.workspace.update({"count.txt": b"3\n", ".cache/x": b"not handed in"})
         return ran("said", 0)
 
     dest, solved = await outcome(plant, formats["harbor"], program)
