@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import math
+from collections.abc import Iterator
 
 from agent.suites.importing.draft import Unsupported
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
+_HOOKS = frozenset({"pytest_generate_tests", "load_tests", "pytest_collection_modifyitems"})
 
 
 def parsed(source: bytes | str, where: str) -> ast.Module:
@@ -47,33 +49,50 @@ def _in_body(body: list[ast.stmt], where: str) -> int:
 
 def _last(body: list[ast.stmt]) -> list[_Function]:
     """Functions of a body; a later one of the same name hides the earlier."""
-    found = {node.name: node for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    found = {node.name: node for node in body if isinstance(node, _Function)}
     return list(found.values())
 
 
 def refuse_hooks(module: ast.Module, where: str) -> None:
     """Raises Unsupported for whatever makes tests that counting cannot see."""
     top = {*module.body, *(item for node in module.body if isinstance(node, ast.ClassDef) for item in node.body)}
-    for node in ast.walk(module):
-        line = f"{where} line {getattr(node, 'lineno', 1)}"
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            if node.name in {"pytest_generate_tests", "load_tests", "pytest_collection_modifyitems"}:
-                raise Unsupported(f"{line}: {node.name}")
-        elif isinstance(node, ast.Name) and node.id == "pytestmark":
-            raise Unsupported(f"{line}: pytestmark")
-        elif isinstance(node, ast.Call) and _dotted(node.func).split(".")[-1] == "fixture":
-            if any(keyword.arg == "params" for keyword in node.keywords):
-                raise Unsupported(f"{line}: a fixture with params")
-        elif isinstance(node, ast.ImportFrom):
-            if any((alias.asname or alias.name).startswith("test") for alias in node.names):
-                raise Unsupported(f"{line}: imported tests")
-        elif isinstance(node, ast.If | ast.For | ast.Try | ast.With | ast.While) and node in top:
+    for node in _statements(module):
+        if feature := _hook(node):
+            raise Unsupported(f"{where} line {node.lineno}: {feature}")
+        if isinstance(node, ast.If | ast.For | ast.Try | ast.With | ast.While) and node in top:
             _refuse_tests_inside(node, where)
+
+
+def _hook(node: ast.stmt) -> str | None:
+    """What a statement does to the collection of tests, if anything."""
+    if isinstance(node, _Function):
+        calls = [item for item in node.decorator_list if isinstance(item, ast.Call)]
+        fixtures = [call for call in calls if _dotted(call.func).split(".")[-1] == "fixture"]
+        if any(keyword.arg in {"params", None} for call in fixtures for keyword in call.keywords):
+            return "a fixture with params"
+        return node.name if node.name in _HOOKS else None
+    if isinstance(node, ast.ImportFrom) and any((n.asname or n.name).startswith("test") for n in node.names):
+        return "imported tests"
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    names = {target.id for target in targets if isinstance(target, ast.Name)}
+    return "pytestmark" if "pytestmark" in names else None
+
+
+def _statements(module: ast.Module) -> Iterator[ast.stmt]:
+    """Every statement of a file, inner ones too; expressions, the most of it, are not looked into."""
+    waiting: list[ast.AST] = [module]
+    while waiting:
+        node = waiting.pop()
+        for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+            for item in getattr(node, name, ()):
+                waiting.append(item)
+                if isinstance(item, ast.stmt):
+                    yield item
 
 
 def _refuse_tests_inside(block: ast.stmt, where: str) -> None:
     for node in ast.walk(block):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test"):
+        if isinstance(node, _Function) and node.name.startswith("test"):
             raise Unsupported(f"{where} line {node.lineno}: a test inside if, for, try or with")
 
 

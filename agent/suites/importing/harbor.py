@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.kernel.errors import UserError
+from agent.suites.grading import WORKSPACE
 from agent.suites.importing import container, shell
 from agent.suites.importing.dockerfile import read_dockerfile
 from agent.suites.importing.draft import Draft, Options, Refusal, Unsupported, task_id
@@ -146,7 +147,7 @@ def _check(script: str, tests: dict[str, bytes], env: dict[str, str]) -> tuple[d
         found = container.pytest_check(run, tests, "tests")
         return {**found, "check": [*_prefix(env), *found["check"]]}, True
     shell.refuse_network(script, f"tests/{SCRIPT}")
-    command = f"mkdir -p /logs/verifier && exec bash /tests/{SCRIPT}"
+    command = f"mkdir -p {WORKSPACE}{container.LOGS}/verifier && exec bash /tests/{SCRIPT}"
     return {"check": [*_prefix(env), "bash", "-c", command], "reward": "file", **_reward(tests)}, False
 
 

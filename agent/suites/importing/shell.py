@@ -30,12 +30,16 @@ _SETUP = re.compile(
 _INSTALLED = re.compile(r"(?:uv\s+(?:add|pip\s+install)|pip3?\s+install)((?:\s+\S+)+)")
 _ALLOWED = frozenset({"pytest", "pytest-json-ctrf"})
 _GUARD = 'if [ "$PWD" = "/" ]; then'
-_REWARD = re.compile(r"echo\s+[\"']?[01](?:\.0)?[\"']?\s*>\s*[\"']?/logs/verifier/reward\.txt[\"']?")
+_FILE = r"""[\"']?/logs/verifier/reward\.txt[\"']?"""
+_VERDICT = re.compile(
+    rf"""if\ \[\ \$\?\ -eq\ 0\ \];?\ then\ echo\ ["']?1(?:\.0)?["']?\ *>\ *{_FILE}
+    \ else\ echo\ ["']?0(?:\.0)?["']?\ *>\ *{_FILE}\ fi(?:\ exit\ (?:0|\$\?))?""",
+    re.VERBOSE,
+)
 _RUNS = re.compile(
     r"""(?:uv\s+run\s+|uvx\s+(?P<with>(?:(?:-\S+|--\S+)(?:\s+(?!pytest\s)\S+)?\s+)*)|python3?\s+-m\s+)?pytest\s+(?P<args>.*)""",
     re.VERBOSE,
 )
-_VERDICT = ("if [ $? -eq 0 ]; then", "if [ $? -eq 0 ]", "then", "else", "fi", "exit 0", "exit $?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,29 +56,30 @@ def refuse_network(script: str, where: str) -> None:
             raise Unsupported(f"{where} line {number}: needs a network ({' '.join(found[0].split()):.40})")
 
 
-def usual_pytest(script: str, reward: bool) -> PytestRun | None:
+def usual_pytest(script: str, *, reward: bool) -> PytestRun | None:
     """The one run of pytest that a script amounts to, or None if it does anything else.
 
     `reward` says whether the script has to write reward.txt from pytest's exit code, as Harbor's do.
     """
-    files: tuple[str, ...] | None = None
-    rewards = 0
     guarded = False
-    for _, line in _lines(script):
+    lines = [line for _, line in _lines(script)]
+    for number, line in enumerate(lines):
         if line == _GUARD or guarded:
             guarded = line != "fi"
-        elif run := _RUNS.fullmatch(line):
-            given = _given(run)
-            if files is not None or given is None:
-                return None
-            files = given
-        elif _REWARD.fullmatch(line):
-            rewards += 1
-        elif "run-uv-pytest.sh" in line and _SETUP.fullmatch(line):
-            files = ("test_outputs.py",)
-        elif line not in _VERDICT and not _harmless(line):
+        elif (files := _run_files(line)) is not None:
+            tail = " ".join(lines[number + 1 :])
+            same = _VERDICT.fullmatch(tail) if reward else tail in {"", "exit $?"}
+            return PytestRun(files) if files and same else None
+        elif not _harmless(line):
             return None
-    return PytestRun(files) if files and rewards == (2 if reward else 0) else None
+    return None
+
+
+def _run_files(line: str) -> tuple[str, ...] | None:
+    """The files that a line runs pytest over; none at all if it does so in a way of its own; None if it does not."""
+    if run := _RUNS.fullmatch(line):
+        return _given(run)
+    return ("test_outputs.py",) if "run-uv-pytest.sh" in line and _SETUP.fullmatch(line) else None
 
 
 def _harmless(line: str) -> bool:
@@ -86,15 +91,15 @@ def _harmless(line: str) -> bool:
     return True
 
 
-def _given(run: re.Match[str]) -> tuple[str, ...] | None:
-    """The test files of a pytest command; None if it is given anything that could change what runs."""
+def _given(run: re.Match[str]) -> tuple[str, ...]:
+    """The test files of a pytest command; none if it is given anything that could change what runs."""
     brought = re.findall(r"(?:--with|-w)[ =](\S+)", run["with"] or "")
     if any(_plain_name(package) not in _ALLOWED for package in brought):
-        return None
+        return ()
     try:
         words = shlex.split(run["args"])
     except ValueError:
-        return None
+        return ()
     files = []
     while words:
         word = words.pop(0)
@@ -103,8 +108,8 @@ def _given(run: re.Match[str]) -> tuple[str, ...] | None:
         elif path := re.fullmatch(r"(?:/tests|\$\{?(?:TEST_DIR|T_BENCH_TEST_DIR)\}?)/([\w./-]+\.py)", word):
             files.append(path[1])
         elif word not in {"-rA", "-v", "-q", "-vv", "-s"}:
-            return None
-    return tuple(files) or None
+            return ()
+    return tuple(files)
 
 
 def _plain_name(package: str) -> str:

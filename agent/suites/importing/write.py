@@ -49,7 +49,7 @@ class SuiteWriter:
         with _writing(self.dest):
             self.dest.parent.mkdir(parents=True, exist_ok=True)
             self._work = Path(tempfile.mkdtemp(prefix=f".{self.dest.name}.", dir=self.dest.parent))
-            self._draft = self._work / "suite"
+            self._draft, self._probe = self._work / "suite", self._work / "task.yaml"
             self._draft.mkdir()
         return self
 
@@ -74,16 +74,16 @@ class SuiteWriter:
             return self.refuse(Refusal(id=draft.id, origin=draft.origin, feature=reason))
         self._taken[draft.id], self._contents[content] = draft.origin, draft.id
         with _writing(self.dest):
-            _write_task(self._draft / draft.id, draft)
+            _write_task(self._draft / draft.id, draft, self._probe)
         return None
 
     def _unwritable(self, draft: Draft) -> str | None:
         """Why a draft does not come back from YAML as it was, or None if it does."""
-        probe, settings = self._work / "task.yaml", _settings(draft)
+        settings = _settings(draft)
         try:
             with _writing(self.dest):
-                probe.write_text(strictyaml.dump(settings), encoding="utf-8")
-            same = strictyaml.load(probe) == settings
+                self._probe.write_text(strictyaml.dump(settings), encoding="utf-8")
+            same = strictyaml.load(self._probe) == settings
         except (UserError, UnicodeEncodeError, RecursionError):
             same = False
         return None if same else "a text or number that YAML cannot carry"
@@ -214,9 +214,10 @@ def _settings(draft: Draft) -> dict[str, Any]:
     return {**said, "meta": dict(draft.meta)} if draft.meta else said
 
 
-def _write_task(folder: Path, draft: Draft) -> None:
+def _write_task(folder: Path, draft: Draft, settings: Path) -> None:
+    """Write a task whose task.yaml has been written and read back already."""
     folder.mkdir()
-    (folder / "task.yaml").write_text(strictyaml.dump(_settings(draft)), encoding="utf-8")
+    settings.rename(folder / "task.yaml")
     (folder / "instruction.md").write_text(draft.instruction.rstrip() + "\n", encoding="utf-8", newline="\n")
     for part in _PARTS:
         _write_files(f"{folder}/{part}", getattr(draft, part))

@@ -119,7 +119,7 @@ def test_an_instruction_that_is_no_text_is_named_by_its_line(plant: Any, under: 
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("[a", "is no TOML"), ("a = 1\nb =", "line 2"), ("a = " + "[" * 9999, "TOML|deeply")]
+    ("text", "said"), [("[a", "is no TOML"), ("a = 1\nb =\nc = 2", "line 2"), ("a = " + "[" * 9999, "TOML|deeply")]
 )
 def test_broken_toml_is_named(text: str, said: str, plant: Any, under: Any, formats: Trees) -> None:
     found = complaint(plant(under("one", formats["harbor"]) | {"one/task.toml": text}))
