@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from agent.kernel.errors import RecordBroken
 from agent.kernel.types import Call, Candidate, Fate, Purpose, Trial, Usage
@@ -79,6 +79,32 @@ class PairRow:
     champion: float | None
     candidate: float | None
     void_side: str | None
+    at: float
+
+
+class Mark(NamedTuple):
+    """A finished trial without its texts: what a reader of 100,000 of them needs. `at` is in Unix seconds."""
+
+    id: str
+    at: float
+    candidate: int
+    purpose: Purpose
+    task: str
+    place: int
+    score: float
+
+
+class Spent(NamedTuple):
+    """Model use between two points of time, of one role and model; tokens and dollars of fresh calls alone."""
+
+    until: float
+    role: str
+    model: str
+    calls: int
+    fresh: int
+    tokens: int
+    dollars: float
+    unpriced: int
 
 
 class Ledger:
@@ -276,6 +302,27 @@ class Ledger:
         sql = "SELECT * FROM trials WHERE purpose = ? AND candidate = ? ORDER BY place"
         return {row["place"]: self._trial(row) for row in self._rows(sql, purpose, candidate)}
 
+    def marks(self) -> list[Mark]:
+        """Every trial, without its texts, in the order in which they finished."""
+        purposes = {purpose.value: purpose for purpose in Purpose}
+        sql = "SELECT id, at, candidate, purpose, task, place, score FROM trials ORDER BY at, rowid"
+        return [
+            Mark(number, at, owner, purposes[purpose], *rest) for number, at, owner, purpose, *rest in self._rows(sql)
+        ]
+
+    def spending(self, slices: int) -> list[Spent]:
+        """Model use over time: the campaign's calls in at most `slices` equal parts, by role and model."""
+        return [
+            Spent(*row)
+            for row in self._rows(
+                "SELECT max(at), role, model, count(*), sum(fresh), sum(fresh * (tokens_in + tokens_out)),"
+                " coalesce(sum(fresh * dollars), 0), sum(fresh AND dollars IS NULL)"
+                " FROM calls, (SELECT min(at) AS first, max(at) - min(at) AS span FROM calls)"
+                " GROUP BY CAST((at - first) * ? / max(span, 1e-6) AS INTEGER), role, model ORDER BY 1",
+                slices - 1,
+            )
+        ]
+
     def count_trials(self) -> int:
         """How many trials have finished."""
         return int(self._rows("SELECT count(*) FROM trials")[0][0])
@@ -332,7 +379,7 @@ class Ledger:
     def pairs(self, test: int) -> list[PairRow]:
         """The pairs of a test in order of their place."""
         rows = self._rows(
-            "SELECT p.place, p.task, a.score AS champion, b.score AS candidate, p.void_side FROM pairs p"
+            "SELECT p.place, p.task, a.score AS champion, b.score AS candidate, p.void_side, p.at FROM pairs p"
             " LEFT JOIN trials a ON a.id = p.champion_trial LEFT JOIN trials b ON b.id = p.candidate_trial"
             " WHERE p.test = ? ORDER BY p.place",
             test,
