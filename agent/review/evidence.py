@@ -65,7 +65,9 @@ def replay(
         candidate_score=wilson([pair.candidate or 0.0 for pair in counted]),
         path=path[: decision.get("pairs")],
         log_threshold=bar,
-        agrees=_agrees(row, path[: decision.get("pairs")], bar, end if settings else row.verdict) if weighed and decision else None,
+        agrees=_agrees(row, path[: decision.get("pairs")], bar, end if settings else row.verdict)
+        if weighed and decision
+        else None,
     )
 
 
@@ -77,7 +79,7 @@ def _in_order(pairs: Sequence[PairRow]) -> list[PairRow]:
 def _path(
     row: TestRow, pairs: Sequence[PairRow], settings: GateSettings | None
 ) -> tuple[tuple[float, ...], Verdict | None]:
-    """ln E after each pair. Bets are not configurable, so without the settings the path is known, but no end."""
+    """Log evidence after each pair, and how it ends; without the settings (bets are fixed) no end is known."""
     endless = replace(settings or GateSettings(), max_pairs=_NEVER, futility_min_pairs=_NEVER, alpha=1e-300)
     test, path = PairedTest(settings or endless, row.id, row.commits), []
     for pair in pairs:

@@ -1,10 +1,11 @@
-"""What a report shows, as plain data out of a ledger. Nothing here is made safe to show: `agent.review.report` does that.
+"""What a report shows, as plain data out of a ledger. Nothing here is made safe to show: `report.py` does that.
 
 Cheap at 100,000 trials: every trial is read once without its texts, and texts are read only for what is shown.
 """
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -162,7 +163,7 @@ class ReportFacts:
     earlier_events: int
 
 
-def collect(ledger: Ledger, gate: GateSettings | None = None) -> ReportFacts:
+def collect(ledger: Ledger, gate: GateSettings | None = None, *, name: str | None = None) -> ReportFacts:
     """Read a campaign, finished or not. With the campaign's `gate` settings every verdict is checked, too.
 
     Raises:
@@ -175,7 +176,7 @@ def collect(ledger: Ledger, gate: GateSettings | None = None) -> ReportFacts:
     )
     events = ledger.events()
     return ReportFacts(
-        name=ledger.path.resolve().parent.name,
+        name=name or ledger.path.resolve().parent.name,
         summary=summarise(ledger),
         champions=reader.champions,
         search=reader.spots(Purpose.SEARCH),
@@ -272,9 +273,7 @@ class _Reader:
         ranked = sorted((p for p in pairs if p[0].score != p[1].score), key=lambda p: p[0].score - p[1].score)
         ends = [pair for both in zip(ranked, reversed(ranked), strict=True) for pair in both][: len(ranked)]
         for before, after in list({pair[0].task: pair for pair in reversed(ends)}.values())[::-1][:SHOWN_CHANGES]:
-            yield Change(
-                task=before.task, base=base, before=self._side(before, limit), after=self._side(after, limit)
-            )
+            yield Change(task=before.task, base=base, before=self._side(before, limit), after=self._side(after, limit))
 
     def _side(self, mark: Mark, limit: int) -> Side:
         trial = self.ledger.trial(mark.id)
@@ -306,9 +305,16 @@ def _heat(reader: _Reader, gated: Sequence[int]) -> Heat:
     order = list(Split)
     rows = [
         HeatRow(task=task, split=split, cells=tuple(_cell(found.get(c)) for c in columns))
-        for (split, task), found in sorted(scores.items(), key=lambda item: (order.index(item[0][0]), item[0][1]))
+        for (split, task), found in sorted(scores.items(), key=lambda i: (order.index(i[0][0]), _natural(i[0][1])))
     ]
     return Heat(columns=columns, rows=tuple(rows), left_out=len(wanted) - len(columns))
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """A key that puts task-2 before task-10."""
+    return [
+        (int(part), "") if part.isascii() and part.isdigit() else (-1, part) for part in re.split(r"(\d{1,9})", name)
+    ]
 
 
 def _cell(scores: Sequence[float] | None) -> Cell | None:
@@ -324,9 +330,7 @@ def _spending(spent: Sequence[Spent], times: Sequence[float]) -> tuple[Spending,
     for row in spent:
         tokens, dollars = tokens + row.tokens, dollars + row.dollars
         seconds = row.until - start
-        points.append(
-            Spending(seconds=seconds, trials=bisect_right(times, row.until), tokens=tokens, dollars=dollars)
-        )
+        points.append(Spending(seconds=seconds, trials=bisect_right(times, row.until), tokens=tokens, dollars=dollars))
     return tuple(points)
 
 

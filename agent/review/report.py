@@ -1,4 +1,4 @@
-"""One self-contained HTML page about a campaign: no network, strict content security policy, no script needed to read it.
+"""One self-contained HTML page about a campaign: no network, a strict content security policy, readable without script.
 
 Covered: every text of a model goes through `agent.review.safe` and is escaped by Jinja; scripts and styles run by
 hash (a file) or nonce (a server) alone; nothing is loaded from anywhere. Not covered: what words can do to a reader.
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -21,6 +22,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import DiffLexer
 
+from agent.kernel.errors import UserError
 from agent.kernel.types import Fate
 from agent.review import charts
 from agent.review.facts import Patch, ReportFacts
@@ -50,9 +52,26 @@ def render(facts: ReportFacts, *, live: bool = False, nonce: str | None = None) 
         style=Markup(style),  # noqa: S704 (our own file)
         accepted=[patch for patch in facts.patches if patch.group == ACCEPTED][::-1],
         groups=_groups(facts.patches),
+        splits=[*dict.fromkeys(row.split for row in facts.heat.rows)],
         drawn=_drawn_meetings(facts),
         charts=charts,
     )
+
+
+def save(page: str, target: Path) -> int:
+    """Write the page whole or not at all; returns its size in bytes.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    half = target.with_name(f".{target.name}.part")
+    try:
+        half.write_text(page, encoding="utf-8")
+        half.replace(target)
+    except OSError as error:
+        problem = f"cannot be written ({error.strerror})"
+        raise UserError(str(target), problem, "Name a file in a folder that you may write.") from error
+    return len(page.encode())
 
 
 def _policy(script: str, style: str, nonce: str | None, *, live: bool) -> str:
@@ -92,12 +111,14 @@ def _asset(name: str) -> str:
 
 
 def _groups(patches: Sequence[Patch]) -> list[tuple[str, list[Patch]]]:
-    """What was not accepted, by reason; the largest group first."""
-    found: dict[str, list[Patch]] = {}
+    """What was not accepted, by reason: what met the gate first, then what waits, then what was refused."""
+    order = [Fate.REJECTED, Fate.OPEN, Fate.REFUSED]
+    found: dict[tuple[int, str], list[Patch]] = {}
     for patch in patches:
         if patch.candidate.fate is not Fate.CHAMPION:
-            found.setdefault(patch.group, []).append(patch)
-    return sorted(found.items(), key=lambda item: -len(item[1]))
+            found.setdefault((order.index(patch.candidate.fate), patch.group), []).append(patch)
+    ranked = sorted(found.items(), key=lambda item: (item[0][0], -len(item[1])))
+    return [(group, patches) for (_, group), patches in ranked]
 
 
 def _drawn_meetings(facts: ReportFacts) -> set[int]:
