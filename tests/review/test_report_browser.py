@@ -66,7 +66,7 @@ def marks(page: Page, selector: str) -> dict[str, list[str]]:
     """What each mark of a chart says, by what it links to."""
     pairs = page.evaluate(
         """selector => [...document.querySelectorAll(selector + ' a')].flatMap(link =>
-             [...link.querySelectorAll('[aria-label]')].map(
+             [...link.querySelectorAll('path[aria-label]')].map(
                mark => [link.getAttribute('xlink:href'), mark.getAttribute('aria-label')]))""",
         selector,
     )
