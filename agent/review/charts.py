@@ -28,7 +28,7 @@ WIDE, NARROW = 860, 320
 """Pixels of a chart's plot on a screen, and on a phone."""
 
 FATES: Final = [fate.value for fate in Fate]
-_FATE_SHAPES: Final = ["circle", "triangle-down", "square", "diamond"]
+_FATE_SHAPES: Final = ["circle", "triangle-up", "triangle-down", "square", "diamond"]
 _FATE_COLOURS: Final = [f"var(--{fate.name.lower()})" for fate in Fate]
 _LINE: Final = "var(--series)"
 _CONFIG: Final[Spec] = {

@@ -103,7 +103,7 @@ def report(
     name: CampaignName = None,
 ) -> None:
     """Write one HTML file about a campaign that opens from disk; works while it runs."""
-    from agent.kernel.campaign import gate_settings
+    from agent.kernel.gatekeeping import gate_settings
     from agent.review.facts import collect
     from agent.review.report import render, save
 

@@ -12,8 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from agent.kernel.evidence import base_of, lineage
 from agent.kernel.gate import GateSettings
-from agent.kernel.ledger import Ledger, Mark, Spent
+from agent.kernel.ledger import Ledger, Mark, Spent, TestRow
+from agent.kernel.match import opened_with
 from agent.kernel.types import Candidate, Fate, Purpose, Split
 from agent.review.evidence import Meeting, replay
 from agent.review.reasons import group_of
@@ -106,12 +108,16 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Patch:
-    """One candidate. `steps` lead from the champion that it descends from to it, oldest first."""
+    """One candidate. `steps` lead from the champion that it descends from to it, oldest first.
+
+    `reverts` is the candidate whose patch a person took back by this one, which then was proposed by nobody.
+    """
 
     candidate: Candidate
     group: str
     base: int
     commit: str | None
+    reverts: int | None
     search: Estimate | None
     base_search: Estimate | None
     wins: int
@@ -171,9 +177,7 @@ def collect(ledger: Ledger, gate: GateSettings | None = None, *, name: str | Non
     """
     marks, candidates = ledger.marks(), ledger.candidates()
     reader = _Reader(ledger, candidates, marks)
-    meetings = tuple(
-        replay(row, ledger.pairs(row.id), gate, lambda at: bisect_right(reader.times, at)) for row in ledger.tests()
-    )
+    meetings = tuple(reader.meeting(row, gate) for row in ledger.tests())
     events = ledger.events()
     return ReportFacts(
         name=name or ledger.path.resolve().parent.name,
@@ -197,7 +201,7 @@ class _Reader:
     def __init__(self, ledger: Ledger, candidates: Sequence[Candidate], marks: Sequence[Mark]) -> None:
         self.ledger, self.candidates = ledger, {c.id: c for c in candidates}
         commits = ledger.commits()
-        self.commits = {candidate: sha for sha, _, candidate, _ in commits}
+        self.commits, self.reverts = {candidate: sha for sha, _, candidate, _ in commits}, ledger.reverts()
         self.champions = (0, *(candidate for _, _, candidate, _ in commits)) if candidates else ()
         self.times = [mark.at for mark in marks]
         self.groups: dict[tuple[Purpose, int], list[tuple[int, Mark]]] = defaultdict(list)
@@ -217,13 +221,11 @@ class _Reader:
         """The search score of a candidate."""
         return wilson([mark.score for _, mark in self.groups.get((Purpose.SEARCH, candidate), [])])
 
-    def lineage(self, candidate: Candidate) -> tuple[int, list[Candidate]]:
-        """The nearest champion above a candidate, and the patches from there to it, oldest first."""
-        steps, at, crowned = [candidate], candidate.parent, set(self.champions)
-        while at is not None and at not in crowned:
-            steps.append(self.candidates[at])
-            at = self.candidates[at].parent
-        return at or 0, steps[::-1]
+    def meeting(self, row: TestRow, gate: GateSettings | None) -> Meeting:
+        """One test, by the numbers that it was opened with or, in an older ledger, by those that are given."""
+        known = opened_with(self.ledger, row.id)
+        settings = known[0] if known else gate
+        return replay(row, self.ledger.pairs(row.id), settings, lambda at: bisect_right(self.times, at))
 
     def patches(self, meetings: Sequence[Meeting]) -> tuple[Patch, ...]:
         """Every candidate but the seed."""
@@ -237,9 +239,10 @@ class _Reader:
         return tuple(self._patch(one, tuple(met[one.id]), diff, talk) for one in made)
 
     def _patch(self, candidate: Candidate, meetings: tuple[Meeting, ...], diff: int, talk: int) -> Patch:
-        base, lineage = self.lineage(candidate)
+        base = base_of(self.candidates, self.champions, candidate.parent or 0)
         # Only a commit holds all the steps; another candidate's earlier steps stand under their own numbers.
-        steps = lineage if candidate.fate is Fate.CHAMPION else lineage[-1:]
+        whole = candidate.fate in {Fate.CHAMPION, Fate.WAITING}
+        steps = lineage(self.candidates, self.champions, candidate.id) if whole else [candidate]
         pairs = self._same_places(base, candidate.id)
         differ = [after.score - before.score for before, after in pairs]
         return Patch(
@@ -247,6 +250,7 @@ class _Reader:
             group=group_of(candidate),
             base=base,
             commit=self.commits.get(candidate.id),
+            reverts=self.reverts.get(candidate.id),
             search=self.estimate(candidate.id),
             base_search=self.estimate(base),
             wins=sum(d > 0 for d in differ),

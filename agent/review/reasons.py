@@ -8,12 +8,15 @@ from agent.kernel.gate import Verdict
 from agent.kernel.types import Candidate, Fate
 
 ACCEPTED: Final = "Accepted"
+WAITING: Final = "Passed the gate, and waits for approval"
 NEVER_PROMISING: Final = "Never promising enough for the gate"
+OUTDATED: Final = "Passed against an older champion, and tested afresh"
 
 _REJECTIONS: Final = {
     Verdict.FUTILE: "Given up by the gate: an improvement worth having was out of sight",
     Verdict.REJECTED: "Rejected by the gate: no evidence of an improvement after all pairs",
     Verdict.OUT_OF_BUDGET: "Undecided when the budget was used up",
+    "turned down by": "Turned down by a person",
     "could not be brought onto": "In conflict with a newer champion",
 }
 _REFUSALS: Final = {
@@ -32,8 +35,10 @@ def group_of(candidate: Candidate) -> str:
     """The group of a candidate's fate, by the words that the kernel gave for it."""
     if candidate.fate is Fate.CHAMPION:
         return ACCEPTED
+    if candidate.fate is Fate.WAITING:
+        return WAITING
     if candidate.fate is Fate.OPEN:
-        return NEVER_PROMISING
+        return OUTDATED if candidate.reason.startswith("passed the gate") else NEVER_PROMISING
     if candidate.fate is Fate.REJECTED:
         return next((group for words, group in _REJECTIONS.items() if candidate.reason.startswith(words)), "Rejected")
     return next((group for words, group in _REFUSALS.items() if words in candidate.reason), "Refused: other reasons")

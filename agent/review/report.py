@@ -51,6 +51,8 @@ def render(facts: ReportFacts, *, live: bool = False, nonce: str | None = None) 
         script=Markup(script),  # noqa: S704 (our own file)
         style=Markup(style),  # noqa: S704 (our own file)
         accepted=[patch for patch in facts.patches if patch.group == ACCEPTED][::-1],
+        kept=sum(patch.group == ACCEPTED and patch.reverts is None for patch in facts.patches),
+        made=sum(patch.reverts is None for patch in facts.patches),
         groups=_groups(facts.patches),
         splits=[*dict.fromkeys(row.split for row in facts.heat.rows)],
         drawn=_drawn_meetings(facts),
@@ -112,7 +114,7 @@ def _asset(name: str) -> str:
 
 def _groups(patches: Sequence[Patch]) -> list[tuple[str, list[Patch]]]:
     """What was not accepted, by reason: what met the gate first, then what waits, then what was refused."""
-    order = [Fate.REJECTED, Fate.OPEN, Fate.REFUSED]
+    order = [Fate.WAITING, Fate.REJECTED, Fate.OPEN, Fate.REFUSED]
     found: dict[tuple[int, str], list[Patch]] = {}
     for patch in patches:
         if patch.candidate.fate is not Fate.CHAMPION:

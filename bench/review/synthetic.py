@@ -116,7 +116,11 @@ class Writer:
     def gate(self, candidate: int, most: int) -> None:
         champion = self.champions[-1]
         row = self.ledger.open_test(
-            candidate=candidate, champion=champion, commits=len(self.champions) - 1, policy="proven"
+            candidate=candidate,
+            champion=champion,
+            commits=len(self.champions) - 1,
+            policy="proven",
+            settings={**asdict(self.settings), "runs": 10},
         )
         test = PairedTest(self.settings, row.id, row.commits)
         for place in range(most):

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.kernel.campaign import gate_settings
 from agent.kernel.config import Config
 from agent.kernel.gate import GateSettings, PairedTest, threshold
+from agent.kernel.gatekeeping import gate_settings
 from agent.kernel.ledger import Ledger
 from agent.kernel.types import Candidate, Fate, Purpose, Split
 from agent.review.facts import MOST_COLUMNS, ReportFacts, collect
 from agent.review.reasons import group_of
+from agent.review.report import render
 from bench.review.synthetic import write
 from sandbox.fake import FakeRun
 from tests.kernel.lab import SETTINGS, Lab, solve
@@ -181,6 +182,9 @@ def test_the_heat_map_keeps_the_seed_and_the_last_champions_when_there_are_too_m
     [
         (Fate.CHAMPION, "accepted: x", "Accepted"),
         (Fate.OPEN, "", "Never promising enough for the gate"),
+        (Fate.OPEN, "passed the gate against an older champion", "Passed against an older champion, and tested afresh"),
+        (Fate.WAITING, "waits for approval; x", "Passed the gate, and waits for approval"),
+        (Fate.REJECTED, "turned down by eve: no", "Turned down by a person"),
         (Fate.REJECTED, "futile: an improvement", "Given up by the gate: an improvement worth having was out of sight"),
         (Fate.REJECTED, "out of budget: time", "Undecided when the budget was used up"),
         (Fate.REJECTED, "could not be brought onto champion #3: conflict", "In conflict with a newer champion"),
@@ -223,3 +227,35 @@ async def test_a_campaign_that_really_ran_is_told_as_it_was(tmp_path: Path, poli
     shown = {side.transcript for change in patch.changes for side in (change.before, change.after)}
     assert not shown & gate or all(change.task.startswith("search-") for change in patch.changes)
     assert json.dumps([m.sentence for m in facts.meetings])
+
+
+def test_a_test_is_judged_by_the_numbers_that_it_was_opened_with(path: Path, facts: ReportFacts) -> None:
+    with Ledger(path, read_only=True) as ledger:
+        later = collect(ledger, GateSettings(alpha=0.001))
+    assert later.meetings == facts.meetings
+
+
+def test_in_an_older_ledger_the_numbers_are_those_of_the_file(path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "ledger.sqlite"
+    with sqlite3.connect(path) as source, sqlite3.connect(copy) as target:
+        source.backup(target)
+        target.execute("DELETE FROM meta WHERE key LIKE 'gate of test %'")
+    with Ledger(copy, read_only=True) as ledger:
+        assert all(m.agrees for m in collect(ledger, GateSettings()).meetings)
+        assert all(m.agrees for m in collect(ledger).meetings)
+        assert not any(m.agrees for m in collect(ledger, GateSettings(alpha=0.001)).meetings)
+
+
+def test_a_revert_is_shown_but_was_proposed_by_nobody(path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "ledger.sqlite"
+    with sqlite3.connect(path) as source, sqlite3.connect(copy) as target:
+        source.backup(target)
+    with Ledger(copy) as ledger:
+        _, sha, champion, _ = ledger.commits()[-1]
+        back = Candidate(id=41, parent=champion, tree="t", subject="Revert", body="", fate=Fate.CHAMPION, reason="r")
+        ledger.add_revert(back, diff="-x", sha="f" * 40, parent=sha, reverts=champion)
+        facts = collect(ledger)
+    assert (facts.champions[-1], facts.patches[-1].reverts, facts.patches[-1].meetings) == (41, champion, ())
+    kept = sum(patch.commit is not None for patch in facts.patches) - 1
+    assert f"{kept} of 40 proposed patches" in render(facts)
+    assert "1 taken back" in render(facts)
