@@ -12,7 +12,7 @@ import sqlite3
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from agent.kernel.store import Store, pack_request, put
 from agent.kernel.types import Call, Candidate, Fate, Purpose, Trial, Usage
@@ -47,6 +47,32 @@ class PairRow:
     champion: float | None
     candidate: float | None
     void_side: str | None
+    at: float
+
+
+class Mark(NamedTuple):
+    """A finished trial without its texts: what a reader of 100,000 of them needs. `at` is in Unix seconds."""
+
+    id: str
+    at: float
+    candidate: int
+    purpose: Purpose
+    task: str
+    place: int
+    score: float
+
+
+class Spent(NamedTuple):
+    """Model use between two points of time, of one role and model; tokens and dollars of fresh calls alone."""
+
+    until: float
+    role: str
+    model: str
+    calls: int
+    fresh: int
+    tokens: int
+    dollars: float
+    unpriced: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -226,6 +252,27 @@ class Ledger(Store):
         sql = "SELECT candidate, trials, total, top FROM tallies WHERE purpose = ?"
         return [Tally(**dict(row)) for row in self._rows(sql, purpose)]
 
+    def marks(self) -> list[Mark]:
+        """Every trial, without its texts, in the order in which they finished."""
+        purposes = {purpose.value: purpose for purpose in Purpose}
+        sql = "SELECT id, at, candidate, purpose, task, place, score FROM trials ORDER BY at, rowid"
+        return [
+            Mark(number, at, owner, purposes[purpose], *rest) for number, at, owner, purpose, *rest in self._rows(sql)
+        ]
+
+    def spending(self, slices: int) -> list[Spent]:
+        """Model use over time: the campaign's calls in at most `slices` equal parts, by role and model."""
+        return [
+            Spent(*row)
+            for row in self._rows(
+                "SELECT max(at), role, model, count(*), sum(fresh), sum(fresh * (tokens_in + tokens_out)),"
+                " coalesce(sum(fresh * dollars), 0), sum(fresh AND dollars IS NULL)"
+                " FROM calls, (SELECT min(at) AS first, max(at) - min(at) AS span FROM calls)"
+                " GROUP BY CAST((at - first) * ? / max(span, 1e-6) AS INTEGER), role, model ORDER BY 1",
+                slices - 1,
+            )
+        ]
+
     def count_trials(self, purpose: Purpose | None = None) -> int:
         """How many trials have finished."""
         sql = "SELECT coalesce(sum(trials), 0) FROM tallies WHERE ?1 IS NULL OR purpose = ?1"
@@ -282,7 +329,7 @@ class Ledger(Store):
     def pairs(self, test: int) -> list[PairRow]:
         """The pairs of a test in order of their place."""
         rows = self._rows(
-            "SELECT p.place, p.task, a.score AS champion, b.score AS candidate, p.void_side FROM pairs p"
+            "SELECT p.place, p.task, a.score AS champion, b.score AS candidate, p.void_side, p.at FROM pairs p"
             " LEFT JOIN trials a ON a.id = p.champion_trial LEFT JOIN trials b ON b.id = p.candidate_trial"
             " WHERE p.test = ? ORDER BY p.place",
             test,
@@ -341,9 +388,9 @@ class Ledger(Store):
         return [tuple(r) for r in self._rows("SELECT sha, parent, candidate, test FROM commits ORDER BY at, candidate")]
 
 
-
 def _settings_key(test: int) -> str:
     return f"gate of test {test}"
+
 
 def _insert_candidate(
     db: sqlite3.Connection, candidate: Candidate, fingerprint: str | None, diff: str, transcript: str

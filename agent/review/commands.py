@@ -1,8 +1,9 @@
-"""The commands that read a campaign: status, log, show, calls."""
+"""The commands that read a campaign: status, log, show, calls, report."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -92,3 +93,24 @@ def calls(
     config = load(path, {"name": name})
     with open_ledger(config) as ledger:
         print_calls(ledger.calls(trial, last), terminal(), full=trial is not None)
+
+
+@app.command()
+def report(
+    path: ConfigPath = DEFAULT_CONFIG,
+    *,
+    output: Annotated[Path | None, typer.Option(help="the file; default: report.html in the campaign's folder")] = None,
+    name: CampaignName = None,
+) -> None:
+    """Write one HTML file about a campaign that opens from disk; works while it runs."""
+    from agent.kernel.gatekeeping import gate_settings
+    from agent.review.facts import collect
+    from agent.review.report import render, save
+
+    config = load(path, {"name": name})
+    target = output or config.folder / "report.html"
+    with open_ledger(config) as ledger, terminal().status("reading the ledger"):
+        facts = collect(ledger, gate_settings(config), name=config.name)
+    with terminal().status("drawing the charts"):
+        size = save(render(facts), target)
+    typer.echo(f"wrote {target} ({size / 1e6:.1f} MB); open it in a browser")

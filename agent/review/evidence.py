@@ -1,0 +1,105 @@
+"""The gate's evidence, recomputed from the ledger's pairs with the gate itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from agent.kernel.gate import GateSettings, PairedTest, Side, Verdict, threshold
+from agent.kernel.ledger import PairRow, TestRow
+from agent.kernel.match import event_of
+from agent.review.summary import Estimate, wilson
+
+_NEVER = 10**9
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Meeting:
+    """One candidate against the champion. `path` holds ln E after each scored pair, `verdict` None while it runs.
+
+    `trials` is how many trials of the campaign had finished after its last pair. `agrees` says whether the
+    recomputation gives what the ledger says, None where that could not be asked.
+    """
+
+    test: int
+    candidate: int
+    champion: int
+    policy: str
+    verdict: str | None
+    sentence: str
+    trials: int
+    pairs: int
+    voids: tuple[int, int]
+    champion_score: Estimate | None
+    candidate_score: Estimate | None
+    path: tuple[float, ...]
+    log_threshold: float | None
+    agrees: bool | None
+
+
+def replay(
+    row: TestRow, pairs: Sequence[PairRow], settings: GateSettings | None, finished_by: Callable[[float], int]
+) -> Meeting:
+    """Feed the recorded pairs to the gate again; `finished_by` counts the trials finished at a Unix second."""
+    decision = row.decision or {}
+    fed = _in_order(pairs)
+    recorded = decision.get("log_threshold")
+    weighed = row.policy == "proven" and not (decision and recorded is None)
+    path, end = _path(row, fed, settings) if weighed else ((), None)
+    counted = [pair for pair in fed if pair.void_side is None][: decision.get("pairs")]
+    last = counted[-1].at if counted else -math.inf
+    voided = [Side(pair.void_side) for pair in fed if pair.void_side is not None and pair.at <= last]
+    bar = recorded if settings is None or not weighed else threshold(row.id, row.commits, settings)
+    return Meeting(
+        test=row.id,
+        candidate=row.candidate,
+        champion=row.champion,
+        policy=row.policy,
+        verdict=row.verdict,
+        sentence=str(decision.get("sentence", "still running")),
+        trials=finished_by(last),
+        pairs=len(counted),
+        voids=(sum(s is not Side.CANDIDATE for s in voided), sum(s is not Side.CHAMPION for s in voided)),
+        champion_score=wilson([pair.champion or 0.0 for pair in counted]),
+        candidate_score=wilson([pair.candidate or 0.0 for pair in counted]),
+        path=path[: decision.get("pairs")],
+        log_threshold=bar,
+        agrees=_agrees(row, path[: decision.get("pairs")], bar, end if settings else row.verdict)
+        if weighed and decision
+        else None,
+    )
+
+
+def _in_order(pairs: Sequence[PairRow]) -> list[PairRow]:
+    """The pairs that the gate has counted: those before the first place that is still in flight."""
+    return [pair for number, pair in enumerate(pairs) if pair.place == number]
+
+
+def _path(
+    row: TestRow, pairs: Sequence[PairRow], settings: GateSettings | None
+) -> tuple[tuple[float, ...], Verdict | None]:
+    """Log evidence after each pair, and how it ends; without the settings (bets are fixed) no end is known."""
+    endless = replace(settings or GateSettings(), max_pairs=_NEVER, futility_min_pairs=_NEVER, alpha=1e-300)
+    test, path = PairedTest(settings or endless, row.id, row.commits), []
+    for pair in pairs:
+        if test.decide() is not None:
+            break
+        test.feed([event_of(pair)])
+        if pair.void_side is None:
+            path.append(test.log_e)
+    decision = test.decide()
+    return tuple(path), decision.verdict if decision else None
+
+
+def _agrees(row: TestRow, path: Sequence[float], bar: float | None, end: str | None) -> bool:
+    """Whether evidence, threshold and verdict are what the ledger says; a budget's end is not in the pairs."""
+    decision = row.decision or {}
+    log_e = path[-1] if path else 0.0
+    if bar is None or not math.isclose(bar, decision["log_threshold"], abs_tol=1e-9):
+        return False
+    if len(path) < decision["pairs"] or not math.isclose(log_e, decision["log_e"], abs_tol=1e-9):
+        return False
+    if (row.verdict == Verdict.ACCEPTED) != (log_e >= bar):
+        return False
+    return end == row.verdict or (end is None and row.verdict in {Verdict.OUT_OF_BUDGET, Verdict.VOID})

@@ -1,0 +1,351 @@
+"""What a report shows, as plain data out of a ledger. Nothing here is made safe to show: `report.py` does that.
+
+Cheap at 100,000 trials: every trial is read once without its texts, and texts are read only for what is shown.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from agent.kernel.evidence import base_of, lineage
+from agent.kernel.gate import GateSettings
+from agent.kernel.ledger import Ledger, Mark, Spent, TestRow
+from agent.kernel.match import opened_with
+from agent.kernel.types import Candidate, Fate, Purpose, Split
+from agent.review.evidence import Meeting, replay
+from agent.review.reasons import group_of
+from agent.review.summary import Estimate, Summary, summarise, wilson
+
+SPEND_SLICES: Final = 120
+"""Points of the curves of cost over time."""
+
+DIFF_BUDGET, LONGEST_DIFF = 1_000_000, 24_000
+"""Characters of patches in one report, and of one patch: what keeps 200 candidates below 5 MB."""
+
+TALK_BUDGET, LONGEST_TALK = 900_000, 6_000
+"""Characters of transcripts in one report, and of one side of one task."""
+
+SHOWN_CHANGES: Final = 4
+"""Tasks of a candidate whose transcripts are shown before and after, those that changed most."""
+
+MOST_CELLS, MOST_COLUMNS = 12_000, 40
+"""Cells and columns of the heat map."""
+
+SHOWN_EVENTS: Final = 300
+
+SPLIT_OF: Final = {Purpose.SEARCH: Split.SEARCH, Purpose.GATE: Split.GATE, Purpose.HOLDOUT: Split.HOLDOUT}
+"""The A/A check and `ratchet eval` are left out: they measure the laboratory, and what was asked for."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spot:
+    """A candidate's score as it stood when `trials` trials of the campaign had finished."""
+
+    candidate: int
+    trials: int
+    score: Estimate
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """The mean score of one candidate on one task."""
+
+    mean: float
+    trials: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeatRow:
+    """One task; a cell is None where the candidate was not evaluated on it."""
+
+    task: str
+    split: Split
+    cells: tuple[Cell | None, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Heat:
+    """Task x candidate: the seed, the champions, and who else met a champion; `left_out` columns were too many."""
+
+    columns: tuple[int, ...]
+    rows: tuple[HeatRow, ...]
+    left_out: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Side:
+    """One search trial with its transcript, cut in the middle where it is long."""
+
+    score: float
+    reason: str
+    transcript: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """The same search task with the same seed, before a patch (`base`) and after it."""
+
+    task: str
+    base: int
+    before: Side
+    after: Side
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One of the patches that a commit is made of; `cut` characters of the diff are not shown."""
+
+    candidate: int
+    subject: str
+    diff: str
+    cut: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patch:
+    """One candidate. `steps` lead from the champion that it descends from to it, oldest first.
+
+    `reverts` is the candidate whose patch a person took back by this one, which then was proposed by nobody.
+    """
+
+    candidate: Candidate
+    group: str
+    base: int
+    commit: str | None
+    reverts: int | None
+    search: Estimate | None
+    base_search: Estimate | None
+    wins: int
+    losses: int
+    ties: int
+    steps: tuple[Step, ...]
+    changes: tuple[Change, ...]
+    meetings: tuple[Meeting, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spending:
+    """What was used until `seconds` after the first trial; tokens and dollars of fresh calls alone."""
+
+    seconds: float
+    trials: int
+    tokens: int
+    dollars: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RoleCost:
+    """What one role spent on one model."""
+
+    role: str
+    model: str
+    calls: int
+    fresh: int
+    tokens: int
+    dollars: float
+    unpriced: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReportFacts:
+    """Everything that the report shows, in the words of whoever wrote them. `champions` begins with the seed (0)."""
+
+    name: str
+    summary: Summary
+    champions: tuple[int, ...]
+    search: tuple[Spot, ...]
+    holdout: tuple[Spot, ...]
+    meetings: tuple[Meeting, ...]
+    heat: Heat
+    patches: tuple[Patch, ...]
+    spending: tuple[Spending, ...]
+    roles: tuple[RoleCost, ...]
+    events: tuple[tuple[int, float, str, str], ...]
+    earlier_events: int
+
+
+def collect(ledger: Ledger, gate: GateSettings | None = None, *, name: str | None = None) -> ReportFacts:
+    """Read a campaign, finished or not. With the campaign's `gate` settings every verdict is checked, too.
+
+    Raises:
+        RecordBroken: the ledger cannot be read, or a text in it was changed.
+    """
+    marks, candidates = ledger.marks(), ledger.candidates()
+    reader = _Reader(ledger, candidates, marks)
+    meetings = tuple(reader.meeting(row, gate) for row in ledger.tests())
+    events = ledger.events()
+    return ReportFacts(
+        name=name or ledger.path.resolve().parent.name,
+        summary=summarise(ledger),
+        champions=reader.champions,
+        search=reader.spots(Purpose.SEARCH),
+        holdout=reader.spots(Purpose.HOLDOUT),
+        meetings=meetings,
+        heat=_heat(reader, [m.candidate for m in meetings]),
+        patches=reader.patches(meetings),
+        spending=_spending(ledger.spending(SPEND_SLICES), reader.times),
+        roles=_roles(ledger.spending(1)),
+        events=tuple(events[-SHOWN_EVENTS:]),
+        earlier_events=max(0, len(events) - SHOWN_EVENTS),
+    )
+
+
+class _Reader:
+    """A ledger's trials, sorted once by what is asked of them."""
+
+    def __init__(self, ledger: Ledger, candidates: Sequence[Candidate], marks: Sequence[Mark]) -> None:
+        self.ledger, self.candidates = ledger, {c.id: c for c in candidates}
+        commits = ledger.commits()
+        self.commits, self.reverts = {candidate: sha for sha, _, candidate, _ in commits}, ledger.reverts()
+        self.champions = (0, *(candidate for _, _, candidate, _ in commits)) if candidates else ()
+        self.times = [mark.at for mark in marks]
+        self.groups: dict[tuple[Purpose, int], list[tuple[int, Mark]]] = defaultdict(list)
+        for number, mark in enumerate(marks, 1):
+            self.groups[mark.purpose, mark.candidate].append((number, mark))
+
+    def spots(self, purpose: Purpose) -> tuple[Spot, ...]:
+        """The score of every candidate with trials of one purpose, in the order of their last one."""
+        found = [
+            Spot(candidate=candidate, trials=marks[-1][0], score=score)
+            for (kind, candidate), marks in self.groups.items()
+            if kind is purpose and (score := wilson([mark.score for _, mark in marks])) is not None
+        ]
+        return tuple(sorted(found, key=lambda spot: spot.trials))
+
+    def estimate(self, candidate: int) -> Estimate | None:
+        """The search score of a candidate."""
+        return wilson([mark.score for _, mark in self.groups.get((Purpose.SEARCH, candidate), [])])
+
+    def meeting(self, row: TestRow, gate: GateSettings | None) -> Meeting:
+        """One test, by the numbers that it was opened with or, in an older ledger, by those that are given."""
+        known = opened_with(self.ledger, row.id)
+        settings = known[0] if known else gate
+        return replay(row, self.ledger.pairs(row.id), settings, lambda at: bisect_right(self.times, at))
+
+    def patches(self, meetings: Sequence[Meeting]) -> tuple[Patch, ...]:
+        """Every candidate but the seed."""
+        met = defaultdict(list)
+        for meeting in meetings:
+            met[meeting.candidate].append(meeting)
+        made = [one for one in self.candidates.values() if one.parent is not None]
+        shown = sum(1 for one in made if one.id in met)
+        diff = min(LONGEST_DIFF, DIFF_BUDGET // max(len(made), 1))
+        talk = min(LONGEST_TALK, TALK_BUDGET // (2 * SHOWN_CHANGES * max(shown, 1)))
+        return tuple(self._patch(one, tuple(met[one.id]), diff, talk) for one in made)
+
+    def _patch(self, candidate: Candidate, meetings: tuple[Meeting, ...], diff: int, talk: int) -> Patch:
+        base = base_of(self.candidates, self.champions, candidate.parent or 0)
+        # Only a commit holds all the steps; another candidate's earlier steps stand under their own numbers.
+        whole = candidate.fate in {Fate.CHAMPION, Fate.WAITING}
+        steps = lineage(self.candidates, self.champions, candidate.id) if whole else [candidate]
+        pairs = self._same_places(base, candidate.id)
+        differ = [after.score - before.score for before, after in pairs]
+        return Patch(
+            candidate=candidate,
+            group=group_of(candidate),
+            base=base,
+            commit=self.commits.get(candidate.id),
+            reverts=self.reverts.get(candidate.id),
+            search=self.estimate(candidate.id),
+            base_search=self.estimate(base),
+            wins=sum(d > 0 for d in differ),
+            losses=sum(d < 0 for d in differ),
+            ties=sum(d == 0 for d in differ),
+            steps=tuple(self._step(step, diff // len(steps)) for step in steps),
+            changes=tuple(self._changes(pairs, base, talk)) if meetings else (),
+            meetings=meetings,
+        )
+
+    def _step(self, candidate: Candidate, limit: int) -> Step:
+        diff, _ = self.ledger.candidate_texts(candidate.id)
+        cut = max(0, len(diff) - limit)
+        return Step(candidate=candidate.id, subject=candidate.subject, diff=diff[:limit], cut=cut)
+
+    def _same_places(self, base: int, candidate: int) -> list[tuple[Mark, Mark]]:
+        """Search trials of both sides on the same task with the same seed and answers."""
+        before = {mark.place: mark for _, mark in self.groups.get((Purpose.SEARCH, base), [])}
+        after = sorted((mark.place, mark) for _, mark in self.groups.get((Purpose.SEARCH, candidate), []))
+        return [(before[place], mark) for place, mark in after if place in before]
+
+    def _changes(self, pairs: Sequence[tuple[Mark, Mark]], base: int, limit: int) -> Iterable[Change]:
+        """What changed most, gains and losses in turn; one place a task."""
+        ranked = sorted((p for p in pairs if p[0].score != p[1].score), key=lambda p: p[0].score - p[1].score)
+        ends = [pair for both in zip(ranked, reversed(ranked), strict=True) for pair in both][: len(ranked)]
+        for before, after in list({pair[0].task: pair for pair in reversed(ends)}.values())[::-1][:SHOWN_CHANGES]:
+            yield Change(task=before.task, base=base, before=self._side(before, limit), after=self._side(after, limit))
+
+    def _side(self, mark: Mark, limit: int) -> Side:
+        trial = self.ledger.trial(mark.id)
+        if trial is None:
+            raise KeyError(mark.id)
+        return Side(score=trial.score, reason=trial.reason, transcript=_middle_out(trial.transcript, limit))
+
+
+def _middle_out(text: str, limit: int) -> str:
+    """The beginning and the end of a text."""
+    if len(text) <= limit:
+        return text
+    head = limit // 3
+    return f"{text[:head]}\n… ({len(text) - limit} characters left out) …\n{text[len(text) - limit + head :]}"
+
+
+def _heat(reader: _Reader, gated: Sequence[int]) -> Heat:
+    wanted = [*dict.fromkeys([*reader.champions, *gated])]
+    scores: dict[tuple[Split, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for purpose, split in SPLIT_OF.items():
+        for candidate in wanted:
+            for _, mark in reader.groups.get((purpose, candidate), []):
+                scores[split, mark.task][candidate].append(mark.score)
+    room = max(2, min(MOST_COLUMNS, MOST_CELLS // max(len(scores), 1)))
+    crowned = set(reader.champions)
+    # The seed, the last champions, then the last challengers.
+    ranked = sorted(wanted, key=lambda c: (c != 0, c not in crowned, -c))[:room]
+    columns = tuple(sorted(ranked))
+    order = list(Split)
+    rows = [
+        HeatRow(task=task, split=split, cells=tuple(_cell(found.get(c)) for c in columns))
+        for (split, task), found in sorted(scores.items(), key=lambda i: (order.index(i[0][0]), _natural(i[0][1])))
+    ]
+    return Heat(columns=columns, rows=tuple(rows), left_out=len(wanted) - len(columns))
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """A key that puts task-2 before task-10."""
+    return [
+        (int(part), "") if part.isascii() and part.isdigit() else (-1, part) for part in re.split(r"(\d{1,9})", name)
+    ]
+
+
+def _cell(scores: Sequence[float] | None) -> Cell | None:
+    return Cell(mean=sum(scores) / len(scores), trials=len(scores)) if scores else None
+
+
+def _spending(spent: Sequence[Spent], times: Sequence[float]) -> tuple[Spending, ...]:
+    """Cumulative use, at the end of each slice of time."""
+    if not spent:
+        return ()
+    start = min(times[0] if times else spent[0].until, spent[0].until)
+    points, tokens, dollars = [Spending(seconds=0.0, trials=0, tokens=0, dollars=0.0)], 0, 0.0
+    for row in spent:
+        tokens, dollars = tokens + row.tokens, dollars + row.dollars
+        seconds = row.until - start
+        points.append(Spending(seconds=seconds, trials=bisect_right(times, row.until), tokens=tokens, dollars=dollars))
+    return tuple(points)
+
+
+def _roles(spent: Sequence[Spent]) -> tuple[RoleCost, ...]:
+    sums: Mapping[tuple[str, str], list[Any]] = defaultdict(lambda: [0, 0, 0, 0.0, 0])
+    for row in spent:
+        total = sums[row.role, row.model]
+        for place, value in enumerate((row.calls, row.fresh, row.tokens, row.dollars, row.unpriced)):
+            total[place] += value
+    names = ("calls", "fresh", "tokens", "dollars", "unpriced")
+    return tuple(
+        RoleCost(role=role, model=model, **dict(zip(names, total, strict=True)))
+        for (role, model), total in sorted(sums.items())
+    )

@@ -1,0 +1,44 @@
+"""Why candidates were turned down, in a few groups that a person can take in at a glance."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from agent.kernel.gate import Verdict
+from agent.kernel.types import Candidate, Fate
+
+ACCEPTED: Final = "Accepted"
+WAITING: Final = "Passed the gate, and waits for approval"
+NEVER_PROMISING: Final = "Never promising enough for the gate"
+OUTDATED: Final = "Passed against an older champion, and tested afresh"
+
+_REJECTIONS: Final = {
+    Verdict.FUTILE: "Given up by the gate: an improvement worth having was out of sight",
+    Verdict.REJECTED: "Rejected by the gate: no evidence of an improvement after all pairs",
+    Verdict.OUT_OF_BUDGET: "Undecided when the budget was used up",
+    "turned down by": "Turned down by a person",
+    "could not be brought onto": "In conflict with a newer champion",
+}
+_REFUSALS: Final = {
+    "reads the same as": "Refused: a duplicate of an earlier candidate",
+    "crashes at start": "Refused: the scaffold crashed at start",
+    "changes nothing": "Refused: nothing was changed",
+    "outside the mutable paths": "Refused: touches what may not be changed",
+    "at most": "Refused: too large",
+    " is not ": "Refused: not valid source text",
+    " holds ": "Refused: not valid source text",
+    " declares ": "Refused: not valid source text",
+}
+
+
+def group_of(candidate: Candidate) -> str:
+    """The group of a candidate's fate, by the words that the kernel gave for it."""
+    if candidate.fate is Fate.CHAMPION:
+        return ACCEPTED
+    if candidate.fate is Fate.WAITING:
+        return WAITING
+    if candidate.fate is Fate.OPEN:
+        return OUTDATED if candidate.reason.startswith("passed the gate") else NEVER_PROMISING
+    if candidate.fate is Fate.REJECTED:
+        return next((group for words, group in _REJECTIONS.items() if candidate.reason.startswith(words)), "Rejected")
+    return next((group for words, group in _REFUSALS.items() if words in candidate.reason), "Refused: other reasons")
