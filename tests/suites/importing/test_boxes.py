@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from agent.kernel.errors import UserError
 from agent.suites.commands import prove_suite
 from agent.suites.importing.commands import solve_references
 from agent.suites.importing.draft import OWN_IMAGE, Options
@@ -37,6 +38,15 @@ def test_a_harbor_set_is_solved_by_its_scripts_and_proven(plant: Any, under: Any
     suite = solved(plant(under("lines", formats["harbor"]) | under("reward", formats["rewarded"])), "harbor")
     assert (suite / "lines" / "solution" / "count.txt").read_text().strip() == "3"
     assert unproven(suite) == {"lines": "", "reward": ""}
+
+
+def test_a_layer_that_leaves_files_where_the_task_works_is_no_image(plant: Any, under: Any, formats: Trees) -> None:
+    files = dict(formats["harbor"])
+    files["environment/Dockerfile"] = files["environment/Dockerfile"].replace("COPY", "RUN touch made.txt\nCOPY")
+    source = plant(under("made", files))
+    suite = import_suite("harbor", source, source.parent / "suite", options=Options(image=OWN_IMAGE)).dest
+    with pytest.raises(UserError, match="task made: build"):
+        unproven(suite)
 
 
 def test_terminal_bench_tasks_are_solved_and_proven(plant: Any, under: Any, formats: Trees) -> None:
