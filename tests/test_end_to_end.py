@@ -10,19 +10,19 @@ import json
 import os
 import re
 import shutil
-import sqlite3
 import subprocess
 import sys
 import threading
 import urllib.parse
 from collections.abc import Iterator
-from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import docker
 import pytest
 import yaml
+
+from tests.kernel.tamper import tampering
 
 pytestmark = pytest.mark.docker
 
@@ -200,7 +200,7 @@ def test_the_verdict_is_recomputed_and_every_trial_scores_the_same_with_the_reco
 def test_a_replay_of_answers_that_were_never_given_is_found(home: Path) -> None:
     ledger = home / "runs" / "e2e" / "ledger.sqlite"
     shutil.copy(ledger, home / "kept.sqlite")
-    with closing(sqlite3.connect(ledger)) as database, database:
+    with tampering(ledger) as database:
         trial = database.execute("SELECT candidate_trial FROM pairs WHERE test = 1 AND place = 0").fetchone()[0]
         database.execute("UPDATE calls SET key = 'forged' WHERE trial = ?", (trial,))
     done = ratchet(home, "verify", "champion", "--replay")

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from agent.kernel.errors import UserError
 from agent.opening import DEFAULT_CONFIG, AsJson, CampaignName, ConfigPath, load, open_ledger, open_repository, terminal
 from agent.review.decide import app as decide_app
 
@@ -114,3 +115,26 @@ def report(
     with terminal().status("drawing the charts"):
         size = save(render(facts), target)
     typer.echo(f"wrote {target} ({size / 1e6:.1f} MB); open it in a browser")
+
+
+@app.command()
+def export(
+    path: ConfigPath = DEFAULT_CONFIG,
+    *,
+    kind: Annotated[str, typer.Option("--format", help="csv, jsonl or parquet")] = "csv",
+    out: Annotated[Path | None, typer.Option(help="folder for the files; default: export/ of the campaign")] = None,
+    name: CampaignName = None,
+) -> None:
+    """Write the record as tables for notebooks, one file a table; works while the campaign runs."""
+    from rich.console import Console
+
+    from agent.review.export import Format
+    from agent.review.export import export as write
+
+    if kind not in set(Format):
+        raise UserError("--format", f"no format named {kind!r}", f"Use {', '.join(Format)}.")
+    config, console = load(path, {"name": name}), terminal()
+    with open_ledger(config) as ledger, Console(stderr=True).status("writing tables"):
+        files = write(ledger, out or config.folder / "export", Format(kind))
+    for file, rows in files:
+        console.print(f"{rows:>9,} rows  {file}", markup=False)

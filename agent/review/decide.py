@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -52,9 +53,10 @@ def diff(
 
 @app.command()
 def verify(
-    commit: Annotated[str, typer.Argument(help="an accepted patch: commit, ref, number or `champion`")],
+    commit: Annotated[str | None, typer.Argument(help="an accepted patch: commit, ref, number or `champion`")] = None,
     path: ConfigPath = DEFAULT_CONFIG,
     *,
+    whole: Annotated[bool, typer.Option("--ledger", help="every row of the record instead of one commit")] = False,
     replay: Annotated[bool, typer.Option("--replay", help="run its trials again with the recorded answers")] = False,
     fresh: Fresh = 0,
     name: CampaignName = None,
@@ -63,7 +65,7 @@ def verify(
     """Recompute a commit's verdict from the ledger; exit 3 if anything does not match.
 
     Exit 4 if the pairs of --fresh do not bear the claim out. Without --replay and --fresh no box is started
-    and no model is called.
+    and no model is called. --ledger takes no COMMIT.
     """
     import json
 
@@ -71,6 +73,12 @@ def verify(
     from agent.review.lookup import find_commit
     from agent.review.verify import verify as look
 
+    if whole:
+        if commit is not None and path != DEFAULT_CONFIG:
+            raise UserError("--ledger", "looks at every row, not at one commit", "Leave COMMIT out.")
+        raise typer.Exit(_verify_ledger(path if commit is None else Path(commit), name, as_json=as_json))
+    if commit is None:
+        raise UserError("COMMIT", "nothing says which patch", "Name one, such as `champion`, or add --ledger.")
     config = load(path, {"name": name})
     with open_ledger(config) as ledger:
         evidence = _evidence(config, ledger)
@@ -88,6 +96,16 @@ def verify(
         if comparison is not None:
             render_fresh(comparison, claimed, console)
     raise typer.Exit(verdict(findings, comparison if claimed is not None else None))
+
+
+def _verify_ledger(path: Path, name: str | None, *, as_json: bool) -> int:
+    from agent.review.judgement import TAMPERED
+    from agent.review.verify_ledger import check_ledger
+
+    config = load(path, {"name": name})
+    with open_ledger(config) as ledger:
+        commits = open_repository(config, ledger).accepted()
+        return 0 if check_ledger(ledger, commits, terminal(), as_json=as_json) else TAMPERED
 
 
 @app.command()

@@ -11,6 +11,7 @@ from agent.kernel.gate import GateSettings, Verdict
 from agent.kernel.ledger import Ledger
 from agent.kernel.match import retest
 from agent.kernel.repository import CAMPAIGN_TRAILER, Repository, format_message
+from agent.kernel.store import ANCHOR_TRAILER
 from agent.kernel.types import Candidate, Fate
 
 
@@ -49,6 +50,7 @@ def revert(target: Candidate, ledger: Ledger, repository: Repository, settings: 
         CAMPAIGN_TRAILER: repository.campaign,
         "Ratchet-Candidate": str(number),
         REVERTS_TRAILER: sha,
+        ANCHOR_TRAILER: ledger.anchor(),
     }
     commit = repository.prepare(tree, format_message(subject, body, trailers), tip)
     _close_open_tests(ledger, settings, runs)

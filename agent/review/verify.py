@@ -4,8 +4,8 @@ Covered: the commit (place, parent, tree, subject, body, every trailer that can 
 draw of tasks, seeds, trees of both sides), the verdict (recomputed pair by pair with the gate's own code), SQLite's
 own checks and the hash of every body that is read.
 
-Not covered: a forger who rewrites ledger and commit together so that they agree. Against that stand the ledger's
-hash chain (`LEDGER_CHECKS`), `--replay` and `--fresh`.
+Not covered: a forger who rewrites ledger, hash chain and commits together so that they agree. Against that stand
+`--replay` and `--fresh`.
 """
 
 from __future__ import annotations
@@ -30,13 +30,18 @@ from agent.kernel.gate import Decision, GateSettings
 from agent.kernel.ledger import Ledger, TestRow
 from agent.kernel.match import draw, opened_with, retest
 from agent.kernel.repository import CAMPAIGN_TRAILER, IDENTITY, Commit, Repository, trusted_hash
+from agent.kernel.store import ANCHOR_TRAILER
 from agent.kernel.types import Candidate, Purpose, Split, Suite
+from agent.review.verify_ledger import anchors, unlike, verify_ledger
 
 SHOWN = 10
 """Pairs of one kind that are named, before the rest is only counted."""
 
 SEALED = ("Ratchet-Models", "Ratchet-Kernel", "Ratchet-Cost")
 """Trailers that no record computes again: they are covered by the commit's name in the ledger."""
+
+SOMETIMES = ("Ratchet-Flags", "Ratchet-Approved-By")
+"""Trailers that only some commits have; they too are covered by the commit's name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +88,7 @@ def verify(commit: Commit, evidence: Evidence) -> list[Finding]:
         for check in LEDGER_CHECKS:
             findings += check(evidence.ledger)
         entry = find_entry(commit, evidence.ledger)
-        findings.append(_in_ledger(commit, entry))
+        findings += [_in_ledger(commit, entry), *_anchored(commit, evidence.ledger)]
         if entry is None:
             return findings
         findings += _place(commit, entry, evidence)
@@ -106,7 +111,13 @@ def intact(ledger: Ledger) -> Iterator[Finding]:
     yield _finding("ledger file", not damage, "; ".join(damage[:3]) or "whole, by SQLite's own checks")
 
 
-LEDGER_CHECKS: tuple[Callable[[Ledger], Iterable[Finding]], ...] = (intact,)
+def chained(ledger: Ledger) -> Iterator[Finding]:
+    """Every row against the hash chain."""
+    broken = [f"{one.name} {one.said}" for one in verify_ledger(ledger)]
+    yield _many("ledger chain", broken, f"{ledger.head()[0]} links, every row is as it was written")
+
+
+LEDGER_CHECKS: tuple[Callable[[Ledger], Iterable[Finding]], ...] = (intact, chained)
 """What is asked of the ledger as a whole before anything in it is believed."""
 
 
@@ -125,6 +136,13 @@ def find_entry(commit: Commit, ledger: Ledger) -> Entry | None:
         return None
     sha, parent, candidate, number = rows[at]
     return Entry(sha=sha, parent=parent, candidate=known[candidate], test=number, before=tuple(rows[:at]))
+
+
+def _anchored(commit: Commit, ledger: Ledger) -> Iterator[Finding]:
+    """The link that the commit names; commits of an older Ratchet name none."""
+    for anchor in anchors([commit]):
+        said = f"link {anchor.n} of the chain is the one that the commit names"
+        yield _many(ANCHOR_TRAILER, [f"{one.name} {one.said}" for one in unlike(ledger, anchor)], said)
 
 
 def _in_ledger(commit: Commit, entry: Entry | None) -> Finding:
@@ -255,7 +273,7 @@ def _trailers(trailers: Mapping[str, str], due: Mapping[str, str], suite: str) -
     yield _same("Ratchet-Suite", trailers.get("Ratchet-Suite", "missing").rpartition("@")[2], suite)
     for key in SEALED:
         yield _finding(key, key in trailers, f"{trailers.get(key, 'missing')[:60]} (covered by the commit's name)")
-    strange = sorted(trailers.keys() - due.keys() - {"Ratchet-Suite", *SEALED})
+    strange = sorted(trailers.keys() - due.keys() - {"Ratchet-Suite", ANCHOR_TRAILER, *SEALED, *SOMETIMES})
     if strange:
         yield _bad("trailers", f"not written by a campaign: {', '.join(strange[:SHOWN])}")
 

@@ -16,7 +16,11 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.text import Text
 
 from agent.kernel.chain import COVERED, key_of, link, name_parts, where
 from agent.kernel.errors import RecordBroken
@@ -24,6 +28,7 @@ from agent.kernel.ledger import Ledger
 from agent.kernel.ledger_schema import MIGRATIONS
 from agent.kernel.repository import Commit
 from agent.kernel.store import ANCHOR_TRAILER, unpack
+from agent.review.safe import visible
 
 _REFERENCES = (("trials", "transcript"), ("calls", "response"), ("candidates", "diff"), ("candidates", "transcript"))
 _TALLIES = "SELECT candidate || ' ' || purpose, count(*), total(score), max(place) FROM trials GROUP BY 1"
@@ -57,7 +62,7 @@ class Anchor:
     where: str
 
 
-Progress = Callable[[int], None]
+Steps = Callable[[int], None]
 """Told how many more links and bodies have been looked at."""
 
 
@@ -72,15 +77,13 @@ def anchors(commits: Iterable[Commit]) -> list[Anchor]:
     return found
 
 
-def verify_ledger(
-    ledger: Ledger, published: Sequence[Anchor] = (), progress: Progress = lambda _: None
-) -> list[Broken]:
+def verify_ledger(ledger: Ledger, published: Sequence[Anchor] = (), progress: Steps = lambda _: None) -> list[Broken]:
     """Everything that is not as it was written, as of one moment; the campaign may run on meanwhile."""
     with ledger.snapshot():
         return [
             *_schema(ledger),
             *_chain(ledger, progress),
-            *(one for anchor in published for one in _anchored(ledger, anchor)),
+            *(one for anchor in published for one in unlike(ledger, anchor)),
             *_bodies(ledger, progress),
             *_references(ledger),
             *_sums(ledger, "sum of trials of", _TALLIES, _KEPT_TALLIES),
@@ -88,9 +91,24 @@ def verify_ledger(
         ]
 
 
-def size(ledger: Ledger) -> int:
-    """How many links and bodies there are to look at."""
-    return ledger.head()[0] + int(next(ledger.stream("SELECT count(*) FROM blobs"))[0])
+def check_ledger(ledger: Ledger, commits: Iterable[Commit], console: Console, *, as_json: bool) -> bool:
+    """Look at the whole record, say what was found, and return whether it is whole."""
+    (links, head), published = ledger.head(), anchors(commits)
+    bodies = int(next(ledger.stream("SELECT count(*) FROM blobs"))[0])
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        line = bar.add_task("reading the ledger", total=links + bodies)
+        broken = [Broken(name="file", said=said) for said in ledger.damage()]
+        broken += verify_ledger(ledger, published, lambda more: bar.advance(line, more))
+    if as_json:
+        facts = {"links": links, "head": head, "bodies": bodies, "commits": len(published)}
+        print(json.dumps({**facts, "broken": [asdict(one) for one in broken]}))  # noqa: T201 (for programs)
+        return not broken
+    for one in broken:
+        console.print(Text(visible(f"{one.name} {one.said}"), style="red"))
+    named = f"{len(published)} commits name a link of it"
+    whole = f"{links} rows and {bodies} bodies are as they were written; {named}"
+    console.print(Text(f"{len(broken)} things are not as they were written" if broken else whole))
+    return not broken
 
 
 # ------------------------------------------------------------------------------------ schema
@@ -113,7 +131,7 @@ def _schema(ledger: Ledger) -> Iterator[Broken]:
 # ------------------------------------------------------------------------------------ chain
 
 
-def _chain(ledger: Ledger, progress: Progress) -> Iterator[Broken]:
+def _chain(ledger: Ledger, progress: Steps) -> Iterator[Broken]:
     looks = {t: f"SELECT {', '.join(names)} FROM {t} WHERE {where(t)}" for t, names in COVERED.items()}  # noqa: S608
     met, seen, last, before = Counter[str](), 0, b"", "the beginning"
     for n, table, key, digest in ledger.stream("SELECT n, what, key, digest FROM chain ORDER BY n"):
@@ -132,7 +150,8 @@ def _chain(ledger: Ledger, progress: Progress) -> Iterator[Broken]:
     yield from _unchained(ledger, met)
 
 
-def _anchored(ledger: Ledger, anchor: Anchor) -> Iterator[Broken]:
+def unlike(ledger: Ledger, anchor: Anchor) -> Iterator[Broken]:
+    """Whether a published link is in the chain."""
     rows = ledger.stream("SELECT digest FROM chain WHERE n = ?", anchor.n)
     if [row[0].hex() for row in rows] != [anchor.digest]:
         said = f"names another link {anchor.n} than the ledger holds: the chain was cut or written anew"
@@ -152,7 +171,7 @@ def _unchained(ledger: Ledger, met: Mapping[str, int]) -> Iterator[Broken]:
 # ------------------------------------------------------------------------------------ bodies
 
 
-def _bodies(ledger: Ledger, progress: Progress) -> Iterator[Broken]:
+def _bodies(ledger: Ledger, progress: Steps) -> Iterator[Broken]:
     for number, (digest, body) in enumerate(ledger.stream("SELECT hash, body FROM blobs"), 1):
         try:
             unpack(ledger.path, digest, body)
@@ -176,10 +195,18 @@ def _references(ledger: Ledger) -> Iterator[Broken]:
         for row in ledger.stream(sql):
             yield Broken(name=f"body {row[1][:12]}", said=f"is gone; it is the {column} of {table} {row[0]}")
     for call, request in ledger.stream("SELECT id, request FROM calls"):
-        skeleton, hashes, field = json.loads(request)
-        for digest in hashes if field is not None else [skeleton]:
+        for digest in _parts(request):
             if not [*ledger.stream("SELECT 1 FROM blobs WHERE hash = ?", digest)]:
                 yield Broken(name=f"body {digest[:12]}", said=f"is gone; it is a part of the request of calls {call}")
+
+
+def _parts(request: str) -> list[str]:
+    """The bodies that a stored request names; none if it is no longer one, which the chain tells."""
+    try:
+        skeleton, hashes, field = json.loads(request)
+        return [str(digest) for digest in (hashes if field is not None else [skeleton])]
+    except (ValueError, TypeError):
+        return []
 
 
 # ------------------------------------------------------------------------------------ sums

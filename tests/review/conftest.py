@@ -7,7 +7,6 @@ import copy
 import json
 import re
 import shutil
-import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from agent.review.verify import Evidence
 from sandbox.fake import FakeRun
 from tests.kernel import lab as kernel_lab
 from tests.kernel.lab import SETTINGS, Lab, git
+from tests.kernel.tamper import tampering
 
 PROMPT = "prompts/solve.md"
 
@@ -76,10 +76,8 @@ class Night:
     def sql(self, statement: str, *values: object) -> None:
         """What somebody does who has a database tool and no scruples; $TRIAL is one of the first test's."""
         statement = statement.replace("$TRIAL", "(SELECT champion_trial FROM pairs WHERE test = 1 AND place = 3)")
-        database = sqlite3.connect(self.lab.folder / "ledger.sqlite")
-        with database:
+        with tampering(self.lab.folder / "ledger.sqlite") as database:
             assert database.execute(statement, values).rowcount > 0
-        database.close()
 
     def repository(self, repo: Path | None = None) -> Repository:
         with self.ledger() as ledger:

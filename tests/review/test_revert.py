@@ -108,7 +108,7 @@ def test_a_revert_that_was_killed_before_the_branch_moved_is_finished_at_the_nex
 
 def test_an_open_test_against_the_old_champion_ends_void(night: Night) -> None:
     night.sql("DELETE FROM commits WHERE test = 2")
-    night.sql("UPDATE tests SET verdict = NULL, decision = NULL WHERE id = 2")
+    night.sql("DELETE FROM verdicts WHERE test = 2")
     night.sql("DELETE FROM pairs WHERE test = 2 AND place > 3")
     night.git("update-ref", "refs/heads/ratchet/night", night.git("rev-parse", "ratchet/night~1"))
     take_back(night, "champion")

@@ -84,14 +84,14 @@ def test_a_commit_that_no_campaign_made_is_in_no_row(night: Night) -> None:
     [
         ("UPDATE trials SET score = 1 - score WHERE id = $TRIAL", {"figures", "Ratchet-Score"}),
         ("DELETE FROM pairs WHERE test = 1 AND place = 5", {"verdict"}),
-        ("UPDATE tests SET decision = replace(decision, '\"accepted', '\"rejected') WHERE id = 1", {"figures"}),
-        ("UPDATE tests SET verdict = 'rejected' WHERE id = 1", {"verdict"}),
+        ("UPDATE verdicts SET decision = replace(decision, '\"accepted', '\"rejected') WHERE test = 1", {"figures"}),
+        ("UPDATE verdicts SET verdict = 'rejected' WHERE test = 1", {"verdict"}),
         ("UPDATE tests SET commits = 0 WHERE id = 2", {"commits before the test"}),
         ("UPDATE pairs SET task = 'gate-99' WHERE test = 1 AND place = 2", {"draw"}),
         ("UPDATE trials SET tree = 'feed' WHERE id = $TRIAL", {"trials"}),
         ("UPDATE trials SET seed = seed + 1 WHERE id = $TRIAL", {"trials"}),
         ("UPDATE candidates SET tree = 'feed' WHERE id = (SELECT candidate FROM tests WHERE id = 1)", {"tree"}),
-        ("UPDATE candidates SET reason = 'luck' WHERE id = 1", {"candidate's reason"}),
+        ("UPDATE fates SET reason = 'luck' WHERE candidate = 1", {"candidate's reason"}),
         ("UPDATE commits SET parent = 'feed'", {"parent"}),
         ("UPDATE commits SET sha = 'feed' WHERE test = 1", {"commit"}),
         ("UPDATE trials SET score = 0 WHERE purpose = 'holdout' AND candidate = 1", {"Ratchet-Holdout"}),
@@ -103,6 +103,7 @@ def test_a_changed_ledger_is_found_and_the_place_is_named(night: Night, statemen
     night.sql(statement)
     found = faults(night, rev)
     assert named & found, found
+    assert "ledger chain" in found
 
 
 def test_a_body_that_is_not_what_its_hash_says_is_named(night: Night) -> None:
@@ -110,8 +111,9 @@ def test_a_body_that_is_not_what_its_hash_says_is_named(night: Night) -> None:
         "UPDATE blobs SET body = ? WHERE hash = (SELECT transcript FROM trials WHERE id = $TRIAL)",
         zlib.compress(b"forged"),
     )
-    [finding] = [one for one in look(night) if one.ok is False]
-    assert finding.what == "ledger"
+    [chain, finding] = [one for one in look(night) if one.ok is False]
+    assert (chain.what, finding.what) == ("ledger chain", "ledger")
+    assert "was changed; it is the transcript of trials" in chain.said
     assert "was changed" in finding.said
 
 
@@ -181,10 +183,13 @@ def test_the_command_says_what_it_found_by_its_exit_code(night: Night) -> None:
     done = night.ratchet("verify", "champion")
     assert done.exit_code == 0, done.output
     assert "matches the record" in done.output
-    night.sql("UPDATE tests SET verdict = 'rejected' WHERE id = 2")
+    night.sql("UPDATE verdicts SET verdict = 'rejected' WHERE test = 2")
     done = night.ratchet("verify", "ratchet/night", "--json")
     assert done.exit_code == TAMPERED
-    assert [one["what"] for one in json.loads(done.stdout)["findings"] if one["ok"] is False] == ["verdict"]
+    assert [one["what"] for one in json.loads(done.stdout)["findings"] if one["ok"] is False] == [
+        "ledger chain",
+        "verdict",
+    ]
 
 
 def test_a_candidate_that_was_not_accepted_claims_nothing(night: Night) -> None:

@@ -1,0 +1,63 @@
+"""Small ledgers, in which every table has rows."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from agent.kernel.ledger import Ledger
+from agent.kernel.types import Call, Candidate, Fate, Purpose, Trial, Usage
+
+VERSION_1 = Path(__file__).parent / "data" / "ledger-1.sql"
+"""A campaign of 111 trials, one commit and three calls, as the Ratchet of ledger version 1 left it."""
+
+
+def candidate(number: int) -> Candidate:
+    parent = None if number == 0 else 0
+    return Candidate(
+        id=number, parent=parent, tree=f"tree{number}", subject=f"Patch {number}", body="b", fate=Fate.OPEN,
+        reason="r", size=1,
+    )  # fmt: skip
+
+
+def trial(name: str, *, purpose: Purpose = Purpose.SEARCH, score: float = 1.0) -> Trial:
+    return Trial(
+        id=name, tree="tree0", task="t", purpose=purpose, seed=1, score=score, reason="ok", transcript=f"{name} said",
+        usage=Usage(calls=1, fresh_calls=1, tokens_in=3), seconds=0.5,
+    )  # fmt: skip
+
+
+def call(request: bytes = b"{}", *, k: int = 0, fresh: bool = True) -> Call:
+    return Call(
+        trial="t1", role="solver", model="p/m", key="key", k=k, memo="m", fresh=fresh, request=request,
+        response=b'{"a":%d}' % k, status=200, tokens_in=10, tokens_out=5, dollars=0.25, seconds=0.1, retries=0,
+    )  # fmt: skip
+
+
+def fill(ledger: Ledger) -> None:
+    """A seed, two patches, one of which is accepted at the gate."""
+    ledger.remember("suite", "abc")
+    for number in range(3):
+        ledger.add_candidate(candidate(number), fingerprint=f"f{number}", diff=f"diff {number}", transcript="said")
+        for place in range(4):
+            ledger.add_trial(trial(f"s{number}-{place}", score=place / 3), candidate=number, place=place)
+    for k in range(3):
+        ledger.record_call(call(b'{"messages":[{"content":"%d"}]}' % k, k=k, fresh=k > 0))
+    test = ledger.open_test(candidate=1, champion=0, commits=0, policy="proven", settings={"alpha": 0.05})
+    for place in range(3):
+        sides = (trial(f"a{place}", purpose=Purpose.GATE, score=0.0), trial(f"b{place}", purpose=Purpose.GATE))
+        ledger.add_pair(test, place, "t", sides, None)
+    ledger.add_pair(test, 3, "t", None, "champion")
+    ledger.close_test(test.id, "accepted", {"pairs": 3})
+    ledger.add_commit(sha="c0ffee", parent="base", candidate=1, test=test.id)
+    ledger.set_fate(2, Fate.REJECTED, "not better")
+    ledger.note("end", "the budget is used up")
+    ledger.remember("seconds", 12.5)
+
+
+def version_1(file: Path) -> Path:
+    """Put the old ledger there."""
+    with closing(sqlite3.connect(file)) as db:
+        db.executescript(VERSION_1.read_text(encoding="utf-8"))
+    return file

@@ -1,0 +1,106 @@
+"""Ledgers of older versions: all that they say is kept, and from then on chained."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from agent.kernel.errors import RecordBroken
+from agent.kernel.ledger import Ledger
+from agent.kernel.ledger_schema import SCHEMA_VERSION
+from agent.kernel.store import is_older
+from agent.kernel.types import Fate, Purpose
+from tests.kernel.records import version_1
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    return version_1(tmp_path / "ledger.sqlite")
+
+
+def test_what_a_ledger_of_version_1_says_is_kept(old: Path) -> None:
+    with closing(sqlite3.connect(old)) as db:
+        trials = db.execute("SELECT id, candidate, purpose, place, score FROM trials ORDER BY id").fetchall()
+        fates = db.execute("SELECT id, fate, reason FROM candidates ORDER BY id").fetchall()
+        tests = db.execute("SELECT id, candidate, champion, verdict, decision FROM tests").fetchall()
+        commits = db.execute("SELECT sha, parent, candidate, test FROM commits").fetchall()
+        events = db.execute("SELECT id, at, kind, text FROM events ORDER BY id").fetchall()
+        named = dict(db.execute("SELECT key, value FROM meta").fetchall())
+    with Ledger(old) as ledger:
+        places = {(p.value, *row) for p in Purpose for row in ledger.places(p)}
+        assert places == {(purpose, candidate, place, score) for _, candidate, purpose, place, score in trials}
+        assert {one.id for one in ledger.trials()} == {row[0] for row in trials}
+        assert len(trials) == ledger.count_trials() == 111
+        assert [(c.id, str(c.fate), c.reason) for c in ledger.candidates()] == fates
+        assert [(t.id, t.candidate, t.champion, t.verdict, t.decision) for t in ledger.tests()] == [
+            (*row[:4], json.loads(row[4])) for row in tests
+        ]
+        assert ledger.commits() == commits
+        assert ledger.events() == events
+        assert {key: ledger.recollect(key) for key in named} == {key: json.loads(text) for key, text in named.items()}
+        spent = ledger.spent()
+        assert (spent.calls, spent.fresh_calls, spent.fresh_tokens, spent.dollars, spent.unpriced) == (
+            3,
+            2,
+            30,
+            0.25,
+            1,
+        )
+        assert sum(tally.trials for purpose in Purpose for tally in ledger.tallies(purpose)) == 111
+
+
+def test_a_migrated_ledger_is_chained_and_goes_on(old: Path) -> None:
+    with Ledger(old) as ledger:
+        links, _ = ledger.head()
+        ledger.set_fate(2, Fate.REJECTED, "taken back")
+        ledger.remember("base", "elsewhere")
+        assert ledger.head()[0] == links + 2
+        assert ledger.candidates()[2].reason == "taken back"
+        assert ledger.recollect("base") == "elsewhere"
+        rows = sum(1 for _ in ledger.links(0))
+    assert rows == links + 2
+
+
+def test_a_new_ledger_and_a_migrated_one_have_the_same_schema(old: Path, tmp_path: Path) -> None:
+    Ledger(old).close()
+    Ledger(tmp_path / "new.sqlite").close()
+    sql = "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"
+    schemas = []
+    for file in (old, tmp_path / "new.sqlite"):
+        with closing(sqlite3.connect(file)) as db:
+            schemas.append([(kind, name, " ".join(text.split())) for kind, name, text in db.execute(sql)])
+            assert db.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION
+    assert schemas[0] == schemas[1]
+
+
+def test_an_older_ledger_is_not_read_but_renewed(old: Path) -> None:
+    assert is_older(old)
+    with pytest.raises(RecordBroken, match=r"version 1.*renews it"):
+        Ledger(old, read_only=True)
+    Ledger(old).close()
+    assert not is_older(old)
+    Ledger(old, read_only=True).close()
+
+
+def test_a_newer_ledger_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.sqlite"
+    with closing(sqlite3.connect(file)) as db:
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    for read_only in (True, False):
+        with pytest.raises(RecordBroken, match="a newer one reads it"):
+            Ledger(file, read_only=read_only)
+    assert not is_older(file)
+
+
+def test_two_processes_that_meet_an_old_ledger_renew_it_once(old: Path) -> None:
+    code = "import sys, pathlib, agent.kernel.ledger as l; l.Ledger(pathlib.Path(sys.argv[1])).close()"
+    both = [subprocess.Popen([sys.executable, "-c", code, str(old)]) for _ in range(2)]
+    assert [process.wait(60) for process in both] == [0, 0]
+    with Ledger(old, read_only=True) as ledger:
+        assert ledger.head()[0] == sum(1 for _ in ledger.links(0))
