@@ -177,7 +177,7 @@ def test_transcripts_are_of_the_search_trials_that_changed() -> None:
 
 def test_of_the_gate_only_totals_are_shown() -> None:
     pairs = [
-        PairRow(place=n, task=f"secret-{n}", champion=a, candidate=b, void_side=None)
+        PairRow(place=n, task=f"secret-{n}", champion=a, candidate=b, void_side=None, at=0.0)
         for n, (a, b) in enumerate([(0.0, 1.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0)])
     ]
     pairs.append(PairRow(place=4, task="secret-4", champion=None, candidate=None, void_side="both"))

@@ -56,7 +56,7 @@ def amend(night: Night, old: str, new: str) -> None:
         ("Ratchet-Derived-From: ", "Ratchet-Derived-From: #9, ", "Ratchet-Derived-From"),
         ("toy@abc", "toy@abd", "Ratchet-Suite"),
         ("Say how in the prompt", "Say nothing", "subject"),
-        ("Ratchet-Cost: ", "Ratchet-Approved-By: me\nRatchet-Cost: ", "trailers"),
+        ("Ratchet-Cost: ", "Ratchet-Blessed-By: me\nRatchet-Cost: ", "trailers"),
     ],
 )
 def test_a_rewritten_message_is_found_and_the_place_is_named(night: Night, old: str, new: str, named: str) -> None:
