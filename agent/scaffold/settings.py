@@ -8,9 +8,9 @@ SAMPLES = 1  # integer 1..8: answers drawn for a task; the first that passes the
 RETRIES = 0  # integer 0..4: further tries after wrong answers, each shown the example that failed
 SHOT = 0  # integer 0..1: 1 puts a worked example before the task
 TEMPERATURE = 80  # integer 0..150 by 10: randomness of the answers in per cent
-MAX_TOKENS = 160  # integer 40..400 by 40: longest answer
 EXTRACT = "fence"  # one of: raw, fence, compile: the whole reply, its code block, or what compiles of that
-INCLUDE_STUB = 1  # integer 0..1: 1 shows the starting file in the prompt
 
+MAX_TOKENS = 160  # longest answer
+INCLUDE_STUB = True  # whether the prompt shows the starting file
 MODE = "auto"  # auto goes by the model's window; "single" and "agent" force a path
 WEAK_WINDOW = 8192  # a model with fewer tokens of context than this takes the single-shot path

@@ -69,19 +69,19 @@ def test_only_the_ranges_without_the_current_value_are_offered(workshop: Lab) ->
     offered = alternatives(workshop.run(change("SAMPLES", 4)).requests[0])
     assert offered["SAMPLES"] == [2, 3, 4, 5, 6, 7, 8]
     assert offered["EXTRACT"] == ["compile", "raw"]
-    assert offered["INCLUDE_STUB"] == [0]
-    assert offered["MAX_TOKENS"] == [40, 80, 120, 200, 240, 280, 320, 360, 400]
+    assert offered["SHOT"] == [1]
+    assert offered["TEMPERATURE"] == [*range(0, 80, 10), *range(90, 160, 10)]
     assert "MODE" not in offered
 
 
 def test_what_was_tried_is_not_offered_again_and_its_fate_is_told(workshop: Lab) -> None:
-    tried = ["SAMPLES = 4", 'EXTRACT = "raw"', "INCLUDE_STUB = 0"]
+    tried = ["SAMPLES = 4", 'EXTRACT = "raw"', "SHOT = 1"]
     workshop.brief(attempts=[attempt(number, line) for number, line in enumerate(tried)])
     outcome = workshop.run(change("SAMPLES", 2))
     offered = alternatives(outcome.requests[0])
     assert offered["SAMPLES"] == [2, 3, 5, 6, 7, 8]
     assert offered["EXTRACT"] == ["compile"]
-    assert "INCLUDE_STUB" not in offered
+    assert "SHOT" not in offered
     assert "Try SAMPLES = 4: rejected, score 15%" in outcome.prompts[0]
 
 
