@@ -24,6 +24,9 @@ _KEPT = {
     "candidates": "SELECT id, parent, tree, subject, diff FROM candidates ORDER BY id",
     "tests": "SELECT id, candidate, champion, commits, policy FROM tests ORDER BY id",
     "pairs": "SELECT test, place, task, champion_trial, candidate_trial, void_side FROM pairs ORDER BY test, place",
+    "verdicts": "SELECT id, test, verdict, decision FROM verdicts ORDER BY id",
+    "fates": "SELECT id, candidate, fate, reason FROM fates ORDER BY id",
+    "meta": "SELECT id, key, value FROM meta ORDER BY id",
     "commits": "SELECT sha, parent, candidate, test FROM commits ORDER BY at",
     "events": "SELECT id, kind, text FROM events ORDER BY id",
 }
@@ -62,10 +65,14 @@ def snapshot(ledger: Path) -> Snapshot:
     if not ledger.exists():
         return Snapshot(rows={})
     with read_only(ledger) as db:
-        try:
-            return Snapshot(rows={table: db.execute(sql).fetchall() for table, sql in _KEPT.items()})
-        except sqlite3.OperationalError:  # killed before the schema was there
+        if not has_schema(db):
             return Snapshot(rows={})
+        return Snapshot(rows={table: db.execute(sql).fetchall() for table, sql in _KEPT.items()})
+
+
+def has_schema(db: sqlite3.Connection) -> bool:
+    """Whether the ledger's tables were made already: a process may be killed, or looked at, before that."""
+    return int(db.execute("PRAGMA user_version").fetchone()[0]) > 0
 
 
 def kept(before: Snapshot, after: Snapshot) -> Iterator[str]:
@@ -84,6 +91,9 @@ def violations(home: Home, name: str) -> Iterator[str]:
         yield from _in_the_ledger(db)
         yield from _between_ledger_and_git(home, name, db)
         yield from _spend(home, name, db)
+    proven = home.ratchet("verify", "--ledger", f"{name}.yaml")
+    if proven.returncode != 0:
+        yield f"`ratchet verify --ledger`: {proven.stdout[-400:]}{proven.stderr[-400:]}"
     yield from _left_behind(home, name, folder)
 
 
