@@ -316,7 +316,7 @@ def draw(spec: Spec) -> Markup:
     return Markup(_drawn(json.dumps(whole)))  # noqa: S704 (tested with hostile words)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _drawn(spec: str) -> str:
     """Drawing costs some 50 ms, and a dashboard draws the same again and again."""
     svg = vl_convert.vegalite_to_svg(spec)
