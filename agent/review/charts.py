@@ -51,6 +51,9 @@ LONG: Final = 2 * 3600.0
 """Seconds from which time is told in hours."""
 
 _POWER: Final = "datum.value < 0 ? '1/' + pow(10, -datum.value) : '' + pow(10, datum.value)"
+MOST_NAMED: Final = 250
+"""Candidates up to which the tree spells out subjects; it takes Vega 4 ms to measure one."""
+
 _ROW, _COLUMN = 22, 26
 
 
@@ -82,7 +85,7 @@ def _score_panel(title: str, rows: Sequence[Spec], reach: int, width: int, *, jo
     y = {"field": "mean", "type": "quantitative", "scale": {"domain": [0, 1]}, "axis": {"title": None, "tickCount": 3}}
     few = len(rows) <= MOST_INTERVALS
     colour = {"field": "colour", "type": "nominal", "scale": None}
-    interval = {"mark": {"type": "rule", "strokeWidth": 1.5, "opacity": 0.55}, "encoding": {
+    interval = {"mark": {"type": "rule", "strokeWidth": 1.5, "opacity": 0.55, "aria": False}, "encoding": {
         "y": {"field": "low", "type": "quantitative"}, "y2": {"field": "high"}, "color": colour,
     }}  # fmt: skip
     # Many intervals on top of each other say nothing: then only those of accepted candidates are drawn.
@@ -91,7 +94,13 @@ def _score_panel(title: str, rows: Sequence[Spec], reach: int, width: int, *, jo
     steps = [*rows, {**rows[-1], "x": reach}]
     line = {
         "data": {"values": steps},
-        "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 2, "color": "var(--accepted)"},
+        "mark": {
+            "type": "line",
+            "interpolate": "step-after",
+            "strokeWidth": 2,
+            "color": "var(--accepted)",
+            "aria": False,
+        },
     }
     points = {
         "mark": {"type": "point", "filled": True, "opacity": 1},
@@ -157,9 +166,9 @@ def evidence(meeting: Meeting, width: int = 230) -> Markup:
     y = _axis("e", title="e-value", values=_powers(low, high), labelExpr=_POWER)
     y["scale"] = {"domain": [low, high + 0.2], "nice": False}
     colour = "var(--accepted)" if meeting.verdict == Fate.CHAMPION else _LINE
-    line = {"type": "line", "interpolate": "step-after", "strokeWidth": 2, "color": colour}
-    dot = {"type": "point", "filled": True, "size": 60, "color": colour, "opacity": 1}
-    dash = {"type": "rule", "strokeDash": [5, 4], "color": "var(--text)", "strokeWidth": 1.2}
+    line = {"type": "line", "interpolate": "step-after", "strokeWidth": 2, "color": colour, "aria": False}
+    dot = {"type": "point", "filled": True, "size": 60, "color": colour, "opacity": 1, "aria": False}
+    dash = {"type": "rule", "strokeDash": [5, 4], "color": "var(--text)", "strokeWidth": 1.2, "aria": False}
     layers: list[Spec] = [
         {"mark": line, "encoding": {"x": x, "y": y}},
         {"mark": dot, "encoding": {"x": x, "y": y}, "data": {"values": rows[-1:]}},
@@ -194,7 +203,14 @@ def cost(facts: ReportFacts, width: int) -> Markup:
         series["dollars"] = [p.dollars for p in facts.spending]
     unit, name = (3600.0, "hours") if facts.spending[-1].seconds > LONG else (60.0, "minutes")
     times = [p.seconds / unit for p in facts.spending]
-    mark = {"type": "area", "color": _LINE, "fillOpacity": 0.18, "line": {"color": _LINE}, "interpolate": "step-after"}
+    mark = {
+        "type": "area",
+        "aria": False,
+        "color": _LINE,
+        "fillOpacity": 0.18,
+        "line": {"color": _LINE, "aria": False},
+        "interpolate": "step-after",
+    }
     panels = []
     for title, values in series.items():
         x = _axis("x", title=name if title == [*series][-1] else None, grid=False, tickCount=5)
@@ -212,14 +228,16 @@ def lineage(facts: ReportFacts) -> Markup:
     """The archive as an indented tree, a row a candidate; marks differ by shape as well as by colour."""
     crowned, rows = set(facts.champions), _rows(facts)
     nodes, links = [], []
+    few = len(rows) <= MOST_NAMED
     for one, row, depth in rows:
         score = f", search {one.search.mean:.2f}" if one is not None and one.search else ""
         candidate = one.candidate if one is not None else None
         number, fate = (candidate.id, candidate.fate.value) if candidate else (0, Fate.CHAMPION.value)
         subject = visible(candidate.subject, MOST_WORDS) if candidate else "seed"
+        short = f"#{number} {subject}" if few else f"#{number}"
         nodes.append({
             "x": depth, "y": row, "fate": fate, "colour": _colour(fate), "size": 140 if number in crowned else 80,
-            "text": f"#{number} {subject}" if candidate else subject, "href": anchor(number),
+            "text": short if candidate else subject, "href": anchor(number),
             "said": f"#{number} {fate}{score}: {subject}" if candidate else subject,
             "weight": "bold" if number in crowned else "normal",
         })  # fmt: skip
@@ -227,8 +245,9 @@ def lineage(facts: ReportFacts) -> Markup:
     for one, row, depth in rows:
         if one is not None:
             above = where[anchor(one.candidate.parent or 0)]
-            links.append({"x": above["x"], "y": above["y"], "x2": above["x"], "y2": row})
-            links.append({"x": above["x"], "y": row, "x2": depth, "y2": row})
+            # One path for all links: down, right, and a gap before the next.
+            corners = [(above["x"], above["y"]), (above["x"], row), (depth, row), (depth, None)]
+            links += [{"x": at, "y": level, "n": len(links) + n} for n, (at, level) in enumerate(corners)]
     return draw(_tree(nodes, links))
 
 
@@ -251,9 +270,9 @@ def _tree(nodes: Sequence[Spec], links: Sequence[Spec]) -> Spec:
     depth = max(node["x"] for node in nodes)
     x = {"field": "x", "type": "quantitative", "axis": None, "scale": {"domain": [0, depth + 1], "nice": False}}
     y = {"field": "y", "type": "quantitative", "axis": None, "scale": {"domain": [len(nodes), 0], "nice": False}}
-    rules = {
-        "data": {"values": list(links)}, "mark": {"type": "rule", "color": "var(--line-strong)", "strokeWidth": 1.2},
-        "encoding": {"x": x, "y": y, "x2": {"field": "x2"}, "y2": {"field": "y2"}},
+    path = {
+        "data": {"values": list(links)}, "encoding": {"x": x, "y": y, "order": {"field": "n", "type": "quantitative"}},
+        "mark": {"type": "line", "color": "var(--line-strong)", "strokeWidth": 1.2, "aria": False},
     }  # fmt: skip
     where = {"x": x, "y": y, "href": {"field": "href"}}
     marks = {
@@ -265,10 +284,10 @@ def _tree(nodes: Sequence[Spec], links: Sequence[Spec]) -> Spec:
     }  # fmt: skip
     words = {
         "mark": {"type": "text", "align": "left", "dx": 11, "color": "var(--text)", "fontSize": 13, "limit": 0,
-                 "fontWeight": {"expr": "datum.weight"}},
+                 "aria": False, "fontWeight": {"expr": "datum.weight"}},
         "encoding": {**where, "text": {"field": "text"}},
     }  # fmt: skip
-    layers = [rules, marks, words] if links else [marks, words]
+    layers = [path, marks, words] if links else [marks, words]
     return {
         "width": (depth + 1) * _COLUMN, "height": len(nodes) * _ROW, "data": {"values": list(nodes)}, "layer": layers,
         "padding": {"left": 10, "top": 10, "right": 10, "bottom": 0},
@@ -297,7 +316,7 @@ def draw(spec: Spec) -> Markup:
     return Markup(_drawn(json.dumps(whole)))  # noqa: S704 (tested with hostile words)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _drawn(spec: str) -> str:
     """Drawing costs some 50 ms, and a dashboard draws the same again and again."""
     svg = vl_convert.vegalite_to_svg(spec)

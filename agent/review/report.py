@@ -146,7 +146,12 @@ def _bounded(lines: Iterable[str], length: int) -> str:
 def _diff(text: str) -> Markup:
     """A patch in colour."""
     # nowrap: only spans with classes come out, and what is between them is escaped.
-    return Markup(highlight(_lines(text), DiffLexer(stripnl=False), HtmlFormatter(nowrap=True)))  # noqa: S704
+    return Markup(highlight(_lines(text), *_colours()))  # noqa: S704
+
+
+@cache
+def _colours() -> tuple[DiffLexer, HtmlFormatter[str]]:
+    return DiffLexer(stripnl=False), HtmlFormatter(nowrap=True)
 
 
 def _files(patch: Patch) -> list[str]:

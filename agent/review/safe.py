@@ -16,7 +16,9 @@ _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 def visible(line: str, limit: int = 400) -> str:
     """One line in which every unsafe character is spelled out; cut after `limit` characters."""
     cut = len(line) - limit
-    shown = "".join(map(_shown, line[:limit].expandtabs(4)))
+    start = line[:limit].expandtabs(4)
+    # Whatever is printable is in none of the unsafe categories; most lines are, and this is much faster.
+    shown = start if start.isprintable() else "".join(map(_shown, start))
     return f"{shown}… (+{cut} characters)" if cut > 0 else shown
 
 
