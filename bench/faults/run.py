@@ -31,7 +31,7 @@ POINTS = {
     "candidate": "SELECT count(*) FROM candidates",
     "test opened": "SELECT count(*) FROM tests",
     "pair": "SELECT count(*) FROM pairs",
-    "verdict": "SELECT count(*) FROM tests WHERE verdict NOT NULL",
+    "verdict": "SELECT count(DISTINCT test) FROM verdicts",
     "holdout": "SELECT count(*) FROM trials WHERE purpose = 'holdout'",
     "commit": "SELECT count(*) FROM commits",
     "begin": "SELECT count(*) FROM events WHERE kind = 'begin'",

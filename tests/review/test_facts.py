@@ -20,6 +20,7 @@ from agent.review.report import render
 from bench.review.synthetic import write
 from sandbox.fake import FakeRun
 from tests.kernel.lab import SETTINGS, Lab, solve
+from tests.kernel.tamper import tampering
 
 
 @pytest.fixture(scope="module")
@@ -106,9 +107,9 @@ def test_without_the_settings_the_evidence_is_the_same(path: Path, facts: Report
     "tamper",
     [
         "UPDATE trials SET score = 0 WHERE id IN (SELECT candidate_trial FROM pairs WHERE test = 1)",
-        "UPDATE tests SET decision = json_set(decision, '$.log_e', 9.0) WHERE id = 1",
-        "UPDATE tests SET decision = json_set(decision, '$.log_threshold', 0.1) WHERE id = 1",
-        "UPDATE tests SET verdict = 'accepted' WHERE id = 1",
+        "UPDATE verdicts SET decision = json_set(decision, '$.log_e', 9.0) WHERE test = 1",
+        "UPDATE verdicts SET decision = json_set(decision, '$.log_threshold', 0.1) WHERE test = 1",
+        "UPDATE verdicts SET verdict = 'accepted' WHERE test = 1",
         "DELETE FROM pairs WHERE test = 1 AND place > 3",
     ],
 )
@@ -116,7 +117,8 @@ def test_a_ledger_that_was_tampered_with_is_found(path: Path, tmp_path: Path, ta
     copy = tmp_path / "ledger.sqlite"
     with sqlite3.connect(path) as source, sqlite3.connect(copy) as target:
         source.backup(target)
-        target.execute(tamper)
+    with tampering(copy) as db:
+        db.execute(tamper)
     with Ledger(copy, read_only=True) as ledger:
         first, *others = collect(ledger, GateSettings()).meetings
     assert first.agrees is False
@@ -239,7 +241,8 @@ def test_in_an_older_ledger_the_numbers_are_those_of_the_file(path: Path, tmp_pa
     copy = tmp_path / "ledger.sqlite"
     with sqlite3.connect(path) as source, sqlite3.connect(copy) as target:
         source.backup(target)
-        target.execute("DELETE FROM meta WHERE key LIKE 'gate of test %'")
+    with tampering(copy) as db:
+        db.execute("DELETE FROM meta WHERE key LIKE 'gate of test %'")
     with Ledger(copy, read_only=True) as ledger:
         assert all(m.agrees for m in collect(ledger, GateSettings()).meetings)
         assert all(m.agrees for m in collect(ledger).meetings)
