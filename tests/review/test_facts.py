@@ -117,8 +117,8 @@ def test_a_ledger_that_was_tampered_with_is_found(path: Path, tmp_path: Path, ta
     copy = tmp_path / "ledger.sqlite"
     with sqlite3.connect(path) as source, sqlite3.connect(copy) as target:
         source.backup(target)
-    with tampering(copy) as target:
-        target.execute(tamper)
+    with tampering(copy) as db:
+        db.execute(tamper)
     with Ledger(copy, read_only=True) as ledger:
         first, *others = collect(ledger, GateSettings()).meetings
     assert first.agrees is False
@@ -241,8 +241,8 @@ def test_in_an_older_ledger_the_numbers_are_those_of_the_file(path: Path, tmp_pa
     copy = tmp_path / "ledger.sqlite"
     with sqlite3.connect(path) as source, sqlite3.connect(copy) as target:
         source.backup(target)
-    with tampering(copy) as target:
-        target.execute("DELETE FROM meta WHERE key LIKE 'gate of test %'")
+    with tampering(copy) as db:
+        db.execute("DELETE FROM meta WHERE key LIKE 'gate of test %'")
     with Ledger(copy, read_only=True) as ledger:
         assert all(m.agrees for m in collect(ledger, GateSettings()).meetings)
         assert all(m.agrees for m in collect(ledger).meetings)
