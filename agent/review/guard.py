@@ -70,7 +70,9 @@ def read_token(path: Path) -> str:
                 file.write(secrets.token_urlsafe(32) + "\n")
         mode, token = path.stat().st_mode, path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError("--token-file", f"{path} cannot be read or made ({error})", "Name a file of your own.") from error
+        raise UserError(
+            "--token-file", f"{path} cannot be read or made ({error})", "Name a file of your own."
+        ) from error
     if mode & 0o077:
         raise UserError("--token-file", f"others may read {path}", f"Run `chmod 600 {path}`.")
     if len(token) < _SHORTEST_TOKEN or not token.isprintable():
@@ -188,7 +190,8 @@ class Guard:
 
     def log_out(self, request: Request, answer: Response) -> None:
         """End the session of a request."""
-        self._sessions.pop(_cookie(request.headers, self.cookie(request)), None)
+        if (session := self._sessions.pop(_cookie(request.headers, self.cookie(request)), None)) is not None:
+            session.until = 0.0  # its open streams end
         answer.delete_cookie(self.cookie(request))
 
 
@@ -231,10 +234,10 @@ def _host_name(host: str) -> str:
     """The name or address in a Host header, "" for nonsense."""
     try:
         parts = urlsplit(f"//{host}")
-        plain = not (parts.path or parts.query or parts.fragment or "@" in parts.netloc)
-        return (parts.hostname or "").lower().rstrip(".") if plain and (parts.port or True) else ""
+        name, _ = (parts.hostname or "").lower().rstrip("."), parts.port  # a port that is none raises, too
     except ValueError:
         return ""
+    return "" if parts.path or parts.query or parts.fragment or "@" in parts.netloc else name
 
 
 def _other(origin: str, host: str) -> bool:

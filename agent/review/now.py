@@ -79,14 +79,14 @@ def _test(campaign: Campaign) -> OpenTest | None:
     match = campaign.match
     if match is None:
         return None
-    proven = isinstance(match.test, PairedTest)
+    proven = match.test if isinstance(match.test, PairedTest) else None
     return OpenTest(
         id=match.row.id,
         candidate=match.candidate.id,
         champion=match.champion.id,
         pairs=match.pairs,
-        log_e=match.test.log_e if proven else None,
-        log_threshold=match.test.log_threshold if proven else None,
+        log_e=proven and proven.log_e,
+        log_threshold=proven and proven.log_threshold,
     )
 
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import ipaddress
 import json
 import math
 import re
 import socket
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -33,9 +33,9 @@ from starlette.routing import Route
 
 from agent.kernel.errors import LaboratoryFault, UserError
 from agent.kernel.ledger import Ledger
-from agent.kernel.lock import signal_holder
 from agent.review.facts import collect
 from agent.review.guard import LOGIN, Guard, Rules, Session, authorised_form
+from agent.review.levers import Levers
 from agent.review.report import render
 from agent.review.safe import visible
 from agent.review.watch import Drawn, Watch, names
@@ -51,32 +51,22 @@ ASSETS: Final = {
 MAX_STREAMS: Final = 64
 BEAT_SECONDS: Final = 10.0
 _ANSWER_SECONDS: Final = 4.0
+_DIGITS: Final = 9
 _FRESH_SECONDS: Final = 0.3
 """How long a page waits for its report to be drawn; a longer one follows when it is ready."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Controls:
-    """What may be done to the campaign of the configuration; each returns a sentence for people. Raises UserError.
-
-    `decide` takes the candidate, whether to approve, by whom, and why not.
-    """
-
-    campaign: str
-    start: Callable[[], str]
-    decide: Callable[[int, bool, str, str], str]
 
 
 class Dashboard:
     """The web application over one folder of campaigns."""
 
-    def __init__(self, runs: Path, rules: Rules, controls: Controls) -> None:
-        self._runs, self._controls = runs, controls
+    def __init__(self, runs: Path, rules: Rules, levers: Levers) -> None:
+        self._runs, self._levers = runs, levers
         self._watches: dict[str, Watch] = {}
         self._streams, self._closing = 0, False
         self._work: set[asyncio.Task[Any]] = set()
         routes = [
             Route("/", self.index),
+            Route("/c/{name}", self.bare),
             Route("/c/{name}/", self.page),
             Route("/c/{name}/events", self.events),
             Route("/c/{name}/part/{part}", self.part),
@@ -88,6 +78,7 @@ class Dashboard:
         guard = Middleware(Guard, rules=rules, public=[f"/assets/{name}" for name in ASSETS])
         self.can_log_in = rules.token is not None
         self.app = Starlette(routes=routes, middleware=[guard], exception_handlers={HTTPException: _plain})
+        self.app.router.redirect_slashes = False
 
     async def close(self) -> None:
         """End every stream, and let go of every record."""
@@ -99,9 +90,13 @@ class Dashboard:
 
     async def index(self, request: Request) -> Response:
         """Every campaign of the folder."""
-        known = sorted({*names(self._runs), self._controls.campaign})
+        known = sorted({*names(self._runs), self._levers.campaign})
         looks = await asyncio.gather(*(self._watch(name).refresh() for name in known))
         return self._html(request, "campaigns.html", looks=looks)
+
+    async def bare(self, request: Request) -> Response:
+        """The page's address without its last stroke."""
+        return RedirectResponse(f"/c/{self._known(request).folder.name}/", 307)
 
     async def page(self, request: Request) -> Response:
         """One campaign: how it stands now, and its report as far as it is drawn."""
@@ -133,12 +128,14 @@ class Dashboard:
         try:
             yield b"retry: 1000\n\n"
             async with watch.reading():
-                seen, panel, drawn = -1, "", None
+                seen, panel = -1, ""
+                drawn: Drawn | None = None
                 while not self._closing and (session is None or session.until > time.monotonic()):
                     if (now := self._now(request, watch)) != panel:
                         panel = now
                         yield _event("now", {"html": now, "doing": watch.look.doing})
-                    if watch.drawn is not drawn and (drawn := watch.drawn) is not None:
+                    if watch.drawn is not None and watch.drawn is not drawn:
+                        drawn = watch.drawn
                         yield _event("report", tags(drawn))
                     turn = await watch.change(seen, BEAT_SECONDS)
                     if turn == seen:
@@ -150,8 +147,10 @@ class Dashboard:
     def _now(self, request: Request, watch: Watch) -> str:
         look, session = watch.look, request.state.session
         steps = Counter(look.now.running if look.now else ())
-        return _templates().get_template("now.html").render(
-            look=look, session=session, mine=look.name == self._controls.campaign, steps=steps.items()
+        return (
+            _templates()
+            .get_template("now.html")
+            .render(look=look, session=session, mine=look.name == self._levers.campaign, steps=steps.items())
         )
 
     # ---------------------------------------------------------------------------- levers
@@ -170,18 +169,15 @@ class Dashboard:
 
     def _order(self, watch: Watch, lever: str, fields: Mapping[str, str]) -> Callable[[], str]:
         """What a lever does. Raises HTTPException for one that is not there."""
-        controls, name = self._controls, watch.folder.name
-        if lever == "stop":
-            return lambda: f"asked process {signal_holder(watch.folder)} to stop; it finishes what is in flight first"
-        if name != controls.campaign:
-            raise HTTPException(404)
-        if lever == "start":
-            return controls.start
-        candidate = fields.get("candidate", "")
+        if watch.folder.name != self._levers.campaign:
+            raise HTTPException(404)  # the configuration that starts and decides is of one campaign
+        if lever in {"start", "stop"}:
+            return self._levers.start if lever == "start" else self._levers.stop
+        candidate = fields.get("candidate", "")[:_DIGITS]
         if lever not in {"approve", "reject"} or not (candidate.isascii() and candidate.isdigit()):
             raise HTTPException(404)
-        by = fields.get("by", "").strip() or "dashboard"
-        return lambda: controls.decide(int(candidate[:12]), lever == "approve", by, fields.get("why", ""))
+        by, why = fields.get("by", "").strip() or "dashboard", fields.get("why", "")
+        return partial(self._levers.decide, int(candidate), approve=lever == "approve", by=by, why=why)
 
     async def _carry_out(self, watch: Watch, order: Callable[[], str]) -> str:
         """What came of it, or that it takes longer."""
@@ -222,13 +218,13 @@ class Dashboard:
     def _known(self, request: Request) -> Watch:
         """The campaign that a path names. Raises HTTPException for one that is not there."""
         name = request.path_params["name"]
-        if name not in self._watches and name != self._controls.campaign and name not in names(self._runs):
+        if name not in self._watches and name != self._levers.campaign and name not in names(self._runs):
             raise HTTPException(404)
         return self._watch(name)
 
-    def _aside(self, work: Any) -> asyncio.Task[Any]:
+    def _aside(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Work that goes on when the request is over."""
-        task = asyncio.ensure_future(work)
+        task = asyncio.create_task(work)
         self._work.add(task)
         task.add_done_callback(self._work.discard)
         return task
@@ -345,7 +341,18 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def serve(dashboard: Dashboard, listening: socket.socket) -> None:
+def is_loopback(listening: socket.socket) -> bool:
+    """Whether only this machine can connect."""
+    return ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback
+
+
+def address(listening: socket.socket) -> str:
+    """The URL of a listening socket."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def serve_until_interrupted(dashboard: Dashboard, listening: socket.socket) -> None:
     """Serve until Ctrl-C."""
     with closing(listening), suppress(KeyboardInterrupt):
         _Server(dashboard).run(sockets=[listening])

@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
+from agent.kernel.approval import Acceptance, Approvals
 from agent.kernel.errors import RecordBroken
 from agent.kernel.ledger import Ledger
-from agent.kernel.lock import LOCK, holder
+from agent.kernel.lock import holder
 from agent.kernel.types import Fate
 from agent.review.now import Now, read_now
 
@@ -57,6 +58,7 @@ class Look:
     turned_down: int = 0
     trials: int = 0
     subjects: Mapping[int, str] | None = None
+    waiting: tuple[Acceptance, ...] = ()
     events: tuple[Event, ...] = ()
 
     def subject(self, candidate: int) -> str:
@@ -117,16 +119,18 @@ class Record:
             return self._known[1]
         candidates, commits = ledger.candidates(), ledger.commits()
         fates = [candidate.fate for candidate in candidates[1:]]
+        champion = commits[-1][2] if commits else 0
         look = Look(
             name=self.folder.name,
             doing="stopped",
             version=version,
-            champion=commits[-1][2] if commits else 0,
+            champion=champion,
             proposals=len(fates),
             accepted=fates.count(Fate.CHAMPION),
             turned_down=fates.count(Fate.REJECTED) + fates.count(Fate.REFUSED),
             trials=ledger.count_trials(),
             subjects={candidate.id: candidate.subject for candidate in candidates},
+            waiting=tuple(Approvals(ledger).waiting(champion)),
             events=tuple(Event(id=i, at=at, kind=k, text=t) for i, at, k, t in ledger.last_events(SHOWN_EVENTS)),
         )
         self._known = (version, look)
@@ -147,7 +151,7 @@ class Record:
     def _holder(self) -> int | None:
         """Who runs it; a folder in which this user may not touch the lock tells nothing."""
         with suppress(OSError):
-            return holder(self.folder) if (self.folder / LOCK).exists() else None
+            return holder(self.folder)
         return None
 
 
