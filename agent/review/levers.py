@@ -11,6 +11,8 @@ from agent.control import decide, detach
 from agent.kernel.approval import Request
 from agent.kernel.boundary import clean_line
 from agent.kernel.config import Config
+from agent.kernel.gate import GateSettings
+from agent.kernel.gatekeeping import gate_settings
 from agent.kernel.lock import signal_holder
 
 
@@ -24,6 +26,11 @@ class Levers:
     def campaign(self) -> str:
         """Which one."""
         return self._config.name
+
+    @property
+    def gate(self) -> GateSettings:
+        """The numbers of its gate."""
+        return gate_settings(self._config)
 
     def start(self) -> str:
         """Run it in the background; returns when it has begun, or failed to."""

@@ -32,6 +32,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from agent.kernel.errors import LaboratoryFault, UserError
+from agent.kernel.gate import GateSettings
 from agent.kernel.ledger import Ledger
 from agent.review.facts import collect
 from agent.review.guard import LOGIN, Guard, Rules, Session, authorised_form
@@ -212,7 +213,8 @@ class Dashboard:
 
     def _watch(self, name: str) -> Watch:
         if name not in self._watches:
-            self._watches[name] = Watch(self._runs / name, draw)
+            gate = self._levers.gate if name == self._levers.campaign else None
+            self._watches[name] = Watch(self._runs / name, partial(draw, gate=gate))
         return self._watches[name]
 
     def _known(self, request: Request) -> Watch:
@@ -239,9 +241,9 @@ class Dashboard:
         return HTMLResponse(text, status)
 
 
-def draw(ledger: Ledger) -> dict[str, str]:
-    """The sections of the report by their element id."""
-    return cut(render(collect(ledger), live=True))
+def draw(ledger: Ledger, *, gate: GateSettings | None) -> dict[str, str]:
+    """The sections of the report by their element id; with the gate's numbers its verdicts are recomputed."""
+    return cut(render(collect(ledger, gate), live=True))
 
 
 def cut(page: str) -> dict[str, str]:
