@@ -7,7 +7,6 @@ a model may write. PAUSE is the seconds that a trial takes.
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 from pathlib import Path
@@ -41,7 +40,11 @@ async def grow(home: Path, name: str, pause: float, trials: int, approve: str) -
         await asyncio.sleep(pause)
         return f"{solve(scene)} {HOSTILE[0]}"
 
-    lab = Lab(home / "runs" / name, improver, trials=trials, name=name, solve=slowly, approve=approve)
+    # The lab keeps its ledger beside its runs folder; a dashboard, like `ratchet run`, expects both in one place.
+    folder = home / "runs" / name
+    (folder / "runs").mkdir(exist_ok=True)
+    (folder / "runs" / name).symlink_to(folder)
+    lab = Lab(folder, improver, trials=trials, name=name, solve=slowly, approve=approve)
     async with lab.campaign() as campaign:
         _until_told(campaign)
         view = asyncio.create_task(tell(campaign, lab.folder))
@@ -58,6 +61,5 @@ def _until_told(campaign: Campaign) -> None:
 
 if __name__ == "__main__":
     where, called, seconds, most, decided = Path(sys.argv[1]), *sys.argv[2:6]
-    os.chdir(where)  # the campaign looks for requests in `runs`, as its configuration says
     with held(where / "runs" / called):
         asyncio.run(grow(where, called, float(seconds), int(most), decided))

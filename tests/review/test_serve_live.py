@@ -52,8 +52,9 @@ def test_two_readers_see_a_campaign_grow_and_it_waits_for_neither(home: Path) ->
         assert campaign.wait(ENDING) == 0
         with Ledger(home / "runs" / "night" / "ledger.sqlite", read_only=True) as ledger:
             assert ledger.count_trials() == max(counts)
-        part = httpx.get(f"{dashboard.page}part/events")
-        assert "used up" in part.text
+        with streaming(dashboard) as stream:
+            drawn = (httpx.get(f"{dashboard.page}part/events").text for kind, _ in stream if kind == "report")
+            assert any("used up" in part for part in drawn)
 
 
 def test_an_open_test_shows_its_e_value_and_what_it_needs(home: Path) -> None:
