@@ -85,8 +85,8 @@ def _test(campaign: Campaign) -> OpenTest | None:
         candidate=match.candidate.id,
         champion=match.champion.id,
         pairs=match.pairs,
-        log_e=proven and proven.log_e,
-        log_threshold=proven and proven.log_threshold,
+        log_e=None if proven is None else proven.log_e,
+        log_threshold=None if proven is None else proven.log_threshold,
     )
 
 

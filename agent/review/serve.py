@@ -129,6 +129,7 @@ class Dashboard:
         try:
             yield b"retry: 1000\n\n"
             async with watch.reading():
+                await watch.refresh()
                 seen, panel = -1, ""
                 drawn: Drawn | None = None
                 while not self._closing and (session is None or session.until > time.monotonic()):

@@ -226,16 +226,20 @@ class Watch:
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout), self._changed:
                 await self._changed.wait_for(lambda: self.turn > seen)
+        for task in self._tasks:
+            if task.done():
+                task.result()  # a defect: the reader's stream ends with it, instead of standing still
         return self.turn
 
     async def close(self) -> None:
-        """Stop looking and let go of the file."""
+        """Stop looking and let go of the file; whoever still waits for a change is woken."""
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         async with self._looking:
             self._record.close()
+        await self._tell()
 
     async def _tell(self) -> None:
         async with self._changed:

@@ -26,7 +26,8 @@ PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
 WATCH = """
 word => new Promise(done => {
   const last = document.getElementById('now').parentElement;
-  const look = () => { if (document.getElementById('last').textContent.includes(word)) { done(Date.now()); return true; } };
+  const there = () => document.getElementById('last').textContent.includes(word);
+  const look = () => { if (there()) done(Date.now()); return there(); };
   if (!look()) { const eye = new MutationObserver(() => look() && eye.disconnect());
     eye.observe(last, {subtree: true, childList: true, characterData: true}); }
 })
@@ -77,8 +78,9 @@ def measure(browser: Browser, home: Path, candidates: int, trials: int, events: 
         finally:
             server.terminate()
     return {
-        "candidates": candidates, "trials": trials, "first_paint_cold": round(cold, 3), "report_complete": round(complete, 2),
-        "first_paint_again": round(min(warm), 3), "events": events, "delay_median": round(statistics.median(delays), 3),
+        "candidates": candidates, "trials": trials, "first_paint_cold": round(cold, 3),
+        "report_complete": round(complete, 2), "first_paint_again": round(min(warm), 3),
+        "events": events, "delay_median": round(statistics.median(delays), 3),
         "delay_most": round(max(delays), 3), "load": round(os.getloadavg()[0], 1),
     }  # fmt: skip
 

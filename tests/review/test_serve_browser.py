@@ -1,4 +1,4 @@
-"""The dashboard as a person meets it: real Chromium on a campaign that grows in another process, driven by Playwright."""
+"""The dashboard as a person meets it: real Chromium beside a campaign that grows in another process."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@
 
   // The reader's place: the element at the top of the window stays where it is, whatever grows above it.
   const anchor = () => {
-    for (const one of document.querySelectorAll("main > section, details.patch")) {
+    for (const one of document.querySelectorAll("main section[id], details.patch")) {
       const box = one.getBoundingClientRect();
       if (box.height && box.bottom > 80) return one.id ? { id: one.id, top: box.top } : null;
     }
