@@ -92,6 +92,10 @@ class Ledger(Store):
         RecordBroken: the file cannot be opened, read or written, or is of another version.
     """
 
+    def version(self) -> int:
+        """A number that changes when another connection has written."""
+        return int(self._rows("PRAGMA data_version")[0][0])
+
     # -------------------------------------------------------------------------------- meta, events
 
     def remember(self, key: str, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""The commands that read a campaign: status, log, show, calls, report."""
+"""The commands that read a campaign: status, log, show, calls, report, serve."""
 
 from __future__ import annotations
 
@@ -138,3 +138,41 @@ def export(
         files = write(ledger, out or config.folder / "export", Format(kind))
     for file, rows in files:
         console.print(f"{rows:>9,} rows  {file}", markup=False)
+
+
+@app.command()
+def serve(
+    path: ConfigPath = DEFAULT_CONFIG,
+    *,
+    name: CampaignName = None,
+    host: Annotated[
+        str, typer.Option(help="address to listen at; others than loopback need --token-file")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")] = 8737,
+    token_file: Annotated[
+        Path | None, typer.Option(help="file with the token that start, stop, approve and reject need; made if missing")
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="a further host name under which it is reached (repeatable)")
+    ] = None,
+) -> None:
+    """Show the campaigns of the runs folder in a browser, live; read-only without --token-file."""
+    from agent.review.guard import Rules, read_token
+    from agent.review.levers import Levers
+    from agent.review.serve import Dashboard, address, is_loopback, listen, serve_until_interrupted
+
+    config = load(path, {"name": name})
+    token = read_token(token_file) if token_file else None
+    listening = listen(host, port)
+    loopback = is_loopback(listening)
+    if token is None and not loopback:
+        listening.close()
+        raise UserError(
+            "--host", f"{host} can be reached from outside", "Add --token-file FILE; it is made if missing."
+        )
+    names = frozenset(name.lower().rstrip(".") for name in allow_host or ())
+    rules = Rules(token=token, loopback=loopback, names=names)
+    typer.echo(f"dashboard: {address(listening)}/c/{config.name}/   (Ctrl-C ends it; the campaign runs on)")
+    if token_file:
+        typer.echo(f"the token that changes need is in {token_file}")
+    serve_until_interrupted(Dashboard(config.runs, rules, Levers(config, path)), listening)

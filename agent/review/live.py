@@ -22,6 +22,7 @@ from agent.kernel.campaign import Campaign
 from agent.kernel.gate import PairedTest
 from agent.kernel.match import Match
 from agent.kernel.search import SIZE
+from agent.review.now import tell
 
 SHOWN_EVENTS = 8
 SHOWN_NODES = 6
@@ -30,11 +31,10 @@ PLAIN_SECONDS = 15.0
 
 
 async def watch(campaign: Campaign, console: Console) -> None:
-    """Show a campaign until cancelled."""
-    if console.is_terminal:
-        await _panel(campaign, console)
-    else:
-        await _lines(campaign, console)
+    """Show a campaign until cancelled: here, and to readers in other processes."""
+    async with asyncio.TaskGroup() as views:
+        views.create_task(tell(campaign, campaign.state.ledger.path.parent))
+        views.create_task(_panel(campaign, console) if console.is_terminal else _lines(campaign, console))
 
 
 async def _panel(campaign: Campaign, console: Console) -> None:

@@ -1,0 +1,50 @@
+"""What the dashboard can do to a campaign: the very functions of the command line."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from agent.control import decide, detach
+from agent.kernel.approval import Request
+from agent.kernel.boundary import clean_line
+from agent.kernel.config import Config
+from agent.kernel.gate import GateSettings
+from agent.kernel.gatekeeping import gate_settings
+from agent.kernel.lock import signal_holder
+
+
+class Levers:
+    """The levers of one campaign. Each returns a sentence for people, and raises UserError or LaboratoryFault."""
+
+    def __init__(self, config: Config, path: Path) -> None:
+        self._config, self._path = config, path
+
+    @property
+    def campaign(self) -> str:
+        """Which one."""
+        return self._config.name
+
+    @property
+    def gate(self) -> GateSettings:
+        """The numbers of its gate."""
+        return gate_settings(self._config)
+
+    def start(self) -> str:
+        """Run it in the background; returns when it has begun, or failed to."""
+        said = io.StringIO()
+        code = detach(self._config, self._path, ["--name", self._config.name], Console(file=said, width=400))
+        text = " ".join(said.getvalue().split())
+        return text if code == 0 else f"it did not start (exit code {code}): {text}"
+
+    def stop(self) -> str:
+        """Ask it to finish what is in flight and to end."""
+        return f"asked process {signal_holder(self._config.folder)} to stop; it finishes what is in flight first"
+
+    def decide(self, candidate: int, *, approve: bool, by: str, why: str) -> str:
+        """Approve or reject a patch that waits."""
+        return decide(
+            self._config, Request(approve=approve, candidate=candidate, by=clean_line(by), why=clean_line(why))
+        )

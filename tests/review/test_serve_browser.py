@@ -1,0 +1,153 @@
+"""The dashboard as a person meets it: real Chromium beside a campaign that grows in another process."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from agent.kernel.ledger import Ledger
+from tests.review.dashboards import ENDING, Served, configure, growing, served
+
+CHROMIUM = Path("/usr/bin/chromium")
+PATIENT = ENDING * 1000
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is missing: apt-get install chromium"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A campaign that has ended, with patches of every fate."""
+    folder = tmp_path_factory.mktemp("home")
+    configure(folder)
+    with growing(folder, pause=0.0, trials=250) as campaign:
+        campaign.wait(ENDING)
+    return folder
+
+
+@pytest.fixture
+def dashboard(home: Path) -> Iterator[Served]:
+    with served(home) as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Browser, dashboard: Served) -> Iterator[Page]:
+    """A page on which any error, blocked part or request to elsewhere fails the test."""
+    page = browser.new_page(viewport={"width": 1100, "height": 800})
+    page.set_default_timeout(PATIENT)
+    wrong: list[str] = []
+    page.on("console", lambda message: wrong.append(message.text))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda r: wrong.append(r.url) if not r.url.startswith((dashboard.url, "data:,")) else None)
+    page.goto(dashboard.page)
+    expect(page.locator("#events li").first).to_be_attached()
+    yield page
+    page.close()
+    assert wrong == []
+
+
+def note(home: Path, text: str) -> None:
+    """Something happens in the campaign."""
+    with Ledger(home / "runs" / "night" / "ledger.sqlite") as ledger:
+        ledger.note("say", text)
+
+
+def test_what_happens_is_shown_and_the_reader_keeps_place_words_and_open_patches(page: Page, home: Path) -> None:
+    patch = page.locator("details.patch").nth(3)
+    patch.scroll_into_view_if_needed()
+    patch.locator("> summary").click()
+    page.fill("#filter input", "try")
+    page.locator("#filter select").select_option(index=0)
+    page.locator("#filter input").focus()
+    shown = page.locator("#filter output").inner_text()
+    before = patch.bounding_box()
+    identity = patch.get_attribute("id")
+    page.evaluate("id => { document.getElementById(id).mine = true }", identity)
+    note(home, "a word for the reader")
+    expect(page.locator("#last")).to_contain_text("a word for the reader")
+    expect(page.locator("#events")).to_contain_text("a word for the reader")
+    assert patch.evaluate("one => one.open && one.mine && one.id") == identity
+    assert page.input_value("#filter input") == "try"
+    assert page.evaluate("document.activeElement.name") == "words"
+    assert page.locator("#filter output").inner_text() == shown
+    after = patch.bounding_box()
+    assert before
+    assert after
+    assert abs(after["y"] - before["y"]) < 2
+
+
+def test_hostile_texts_stay_texts_through_live_updates(page: Page, home: Path) -> None:
+    note(home, "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>\u202e")
+    expect(page.locator("#last")).to_contain_text("<img src=x onerror=")
+    expect(page.locator("#events")).to_contain_text("<script>document.title")
+    expect(page.locator("#last")).to_contain_text("<U+202E>")
+    assert page.title() == "night · Ratchet"
+    assert page.locator("main img, main script").count() == 0
+
+
+def test_the_panel_follows_a_campaign_from_its_start_to_its_end(browser: Browser, tmp_path: Path) -> None:
+    configure(tmp_path)
+    with served(tmp_path) as dashboard:
+        page = browser.new_page()
+        page.set_default_timeout(PATIENT)
+        page.goto(dashboard.page)
+        expect(page.locator("#now .doing")).to_have_text("not begun")
+        with growing(tmp_path, pause=0.1, trials=80):
+            expect(page.locator("#now .doing")).to_have_text("running", timeout=PATIENT)
+            expect(page.locator("#steps li").first).to_be_visible(timeout=PATIENT)
+            expect(page.locator("#now .doing")).to_have_text("stopped", timeout=PATIENT)
+        expect(page.locator("#rejected details.patch, #patches details.patch").first).to_be_attached(timeout=PATIENT)
+        page.close()
+
+
+def test_somebody_with_the_token_logs_in_and_sees_the_levers(page: Page, dashboard: Served) -> None:
+    assert page.locator(".levers").count() == 0
+    page.get_by_role("link", name="Log in").click()
+    page.fill("input[name=token]", dashboard.token)
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("link", name="night").click()
+    expect(page.get_by_role("button", name="Go on")).to_be_visible()
+    page.get_by_role("button", name="Log out").click()
+    page.goto(dashboard.page)
+    assert page.locator(".levers").count() == 0
+
+
+def test_the_page_says_when_the_server_is_gone(browser: Browser, home: Path) -> None:
+    with served(home) as dashboard:
+        page = browser.new_page()
+        page.goto(dashboard.page)
+        expect(page.locator("#events li").first).to_be_attached(timeout=PATIENT)
+        dashboard.process.terminate()
+        expect(page.locator("#link")).to_be_visible(timeout=PATIENT)
+        page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_light_and_dark_and_a_phone_s_width_fit(
+    browser: Browser, dashboard: Served, scheme: str, tmp_path: Path
+) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
+    page.set_default_timeout(PATIENT)
+    page.goto(dashboard.page)
+    expect(page.locator("#events li").first).to_be_attached()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    bright = sum(map(int, re.findall(r"\d+", background)[:3])) > 384
+    assert bright == (scheme == "light")
+    page.screenshot(path=tmp_path / f"{scheme}.png", full_page=True)
+    page.close()
