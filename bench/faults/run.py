@@ -13,7 +13,6 @@ import argparse
 import random
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.faults.home import Home, kill
-from bench.faults.invariants import Snapshot, kept, one_writer, paid, read_only, served, snapshot, violations
+from bench.faults.invariants import (
+    Snapshot,
+    has_schema,
+    kept,
+    one_writer,
+    paid,
+    read_only,
+    served,
+    snapshot,
+    violations,
+)
 
 POINTS = {
     "call": "SELECT count(*) FROM calls",
@@ -132,11 +141,8 @@ class Series:
 def _count(ledger: Path, sql: str) -> int:
     if not ledger.exists():
         return 0
-    try:
-        with read_only(ledger) as db:
-            return int(db.execute(sql).fetchone()[0])
-    except sqlite3.OperationalError:  # being made just now
-        return 0
+    with read_only(ledger) as db:
+        return int(db.execute(sql).fetchone()[0]) if has_schema(db) else 0
 
 
 def _size(moment: Snapshot) -> str:

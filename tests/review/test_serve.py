@@ -63,9 +63,7 @@ def fill(folder: Path) -> None:
                 )  # fmt: skip
                 ledger.add_trial(trial, candidate=number, place=0)
         numbers = {**asdict(GateSettings()), "runs": 10}
-        test = ledger.open_test(
-            candidate=1, champion=0, commits=0, policy="proven", settings={"runs": 10, **asdict(GateSettings())}
-        )
+        test = ledger.open_test(candidate=1, champion=0, commits=0, policy="proven", settings=numbers)
         ledger.close_test(test.id, "accepted", {"sentence": NASTY})
         waiting = Acceptance(
             candidate=1, champion=0, test=test.id, subject=NASTY, body=NASTY, trailers={}, sentence=NASTY
