@@ -92,8 +92,8 @@ class Ledger(Store):
         RecordBroken: the file cannot be opened, read or written, or is of another version.
     """
 
-    def version(self) -> int:
-        """A number that changes when another connection has written."""
+    def changes(self) -> int:
+        """A number that is another one whenever another process has written."""
         return int(self._rows("PRAGMA data_version")[0][0])
 
     # -------------------------------------------------------------------------------- meta, events

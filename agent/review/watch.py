@@ -92,7 +92,7 @@ class Record:
     def close(self) -> None:
         """Let go of the file."""
         if self._ledger is not None:
-            self._ledger.__exit__()
+            self._ledger.close()
         self._ledger = self._file = self._known = None
 
     def _open(self) -> bool:
@@ -114,7 +114,7 @@ class Record:
         ledger = self._ledger
         if ledger is None:
             raise RecordBroken(f"{self.folder / RECORD} is not open")
-        version = (self._opened, ledger.version())
+        version = (self._opened, ledger.changes())
         if self._known is not None and self._known[0] == version:
             return self._known[1]
         candidates, commits = ledger.candidates(), ledger.commits()
@@ -131,7 +131,7 @@ class Record:
             trials=ledger.count_trials(),
             subjects={candidate.id: candidate.subject for candidate in candidates},
             waiting=tuple(Approvals(ledger).waiting(champion)),
-            events=tuple(Event(id=i, at=at, kind=k, text=t) for i, at, k, t in ledger.last_events(SHOWN_EVENTS)),
+            events=tuple(Event(id=i, at=at, kind=k, text=t) for i, at, k, t in ledger.events(last=SHOWN_EVENTS)),
         )
         self._known = (version, look)
         return look

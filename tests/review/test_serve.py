@@ -19,9 +19,11 @@ from agent.kernel.errors import UserError
 from agent.kernel.gate import GateSettings
 from agent.kernel.ledger import Ledger
 from agent.kernel.types import Candidate, Fate, Purpose, Trial, Usage
+from agent.review.facts import collect
 from agent.review.guard import Rules
 from agent.review.levers import Levers
 from agent.review.now import FILE, Now, OpenTest, Used, read_now
+from agent.review.report import render
 from agent.review.serve import SECTIONS, Dashboard, cut, is_loopback, listen
 from agent.review.watch import Record, names
 from tests.review.growing import HOSTILE
@@ -132,6 +134,11 @@ def test_the_page_shows_every_section_of_the_report(reader: TestClient) -> None:
     assert {"theme", "filter", "tip"} <= ids  # what the report's script works on
     for part in SECTIONS:
         assert reader.get(f"/c/night/part/{part}").text.startswith(f'<section id="{part}"')
+
+
+def test_the_dashboard_knows_every_section_of_the_report(home: Path) -> None:
+    with Ledger(home / "runs" / "night" / "ledger.sqlite", read_only=True) as ledger:
+        assert tuple(cut(render(collect(ledger)))) == SECTIONS
 
 
 def test_the_index_lists_campaigns_and_nothing_else(reader: TestClient) -> None:
