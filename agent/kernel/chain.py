@@ -46,6 +46,8 @@ KEYS: Final[Mapping[str, str]] = MappingProxyType({"pairs": "{0}test || ':' || {
 
 Value = str | int | float | None
 
+_ENCODE: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 def where(table: str) -> str:
     """SQL that finds a row by its name, given to each `?`."""
@@ -64,5 +66,4 @@ def key_of(table: str, prefix: str = "") -> str:
 
 def link(previous: bytes, table: str, values: Sequence[Value]) -> bytes:
     """SHA-256 of the previous link (nothing before the first) and the JSON array [table, values...] in UTF-8."""
-    row = json.dumps([table, *values], ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(previous + row.encode()).digest()
+    return hashlib.sha256(previous + _ENCODE([table, *values]).encode()).digest()

@@ -11,7 +11,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from agent.kernel.store import Store, pack_request, put
@@ -410,11 +410,12 @@ def _insert_candidate(
 
 
 def _insert_trial(db: sqlite3.Connection, trial: Trial, candidate: int, place: int) -> None:
+    usage = json.dumps({name: getattr(trial.usage, name) for name in Usage.__slots__})
     db.execute(
         "INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             trial.id, time.time(), trial.tree, candidate, trial.task, trial.purpose, place, trial.seed, trial.score,
-            trial.reason, put(db, trial.transcript.encode()), json.dumps(asdict(trial.usage)), trial.seconds,
+            trial.reason, put(db, trial.transcript.encode()), usage, trial.seconds,
         ),
     )  # fmt: skip
 

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import cache
 
 from rich.console import Console
 from rich.progress import Progress
@@ -30,6 +31,7 @@ from agent.kernel.repository import Commit
 from agent.kernel.store import ANCHOR_TRAILER, unpack
 from agent.review.safe import visible
 
+_SCHEMA = "SELECT type || ' ' || name, sql FROM sqlite_master WHERE sql IS NOT NULL"
 _REFERENCES = (("trials", "transcript"), ("calls", "response"), ("candidates", "diff"), ("candidates", "transcript"))
 _TALLIES = "SELECT candidate || ' ' || purpose, count(*), total(score), max(place) FROM trials GROUP BY 1"
 _KEPT_TALLIES = "SELECT candidate || ' ' || purpose, trials, total, top FROM tallies ORDER BY 1"
@@ -116,16 +118,19 @@ def check_ledger(ledger: Ledger, commits: Iterable[Commit], console: Console, *,
 
 def _schema(ledger: Ledger) -> Iterator[Broken]:
     """Tables, indices and triggers against those that the migrations make."""
-    sql = "SELECT type || ' ' || name, sql FROM sqlite_master WHERE sql IS NOT NULL"
-    with closing(sqlite3.connect(":memory:")) as db:
-        for migrate in MIGRATIONS:
-            migrate(db)
-        due = dict(db.execute(sql).fetchall())
-    found = {row[0]: row[1] for row in ledger.stream(sql)}
-    for name in due.keys() | found.keys():
+    due, found = _due_schema(), {row[0]: row[1] for row in ledger.stream(_SCHEMA)}
+    for name in sorted(due.keys() | found.keys()):
         if due.get(name) != found.get(name):
             said = "is missing" if name not in found else "was changed" if name in due else "does not belong there"
             yield Broken(name=name, said=said)
+
+
+@cache
+def _due_schema() -> Mapping[str, str]:
+    with closing(sqlite3.connect(":memory:")) as db:
+        for migrate in MIGRATIONS:
+            migrate(db)
+        return dict(db.execute(_SCHEMA).fetchall())
 
 
 # ------------------------------------------------------------------------------------ chain
