@@ -85,14 +85,14 @@ def test_the_readme_names_every_split_size(suite: Suite, checkout: Path) -> None
         assert str(size) in row.replace("|", " ").split()
 
 
-async def complaints(folder: Path, suite: Suite, tasks: tuple[Task, ...]) -> dict[str, tuple[str, ...]]:
+async def complaints(folder: Path, suite: Suite, tasks: tuple[Task, ...]) -> dict[str, list[str]]:
     """What real boxes say against tasks."""
-    image = await asyncio.to_thread(ensure_image)
+    tag = await asyncio.to_thread(ensure_image)
     campaign = f"shipped-{os.getpid()}-{secrets.token_hex(3)}"
     async with DockerSandbox("check", campaign, folder, ready=1) as sandbox:
         chosen = replace(suite, tasks=tasks)
-        proofs = await prove(sandbox, image, chosen, parallel=os.cpu_count() or 1, done=lambda: None)
-    return {proof.task: proof.complaints for proof in proofs if proof.complaints}
+        proofs = await prove(sandbox, lambda _: tag, chosen, parallel=os.cpu_count() or 1, done=lambda: None)
+    return {proof.task.id: [f"{kind}: {why}" for kind, why in proof.findings] for proof in proofs if proof.findings}
 
 
 @pytest.mark.docker
