@@ -9,7 +9,7 @@ HEAD = "window\thost\tmetric\tcount\tmin\tmax\tmean\tp50\tgaps"
 
 
 def run(*args):
-    done = subprocess.run([sys.executable, "rollup.py", *args], capture_output=True, text=True, timeout=20, env=ENV)
+    done = subprocess.run([sys.executable, "rollup.py", *args], capture_output=True, text=True, timeout=60, env=ENV)
     return done.returncode, done.stdout.splitlines(), done.stderr.strip()
 
 

@@ -47,7 +47,7 @@ def ask(count):
 '''
 Path("/tmp/driver.py").write_text(DRIVER)
 do = remote("/tmp/driver.py", "do")
-large, churn, ask = (remote("/tmp/driver.py", name, seconds=12) for name in ("large", "churn", "ask"))
+large, churn, ask = (remote("/tmp/driver.py", name, seconds=20) for name in ("large", "churn", "ask"))
 
 
 class Plain:

@@ -156,7 +156,7 @@ def outcome(source, twist=None):
     (top / "ranges" / "core.py").write_text(source)
     argv = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--rootdir", str(top), "tests"]
     try:
-        return subprocess.run(argv, cwd=top, env={**ENV, "PYTHONPATH": str(top)}, capture_output=True, timeout=25).returncode
+        return subprocess.run(argv, cwd=top, env={**ENV, "PYTHONPATH": str(top)}, capture_output=True, timeout=60).returncode
     finally:
         shutil.rmtree(top)
 
