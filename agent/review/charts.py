@@ -227,7 +227,8 @@ def cost(facts: ReportFacts, width: int) -> Markup:
 def lineage(facts: ReportFacts) -> Markup:
     """The archive as an indented tree, a row a candidate; marks differ by shape as well as by colour."""
     crowned, rows = set(facts.champions), _rows(facts)
-    nodes, links = [], []
+    nodes: list[Spec] = []
+    links: list[Spec] = []
     few = len(rows) <= MOST_NAMED
     for one, row, depth in rows:
         score = f", search {one.search.mean:.2f}" if one is not None and one.search else ""

@@ -50,7 +50,7 @@ async def test_a_better_scaffold_becomes_one_commit_with_its_evidence(make_lab: 
     trailers = git(lab.repo, "log", "-1", "--format=%(trailers:keyonly)", "ratchet/night").split()
     assert trailers == [
         "Ratchet-Campaign", "Ratchet-Candidate", "Ratchet-Derived-From", "Ratchet-Score", "Ratchet-Evidence",
-        "Ratchet-Holdout", "Ratchet-Suite", "Ratchet-Models", "Ratchet-Kernel", "Ratchet-Cost",
+        "Ratchet-Holdout", "Ratchet-Suite", "Ratchet-Models", "Ratchet-Kernel", "Ratchet-Cost", "Ratchet-Ledger",
     ]  # fmt: skip
 
 

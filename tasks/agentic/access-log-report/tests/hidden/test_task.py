@@ -10,7 +10,7 @@ TMP = Path(tempfile.mkdtemp())
 
 
 def run(*args):
-    return subprocess.run([sys.executable, "report.py", *args], capture_output=True, text=True, timeout=20, env=ENV)
+    return subprocess.run([sys.executable, "report.py", *args], capture_output=True, text=True, timeout=60, env=ENV)
 
 
 def line(address="1.1.1.1", request="GET /a HTTP/1.1", status="200", size="1", agent="x", ms="1"):

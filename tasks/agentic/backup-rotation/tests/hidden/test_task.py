@@ -22,7 +22,7 @@ class Place:
 
     def run(self, *args, source=None, target=None):
         argv = ["bash", SCRIPT, *args, str(source or self.source), str(target or self.target)]
-        return subprocess.run(argv, capture_output=True, text=True, timeout=20, env=ENV, cwd=self.top)
+        return subprocess.run(argv, capture_output=True, text=True, timeout=60, env=ENV, cwd=self.top)
 
     def good(self, *args, **kwargs):
         done = self.run(*args, **kwargs)
@@ -109,7 +109,7 @@ def test_wrong_usage():
         done = place.run(*args)
         assert (done.returncode, done.stdout) == (2, ""), args
         assert done.stderr
-    assert subprocess.run(["bash", SCRIPT], capture_output=True, env=ENV, timeout=20).returncode == 2
+    assert subprocess.run(["bash", SCRIPT], capture_output=True, env=ENV, timeout=60).returncode == 2
     assert place.there() is None
 
 
@@ -125,7 +125,7 @@ def test_failures():
 
 
 def test_today_is_the_default():
-    today = subprocess.run(["date", "+%Y-%m-%d"], capture_output=True, text=True, timeout=20).stdout.strip()
+    today = subprocess.run(["date", "+%Y-%m-%d"], capture_output=True, text=True, timeout=60).stdout.strip()
     made = Place().good()[0]
-    now = subprocess.run(["date", "+%Y-%m-%d"], capture_output=True, text=True, timeout=20).stdout.strip()
+    now = subprocess.run(["date", "+%Y-%m-%d"], capture_output=True, text=True, timeout=60).stdout.strip()
     assert made in {f"made web-{today}.tar.gz", f"made web-{now}.tar.gz"}

@@ -20,7 +20,7 @@ class Place:
         os.utime(self.top / name, ns=(10**18 + time, 10**18 + time))
 
     def run(self, *args):
-        done = subprocess.run([sys.executable, "-m", "mk", *args], capture_output=True, text=True, timeout=15, env=ENV, cwd=self.top)
+        done = subprocess.run([sys.executable, "-m", "mk", *args], capture_output=True, text=True, timeout=60, env=ENV, cwd=self.top)
         return done.returncode, done.stdout.splitlines(), done.stderr.splitlines()
 
     def has(self, name):

@@ -23,7 +23,7 @@ def copy(**schema):
 
 
 def tool(top, name, cwd=None):
-    return subprocess.run([sys.executable, str(top / "tools" / name)], capture_output=True, text=True, timeout=20, env=ENV, cwd=cwd or top)
+    return subprocess.run([sys.executable, str(top / "tools" / name)], capture_output=True, text=True, timeout=60, env=ENV, cwd=cwd or top)
 
 
 def generated(**schema):
@@ -34,7 +34,7 @@ def generated(**schema):
 
 
 def call(top, code):
-    done = subprocess.run([sys.executable, "-c", "import json\nfrom api.client import *\n" + SAY + code], capture_output=True, text=True, timeout=20, env=ENV, cwd=top)
+    done = subprocess.run([sys.executable, "-c", "import json\nfrom api.client import *\n" + SAY + code], capture_output=True, text=True, timeout=60, env=ENV, cwd=top)
     assert done.returncode == 0, done.stderr[-300:]
     return [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -80,7 +80,7 @@ def test_the_registry():
 
 def test_the_unknown():
     assert unknown("get") and unknown("path") and unknown("convert")
-    for path in ("", "csv", "a", ".csv"):
+    for path in ("", "csv", "a"):
         try:
             for_path(path)
         except RemoteError as error:
@@ -94,7 +94,7 @@ def test_second_registrations_change_nothing():
 
 
 def run(*args, cwd="."):
-    done = subprocess.run([sys.executable, "-m", "export", *args], capture_output=True, text=True, timeout=20, env=ENV, cwd=cwd)
+    done = subprocess.run([sys.executable, "-m", "export", *args], capture_output=True, text=True, timeout=60, env=ENV, cwd=cwd)
     return done.returncode, done.stdout, done.stderr
 
 

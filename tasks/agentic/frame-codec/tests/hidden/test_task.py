@@ -22,7 +22,7 @@ def put(message, *limit):
     except WireError: return "error"
 '''
 Path("/tmp/driver.py").write_text(DRIVER)
-feed, put = remote("/tmp/driver.py", "feed"), remote("/tmp/driver.py", "put")
+feed, put = remote("/tmp/driver.py", "feed", seconds=20), remote("/tmp/driver.py", "put")
 
 
 def crc(data):

@@ -16,7 +16,7 @@ class Repository:
     def git(self, *args, stdin=None):
         stamp = f"{self.clock} +0900"
         who = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b", "GIT_AUTHOR_DATE": stamp, "GIT_COMMITTER_DATE": stamp}
-        done = subprocess.run(["git", "-C", self.top, *args], input=stdin, capture_output=True, text=True, env={**ENV, **who}, timeout=30, check=True)
+        done = subprocess.run(["git", "-C", self.top, *args], input=stdin, capture_output=True, text=True, env={**ENV, **who}, timeout=60, check=True)
         return done.stdout.strip()
 
     def commit(self, subject, body=""):
@@ -25,7 +25,7 @@ class Repository:
         return self.git("rev-parse", "HEAD")
 
     def run(self, *args, cwd=None):
-        done = subprocess.run(["bash", SCRIPT, *args], capture_output=True, text=True, env=ENV, timeout=30, cwd=cwd or self.top)
+        done = subprocess.run(["bash", SCRIPT, *args], capture_output=True, text=True, env=ENV, timeout=60, cwd=cwd or self.top)
         return done.returncode, done.stdout, done.stderr
 
     def log(self, *args):
@@ -151,5 +151,5 @@ def test_a_thousand_commits():
 
 
 def test_the_types_are_kept():
-    done = subprocess.run(["bash", "-c", '. lib/types.sh; printf "%s\\n" "${TYPES[@]}"'], capture_output=True, text=True, env=ENV, timeout=20)
+    done = subprocess.run(["bash", "-c", '. lib/types.sh; printf "%s\\n" "${TYPES[@]}"'], capture_output=True, text=True, env=ENV, timeout=60)
     assert done.stdout == "feat=Features\nfix=Fixes\nperf=Performance\ndocs=Documentation\n"

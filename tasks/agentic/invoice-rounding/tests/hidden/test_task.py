@@ -10,7 +10,7 @@ def show(text):
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         file.write(text)
         file.flush()
-        done = subprocess.run([sys.executable, "-m", "invoice", file.name], capture_output=True, text=True, timeout=20, env=ENV)
+        done = subprocess.run([sys.executable, "-m", "invoice", file.name], capture_output=True, text=True, timeout=60, env=ENV)
     assert done.returncode == 0, done.stderr[-300:]
     return done.stdout.splitlines()
 

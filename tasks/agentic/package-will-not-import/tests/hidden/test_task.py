@@ -7,7 +7,7 @@ ENV = {"PATH": "/usr/bin:/bin:/usr/local/bin", "HOME": "/tmp", "LANG": "C.UTF-8"
 
 
 def run(*argv):
-    done = subprocess.run([sys.executable, *argv], capture_output=True, text=True, timeout=20, env=ENV)
+    done = subprocess.run([sys.executable, *argv], capture_output=True, text=True, timeout=60, env=ENV)
     assert done.returncode == 0, done.stderr[-300:]
     return done.stdout
 

@@ -33,7 +33,7 @@ def own():
     return first, first == again
 '''
 Path("/tmp/driver.py").write_text(DRIVER)
-ask = remote("/tmp/driver.py", "ask", seconds=4)
+ask = remote("/tmp/driver.py", "ask", seconds=15)
 own = remote("/tmp/driver.py", "own")
 
 

@@ -19,7 +19,7 @@ def copy(name="a place"):
 
 
 def release(top, *args, cwd=None):
-    return subprocess.run(["bash", str(top / "release.sh"), *args], capture_output=True, text=True, timeout=20, env=ENV, cwd=cwd or top)
+    return subprocess.run(["bash", str(top / "release.sh"), *args], capture_output=True, text=True, timeout=60, env=ENV, cwd=cwd or top)
 
 
 def state(folder):
@@ -31,7 +31,7 @@ def unpack(top, version):
     with tarfile.open(top / "out" / f"hello-{version}.tar", "r:") as tar:
         for member in tar:
             assert member.name == f"hello-{version}" or member.name.startswith(f"hello-{version}/")
-    subprocess.run(["tar", "-C", str(to), "-xf", str(top / "out" / f"hello-{version}.tar")], check=True, timeout=20)
+    subprocess.run(["tar", "-C", str(to), "-xf", str(top / "out" / f"hello-{version}.tar")], check=True, timeout=60)
     return to / f"hello-{version}"
 
 
@@ -43,7 +43,7 @@ def test_a_release():
     assert sorted(os.listdir(top / "out")) == ["SHA256SUMS", "hello-1.2.3.tar"]
     folder = unpack(top, "1.2.3")
     assert sorted(state(folder)) == ["VERSION", "hello.sh", "lib/greet.sh"] and (folder / "VERSION").read_text() == "1.2.3\n"
-    said = subprocess.run([str(folder / "hello.sh"), "Jo"], capture_output=True, text=True, timeout=20, env=ENV, cwd="/")
+    said = subprocess.run([str(folder / "hello.sh"), "Jo"], capture_output=True, text=True, timeout=60, env=ENV, cwd="/")
     assert said.stdout == "Hello, Jo! (version 1.2.3)\n"
     assert {k: v for k, v in state(top).items() if not k.startswith("out/")} == before
 

@@ -22,7 +22,7 @@ class Place:
 
     def run(self, *args):
         argv = [sys.executable, "-m", "migrate", str(self.base), str(self.folder), *args]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=20, env=ENV)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, env=ENV)
         return done.returncode, done.stdout.splitlines(), done.stderr
 
     def good(self, *args):

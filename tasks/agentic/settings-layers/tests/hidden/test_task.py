@@ -103,7 +103,7 @@ def test_the_command_line():
 
     def run(*args):
         argv = [sys.executable, "-m", "settings", *args]
-        return subprocess.run(argv, capture_output=True, text=True, timeout=20, env={**ENV, "APP_A": "7"})
+        return subprocess.run(argv, capture_output=True, text=True, timeout=60, env={**ENV, "APP_A": "7"})
 
     assert run(str(folder / "a"), "get", "b").stdout == "7!\n"
     assert run(str(folder / "a"), "dump").stdout == "a = 7\nb = 7!\n"

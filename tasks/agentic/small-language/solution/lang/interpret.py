@@ -4,7 +4,7 @@ from lang.errors import LangError
 from lang.parser import Parser
 from lang.scope import Scope
 
-MOST_CALLS, MOST_STATEMENTS, MOST_CHARACTERS = 200, 1_000_000, 100_000
+MOST_CALLS, MOST_STATEMENTS, MOST_CHARACTERS = 200, 100_000, 100_000
 TOO_BIG = 10**MOST_CHARACTERS
 FRAMES = 100_000
 

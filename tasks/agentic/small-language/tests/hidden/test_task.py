@@ -10,7 +10,7 @@ def ask(text):
     except LangError as error: return error.line
 '''
 Path("/tmp/driver.py").write_text(DRIVER)
-ask = remote("/tmp/driver.py", "ask", seconds=8)
+ask = remote("/tmp/driver.py", "ask", seconds=20)
 
 
 def show(*expressions):

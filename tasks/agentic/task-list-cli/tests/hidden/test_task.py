@@ -15,7 +15,7 @@ class List:
 
     def run(self, *args):
         argv = [sys.executable, "-m", "tasklist", "--file", str(self.file), *args]
-        return subprocess.run(argv, capture_output=True, text=True, timeout=20, env=ENV)
+        return subprocess.run(argv, capture_output=True, text=True, timeout=60, env=ENV)
 
     def __call__(self, *args):
         done = self.run(*args)

@@ -103,7 +103,7 @@ def test_the_programs():
     file = Path(tempfile.mkdtemp()) / "f.csv"
 
     def run(kind, *args):
-        return subprocess.run([sys.executable, "-m", f"reports.{kind}", *args], capture_output=True, text=True, timeout=20, env=ENV)
+        return subprocess.run([sys.executable, "-m", f"reports.{kind}", *args], capture_output=True, text=True, timeout=60, env=ENV)
 
     for kind, (name, value) in COLUMNS.items():
         file.write_text(f'{name},{value}\n"a, b",1\nü,2\n')

@@ -9,7 +9,7 @@ T = "Traceback (most recent call last):"
 
 
 def run(*paths):
-    done = subprocess.run([sys.executable, "digest.py", *map(str, paths)], capture_output=True, text=True, timeout=20, env=ENV)
+    done = subprocess.run([sys.executable, "digest.py", *map(str, paths)], capture_output=True, text=True, timeout=60, env=ENV)
     assert done.returncode == 0, done.stderr[-300:]
     return done.stdout
 

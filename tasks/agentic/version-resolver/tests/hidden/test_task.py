@@ -15,7 +15,7 @@ def ask(index, wanted):
     except Unsolvable as error: return list(error.packages)
 '''
 Path("/tmp/driver.py").write_text(DRIVER)
-ask = remote("/tmp/driver.py", "ask", seconds=8)
+ask = remote("/tmp/driver.py", "ask", seconds=20)
 
 
 def pick(versions, constraint):
@@ -125,7 +125,7 @@ def test_unrelated_packages_are_not_tried_again():
 
 def test_the_command():
     def run(*args):
-        done = subprocess.run([sys.executable, "-m", "resolver", *args], capture_output=True, text=True, timeout=20, env=ENV)
+        done = subprocess.run([sys.executable, "-m", "resolver", *args], capture_output=True, text=True, timeout=60, env=ENV)
         return done.returncode, done.stdout, len(done.stderr.splitlines())
 
     assert run("example.json", "tool", "app") == (0, "app 1.0.0\nlib 1.4.0\ntool 0.3.0\n", 0)

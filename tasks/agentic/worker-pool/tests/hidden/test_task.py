@@ -29,7 +29,7 @@ def play(name):
     async def main():
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: log.noise.append(context["message"]))
-        got = await asyncio.wait_for(globals()[name](log), 3)
+        got = await asyncio.wait_for(globals()[name](log), 8)
         left = len(asyncio.all_tasks()) - 1
         gc.collect(); await asyncio.sleep(0)
         return [got, left, log.noise]
@@ -173,7 +173,7 @@ async def close_cancelled(log):
     return [await caught(task), log.said, log.now]
 '''
 Path("/tmp/driver.py").write_text(DRIVER)
-remote_play = remote("/tmp/driver.py", "play", seconds=8)
+remote_play = remote("/tmp/driver.py", "play", seconds=20)
 
 
 def play(name):

@@ -4,7 +4,7 @@ ENV = {"PATH": "/usr/bin:/bin:/usr/local/bin", "HOME": "/tmp", "LANG": "C.UTF-8"
 
 
 def run(text, cols):
-    done = subprocess.run(["awk", "-v", f"cols={cols}", "-f", "columns.awk"], input=text.encode(), capture_output=True, timeout=20, env=ENV)
+    done = subprocess.run(["awk", "-v", f"cols={cols}", "-f", "columns.awk"], input=text.encode(), capture_output=True, timeout=60, env=ENV)
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 

@@ -4,7 +4,7 @@ ENV = {"PATH": "/usr/bin:/bin:/usr/local/bin", "HOME": "/tmp", "LANG": "C.UTF-8"
 
 
 def run(text):
-    done = subprocess.run(["awk", "-f", "pivot.awk"], input=text, capture_output=True, text=True, timeout=15, env=ENV)
+    done = subprocess.run(["awk", "-f", "pivot.awk"], input=text, capture_output=True, text=True, timeout=60, env=ENV)
     return done.returncode, done.stdout, done.stderr
 
 

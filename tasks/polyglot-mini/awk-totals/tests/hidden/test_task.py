@@ -4,7 +4,7 @@ ENV = {"PATH": "/usr/bin:/bin:/usr/local/bin", "HOME": "/tmp", "LANG": "C.UTF-8"
 
 
 def run(text):
-    done = subprocess.run(["awk", "-f", "totals.awk"], input=text, capture_output=True, text=True, timeout=10, env=ENV)
+    done = subprocess.run(["awk", "-f", "totals.awk"], input=text, capture_output=True, text=True, timeout=60, env=ENV)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return done.stdout
 

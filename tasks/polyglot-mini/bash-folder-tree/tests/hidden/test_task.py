@@ -23,7 +23,7 @@ def make(*paths):
 
 
 def run(top, *args):
-    done = subprocess.run(["bash", SCRIPT, *args], capture_output=True, text=True, timeout=10, env=ENV, cwd=top)
+    done = subprocess.run(["bash", SCRIPT, *args], capture_output=True, text=True, timeout=60, env=ENV, cwd=top)
     return done.returncode, done.stdout, done.stderr
 
 

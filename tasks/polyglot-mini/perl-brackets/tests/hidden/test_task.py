@@ -10,7 +10,7 @@ def run(*args, **files):
     top = Path(tempfile.mkdtemp())
     for name, text in files.items():
         (top / name).write_text(text)
-    done = subprocess.run(["perl", SCRIPT, *(args or files)], capture_output=True, timeout=15, env=ENV, cwd=top)
+    done = subprocess.run(["perl", SCRIPT, *(args or files)], capture_output=True, timeout=60, env=ENV, cwd=top)
     return done.returncode, done.stdout.decode().splitlines(), done.stderr.decode()
 
 
@@ -58,7 +58,7 @@ def test_several_files():
 
 
 def test_no_files():
-    done = subprocess.run(["perl", SCRIPT], capture_output=True, timeout=15, env=ENV, stdin=subprocess.DEVNULL)
+    done = subprocess.run(["perl", SCRIPT], capture_output=True, timeout=60, env=ENV, stdin=subprocess.DEVNULL)
     assert (done.returncode, done.stdout) == (2, b"") and done.stderr
 
 

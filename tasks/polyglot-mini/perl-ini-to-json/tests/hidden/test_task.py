@@ -6,7 +6,7 @@ ENV = {"PATH": "/usr/bin:/bin:/usr/local/bin", "HOME": "/tmp", "LANG": "C.UTF-8"
 
 
 def run(text, *args):
-    done = subprocess.run(["perl", "ini2json.pl", *args], input=text.encode(), capture_output=True, timeout=10, env=ENV)
+    done = subprocess.run(["perl", "ini2json.pl", *args], input=text.encode(), capture_output=True, timeout=60, env=ENV)
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 

@@ -6,7 +6,7 @@ SCRIPT = Path("strip.sed").read_text()
 
 
 def run(text):
-    done = subprocess.run(["sed", "-E", "--sandbox", "-f", "strip.sed"], input=text, capture_output=True, text=True, timeout=10, env=ENV)
+    done = subprocess.run(["sed", "-E", "--sandbox", "-f", "strip.sed"], input=text, capture_output=True, text=True, timeout=60, env=ENV)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return done.stdout
 

@@ -5,7 +5,7 @@ SPEC = "v,verbose o:,output: long-only n: x version"
 
 
 def run(*args):
-    done = subprocess.run(["sh", "options.sh", *args], capture_output=True, text=True, timeout=10, env=ENV)
+    done = subprocess.run(["sh", "options.sh", *args], capture_output=True, text=True, timeout=60, env=ENV)
     return done.returncode, done.stdout, done.stderr
 
 
