@@ -7,7 +7,7 @@ NAME ?= demo
 SEED ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup docker image check format test test-slow demo bench bench-demo bench-gate bench-sandbox bench-gateway lock clean
+.PHONY: help setup docker image check format test test-slow demo bench bench-demo bench-gate bench-sandbox bench-gateway bench-suites bench-review bench-faults lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -45,7 +45,7 @@ test-slow: docker ## Fault injection, simulations, long campaigns
 demo: docker ## A real short campaign with the embedded model (NAME=demo SEED=1)
 	@$(BIN)/ratchet run demo.yaml --name $(NAME) --seed $(SEED)
 
-bench: bench-sandbox bench-gateway bench-gate ## Every benchmark but the demo campaigns
+bench: bench-sandbox bench-gateway bench-gate bench-suites bench-review ## Every benchmark but demo campaigns and kills
 
 bench-demo: docker ## Six demo campaigns with different seeds, and a long re-measurement (about two hours)
 	$(BIN)/python -m bench.demo.run
@@ -58,6 +58,16 @@ bench-sandbox: docker
 
 bench-gateway: setup
 	$(BIN)/python -m bench.gateway.run
+
+bench-suites: setup
+	$(BIN)/python bench/suites/run.py
+	$(BIN)/python bench/suites/importing/run.py
+
+bench-review: setup
+	$(BIN)/python -m bench.review.run
+
+bench-faults: docker ## Kill real campaigns at random and at named points (KILLS=200 SEED=1; hours)
+	$(BIN)/python -m bench.faults.run --kills $(or $(KILLS),10) --seed $(SEED)
 
 lock: ## Write the locks anew (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml -o requirements/base.lock
