@@ -54,6 +54,7 @@ class Campaign:
         self._rng = np.random.default_rng(seed_of(self.config.seed, "search", self.state.trials))
         self._woken = asyncio.Event()
         self._same_left = 0
+        self._first_wait = FIRST_WAIT
         self._wait, self._waited = FIRST_WAIT, 0.0
         self._watchdog = Watchdog(stall_seconds(parts.config, parts.suite))
         self.admission = Admission(parts, self._queue.append)
@@ -141,7 +142,7 @@ class Campaign:
         if errors:
             await self._pause(str(errors[0]))
         elif done and self.trouble is not None:
-            self.trouble, self._wait, self._waited = None, FIRST_WAIT, 0.0
+            self.trouble, self._wait, self._waited = None, self._first_wait, 0.0
             self._say("resumed", "the laboratory works again")
         await self._attend()
         if self._watchdog.stalled(self._progress()):

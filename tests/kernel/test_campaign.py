@@ -165,7 +165,7 @@ async def test_a_laboratory_fault_is_never_scored(make_lab: MakeLab) -> None:
     lab = make_lab(better, solve=flaky, trials=200)
     async with lab.campaign() as campaign:
         campaign.config.boxes.__dict__["patience_minutes"] = 60.0
-        campaign._wait = 0.001
+        campaign._wait = campaign._first_wait = 0.001
         await campaign.run()
         pairs = [pair for test in campaign.state.ledger.tests() for pair in campaign.state.ledger.pairs(test.id)]
     with lab.ledger() as ledger:

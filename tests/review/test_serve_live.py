@@ -39,6 +39,7 @@ def follow(dashboard: Served, until: str = "stopped") -> tuple[list[str], list[d
     raise AssertionError("the stream ended first")
 
 
+@pytest.mark.slow
 def test_two_readers_see_a_campaign_grow_and_it_waits_for_neither(home: Path) -> None:
     with served(home) as dashboard, growing(home, pause=0.1, trials=45) as campaign, ThreadPoolExecutor(2) as pool:
         both = [pool.submit(follow, dashboard) for _ in range(2)]
@@ -68,6 +69,7 @@ def test_a_stop_over_http_ends_the_campaign_in_order(home: Path) -> None:
         assert campaign.wait(ENDING) == 0
 
 
+@pytest.mark.slow
 def test_a_test_is_watched_and_its_patch_approved_by_the_campaign_that_runs(home: Path) -> None:
     with (
         served(home) as dashboard,
