@@ -39,7 +39,7 @@ from agent.review.guard import LOGIN, Guard, Rules, Session, authorised_form
 from agent.review.levers import Levers
 from agent.review.report import render
 from agent.review.safe import visible
-from agent.review.watch import Drawn, Watch, names
+from agent.review.watch import Drawn, Watch, apart, names
 
 SECTIONS: Final = ("summary", "scores", "lineage", "heat", "evidence", "patches", "rejected", "cost", "events")
 ASSETS: Final = {
@@ -183,7 +183,7 @@ class Dashboard:
 
     async def _carry_out(self, watch: Watch, order: Callable[[], str]) -> str:
         """What came of it, or that it takes longer."""
-        work = self._aside(asyncio.to_thread(order))
+        work = self._aside(apart(order))
         done, _ = await asyncio.wait({work}, timeout=_ANSWER_SECONDS)
         await watch.refresh()
         if not done:

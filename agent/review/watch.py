@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from agent.kernel.approval import Acceptance, Approvals
 from agent.kernel.errors import RecordBroken
@@ -29,6 +31,7 @@ REPORT_SHARE: Final = 0.2
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 
+Result = TypeVar("Result")
 Doing = Literal["running", "paused", "stopping", "stopped", "not begun", "gone", "broken"]
 
 
@@ -67,17 +70,27 @@ class Look:
 
 
 class Record:
-    """One campaign's folder, read again and again; a ledger that was replaced is opened anew. Not for two threads."""
+    """One campaign's folder, read again and again; a ledger that was replaced is opened anew."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._ledger: Ledger | None = None
         self._file: tuple[int, int] | None = None
         self._opened = 0
-        self._known: tuple[tuple[int, ...], Look] | None = None
+        self._known: tuple[int, Look] | None = None
+        self._in_use = threading.Lock()  # a look whose reader has left may still be at it
 
     def look(self) -> Look:
         """How the campaign stands; cheap while nothing has changed."""
+        with self._in_use:
+            return self._look()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._in_use:
+            self._close()
+
+    def _look(self) -> Look:
         name = self.folder.name
         try:
             if not self._open():
@@ -86,11 +99,10 @@ class Record:
                 return Look(name=name, doing="gone" if gone else "not begun", why=why)
             return self._standing(self._facts())
         except RecordBroken as error:
-            self.close()
+            self._close()
             return Look(name=name, doing="broken", why=str(error))
 
-    def close(self) -> None:
-        """Let go of the file."""
+    def _close(self) -> None:
         if self._ledger is not None:
             self._ledger.close()
         self._ledger = self._file = self._known = None
@@ -100,10 +112,10 @@ class Record:
         try:
             found = path.stat()
         except OSError:
-            self.close()
+            self._close()
             return False
         if (found.st_dev, found.st_ino) != self._file:
-            self.close()
+            self._close()
             self._ledger = Ledger(path, read_only=True)
             self._file = (found.st_dev, found.st_ino)
             self._opened += 1
@@ -114,33 +126,40 @@ class Record:
         ledger = self._ledger
         if ledger is None:
             raise RecordBroken(f"{self.folder / RECORD} is not open")
-        version = (self._opened, ledger.changes())
-        if self._known is not None and self._known[0] == version:
+        changes = ledger.changes()
+        if self._known is not None and self._known[0] == changes:
             return self._known[1]
+        with ledger.snapshot():
+            look = self._read(ledger)
+        self._known = (changes, look)
+        return look
+
+    def _read(self, ledger: Ledger) -> Look:
+        stamp = _stamp(self.folder)
         candidates, commits = ledger.candidates(), ledger.commits()
+        trials, bound = ledger.count_trials(), ledger.latest("begin", "end")
+        events = tuple(Event(id=i, at=at, kind=k, text=t) for i, at, k, t in ledger.events(last=SHOWN_EVENTS))
         fates = [candidate.fate for candidate in candidates[1:]]
         champion = commits[-1][2] if commits else 0
-        look = Look(
+        return Look(
             name=self.folder.name,
             doing="stopped",
-            version=version,
+            why=_ending(bound),
+            version=(*stamp, trials, events[-1].id if events else 0),
             champion=champion,
             proposals=len(fates),
             accepted=fates.count(Fate.CHAMPION),
             turned_down=fates.count(Fate.REJECTED) + fates.count(Fate.REFUSED),
-            trials=ledger.count_trials(),
+            trials=trials,
             subjects={candidate.id: candidate.subject for candidate in candidates},
             waiting=tuple(Approvals(ledger).waiting(champion)),
-            events=tuple(Event(id=i, at=at, kind=k, text=t) for i, at, k, t in ledger.events(last=SHOWN_EVENTS)),
+            events=events,
         )
-        self._known = (version, look)
-        return look
 
     def _standing(self, facts: Look) -> Look:
         """The ledger's facts together with who runs the campaign at this moment."""
         pid, now = self._holder(), read_now(self.folder)
-        doing: Doing = "stopped"
-        why = next((event.text for event in reversed(facts.events) if event.kind == "end"), "")
+        doing, why = facts.doing, facts.why
         if pid is not None:
             fresh = now if now is not None and now.pid == pid else None
             doing, why = _doing(fresh, facts)
@@ -153,6 +172,24 @@ class Record:
         with suppress(OSError):
             return holder(self.folder)
         return None
+
+
+def _stamp(folder: Path) -> tuple[int, ...]:
+    """The record's files as they are; another tuple after every write, the same for every reader."""
+    found = list[int]()
+    for path in (folder / RECORD, folder / f"{RECORD}-wal"):
+        with suppress(OSError):
+            state = path.stat()
+            found += [state.st_ino, state.st_size, state.st_mtime_ns]
+    return tuple(found)
+
+
+def _ending(bound: tuple[int, float, str, str] | None) -> str:
+    """Why nobody runs a campaign, by the last time that one began or ended."""
+    if bound is None:
+        return ""
+    _, _, kind, text = bound
+    return text if kind == "end" else "it did not end in order: its process was killed, or the machine went down"
 
 
 def _doing(now: Now | None, facts: Look) -> tuple[Doing, str]:
@@ -197,7 +234,8 @@ class Watch:
         self.turn = 0
         self._changed = asyncio.Condition()
         self._readers, self._tasks = 0, list[asyncio.Task[None]]()
-        self._looking, self._drawing = asyncio.Lock(), asyncio.Lock()
+        self._looking = asyncio.Lock()
+        self._drawing: asyncio.Task[float] | None = None
 
     async def refresh(self) -> Look:
         """Look now."""
@@ -258,17 +296,39 @@ class Watch:
             await asyncio.sleep(max(TICK_SECONDS, seconds / REPORT_SHARE))
 
     async def redraw(self) -> float:
-        """Draw the report if it is out of date; returns the seconds that it took."""
-        async with self._drawing:
-            version = self.look.version
-            if not version or (self.drawn is not None and self.drawn.version == version):
-                return 0.0
-            started = time.monotonic()
-            with suppress(RecordBroken):  # the next look says what is the matter
-                self.drawn = Drawn(version, await asyncio.to_thread(self._draw_now))
-                await self._tell()
-            return time.monotonic() - started
+        """Draw the report if it is out of date; returns the seconds that it took.
+
+        One drawing at a time, which goes on when whoever asked for it has left.
+        """
+        if self._drawing is None or self._drawing.done():
+            self._drawing = asyncio.create_task(self._redraw())
+        return await asyncio.shield(self._drawing)
+
+    async def _redraw(self) -> float:
+        version = self.look.version
+        if not version or (self.drawn is not None and self.drawn.version == version):
+            return 0.0
+        started = time.monotonic()
+        with suppress(RecordBroken):  # the next look says what is the matter
+            self.drawn = Drawn(version, await apart(self._draw_now))
+            await self._tell()
+        return time.monotonic() - started
 
     def _draw_now(self) -> dict[str, str]:
         with Ledger(self.folder / RECORD, read_only=True) as ledger:
             return self._draw(ledger)
+
+
+async def apart(work: Callable[[], Result]) -> Result:
+    """Do what takes long in a thread that keeps nobody from ending: Ctrl-C does not wait for it."""
+    future = Future[Result]()
+
+    def run() -> None:
+        future.set_running_or_notify_cancel()
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - handed on to whoever waits
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return await asyncio.wrap_future(future)

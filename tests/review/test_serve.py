@@ -232,6 +232,14 @@ def test_a_stop_says_what_the_command_line_would_say(known: TestClient) -> None:
     assert "no process is running" in known.post("/c/night/stop", headers=BEARER).text
 
 
+def test_a_campaign_that_cannot_start_says_why(tmp_path: Path) -> None:
+    path = tmp_path / "campaign.yaml"
+    path.write_text(CONFIG.format(suite=tmp_path / "nowhere"))
+    said = Levers(load_config(path), path).start()
+    assert said.startswith("it did not start (exit code 2): ratchet: ")
+    assert "nowhere" in said
+
+
 def test_only_the_campaign_of_the_configuration_has_levers(known: TestClient) -> None:
     assert "<form" not in known.get("/c/other/").text.partition('id="now"')[2].partition("</section>")[0]
     for lever in ("start", "stop", "approve", "reject"):
@@ -284,6 +292,7 @@ def test_what_a_dead_process_said_is_not_in_flight(home: Path) -> None:
     assert (look.doing, look.pid) == ("stopped", None)
     assert look.now is not None
     assert (look.now.running, look.now.paused) == ((), None)
+    assert "did not end in order" in look.why
     record.close()
 
 

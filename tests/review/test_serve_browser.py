@@ -127,6 +127,25 @@ def test_somebody_with_the_token_logs_in_and_sees_the_levers(page: Page, dashboa
     assert page.locator(".levers").count() == 0
 
 
+def test_what_somebody_types_into_a_decision_survives_the_news(browser: Browser, tmp_path: Path) -> None:
+    configure(tmp_path)
+    with served(tmp_path) as dashboard, growing(tmp_path, pause=0.05, trials=5000, approve="human"):
+        page = browser.new_page()
+        page.set_default_timeout(PATIENT)
+        page.goto(f"{dashboard.url}/login")
+        page.fill("input[name=token]", dashboard.token)
+        page.get_by_role("button", name="Log in").click()
+        page.goto(dashboard.page)
+        name = page.locator(".wait input[name=by]").first
+        name.fill("alice")
+        identity = name.get_attribute("id")
+        shown = page.locator("#last li").first.inner_text()
+        expect(page.locator("#last li").first).not_to_have_text(shown, timeout=PATIENT)
+        assert page.input_value(f"#{identity}") == "alice"
+        assert page.evaluate("document.activeElement.id") == identity
+        page.close()
+
+
 def test_the_page_says_when_the_server_is_gone(browser: Browser, home: Path) -> None:
     with served(home) as dashboard:
         page = browser.new_page()

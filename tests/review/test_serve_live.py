@@ -62,7 +62,10 @@ def test_a_stop_over_http_ends_the_campaign_in_order(home: Path) -> None:
     with served(home) as dashboard, growing(home, pause=0.1, trials=5000) as campaign:
         with streaming(dashboard) as stream:
             next(data for kind, data in stream if kind == "now" and trials_in(data["html"]) > 3)
-            said = httpx.post(f"{dashboard.page}stop", headers={"authorization": f"Bearer {dashboard.token}"})
+            bearer = {"authorization": f"Bearer {dashboard.token}"}
+            said = httpx.post(f"{dashboard.page}start", headers=bearer, timeout=ENDING)
+            assert f"process {campaign.pid} is running this campaign" in said.text
+            said = httpx.post(f"{dashboard.page}stop", headers=bearer, timeout=ENDING)
             assert f"asked process {campaign.pid} to stop" in said.text
             last = next(data for kind, data in stream if kind == "now" and data["doing"] == "stopped")
         assert "stopped on request" in last["html"]

@@ -8,8 +8,9 @@
 
   const keep = {
     beforeAttributeUpdated: (name, node) => {
-      if (name === "open" && node instanceof HTMLDetailsElement) return false;
-      return !(name === "hidden" && node.matches(".patch, .group"));
+      if (name === "open") return !node.matches("details");
+      if (name === "value") return !node.matches("input:not([type=hidden])");
+      return name !== "hidden" || !node.matches(".patch, .group");
     },
   };
 
