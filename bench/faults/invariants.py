@@ -109,7 +109,8 @@ def _in_the_ledger(db: sqlite3.Connection) -> Iterator[str]:
 
 
 def _between_ledger_and_git(home: Home, name: str, db: sqlite3.Connection) -> Iterator[str]:
-    base = json.loads(db.execute("SELECT value FROM meta WHERE key = 'base'").fetchone()[0])
+    row = db.execute("SELECT value FROM meta WHERE key = 'base' ORDER BY id DESC LIMIT 1").fetchone()
+    base = json.loads(row[0])
     commits = db.execute("SELECT sha, parent FROM commits ORDER BY at").fetchall()
     chain = home.git("rev-list", "--reverse", f"{base}..ratchet/{name}").split()
     if chain != [sha for sha, _ in commits]:
