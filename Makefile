@@ -37,7 +37,7 @@ format: setup ## Let ruff mend layout and imports
 	$(BIN)/ruff format .
 
 test: docker ## Fast tests, Docker included
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: docker ## Fault injection, simulations, long campaigns
 	$(BIN)/pytest -m slow

@@ -118,7 +118,7 @@ def test_a_record_that_is_removed_while_it_is_watched_is_said_to_be_gone(home: P
         assert next(data for kind, data in stream if kind == "now")["doing"] == "stopped"
         kept = home / "kept"
         shutil.move(home / "runs" / "night", kept)
-        assert next(data for kind, data in stream if kind == "now")["doing"] == "gone"
+        assert next(data for kind, data in stream if kind == "now" and data["doing"] == "gone")
         shutil.move(kept, home / "runs" / "night")
         assert next(data for kind, data in stream if kind == "now" and data["doing"] == "stopped")
 

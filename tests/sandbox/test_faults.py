@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -144,6 +145,13 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", tmp_path / "scaffold"], check=True)
 
 
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder whose sockets fit the kernel's limit, however deep the tests run."""
+    with tempfile.TemporaryDirectory(prefix="ratchet-test-") as folder:
+        yield Path(folder)
+
+
 OWNER = """
 import asyncio, sys
 from pathlib import Path
@@ -159,20 +167,20 @@ asyncio.run(main())
 
 
 async def test_when_our_process_is_killed_its_boxes_end_and_the_next_start_removes_them(
-    image: str, tmp_path: Path, engine: docker.APIClient
+    image: str, short_path: Path, engine: docker.APIClient
 ) -> None:
     campaign = f"killed-{os.getpid()}"
-    command = [sys.executable, "-c", OWNER, campaign, str(tmp_path), image]
+    command = [sys.executable, "-c", OWNER, campaign, str(short_path), image]
     owner = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
     assert owner.stdout is not None
     container = (await owner.stdout.readline()).decode().strip()
     owner.kill()
     await owner.wait()
     assert engine.wait(container, timeout=30)["StatusCode"] == 90
-    async with DockerSandbox("second", campaign, tmp_path, ready=0):
+    async with DockerSandbox("second", campaign, short_path, ready=0):
         left = engine.containers(all=True, filters={"label": f"ratchet.campaign={campaign}"})
         assert left == []
-        assert list((tmp_path / "boxes").iterdir()) == []
+        assert list((short_path / "boxes").iterdir()) == []
 
 
 async def test_a_box_whose_closing_is_cancelled_is_removed_all_the_same(
