@@ -152,9 +152,9 @@ async def campaign_parts(
         ),
     )
     gateway = GatewayServer(config.models, ledger, budget, seed=config.seed, replay=replay)
-    sandbox = DockerSandbox(
-        uuid.uuid4().hex[:8], config.name, config.folder, ready=config.boxes.parallel, runtime=config.boxes.runtime
-    )
+    # Boxes are made as fast as the cores allow, however many trials run: more of them ready would only wait.
+    ready = min(config.boxes.parallel, 2 * len(os.sched_getaffinity(0)))
+    sandbox = DockerSandbox(uuid.uuid4().hex[:8], config.name, config.folder, ready=ready, runtime=config.boxes.runtime)
     async with gateway, sandbox:
         await preflight(gateway)
         ledger.remember("base", repository.base)

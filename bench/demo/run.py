@@ -14,7 +14,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +32,16 @@ def git(folder: Path, *arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def campaign(folder: Path, seed: int) -> dict[str, Any]:
+def campaign(folder: Path, seed: int, commits: int | None) -> dict[str, Any]:
+    """One campaign; where `folder` holds it already, to its end, nothing is run again."""
     name = f"demo-{seed}"
-    start = time.monotonic()
-    ratchet(folder, "run", "demo.yaml", "--name", name, "--seed", str(seed))
-    minutes = (time.monotonic() - start) / 60
+    until = () if commits is None else ("--until-commits", str(commits))
+    ratchet(folder, "run", "demo.yaml", "--name", name, "--seed", str(seed), *until)
     facts = json.loads(ratchet(folder, "status", "demo.yaml", "--name", name, "--json"))
     log = git(folder, "log", "--reverse", "--format=%H%x09%s", f"HEAD..ratchet/{name}")
-    commits = [dict(zip(("sha", "subject"), line.split("\t"), strict=True)) for line in log.splitlines()]
+    made = [dict(zip(("sha", "subject"), line.split("\t"), strict=True)) for line in log.splitlines()]
     wanted = ("proposals", "turned_down", "trials", "calls", "shared_calls", "tokens", "baseline", "champion_score")
-    return {"seed": seed, "minutes": round(minutes, 2), "commits": commits, **{k: facts[k] for k in wanted}}
+    return {"seed": seed, "minutes": round(facts["seconds"] / 60, 2), "commits": made, **{k: facts[k] for k in wanted}}
 
 
 def remeasure(folder: Path, row: dict[str, Any], runs: int) -> None:
@@ -84,13 +83,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3, 4, 5, 6])
     parser.add_argument("--runs", type=int, default=1, help="fresh pairs a task in the re-measurement; 0 leaves it out")
+    parser.add_argument("--until-commits", type=int, help="end each campaign at so many commits")
     parser.add_argument("--folder", type=Path, help="clone to use (kept); default: a temporary one")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ratchet-bench-") as temporary:
         folder = args.folder or Path(temporary) / "ratchet"
         if not folder.exists():
             git(ROOT, "clone", "--quiet", str(ROOT), str(folder))
-        rows = [campaign(folder, seed) for seed in args.seeds]
+        rows = [campaign(folder, seed, args.until_commits) for seed in args.seeds]
         for row in rows:
             if args.runs:
                 remeasure(folder, row, args.runs)
