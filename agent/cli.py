@@ -190,33 +190,19 @@ def simulate(
     score: Annotated[float, typer.Option(min=0.01, max=0.99, help="what the seed scores")] = 0.35,
 ) -> None:
     """Predict, by simulation with the same gate and search, what this suite and budget can prove."""
-    from agent.kernel.gatekeeping import gate_settings
-    from agent.kernel.simulate import predict
-    from agent.kernel.types import Split
+    from agent.forecast import forecast
     from agent.suites.loader import load_suite
-    from agent.wiring import search_settings
 
     config = load(path, {})
-    suite, budget = load_suite(config.suite), config.budget
-    hours = None if budget.hours is None else budget.hours * 3600 * config.boxes.parallel / seconds_per_trial
-    money = None if budget.dollars is None or not cost_per_trial else budget.dollars / cost_per_trial
-    limits = [limit for limit in (budget.trials, hours, money) if limit is not None]
-    if not limits:
-        raise UserError("budget", "no limit says how many trials there are", "Set budget.trials, or --cost-per-trial.")
-    prediction = predict(
-        search_tasks=len(suite.split(Split.SEARCH)),
-        gate_tasks=len(suite.split(Split.GATE)),
-        trials=max(1, int(min(limits))),
-        search=search_settings(config, suite),
-        gate=gate_settings(config),
-        strategy=config.search.strategy,
-        dollars_per_trial=cost_per_trial,
+    prediction = forecast(
+        config,
+        load_suite(config.suite),
         seconds_per_trial=seconds_per_trial,
-        parallel=config.boxes.parallel,
-        base=score,
-        coupled=True,
-        seed=config.seed,
+        cost_per_trial=cost_per_trial,
+        score=score,
     )
+    if prediction is None:
+        raise UserError("budget", "no limit says how many trials there are", "Set budget.trials, or --cost-per-trial.")
     typer.echo(prediction.sentence)
     for name in ("trials", "hours", "dollars", "proposals", "pairs_without_effect", "commits", "gain"):
         value = getattr(prediction, name)

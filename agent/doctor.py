@@ -15,8 +15,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from agent.forecast import SECONDS_PER_TRIAL, forecast
 from agent.kernel.config import Config, load_config
 from agent.kernel.errors import RatchetError, UserError
+from agent.kernel.gatekeeping import unprovable
 from agent.kernel.ledger import Ledger
 from agent.kernel.repository import Repository
 from agent.kernel.types import Split
@@ -71,7 +73,8 @@ def _findings(path: Path | None, *, fix: bool, say: Callable[[str], None]) -> It
     if importlib.util.find_spec("xllamacpp") is not None:
         yield _tried("weights", lambda: weights.fast().name)
     if config is not None:
-        for what, look in (("suite", _suite), ("repo", _repo), ("models", _models), ("prices", _prices)):
+        looks = (("suite", _suite), ("proof", _proof), ("repo", _repo), ("models", _models), ("prices", _prices))
+        for what, look in looks:
             yield _tried(what, lambda look=look, config=config: look(config))  # type: ignore[misc]
 
 
@@ -129,6 +132,22 @@ def _suite(config: Config) -> str:
     suite = load_suite(config.suite)
     sizes = ", ".join(f"{len(suite.split(split))} {split}" for split in Split)
     return f"{suite.name}@{suite.hash}: {sizes} tasks"
+
+
+def _proof(config: Config) -> str:
+    """What the budget can prove on this suite; one that can prove nothing is a finding."""
+    if config.gate != "proven":
+        return f"gate: {config.gate} proves nothing; commits say so"
+    if (error := unprovable(config)) is not None:
+        raise error
+    prediction = forecast(config, load_suite(config.suite))
+    if prediction is None:
+        return "no limit says how many trials there are; `ratchet simulate --cost-per-trial` predicts"
+    if prediction.provable_half is None:
+        problem = f"{prediction.trials:,} trials are too few to prove any improvement"
+        raise UserError("budget", problem, "Give more trials, or set gate: better, which proves nothing.")
+    known = "" if config.budget.trials else f" (at {SECONDS_PER_TRIAL:.0f} s a trial)"
+    return f"{prediction.sentence.rstrip('.')}{known}"
 
 
 def _repo(config: Config) -> str:

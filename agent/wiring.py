@@ -21,6 +21,7 @@ from agent.kernel.campaign import Campaign
 from agent.kernel.config import Config
 from agent.kernel.errors import UserError
 from agent.kernel.evaluator import Evaluator, Job, Visit, seed_of
+from agent.kernel.gatekeeping import unprovable
 from agent.kernel.ledger import Ledger
 from agent.kernel.lock import held
 from agent.kernel.parts import Parts
@@ -124,6 +125,8 @@ async def campaign_parts(
     suite = load_suite(config.suite)
     repository = open_repository(config, ledger)
     if claim:
+        if problem := unprovable(config):
+            console.print(f"nothing can be proven: {problem}")
         repository.claim()
         _same_as_before(config, ledger, suite)
     boundary = Boundary(

@@ -192,6 +192,19 @@ def test_init_writes_a_file_that_the_doctor_reads(home: Path, checkout: Path) ->
     assert "ok   repo" in doctor.stdout
 
 
+def test_a_budget_that_can_prove_nothing_is_said_before_it_is_spent(home: Path, checkout: Path) -> None:
+    (home / "campaign.yaml").write_text(config(checkout) + "budget: {trials: 20}\n")
+    doctor = ratchet(home, "doctor", DOCKER_HOST="unix:///nonexistent/docker.sock")
+    assert "FAIL proof" in doctor.stdout
+    said = "20 trials leave 5 pairs for the gate, and 12 are needed even if all are won"
+    assert said in " ".join(doctor.stdout.split())
+    running = ratchet(home, "run", DOCKER_HOST="unix:///nonexistent/docker.sock")
+    assert said in " ".join(running.stdout.split())
+    (home / "campaign.yaml").write_text(config(checkout) + "budget: {trials: 2000}\n")
+    doctor = ratchet(home, "doctor", DOCKER_HOST="unix:///nonexistent/docker.sock")
+    assert "ok   proof    2,000 trials can prove an improvement of" in doctor.stdout
+
+
 def test_status_and_log_of_a_campaign_that_never_ran_are_one_line(home: Path) -> None:
     for command in ("status", "log"):
         assert_one_line(ratchet(home, command), home, "no campaign 'night'")

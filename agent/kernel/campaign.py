@@ -24,7 +24,7 @@ from agent.kernel.gate import Verdict
 from agent.kernel.gatekeeping import Gatekeeper
 from agent.kernel.match import Match
 from agent.kernel.parts import Parts, Planned, Work
-from agent.kernel.search import Measure, fingerprint
+from agent.kernel.search import Expand, Measure, fingerprint
 from agent.kernel.types import Candidate, Fate, Purpose
 from agent.kernel.watchdog import Watchdog, longest_trial, stall_seconds
 
@@ -119,13 +119,16 @@ class Campaign:
         return None
 
     def _next_step(self) -> Planned | None:
-        """The most urgent step that there is room for: pairs of an open test, then what is queued, then search."""
+        """The most urgent step that there is room for: pairs of an open test, then what is queued, then search.
+
+        Proposals go on beside a test; the trials of the search line wait for its end.
+        """
         room = self.config.boxes.parallel - sum(step.boxes for step in self.running.values())
         if self.match is not None:
             if (decision := self.match.decision) is not None:
                 return None if self.gate.concluding else self.gate.verdict_step(self.match, decision)
             fits = room >= PAIR_BOXES or not self.running
-            return self._plan_pair(self.match) if fits else None
+            return self._plan_pair(self.match) if fits else self._plan_proposal()
         if room < 1:
             return None
         return self._queue.popleft() if self._queue else self._plan_search()
@@ -201,15 +204,25 @@ class Campaign:
         seed = archive.node(0)
         if seed.trials + seed.pending < archive.settings.enough:
             return self._plan_measure(0)
-        step = self.parts.strategy.next(archive, self._rng)
-        if isinstance(step, Measure):
-            return self._plan_measure(step.node)
+        step = self.parts.strategy.next(archive, self._rng, propose=self._may_propose())
+        return self._plan_measure(step.node) if isinstance(step, Measure) else self._plan_expand(step)
+
+    def _plan_proposal(self) -> Planned | None:
+        """A proposal, if the strategy wants one now."""
+        step = self.parts.strategy.next(self.state.archive, self._rng) if self._may_propose() else None
+        return None if isinstance(step, Measure) else self._plan_expand(step)
+
+    def _may_propose(self) -> bool:
+        """Whether another proposal may start; until the baseline has landed there is no failure to learn from."""
+        archive = self.state.archive
         flying = sum(planned.boxes == 0 for planned in self.running.values())
-        # Until the baseline has landed there is no failure to learn from.
-        ready = seed.trials >= archive.settings.enough and not self._same_left
-        if flying >= self.config.boxes.proposals or not ready:
+        ready = archive.node(0).trials >= archive.settings.enough and not self._same_left
+        return ready and flying < self.config.boxes.proposals
+
+    def _plan_expand(self, step: Expand | None) -> Planned | None:
+        if step is None:
             return None
-        archive.begin(step)
+        self.state.archive.begin(step)
         return Planned(label=f"proposal from #{step.parent}", boxes=0, work=lambda: self.admission.propose(step))
 
     def _plan_measure(self, node: int) -> Planned:

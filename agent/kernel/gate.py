@@ -130,6 +130,14 @@ def threshold(index: int, commits: int, settings: GateSettings) -> float:
     return -math.log(settings.level * gamma * reward)
 
 
+def pairs_to_prove(settings: GateSettings) -> int:
+    """The fewest pairs after which the first candidate can be accepted: it wins every one of them."""
+    bets, bar, pairs = np.log1p(_clip(np.asarray(settings.lambdas), 1.0)), threshold(1, 0, settings), 1
+    while _log_mean_exp(pairs * bets) < bar:
+        pairs += 1
+    return pairs
+
+
 class _Test(ABC):
     """What both policies share: counting pairs and voids, ending once, and saying so."""
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
 
 from agent.kernel.admission import Admission
 from agent.kernel.approval import Acceptance, Request, commit_of, outdated, refusal, turned_down
 from agent.kernel.config import Config
-from agent.kernel.errors import BudgetSpent, Refused
+from agent.kernel.errors import BudgetSpent, Refused, UserError
 from agent.kernel.evaluator import Job, seed_of
 from agent.kernel.evidence import NOT_MEASURED, commit_body, evidence_trailers, holdout_words
 from agent.kernel.flags import in_one_line
-from agent.kernel.gate import Control, Decision, GateSettings, Verdict
+from agent.kernel.gate import Control, Decision, GateSettings, Verdict, pairs_to_prove
 from agent.kernel.ledger import TestRow
 from agent.kernel.match import Match, opened_with
 from agent.kernel.parts import Parts, Planned
@@ -286,6 +287,20 @@ def gate_settings(config: Config) -> GateSettings:
         spending=options.spending,
         max_pairs=options.max_pairs,
     )
+
+
+def unprovable(config: Config) -> UserError | None:
+    """Why a campaign of so few trials cannot commit anything, whatever its candidates do."""
+    trials, options = config.budget.trials, config.gate_options
+    if trials is None or config.gate != "proven":
+        return None
+    pairs = min(int(trials * options.share) // 2, options.max_pairs)
+    needed = pairs_to_prove(gate_settings(config))
+    if pairs >= needed:
+        return None
+    problem = f"{trials} trials leave {pairs} pairs for the gate, and {needed} are needed even if all are won"
+    few = math.ceil(2 * needed / options.share)
+    return UserError("budget.trials", problem, f"Give {few} or many more, or set gate: better, which proves nothing.")
 
 
 def _cost(parts: Parts) -> str:

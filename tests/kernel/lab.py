@@ -22,7 +22,7 @@ from agent.kernel.ledger import Ledger
 from agent.kernel.parts import Parts
 from agent.kernel.proposer import Proposer
 from agent.kernel.repository import Repository
-from agent.kernel.search import STRATEGIES, SearchSettings
+from agent.kernel.search import STRATEGIES, SearchSettings, Strategy
 from agent.kernel.state import Scaffolds, State
 from agent.kernel.types import BoxSpec, Caps, Split, Suite, Task
 from agent.models.config import ModelsConfig
@@ -109,6 +109,7 @@ class Lab:
     solve: Callable[[FakeRun], object] = solve
     gate: str = "proven"
     approve: str = "auto"
+    strategy: Strategy = field(default_factory=STRATEGIES["thompson"])
 
     def __post_init__(self) -> None:
         self.repo = self.folder / "repo"
@@ -165,7 +166,7 @@ class Lab:
                         proposer=Proposer(
                             visit=visit, instruction="improve", boundary=Boundary(), caps=Caps(), timeout=10
                         ),
-                        strategy=STRATEGIES["thompson"](),
+                        strategy=self.strategy,
                         budget=budget,
                         provenance={"Ratchet-Suite": "toy@abc", "Ratchet-Models": "none", "Ratchet-Kernel": "k"},
                     )

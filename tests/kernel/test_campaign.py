@@ -7,6 +7,7 @@ import itertools
 import json
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from agent.kernel.boundary import Boundary
@@ -17,6 +18,7 @@ from agent.kernel.gate import GateSettings, Side
 from agent.kernel.match import opened_with
 from agent.kernel.proposer import Proposal
 from agent.kernel.repository import BranchMoved
+from agent.kernel.search import STRATEGIES, Archive, Expand, Step
 from agent.kernel.types import Candidate, Fate, Purpose
 from sandbox.fake import FakeRun
 from tests.kernel.lab import SETTINGS, MakeLab, git, solve
@@ -64,6 +66,22 @@ async def test_patches_without_effect_are_never_committed(make_lab: MakeLab) -> 
     with lab.ledger() as ledger:
         assert len(ledger.candidates()) > 3
         assert not ledger.commits()
+
+
+class Eager:
+    """A strategy that wants a proposal whenever one may start."""
+
+    def next(self, archive: Archive, rng: np.random.Generator, *, propose: bool = True) -> Step | None:
+        return Expand(archive.champion) if propose else STRATEGIES["thompson"]().next(archive, rng, propose=False)
+
+
+async def test_proposals_go_on_beside_a_test(make_lab: MakeLab) -> None:
+    lab = make_lab(numbered(80), strategy=Eager())
+    await lab.run()
+    with lab.ledger() as ledger:
+        kinds = [kind for _, _, kind, _ in ledger.events()]
+        assert "proposal" in kinds[kinds.index("gate") : kinds.index("verdict")]
+        assert ledger.commits()
 
 
 async def test_an_improver_that_hard_codes_the_search_tasks_is_not_committed(make_lab: MakeLab) -> None:

@@ -21,6 +21,7 @@ from agent.kernel.gate import (
     PairedTest,
     Side,
     Verdict,
+    pairs_to_prove,
     sign_flip,
     threshold,
 )
@@ -52,6 +53,15 @@ class GateGamma(AbstractGammaSequence):
 
 
 # ------------------------------------------------------------------------------------ verdicts
+
+
+@given(alpha=st.floats(0.001, 0.5), spending=st.integers(1, 60))
+def test_the_fewest_pairs_to_prove_anything_are_those_of_a_candidate_that_wins_all(alpha: float, spending: int) -> None:
+    chosen = GateSettings(alpha=alpha, spending=spending)
+    fewest, test = pairs_to_prove(chosen), PairedTest(chosen, 1, 0)
+    test.feed([(0.0, 1.0)] * (fewest - 1))
+    assert test.decide() is None
+    assert test.add(0.0, 1.0).verdict is Verdict.ACCEPTED
 
 
 def test_a_clearly_better_candidate_is_accepted() -> None:
