@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from agent.kernel.admission import Admission
 from agent.kernel.approval import Acceptance, Request, commit_of, outdated, refusal, turned_down
@@ -16,12 +16,12 @@ from agent.kernel.evidence import NOT_MEASURED, commit_body, evidence_trailers, 
 from agent.kernel.flags import in_one_line
 from agent.kernel.gate import Control, Decision, GateSettings, Verdict, pairs_to_prove
 from agent.kernel.ledger import TestRow
-from agent.kernel.match import Match, opened_with
+from agent.kernel.match import Match, Opening, opened_with, shares_of
 from agent.kernel.parts import Parts, Planned
 from agent.kernel.proposer import Proposal
 from agent.kernel.repository import BranchMoved
 from agent.kernel.search import promising
-from agent.kernel.types import Candidate, Fate, Purpose, Split, Task
+from agent.kernel.types import Candidate, Fate, Purpose, Split, Suite, Task
 
 
 class Gatekeeper:
@@ -56,7 +56,7 @@ class Gatekeeper:
             champion=state.champion,
             commits=state.accepted,
             policy=self._config.gate,
-            settings={**asdict(gate_settings(self._config)), "runs": self._config.gate_options.runs},
+            settings=opening_of(self._config, self._parts.suite).recorded(),
         )
         state.ledger.note("gate", f"#{candidate.id} meets the champion #{state.champion} (test {row.id})")
         self.match = self.meeting(row)
@@ -92,12 +92,10 @@ class Gatekeeper:
 
     def meeting(self, row: TestRow) -> Match:
         """The test that a row of the ledger stands for, as far as it was played."""
-        candidates, configured = self._state.candidates, (gate_settings(self._config), self._config.gate_options.runs)
-        settings, runs = opened_with(self._state.ledger, row.id) or configured
+        candidates = self._state.candidates
         return Match(
             row=row,
-            settings=settings,
-            runs=runs,
+            opening=opened_with(self._state.ledger, row.id) or opening_of(self._config, self._parts.suite),
             sides=(candidates[row.champion], candidates[row.candidate]),
             tasks=self._parts.suite.split(Split.GATE),
             seed=self._config.seed,
@@ -113,8 +111,7 @@ class Gatekeeper:
 
     async def pair(self, match: Match, place: int) -> None:
         """One pair of the open test; the pair that decides it also sees to what follows."""
-        await match.play(place)
-        self._state.count_gate_pair()
+        self._state.count_gate_pairs(await match.play(place))
         if match.decision is not None and self.match is match and not self.concluding:
             await self._conclude(match, match.decision)
 
@@ -287,6 +284,12 @@ def gate_settings(config: Config) -> GateSettings:
         spending=options.spending,
         max_pairs=options.max_pairs,
     )
+
+
+def opening_of(config: Config, suite: Suite) -> Opening:
+    """What a test that is opened now is opened with."""
+    shares = shares_of(suite.split(Split.GATE))
+    return Opening(settings=gate_settings(config), runs=config.gate_options.runs, shares=shares)
 
 
 def unprovable(config: Config) -> UserError | None:

@@ -21,6 +21,7 @@ REVERTS = "reverts"
 Event = tuple[int, float, str, str]
 """(id, Unix seconds, kind, text)."""
 
+_FAR = 2**62
 _OVERWRITTEN = frozenset({"seconds"})
 """Values that change all the time, whose history nobody asks for: they are kept outside the chain."""
 
@@ -318,7 +319,10 @@ class Ledger(Store):
     def add_pair(
         self, test: TestRow, place: int, task: str, sides: tuple[Trial, Trial] | None, void: str | None
     ) -> None:
-        """Keep one pair, both trials (champion, candidate) at once, or the side whose laboratory failed."""
+        """Keep one pair, both trials (champion, candidate) at once, or the side whose laboratory failed.
+
+        `place` counts from 0; deterministic tasks, which run once a side, have the places -1, -2, ...
+        """
         with self._writing() as db:
             ids: tuple[str | None, str | None] = (None, None)
             if sides is not None:
@@ -331,12 +335,21 @@ class Ledger(Store):
             )
 
     def pairs(self, test: int) -> list[PairRow]:
-        """The pairs of a test in order of their place."""
+        """The pairs of a test in order of their place, from 0."""
+        return self._pairs(test, 0, _FAR)
+
+    def fixed_pairs(self, test: int) -> list[PairRow]:
+        """The one run a side of each deterministic task: places below 0, the first task at -1, in that order."""
+        return self._pairs(test, -_FAR, -1)[::-1]
+
+    def _pairs(self, test: int, first: int, last: int) -> list[PairRow]:
         rows = self._rows(
             "SELECT p.place, p.task, a.score AS champion, b.score AS candidate, p.void_side, p.at FROM pairs p"
             " LEFT JOIN trials a ON a.id = p.champion_trial LEFT JOIN trials b ON b.id = p.candidate_trial"
-            " WHERE p.test = ? ORDER BY p.place",
+            " WHERE p.test = ? AND p.place BETWEEN ? AND ? ORDER BY p.place",
             test,
+            first,
+            last,
         )
         return [PairRow(**dict(row)) for row in rows]
 

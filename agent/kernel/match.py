@@ -6,26 +6,53 @@ so a campaign that is killed and resumed reaches the same verdict.
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
+from typing import Any
 
 from agent.kernel.errors import LaboratoryFault
 from agent.kernel.evaluator import Evaluator, Job, Void, both, seed_of
-from agent.kernel.gate import BetterTest, Control, Decision, Event, GateSettings, PairedTest, Side, Verdict
+from agent.kernel.gate import BetterTest, Control, Decision, Event, Fixed, GateSettings, PairedTest, Side, Verdict
 from agent.kernel.ledger import Ledger, PairRow, TestRow
-from agent.kernel.types import Candidate, Purpose, Task
+from agent.kernel.types import Candidate, Purpose, Task, Trial
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Opening:
+    """What a test was opened with: the gate's numbers, the pairs of policy `better`, shares of deterministic tasks.
+
+    Pairs, verdict and figures follow from it and the recorded runs alone, whatever campaign and suite say later.
+    """
+
+    settings: GateSettings
+    runs: int
+    shares: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+
+    def recorded(self) -> dict[str, Any]:
+        """As the ledger keeps it; `opened_with` reads it back."""
+        return {**asdict(self.settings), "runs": self.runs, "shares": dict(self.shares)}
+
+
+def shares_of(tasks: Sequence[Task]) -> dict[str, float]:
+    """Each deterministic task's share of the weight of all gate tasks."""
+    whole = sum(task.weight for task in tasks)
+    return {task.id: task.weight / whole for task in tasks if task.deterministic}
 
 
 class Match:
-    """The pairs of one test. `places` in flight are handed out once, and finished ones are fed in order."""
+    """The pairs of one test. `places` in flight are handed out once, and finished ones are fed in order.
+
+    The deterministic tasks are run once a side, before the first pair; the pairs draw from the others.
+    """
 
     def __init__(
         self,
         *,
         row: TestRow,
-        settings: GateSettings,
-        runs: int,
+        opening: Opening,
         sides: tuple[Candidate, Candidate],
         tasks: Sequence[Task],
         seed: int,
@@ -33,18 +60,20 @@ class Match:
         evaluator: Evaluator,
     ) -> None:
         self.row, self.champion, self.candidate = row, *sides
-        self.test = PairedTest(settings, row.id, row.commits) if row.policy == "proven" else BetterTest(settings, runs)
-        self._tasks, self._seed = tasks, seed
-        self._ledger, self._evaluator = ledger, evaluator
+        self.test: PairedTest | BetterTest | None = None
+        self._opening, self._beginning = opening, asyncio.Lock()
+        self._fixed_tasks = [task for task in tasks if task.id in opening.shares]
+        self._tasks = [task for task in tasks if task.id not in opening.shares]
+        self._seed, self._ledger, self._evaluator = seed, ledger, evaluator
         self._arrived = {pair.place: event_of(pair) for pair in ledger.pairs(row.id)}
         self._given = set(self._arrived)
         self._fed = 0
-        self._feed()
+        self._begin()
 
     @property
     def decision(self) -> Decision | None:
         """The verdict, once there is one."""
-        return self.test.decide()
+        return self.test.decide() if self.test is not None else None
 
     @property
     def pairs(self) -> int:
@@ -57,21 +86,22 @@ class Match:
         self._given.add(place)
         return place
 
-    async def play(self, place: int) -> None:
-        """Run one pair, write it down, and count it when its turn comes.
+    async def play(self, place: int) -> int:
+        """Run one pair, write it down, and count it when its turn comes; the first one to be run begins the test.
+
+        Returns:
+            How many pairs were run, those of deterministic tasks included.
 
         Raises:
             LaboratoryFault: the pair is void; that it was is written down first.
         """
-        task = self.draw(place)
-        seed = seed_of(self._seed, "gate", self.row.id, place)
-        memo = f"gate:{self.row.id}:{place}"
-        champion, candidate = (
-            Job(tree=side.tree or "", task=task, purpose=Purpose.GATE, seed=seed, memo=memo)
-            for side in (self.champion, self.candidate)
-        )
         try:
-            outcome = await both(self._evaluator, champion, candidate, seed)
+            async with self._beginning:
+                fixed = await self._play_fixed() if self.test is None else 0
+            if self.decision is not None:
+                return fixed
+            task = self.draw(place)
+            outcome = await self._both(task, place)
         except BaseException:
             self._given.discard(place)  # not run to its end, as if killed: the same pair is played again
             raise
@@ -83,6 +113,7 @@ class Match:
         self._ledger.add_pair(self.row, place, task.id, outcome, None)
         self._arrived[place] = (outcome[0].score, outcome[1].score)
         self._feed()
+        return fixed + 1
 
     def draw(self, place: int) -> Task:
         """The task of a pair: iid over the gate tasks by weight, fixed before the pair is seen."""
@@ -90,14 +121,50 @@ class Match:
 
     def close(self, verdict: Verdict, why: str) -> Decision:
         """End the test without proof, for a reason from outside; an earlier decision stands."""
-        return self.test.close(verdict, why)
+        return (self.test or gate_test(self.row, self._opening, Fixed())).close(verdict, why)
 
     def conclude(self, decision: Decision) -> None:
         """Write the verdict down."""
         self._ledger.close_test(self.row.id, decision.verdict, asdict(decision))
 
+    async def _play_fixed(self) -> int:
+        """Run what is missing of the deterministic tasks, and begin the test; returns how many were run.
+
+        Raises:
+            LaboratoryFault: nothing of a spoiled run is kept, since no chance can have been in it.
+        """
+        done = {pair.place for pair in self._ledger.fixed_pairs(self.row.id)}
+        missing = [(task, -n) for n, task in enumerate(self._fixed_tasks, 1) if -n not in done]
+        async with asyncio.TaskGroup() as group:
+            for task, place in missing:
+                group.create_task(self._fix(task, place))
+        self._begin()
+        return len(missing)
+
+    async def _fix(self, task: Task, place: int) -> None:
+        outcome = await self._both(task, place)
+        if isinstance(outcome, Void):
+            raise LaboratoryFault(outcome.reason)
+        self._ledger.add_pair(self.row, place, task.id, outcome, None)
+
+    async def _both(self, task: Task, place: int) -> tuple[Trial, Trial] | Void:
+        seed = seed_of(self._seed, "gate", self.row.id, place)
+        memo = f"gate:{self.row.id}:{place}"
+        champion, candidate = (
+            Job(tree=side.tree or "", task=task, purpose=Purpose.GATE, seed=seed, memo=memo)
+            for side in (self.champion, self.candidate)
+        )
+        return await both(self._evaluator, champion, candidate, seed)
+
+    def _begin(self) -> None:
+        """The test itself, once every deterministic task has been run."""
+        fixed = fixed_of(self._ledger, self.row.id, self._opening.shares)
+        if fixed is not None:
+            self.test = gate_test(self.row, self._opening, fixed)
+            self._feed()
+
     def _feed(self) -> None:
-        while self._fed in self._arrived and self.test.decide() is None:
+        while self.test is not None and self._fed in self._arrived and self.test.decide() is None:
             self.test.feed([self._arrived[self._fed]])
             self._fed += 1
 
@@ -108,29 +175,50 @@ def draw(tasks: Sequence[Task], seed: int, test: int, place: int) -> Task:
     return rng.choices(tasks, weights=[task.weight for task in tasks])[0]
 
 
-def retest(row: TestRow, ledger: Ledger, settings: GateSettings, runs: int) -> PairedTest | BetterTest:
+def gate_test(row: TestRow, opening: Opening, fixed: Fixed, history: Iterable[Event] = ()) -> PairedTest | BetterTest:
+    """The gate's test for a row of the ledger."""
+    if row.policy == "proven":
+        return PairedTest(opening.settings, row.id, row.commits, fixed, history)
+    return BetterTest(opening.settings, opening.runs, fixed, history)
+
+
+def fixed_of(ledger: Ledger, test: int, shares: Mapping[str, float]) -> Fixed | None:
+    """The deterministic part of a test by its recorded runs; None while some are missing."""
+    if not shares:
+        return Fixed()
+    pairs = ledger.fixed_pairs(test)
+    if {pair.task for pair in pairs} != set(shares):
+        return None
+    return Fixed(
+        champion=sum(shares[pair.task] * (pair.champion or 0.0) for pair in pairs),
+        candidate=sum(shares[pair.task] * (pair.candidate or 0.0) for pair in pairs),
+        share=round(sum(shares.values()), 12),
+    )
+
+
+def retest(row: TestRow, ledger: Ledger, opening: Opening) -> PairedTest | BetterTest:
     """A test as its recorded pairs leave it; pairs after the first gap were still in flight, and do not count.
 
-    `settings` and `runs` are campaign.yaml's; the numbers that the test was opened with go before them.
+    `opening` is campaign.yaml's; what the test was opened with goes before it.
     """
+    opening = opened_with(ledger, row.id) or opening
+    fixed = fixed_of(ledger, row.id, opening.shares)
+    if fixed is None:
+        return gate_test(row, opening, Fixed())
     pairs = {pair.place: pair for pair in ledger.pairs(row.id)}
     gap = next(n for n in range(len(pairs) + 1) if n not in pairs)
-    history = [event_of(pairs[n]) for n in range(gap)]
-    settings, runs = opened_with(ledger, row.id) or (settings, runs)
-    if row.policy == "proven":
-        return PairedTest(settings, row.id, row.commits, history=history)
-    return BetterTest(settings, runs, history=history)
+    return gate_test(row, opening, fixed, [event_of(pairs[n]) for n in range(gap)])
 
 
-def opened_with(ledger: Ledger, test: int) -> tuple[GateSettings, int] | None:
-    """The gate's numbers, and the pairs of policy `better`, that a test was opened with."""
+def opened_with(ledger: Ledger, test: int) -> Opening | None:
+    """What a test was opened with; None in a ledger of an older Ratchet."""
     known = ledger.test_settings(test)
     if known is None:
         return None
     numbers = dict(known)
-    runs = int(numbers.pop("runs"))
+    runs, shares = int(numbers.pop("runs")), numbers.pop("shares", {})
     kinds = {"control": Control(numbers["control"]), "lambdas": tuple(numbers["lambdas"])}
-    return GateSettings(**{**numbers, **kinds}), runs
+    return Opening(settings=GateSettings(**{**numbers, **kinds}), runs=runs, shares=shares)
 
 
 def event_of(pair: PairRow) -> Event:

@@ -136,10 +136,10 @@ class State:
         self.ledger.add_trial(trial, candidate=candidate, place=place)
         self.trials += 1
 
-    def count_gate_pair(self) -> None:
-        """Count the two trials of a pair; the ledger has them already."""
-        self.trials += 2
-        self.gate_trials += 2
+    def count_gate_pairs(self, pairs: int) -> None:
+        """Count the two trials of each pair; the ledger has them already."""
+        self.trials += 2 * pairs
+        self.gate_trials += 2 * pairs
 
     def searched(self, trial: Trial, candidate: int, place: int) -> None:
         """Write down one finished search trial."""

@@ -46,7 +46,8 @@ class Task:
     """One task of a suite. Times are in seconds, memory in MiB.
 
     `image`, `user`, `memory_mb` and `cpus` hold for the solving and the grading box; None leaves the choice to
-    the campaign (solving) and to BoxSpec (grading). `workdir` is relative to /workspace.
+    the campaign (solving) and to BoxSpec (grading). `workdir` is relative to /workspace. A `deterministic` task
+    always gives one scaffold the same score, so the gate runs it once a side.
     """
 
     id: str
@@ -71,6 +72,7 @@ class Task:
     cpus: float | None = None
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     weight: float = 1.0
+    deterministic: bool = False
     tags: tuple[str, ...] = ()
     meta: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
 

@@ -154,6 +154,7 @@ def revert(
     from agent.kernel.gatekeeping import gate_settings
     from agent.kernel.ledger import Ledger
     from agent.kernel.lock import held
+    from agent.kernel.match import Opening
     from agent.review.judgement import fresh_sentence
     from agent.review.lookup import find_candidate
     from agent.review.revert import revert as take_back
@@ -163,7 +164,8 @@ def revert(
     with held(config.folder), Ledger(config.folder / "ledger.sqlite") as ledger:
         repository = open_repository(config, ledger)
         target = find_candidate(candidate, ledger, repository)
-        done = take_back(target, ledger, repository, gate_settings(config), config.gate_options.runs)
+        opening = Opening(settings=gate_settings(config), runs=config.gate_options.runs)
+        done = take_back(target, ledger, repository, opening)
         typer.echo(f"#{target.id} is taken back by #{done.candidate}, commit {done.sha[:12]} on {repository.branch}")
         if not fresh:
             return
@@ -179,17 +181,17 @@ def revert(
 
 
 def _evidence(config: Config, ledger: Ledger) -> Evidence:
-    from agent.kernel.gatekeeping import gate_settings
+    from agent.kernel.gatekeeping import opening_of
     from agent.review.verify import Evidence
     from agent.suites.loader import load_suite
 
+    suite = load_suite(config.suite)
     return Evidence(
         ledger=ledger,
         repository=open_repository(config, ledger),
-        settings=gate_settings(config),
-        runs=config.gate_options.runs,
+        opening=opening_of(config, suite),
         seed=config.seed if (seed := ledger.recollect("seed")) is None else int(seed),
-        suite=load_suite(config.suite),
+        suite=suite,
     )
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from agent.kernel.gate import GateSettings, PairedTest, Side, Verdict, threshold
+from agent.kernel.gate import Fixed, GateSettings, PairedTest, Side, Verdict, threshold
 from agent.kernel.ledger import PairRow, TestRow
 from agent.kernel.match import event_of
 from agent.review.summary import Estimate, wilson
@@ -39,14 +39,21 @@ class Meeting:
 
 
 def replay(
-    row: TestRow, pairs: Sequence[PairRow], settings: GateSettings | None, finished_by: Callable[[float], int]
+    row: TestRow,
+    pairs: Sequence[PairRow],
+    settings: GateSettings | None,
+    fixed: Fixed,
+    finished_by: Callable[[float], int],
 ) -> Meeting:
-    """Feed the recorded pairs to the gate again; `finished_by` counts the trials finished at a Unix second."""
+    """Feed the recorded pairs to the gate again, after its deterministic part.
+
+    `finished_by` counts the trials finished at a Unix second.
+    """
     decision = row.decision or {}
     fed = _in_order(pairs)
     recorded = decision.get("log_threshold")
     weighed = row.policy == "proven" and not (decision and recorded is None)
-    path, end = _path(row, fed, settings) if weighed else ((), None)
+    path, end = _path(row, fed, settings, fixed) if weighed else ((), None)
     counted = [pair for pair in fed if pair.void_side is None][: decision.get("pairs")]
     last = counted[-1].at if counted else -math.inf
     voided = [Side(pair.void_side) for pair in fed if pair.void_side is not None and pair.at <= last]
@@ -77,11 +84,11 @@ def _in_order(pairs: Sequence[PairRow]) -> list[PairRow]:
 
 
 def _path(
-    row: TestRow, pairs: Sequence[PairRow], settings: GateSettings | None
+    row: TestRow, pairs: Sequence[PairRow], settings: GateSettings | None, fixed: Fixed
 ) -> tuple[tuple[float, ...], Verdict | None]:
     """Log evidence after each pair, and how it ends; without the settings (bets are fixed) no end is known."""
     endless = replace(settings or GateSettings(), max_pairs=_NEVER, futility_min_pairs=_NEVER, alpha=1e-300)
-    test, path = PairedTest(settings or endless, row.id, row.commits), []
+    test, path = PairedTest(settings or endless, row.id, row.commits, fixed), []
     for pair in pairs:
         if test.decide() is not None:
             break

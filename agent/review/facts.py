@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from agent.kernel.evidence import base_of, lineage
-from agent.kernel.gate import GateSettings
+from agent.kernel.gate import Fixed, GateSettings
 from agent.kernel.ledger import Ledger, Mark, Spent, TestRow
-from agent.kernel.match import opened_with
+from agent.kernel.match import fixed_of, opened_with
 from agent.kernel.types import Candidate, Fate, Purpose, Split
 from agent.review.evidence import Meeting, replay
 from agent.review.reasons import group_of
@@ -224,8 +224,11 @@ class _Reader:
     def meeting(self, row: TestRow, gate: GateSettings | None) -> Meeting:
         """One test, by the numbers that it was opened with or, in an older ledger, by those that are given."""
         known = opened_with(self.ledger, row.id)
-        settings = known[0] if known else gate
-        return replay(row, self.ledger.pairs(row.id), settings, lambda at: bisect_right(self.times, at))
+        settings, shares = (known.settings, known.shares) if known else (gate, {})
+        fixed = fixed_of(self.ledger, row.id, shares)
+        return replay(
+            row, self.ledger.pairs(row.id), settings, fixed or Fixed(), lambda at: bisect_right(self.times, at)
+        )
 
     def patches(self, meetings: Sequence[Meeting]) -> tuple[Patch, ...]:
         """Every candidate but the seed."""

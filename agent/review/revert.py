@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from agent.kernel.boundary import SUBJECT_CHARS
 from agent.kernel.errors import Refused, UserError
 from agent.kernel.evidence import REVERTS_TRAILER
-from agent.kernel.gate import GateSettings, Verdict
+from agent.kernel.gate import Verdict
 from agent.kernel.ledger import Ledger
-from agent.kernel.match import retest
+from agent.kernel.match import Opening, retest
 from agent.kernel.repository import CAMPAIGN_TRAILER, Repository, format_message
 from agent.kernel.store import ANCHOR_TRAILER
 from agent.kernel.types import Candidate, Fate
@@ -24,7 +24,7 @@ class Reverted:
     trees: tuple[str, str]
 
 
-def revert(target: Candidate, ledger: Ledger, repository: Repository, settings: GateSettings, runs: int) -> Reverted:
+def revert(target: Candidate, ledger: Ledger, repository: Repository, opening: Opening) -> Reverted:
     """Take back the patch of a candidate. The caller holds the campaign's lock, so that nothing runs.
 
     Raises:
@@ -53,7 +53,7 @@ def revert(target: Candidate, ledger: Ledger, repository: Repository, settings: 
         ANCHOR_TRAILER: ledger.anchor(),
     }
     commit = repository.prepare(tree, format_message(subject, body, trailers), tip)
-    _close_open_tests(ledger, settings, runs)
+    _close_open_tests(ledger, opening)
     saved = repository.candidates().get(rows[-1][2])
     below = saved.commit if saved else repository.base
     text = format_message(subject, body, {CAMPAIGN_TRAILER: repository.campaign})
@@ -89,10 +89,10 @@ def _without(repository: Repository, sha: str, parent: str, champion_tree: str) 
     return tree
 
 
-def _close_open_tests(ledger: Ledger, settings: GateSettings, runs: int) -> None:
+def _close_open_tests(ledger: Ledger, opening: Opening) -> None:
     """A test against a champion that is none any more ends without a verdict on its candidate."""
     for row in ledger.tests():
         if row.verdict is None:
-            test = retest(row, ledger, settings, runs)
+            test = retest(row, ledger, opening)
             decision = test.close(Verdict.VOID, "the champion was reverted during the test")
             ledger.close_test(row.id, decision.verdict, asdict(decision))

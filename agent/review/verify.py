@@ -26,9 +26,9 @@ from agent.kernel.evidence import (
     holdout_words,
     lineage,
 )
-from agent.kernel.gate import Decision, GateSettings
+from agent.kernel.gate import Decision
 from agent.kernel.ledger import Ledger, TestRow
-from agent.kernel.match import draw, opened_with, retest
+from agent.kernel.match import Opening, draw, opened_with, retest, shares_of
 from agent.kernel.repository import CAMPAIGN_TRAILER, IDENTITY, Commit, Repository, trusted_hash
 from agent.kernel.store import ANCHOR_TRAILER
 from agent.kernel.types import Candidate, Purpose, Split, Suite
@@ -55,12 +55,11 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
-    """What a commit is held against. `settings`, `runs` and `seed` are campaign.yaml's; `suite` is as it is now."""
+    """What a commit is held against. `opening` and `seed` are campaign.yaml's; `suite` is as it is now."""
 
     ledger: Ledger
     repository: Repository
-    settings: GateSettings
-    runs: int
+    opening: Opening
     seed: int
     suite: Suite
 
@@ -197,13 +196,13 @@ def _test(entry: Entry, test: TestRow, evidence: Evidence) -> Iterator[Finding]:
     recorded = opened_with(evidence.ledger, test.id)
     if recorded is None:
         yield Finding(what="gate's numbers", ok=None, said="not in this ledger; campaign.yaml's are used")
-    elif recorded != (evidence.settings, evidence.runs):
+    elif recorded != evidence.opening:
         yield Finding(what="gate's numbers", ok=None, said="campaign.yaml says others now; the test's own are used")
 
 
 def _verdict(entry: Entry, test: TestRow, evidence: Evidence) -> tuple[Decision | None, list[Finding]]:
     """The verdict that follows from the pairs, and whether it is the recorded one."""
-    decision = retest(test, evidence.ledger, evidence.settings, evidence.runs).decide()
+    decision = retest(test, evidence.ledger, evidence.opening).decide()
     if decision is None:
         return None, [_bad("verdict", f"the recorded pairs of test {test.id} decide nothing")]
     findings = [_same("verdict", str(test.verdict), str(decision.verdict))]
@@ -232,13 +231,19 @@ def _pairs(entry: Entry, test: TestRow, evidence: Evidence) -> Iterator[Finding]
         said = f"{now.name} is {now.hash[:12]} now, not {str(recorded)[:12]}: the draw of tasks cannot be checked"
         yield Finding(what="suite", ok=None, said=said)
         return
-    tasks = [task for task in now.tasks if task.split is Split.GATE]
+    fixed = (opened_with(ledger, test.id) or evidence.opening).shares
+    yield _same("deterministic tasks", _shares(fixed), _shares(shares_of(now.split(Split.GATE))))
+    tasks = [task for task in now.split(Split.GATE) if task.id not in fixed]
     drawn = [
         f"pair {pair.place} is not of the task that was drawn"
         for pair in ledger.pairs(test.id)
         if pair.task != draw(tasks, evidence.seed, test.id, pair.place).id
     ]
     yield _many("draw", drawn, "every pair is of the task that was drawn for it")
+
+
+def _shares(shares: Mapping[str, float]) -> str:
+    return ", ".join(f"{task} {share:.4f}" for task, share in sorted(shares.items())) or "none"
 
 
 # ------------------------------------------------------------------------------------ words

@@ -92,6 +92,9 @@ class TaskFile(Defaults):
     weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(
         default=None, description="gate tasks only: relative chance to be drawn for a pair; default: 1"
     )
+    deterministic: bool | None = Field(
+        default=None, description="gate tasks only: no chance in it, so each test runs it once a side; default: false"
+    )
     meta: dict[str, Any] | None = Field(default=None, description="kept as it is; no part of the suite's hash")
 
 

@@ -40,6 +40,7 @@ _AS_WRITTEN = (
     "memory_mb",
     "cpus",
     "weight",
+    "deterministic",
 )
 _M = TypeVar("_M", bound=BaseModel)
 
@@ -160,8 +161,9 @@ def _no_idle_keys(own: dict[str, Any], reward: str, split: Split, place: Place) 
     for key, needed in (("junit", "junit"), ("reward_path", "file"), ("reward_key", "file")):
         if key in own and reward != needed:
             raise place.error(key, f"does nothing with reward: {reward}", f"Take it out, or set reward: {needed}.")
-    if "weight" in own and split is not Split.GATE:
-        raise place.error("weight", f"does nothing in the {split} split", "Take it out; it acts on gate tasks.")
+    for key in ("weight", "deterministic"):
+        if key in own and split is not Split.GATE:
+            raise place.error(key, f"does nothing in the {split} split", "Take it out; it acts on gate tasks.")
 
 
 def _instruction(source: _Source) -> str:

@@ -10,7 +10,7 @@ import re
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agent.kernel.boundary import DEFAULT_MUTABLE, Boundary
@@ -48,9 +48,12 @@ def task(name: str, split: Split) -> Task:
     )
 
 
-def suite() -> Suite:
+def suite(deterministic: int = 0) -> Suite:
+    """A toy suite; the first so many gate tasks are declared deterministic."""
     sizes = {Split.SEARCH: 10, Split.GATE: 12, Split.HOLDOUT: 4}
     tasks = [task(f"{split}-{n}", split) for split, size in sizes.items() for n in range(size)]
+    declared = {f"{Split.GATE}-{n}" for n in range(deterministic)}
+    tasks = [replace(task, deterministic=True) if task.id in declared else task for task in tasks]
     return Suite(name="toy", hash="abc", tasks=tuple(tasks))
 
 
@@ -109,6 +112,7 @@ class Lab:
     solve: Callable[[FakeRun], object] = solve
     gate: str = "proven"
     approve: str = "auto"
+    deterministic: int = 0
     strategy: Strategy = field(default_factory=STRATEGIES["thompson"])
 
     def __post_init__(self) -> None:
@@ -140,7 +144,7 @@ class Lab:
             }
         )  # fmt: skip
         silent = {role: ScriptedProvider(lambda _: "no") for role in models.roles}
-        tasks = suite()
+        tasks = suite(self.deterministic)
         with Ledger(self.folder / "ledger.sqlite") as ledger:
             repository = Repository.open(self.repo, self.name, DEFAULT_MUTABLE, ledger.recollect("base") or "HEAD")
             repository.claim()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from agent.kernel.approval import Approvals, Request, leave, requests, settle_al
 from agent.kernel.boundary import DEFAULT_MUTABLE
 from agent.kernel.campaign import Campaign
 from agent.kernel.errors import UserError
-from agent.kernel.gatekeeping import gate_settings
+from agent.kernel.gatekeeping import opening_of
 from agent.kernel.ledger import Ledger
 from agent.kernel.repository import Repository
 from agent.kernel.types import Fate
@@ -134,7 +133,7 @@ async def test_a_patch_that_waited_while_the_champion_moved_is_tested_afresh(mak
 
 
 def _numbers(campaign: Campaign) -> dict[str, Any]:
-    return {**asdict(gate_settings(campaign.config)), "runs": campaign.config.gate_options.runs}
+    return opening_of(campaign.config, campaign.parts.suite).recorded()
 
 
 async def _two_that_wait(campaign: Campaign, lab: Lab) -> None:

@@ -15,7 +15,7 @@ from agent.kernel.campaign import Campaign
 from agent.kernel.errors import LaboratoryFault, SandboxDown, UserError
 from agent.kernel.evaluator import Job, Void, both
 from agent.kernel.gate import GateSettings, Side
-from agent.kernel.match import opened_with
+from agent.kernel.match import Opening, opened_with, retest
 from agent.kernel.proposer import Proposal
 from agent.kernel.repository import BranchMoved
 from agent.kernel.search import STRATEGIES, Archive, Expand, Step
@@ -256,7 +256,7 @@ async def test_a_test_keeps_the_numbers_that_it_was_opened_with(make_lab: MakeLa
     with lab.ledger() as ledger:
         [row] = ledger.tests()
         opened = opened_with(ledger, row.id)
-    assert opened == (GateSettings(), 10)
+    assert opened == Opening(settings=GateSettings(), runs=10)
     assert row.verdict is None
     async with lab.campaign() as campaign:
         stricter = campaign.config.gate_options.model_copy(update={"alpha": 1e-9})
@@ -264,6 +264,30 @@ async def test_a_test_keeps_the_numbers_that_it_was_opened_with(make_lab: MakeLa
         await campaign.run()
     with lab.ledger() as ledger:
         assert len(ledger.commits()) == 1
+
+
+@pytest.mark.parametrize("count", [5, 12])
+async def test_deterministic_tasks_are_run_once_a_side_also_over_a_restart(make_lab: MakeLab, count: int) -> None:
+    lab = make_lab(better, deterministic=count)
+    async with lab.campaign() as campaign:
+        watcher = asyncio.create_task(_stop_in_a_test(campaign))
+        await campaign.run()
+        watcher.cancel()
+    await lab.run()
+    fixed = {f"gate-{n}" for n in range(count)}
+    with lab.ledger() as ledger:
+        [row] = [row for row in ledger.tests() if row.verdict == "accepted"]
+        assert [pair.place for pair in ledger.fixed_pairs(row.id)] == [*range(-1, -1 - count, -1)]
+        assert {pair.task for pair in ledger.fixed_pairs(row.id)} == fixed
+        assert not fixed & {pair.task for pair in ledger.pairs(row.id)}
+        assert bool(ledger.pairs(row.id)) == (count < 12)
+        again = retest(row, ledger, Opening(settings=GateSettings(), runs=10)).decide()
+        assert again is not None
+        assert again.sentence == row.decision["sentence"]
+        gains = [pair.candidate - pair.champion for pair in ledger.fixed_pairs(row.id)]
+        drawn = [pair.candidate - pair.champion for pair in ledger.pairs(row.id)][: again.pairs]
+        mean = sum(drawn) / len(drawn) if drawn else 0.0
+        assert again.delta == pytest.approx(sum(gains) / 12 + (1 - count / 12) * mean)
 
 
 async def _stop_in_a_test(campaign: Campaign) -> None:

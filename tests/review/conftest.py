@@ -18,6 +18,7 @@ from agent.cli import app
 from agent.kernel.boundary import DEFAULT_MUTABLE
 from agent.kernel.gate import GateSettings
 from agent.kernel.ledger import Ledger
+from agent.kernel.match import Opening
 from agent.kernel.repository import Commit, Repository
 from agent.review.verify import Evidence
 from sandbox.fake import FakeRun
@@ -84,8 +85,8 @@ class Night:
             return Repository.open(repo or self.repo, "night", DEFAULT_MUTABLE, ledger.recollect("base"))
 
     def evidence(self, ledger: Ledger, repo: Path | None = None) -> Evidence:
-        suite, numbers = kernel_lab.suite(), GateSettings()
-        return Evidence(ledger=ledger, repository=self.repository(repo), settings=numbers, runs=10, seed=0, suite=suite)
+        suite, opening = kernel_lab.suite(), Opening(settings=GateSettings(), runs=10)
+        return Evidence(ledger=ledger, repository=self.repository(repo), opening=opening, seed=0, suite=suite)
 
     def commits(self) -> list[Commit]:
         """Oldest first."""

@@ -9,6 +9,7 @@ import pytest
 from agent.kernel.errors import UserError
 from agent.kernel.gate import GateSettings
 from agent.kernel.lock import held
+from agent.kernel.match import Opening
 from agent.kernel.types import Fate
 from agent.review.history import accepted
 from agent.review.lookup import find_candidate
@@ -22,7 +23,7 @@ def take_back(night: Night, name: str) -> Reverted:
     repository = night.repository()
     with night.ledger(write=True) as ledger:
         target = find_candidate(name, ledger, repository)
-        return revert(target, ledger, repository, GateSettings(), 10)
+        return revert(target, ledger, repository, Opening(settings=GateSettings(), runs=10))
 
 
 def test_an_older_patch_is_taken_back_and_the_later_one_stays(night: Night) -> None:
