@@ -289,12 +289,8 @@ class Archive:
 class Strategy(Protocol):
     """Where the next proposal or trial goes."""
 
-    def next(self, archive: Archive, rng: np.random.Generator, *, propose: bool = True) -> Step | None:
-        """The next step, given everything recorded and everything in flight.
-
-        Without `propose` (as many proposals as may be are under way), where one is due: a trial that its node
-        needs before it may go to the gate, or None. Trials are paid for; waiting is free.
-        """
+    def next(self, archive: Archive, rng: np.random.Generator) -> Step:
+        """The next step, given everything recorded and everything in flight."""
         ...
 
 
@@ -306,10 +302,10 @@ class Thompson:
     The champion is measured first, since everyone is compared with it.
     """
 
-    def next(self, archive: Archive, rng: np.random.Generator, *, propose: bool = True) -> Step | None:
+    def next(self, archive: Archive, rng: np.random.Generator) -> Step:
         """The next step."""
-        due = archive.trials**archive.settings.growth >= archive.width and archive.column(EXPANDABLE).any()
-        if due and propose:
+        room = archive.trials**archive.settings.growth >= archive.width
+        if room and archive.column(EXPANDABLE).any():
             won, lost = archive.clades()
             chance = rng.beta(1.0 + won, 1.0 + lost + archive.column(FAILED))
             return Expand(archive.ids[_best(chance, archive.column(EXPANDABLE))])
@@ -317,19 +313,17 @@ class Thompson:
         if _begun(archive)[champion] < archive.settings.enough:
             return _measure(archive, champion)
         won, lost = archive.own()
-        best = _best(rng.beta(1.0 + won, 1.0 + lost), archive.column(ALIVE))
-        if due and _begun(archive)[best] >= archive.settings.enough:
-            return None
-        return _measure(archive, best)
+        chance = rng.beta(1.0 + won, 1.0 + lost)
+        return _measure(archive, _best(chance, archive.column(ALIVE)))
 
 
 class Greedy:
     """Every node gets the same number of trials; the best mean proposes, the smaller tree on a tie."""
 
-    def next(self, archive: Archive, rng: np.random.Generator, *, propose: bool = True) -> Step | None:  # noqa: ARG002
+    def next(self, archive: Archive, rng: np.random.Generator) -> Step:  # noqa: ARG002  (same seam)
         """The next step."""
         waiting = _first_short(archive)
-        if waiting is not None or not propose:
+        if waiting is not None:
             return waiting
         able = np.flatnonzero(archive.column(EXPANDABLE))
         order = np.lexsort((archive.column(SIZE)[able], -archive.means[able]))
@@ -343,10 +337,10 @@ class Dgm:
     sigmoid(10 (mean - 1/2)) / (1 + children).
     """
 
-    def next(self, archive: Archive, rng: np.random.Generator, *, propose: bool = True) -> Step | None:
+    def next(self, archive: Archive, rng: np.random.Generator) -> Step:
         """The next step."""
         waiting = _first_short(archive)
-        if waiting is not None or not propose:
+        if waiting is not None:
             return waiting
         able = np.flatnonzero(archive.column(EXPANDABLE))
         offspring = archive.column(CHILDREN)[able] + archive.column(PROPOSALS)[able]

@@ -137,8 +137,6 @@ class Campaign:
         """Spend the budget."""
         while self.used < self.budget:
             step = self.strategy.next(self.archive, self.world.rng)
-            if step is None:
-                raise RuntimeError("a strategy that may propose has always something to do")
             self.archive.begin(step)
             self._flying.append(step)
             if len(self._flying) >= self.workers:

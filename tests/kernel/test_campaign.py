@@ -18,7 +18,7 @@ from agent.kernel.gate import GateSettings, Side
 from agent.kernel.match import Opening, opened_with, retest
 from agent.kernel.proposer import Proposal
 from agent.kernel.repository import BranchMoved
-from agent.kernel.search import STRATEGIES, Archive, Expand, Step
+from agent.kernel.search import Archive, Expand, Measure, Step
 from agent.kernel.types import Candidate, Fate, Purpose
 from sandbox.fake import FakeRun
 from tests.kernel.lab import SETTINGS, MakeLab, git, solve
@@ -69,10 +69,12 @@ async def test_patches_without_effect_are_never_committed(make_lab: MakeLab) -> 
 
 
 class Eager:
-    """A strategy that wants a proposal whenever one may start."""
+    """A strategy that wants a proposal as soon as the newest candidate has been measured."""
 
-    def next(self, archive: Archive, rng: np.random.Generator, *, propose: bool = True) -> Step | None:
-        return Expand(archive.champion) if propose else STRATEGIES["thompson"]().next(archive, rng, propose=False)
+    def next(self, archive: Archive, rng: np.random.Generator) -> Step:  # noqa: ARG002
+        newest = archive.node(archive.ids[-1])
+        measured = newest.trials >= archive.settings.enough
+        return Expand(archive.champion) if measured else Measure(newest.id, newest.trials + newest.pending)
 
 
 async def test_proposals_go_on_beside_a_test(make_lab: MakeLab) -> None:

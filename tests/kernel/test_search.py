@@ -194,20 +194,6 @@ def test_a_parent_whose_proposals_fail_is_asked_less() -> None:
     assert parents.count(1) < parents.count(2) / 5
 
 
-def test_while_a_proposal_is_due_but_may_not_start_only_trials_that_a_node_still_needs_are_run() -> None:
-    built, rng = archive([None, 0], min_trials=6), np.random.default_rng(3)
-    for node in (0, 1):
-        score(built, node, 1, 6)
-    for kind in STRATEGIES:
-        assert isinstance(STRATEGIES[kind]().next(built, rng), Expand)
-        assert STRATEGIES[kind]().next(built, rng, propose=False) is None
-    built.add(2, 0)
-    seen = [STRATEGIES["thompson"]().next(built, rng, propose=False) for _ in range(50)]
-    assert set(seen) == {None, Measure(2, 0)}
-    for kind in ("greedy", "dgm"):
-        assert STRATEGIES[kind]().next(built, rng, propose=False) == Measure(2, 0)
-
-
 def test_greedy_takes_the_best_mean_and_on_a_tie_the_smaller_tree() -> None:
     built = Archive(SearchSettings(min_trials=4))
     for node, (parent, size) in enumerate([(None, 90), (0, 80), (0, 70), (0, 60)]):
