@@ -205,12 +205,15 @@ class Campaign:
         if seed.trials + seed.pending < archive.settings.enough:
             return self._plan_measure(0)
         step = self.parts.strategy.next(archive, self._rng)
-        return self._plan_measure(step.node) if isinstance(step, Measure) else self._plan_expand(step)
+        if isinstance(step, Measure):
+            return self._plan_measure(step.node)
+        # Where a proposal is due but may not start, nothing does: trials are paid for, and waiting is free.
+        return self._plan_expand(step) if self._may_propose() else None
 
     def _plan_proposal(self) -> Planned | None:
         """A proposal, if the strategy wants one now."""
-        step = self.parts.strategy.next(self.state.archive, self._rng)
-        return None if isinstance(step, Measure) else self._plan_expand(step)
+        step = self.parts.strategy.next(self.state.archive, self._rng) if self._may_propose() else None
+        return self._plan_expand(step) if isinstance(step, Expand) else None
 
     def _may_propose(self) -> bool:
         """Whether another proposal may start; until the baseline has landed there is no failure to learn from."""
@@ -219,10 +222,7 @@ class Campaign:
         ready = archive.node(0).trials >= archive.settings.enough and not self._same_left
         return ready and flying < self.config.boxes.proposals
 
-    def _plan_expand(self, step: Expand) -> Planned | None:
-        """A proposal; where it is due but may not start, nothing does: trials are paid for, and waiting is free."""
-        if not self._may_propose():
-            return None
+    def _plan_expand(self, step: Expand) -> Planned:
         self.state.archive.begin(step)
         return Planned(label=f"proposal from #{step.parent}", boxes=0, work=lambda: self.admission.propose(step))
 

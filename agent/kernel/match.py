@@ -186,12 +186,16 @@ def fixed_of(ledger: Ledger, test: int, shares: Mapping[str, float]) -> Fixed | 
     """The deterministic part of a test by its recorded runs; None while some are missing."""
     if not shares:
         return Fixed()
-    pairs = ledger.fixed_pairs(test)
-    if {pair.task for pair in pairs} != set(shares):
+    runs = {
+        pair.task: (pair.champion, pair.candidate)
+        for pair in ledger.fixed_pairs(test)
+        if pair.champion is not None and pair.candidate is not None
+    }
+    if runs.keys() != shares.keys():
         return None
     return Fixed(
-        champion=sum(shares[pair.task] * (pair.champion or 0.0) for pair in pairs),
-        candidate=sum(shares[pair.task] * (pair.candidate or 0.0) for pair in pairs),
+        champion=sum(shares[task] * champion for task, (champion, _) in runs.items()),
+        candidate=sum(shares[task] * candidate for task, (_, candidate) in runs.items()),
         share=round(sum(shares.values()), 12),
     )
 
