@@ -50,16 +50,32 @@ Event = tuple[float, float] | Side
 """One pair as the ledger keeps it: (champion's score, candidate's score), or the side that was voided."""
 
 
+BETS: Final = (0.06, 0.12, 0.24, 0.48, 0.9)
+"""The lambdas that a test mixes."""
+
+CAUTIOUS_BET: Final = 0.48
+"""The largest bet that futility is judged by; never left out."""
+
+
+def bets_for(effect: float) -> tuple[float, ...]:
+    """The lambdas worth mixing for effects of at least `effect`: the evidence against H grows fastest there.
+
+    E[ln(1 + l x)] is about l m - l^2 E[x^2] / 2, greatest at l = m / E[x^2], which is m or more since |x| <= 1:
+    for a mean m of `effect` or more, a smaller bet only dilutes the mixture. Any choice made beforehand is valid.
+    """
+    return tuple(bet for bet in BETS if bet >= min(effect, CAUTIOUS_BET))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GateSettings:
     """Every number of the gate; `alpha` None is .10 for the false share and .05 for any false commit."""
 
     control: Control = Control.FDR
     alpha: float | None = None
-    lambdas: tuple[float, ...] = (0.06, 0.12, 0.24, 0.48, 0.9)
+    lambdas: tuple[float, ...] = BETS
     spending: int = 30
     smallest_effect: float = 0.05
-    futility_lambda_max: float = 0.48
+    futility_lambda_max: float = CAUTIOUS_BET
     futility_beta: float = 0.2
     futility_min_pairs: int = 20
     max_pairs: int = 1500

@@ -14,7 +14,7 @@ from agent.kernel.errors import BudgetSpent, Refused, UserError
 from agent.kernel.evaluator import Job, seed_of
 from agent.kernel.evidence import NOT_MEASURED, commit_body, evidence_trailers, holdout_words
 from agent.kernel.flags import in_one_line
-from agent.kernel.gate import Control, Decision, GateSettings, Verdict, pairs_to_prove
+from agent.kernel.gate import Control, Decision, GateSettings, Verdict, bets_for, pairs_to_prove
 from agent.kernel.ledger import TestRow
 from agent.kernel.match import Match, Opening, opened_with, shares_of
 from agent.kernel.parts import Parts, Planned
@@ -280,6 +280,7 @@ def gate_settings(config: Config) -> GateSettings:
     return GateSettings(
         control=Control(options.error),
         alpha=options.alpha,
+        lambdas=bets_for(options.effect),
         smallest_effect=options.effect,
         spending=options.spending,
         max_pairs=options.max_pairs,

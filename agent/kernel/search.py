@@ -23,7 +23,9 @@ from agent.kernel.types import Files
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-SIZE, ALIVE, EXPANDABLE, TRIALS, PENDING, PROPOSALS, CHILDREN, FAILED, START, END = COLUMNS = range(10)
+SIZE, ALIVE, EXPANDABLE, TRIALS, PENDING, PROPOSALS, CHILDREN, FAILED, START, END, ABOVE = COLUMNS = range(11)
+PRIOR: Final = 2.0
+"""Trials that a node's prior is worth, as in Beta(1, 1)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,6 +155,7 @@ class Archive:
         place = 0
         if parent is not None:
             above = self._rows[parent]
+            self._int[ABOVE, row] = above
             place = int(end[above])
             self._int[CHILDREN, above] += 1
             holds = (start <= start[above]) & (end >= place)
@@ -274,7 +277,7 @@ class Archive:
         if rows.size:
             scores = scores.copy()
             pending, won, lost = self.column(PENDING)[rows], *scores[:, rows]
-            mean = (1.0 + won) / (2.0 + won + lost)
+            mean = (self.priors()[0, rows] + won) / (PRIOR + won + lost)
             scores[:, rows] += (pending * mean, pending * (1.0 - mean))
         return scores
 
@@ -284,6 +287,19 @@ class Archive:
         self.own()[:, self._order].cumsum(axis=1, out=totals[:, 1:])
         sums: Floats = np.maximum(totals[:, self.column(END)] - totals[:, self.column(START)], 0.0)
         return sums
+
+
+    def priors(self) -> Floats:
+        """(a, b) x rows of Beta priors worth `PRIOR` trials: a node is expected to score what its parent does.
+
+        The parent's expected score is its posterior mean, its own prior the champion's. The seed's is Beta(1, 1).
+        """
+        won, lost = self.scores
+        champion = self._rows[self.champion]
+        center = (1.0 + won[champion]) / (2.0 + won[champion] + lost[champion])
+        means = ((PRIOR * center + won) / (PRIOR + won + lost))[self.column(ABOVE)]
+        means[0] = 0.5
+        return PRIOR * np.stack([means, 1.0 - means])
 
 
 class Strategy(Protocol):
@@ -297,9 +313,11 @@ class Strategy(Protocol):
 class Thompson:
     """Clade Thompson sampling as in the Huxley-Goedel machine (Wang et al. 2025): the default.
 
-    A proposal when trials^growth >= nodes, from the best draw of Beta(1 + s, 1 + f) over clades; else one
+    A proposal when trials^growth >= nodes, from the best draw of Beta(a + s, b + f) over clades; else one
     more trial of the best draw over own outcomes. A failed proposal counts as a failure of its parent.
-    The champion is measured first, since everyone is compared with it.
+    The champion is measured first, since everyone is compared with it. Unlike there, where every prior is
+    Beta(1, 1), a node's prior (a, b) is centred at its parent's score: with many nodes and few trials, the
+    offspring of failures would outbid whatever works.
     """
 
     def next(self, archive: Archive, rng: np.random.Generator) -> Step:
@@ -307,13 +325,12 @@ class Thompson:
         room = archive.trials**archive.settings.growth >= archive.width
         if room and archive.column(EXPANDABLE).any():
             won, lost = archive.clades()
-            chance = rng.beta(1.0 + won, 1.0 + lost + archive.column(FAILED))
+            chance = _draw(archive, won, lost + archive.column(FAILED), rng)
             return Expand(archive.ids[_best(chance, archive.column(EXPANDABLE))])
         champion = archive.row(archive.champion)
         if _begun(archive)[champion] < archive.settings.enough:
             return _measure(archive, champion)
-        won, lost = archive.own()
-        chance = rng.beta(1.0 + won, 1.0 + lost)
+        chance = _draw(archive, *archive.own(), rng)
         return _measure(archive, _best(chance, archive.column(ALIVE)))
 
 
@@ -440,6 +457,13 @@ def _essence(source: bytes) -> bytes:
             return b"\0" + ast.dump(ast.parse(source)).encode("utf-8", "surrogatepass")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return source
+
+
+def _draw(archive: Archive, won: Floats, lost: Floats, rng: np.random.Generator) -> Floats:
+    """One draw for each row from its posterior."""
+    a, b = archive.priors()
+    draws: Floats = rng.beta(a + won, b + lost)
+    return draws
 
 
 def _best(chance: Floats, allowed: Ints) -> int:

@@ -21,6 +21,7 @@ from agent.kernel.gate import (
     PairedTest,
     Side,
     Verdict,
+    bets_for,
     pairs_to_prove,
     sign_flip,
     threshold,
@@ -50,6 +51,28 @@ class GateGamma(AbstractGammaSequence):
 
     def calc_gamma(self, j: int, **_: float) -> float:
         return 30 / ((j + 29) * (j + 30))
+
+
+# ---------------------------------------------------------------------------------------- bets
+
+
+@given(effect=st.floats(0.0, 1.0), mean=st.floats(0.01, 1.0), spread=st.floats(0.0, 1.0))
+def test_no_bet_that_is_best_for_an_effect_worth_finding_is_left_out(effect: float, mean: float, spread: float) -> None:
+    mean = max(mean, effect)
+    win, loss = (spread + mean) / 2, (spread - mean) / 2  # of wins and losses; the rest are ties
+    if loss < 0.0 or win + loss > 1.0:
+        win, loss = mean, 0.0
+    growth = {bet: win * math.log1p(bet) + loss * math.log1p(-bet) for bet in DEFAULT.lambdas}
+    kept = bets_for(effect)
+    lost = [bet for bet in DEFAULT.lambdas if bet not in kept]
+    assert kept
+    assert max(growth[bet] for bet in kept) >= max((growth[bet] for bet in lost), default=-math.inf)
+
+
+def test_small_effects_keep_every_bet_and_the_largest_effect_keeps_what_futility_needs() -> None:
+    assert bets_for(0.05) == DEFAULT.lambdas
+    assert bets_for(0.2) == (0.24, 0.48, 0.9)
+    assert DEFAULT.futility_lambda_max in bets_for(1.0)
 
 
 # ------------------------------------------------------------------------------------ verdicts

@@ -184,6 +184,31 @@ def test_thompson_prefers_the_clade_that_does_well() -> None:
     assert sum(parent in {1, 3} for parent in parents) > 90
 
 
+def test_the_offspring_of_a_failure_gets_neither_proposals_nor_trials_beside_a_node_that_works() -> None:
+    built = archive([None, 0, *[1] * 12], growth=0.9)
+    score(built, 0, 10, 20)
+    score(built, 1, 0, 20)
+    for node in range(2, len(built)):
+        score(built, node, 0, 1)
+    draws = np.random.default_rng(3)
+    thompson = STRATEGIES["thompson"]()
+    steps = [thompson.next(built, draws) for _ in range(200)]
+    chosen = [step.parent for step in steps if isinstance(step, Expand)]
+    assert len(chosen) == len(steps)
+    assert chosen.count(0) > 0.4 * len(chosen)  # with Beta(1, 1) for all it is none
+
+
+def test_a_new_node_is_expected_to_score_what_its_parent_does() -> None:
+    built = archive([None, 0, 1, 0])
+    score(built, 0, 10, 20)
+    score(built, 1, 0, 20)
+    a, b = built.priors()
+    assert np.allclose(a + b, 2.0)
+    assert np.allclose(a[0], 1.0)
+    assert np.allclose(a[2], 2.0 * (2.0 * 0.5) / 22.0)  # two of the champion's mean, twenty of its own
+    assert np.allclose(a[3], 2.0 * 11.0 / 22.0)
+
+
 def test_a_parent_whose_proposals_fail_is_asked_less() -> None:
     built, chooser, rng = archive([None, 0, 0]), STRATEGIES["thompson"](), np.random.default_rng(3)
     for node in (1, 2):
