@@ -58,12 +58,15 @@ CAUTIOUS_BET: Final = 0.48
 
 
 def bets_for(effect: float) -> tuple[float, ...]:
-    """The lambdas worth mixing for effects of at least `effect`: the evidence against H grows fastest there.
+    """The lambdas worth mixing for effects of at least `effect`; smaller ones only dilute the evidence.
 
-    E[ln(1 + l x)] is about l m - l^2 E[x^2] / 2, greatest at l = m / E[x^2], which is m or more since |x| <= 1:
-    for a mean m of `effect` or more, a smaller bet only dilutes the mixture. Any choice made beforehand is valid.
+    The mean of ln(1 + lambda x) is greatest at a lambda that rises with the mean of x and falls with its spread
+    (Kelly 1956). The smallest one kept is the best for a mean of `effect` at the greatest spread: x = 1 or -1. Any
+    choice made before the pairs is valid.
     """
-    return tuple(bet for bet in BETS if bet >= min(effect, CAUTIOUS_BET))
+    won, lost = (1.0 + effect) / 2.0, (1.0 - effect) / 2.0
+    best = max(BETS, key=lambda bet: won * math.log1p(bet) + lost * math.log1p(-bet))
+    return tuple(bet for bet in BETS if bet >= min(best, CAUTIOUS_BET))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
