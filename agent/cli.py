@@ -177,7 +177,8 @@ def evaluate(
     if split not in set(Split):
         raise UserError("--split", f"no split named {split!r}", "Use search, gate or holdout.")
     config = load(path, {"name": name})
-    measured = asyncio.run(measure(config, [rev, against][: 2 if against else 1], Split(split), runs))
+    revs = [rev, against][: 2 if against else 1]
+    measured = asyncio.run(measure(config, revs, Split(split), runs, terminal(beside=as_json)))
     print_measured(measured, terminal(), as_json=as_json)
 
 

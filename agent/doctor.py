@@ -138,9 +138,12 @@ def _proof(config: Config) -> str:
     """What the budget can prove on this suite; one that can prove nothing is a finding."""
     if config.gate != "proven":
         return f"gate: {config.gate} proves nothing; commits say so"
-    if (error := unprovable(config)) is not None:
+    suite = load_suite(config.suite)
+    if all(task.deterministic for task in suite.split(Split.GATE)):
+        return "every gate task is deterministic: one run a side decides"
+    if (error := unprovable(config, suite)) is not None:
         raise error
-    prediction = forecast(config, load_suite(config.suite))
+    prediction = forecast(config, suite)
     if prediction is None:
         return "no limit says how many trials there are; `ratchet simulate --cost-per-trial` predicts"
     if prediction.provable_half is None:

@@ -25,11 +25,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
 DEFAULT_CONFIG = Path("campaign.yaml")
 
 
-def terminal() -> Console:
-    """Where people read."""
+def terminal(*, beside: bool = False) -> Console:
+    """Where people read; `beside` what a program reads on standard output, on standard error."""
     from rich.console import Console
 
-    return Console(soft_wrap=False, highlight=False)
+    return Console(soft_wrap=False, highlight=False, stderr=beside)
 
 
 def load(path: Path, overrides: dict[str, Any]) -> Config:

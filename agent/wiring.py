@@ -125,7 +125,7 @@ async def campaign_parts(
     suite = load_suite(config.suite)
     repository = open_repository(config, ledger)
     if claim:
-        if problem := unprovable(config):
+        if problem := unprovable(config, suite):
             console.print(f"nothing can be proven: {problem}")
         repository.claim()
         _same_as_before(config, ledger, suite)
@@ -233,9 +233,10 @@ def search_settings(config: Config, suite: Suite) -> SearchSettings:
     )
 
 
-async def measure(config: Config, revs: Sequence[str | None], split: Split, runs: int) -> list[list[Trial]]:
+async def measure(
+    config: Config, revs: Sequence[str | None], split: Split, runs: int, console: Console
+) -> list[list[Trial]]:
     """Fresh trials of one or two commits, by side; recorded in a ledger that is thrown away."""
-    console = terminal()
     with tempfile.TemporaryDirectory(prefix="ratchet-") as folder, Ledger(Path(folder) / "ledger.sqlite") as ledger:
         async with campaign_parts(config, ledger, console, claim=False) as parts:
             trees = [parts.repository.tree_of(rev or parts.repository.champion()) for rev in revs]

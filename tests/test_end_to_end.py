@@ -196,6 +196,13 @@ def test_the_verdict_is_recomputed_and_every_trial_scores_the_same_with_the_reco
     assert len(Server.asked) == asked, "a replay calls no model"
 
 
+def test_eval_tells_programs_nothing_but_json(home: Path) -> None:
+    done = ratchet(home, "eval", "--split", "search", "--json")
+    facts = json.loads(done.stdout)
+    assert [trial["score"] for trial in facts["trials"][0]] == [1.0, 1.0]
+    assert facts["difference"] is None
+
+
 @pytest.mark.slow
 def test_a_replay_of_answers_that_were_never_given_is_found(home: Path) -> None:
     ledger = home / "runs" / "e2e" / "ledger.sqlite"

@@ -46,7 +46,9 @@ class ScaffoldConfig(Section):
 class SearchConfig(Section):
     """The lenient part."""
 
-    strategy: Literal["thompson", "greedy", "dgm"] = "thompson"
+    strategy: Literal["thompson", "hgm", "greedy", "dgm"] = Field(
+        default="thompson", description="where trials and proposals go; hgm and dgm: as those systems do"
+    )
     min_trials: Count = Field(default=40, description="search trials before a candidate may meet the champion")
     growth: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.6, description="room for trials^growth candidates")
     margin: Share = Field(default=0.04, description="how much better its search score must be")

@@ -293,10 +293,13 @@ def opening_of(config: Config, suite: Suite) -> Opening:
     return Opening(settings=gate_settings(config), runs=config.gate_options.runs, shares=shares)
 
 
-def unprovable(config: Config) -> UserError | None:
-    """Why a campaign of so few trials cannot commit anything, whatever its candidates do."""
+def unprovable(config: Config, suite: Suite) -> UserError | None:
+    """Why a campaign of so few trials cannot commit anything, whatever its candidates do.
+
+    Deterministic tasks need no proof by pairs, so a gate that has any is left to find out.
+    """
     trials, options = config.budget.trials, config.gate_options
-    if trials is None or config.gate != "proven":
+    if trials is None or config.gate != "proven" or shares_of(suite.split(Split.GATE)):
         return None
     pairs = min(int(trials * options.share) // 2, options.max_pairs)
     needed = pairs_to_prove(gate_settings(config))

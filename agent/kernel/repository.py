@@ -389,10 +389,6 @@ class Repository:
             raise RecordBroken(f"{ref} cannot be written, or holds another tree")
         return saved.commit
 
-    def drop_candidate(self, candidate: int) -> None:
-        """Forget a candidate's ref, if it is there."""
-        self._git("update-ref", "--no-deref", "-d", f"{self._archive}/{candidate}")
-
     def create_branch(self) -> None:
         """Create the campaign's branch at the base; no effect if it exists already."""
         made = self._move(self._ref, self.base, "0" * len(self.base), "ratchet: campaign starts")
@@ -467,14 +463,6 @@ class Repository:
             names = ", ".join(clean_line(path) for path in dict.fromkeys(conflicts))
             raise Refused(f"conflict with the champion in {names}")
         return tree
-
-    def remove_campaign_refs(self, *, branch: bool = False) -> None:
-        """Forget the whole archive of this campaign and, if asked, its branch unless that is checked out."""
-        refs = self._git("for-each-ref", "--format=%(refname)", f"refs/ratchet/{self.campaign}").text.split()
-        if branch:
-            tip, worktree = self._tip()
-            refs += [self._ref] if tip and not worktree else []
-        self._git("update-ref", "--no-deref", "--stdin", stdin="".join(f"delete {r}\n" for r in refs).encode())
 
     def _commit_tree(self, tree: str, parent: str | None, text: str) -> str:
         name, email = IDENTITY

@@ -12,6 +12,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Final, Protocol
 
@@ -288,7 +289,6 @@ class Archive:
         sums: Floats = np.maximum(totals[:, self.column(END)] - totals[:, self.column(START)], 0.0)
         return sums
 
-
     def priors(self) -> Floats:
         """(a, b) x rows of Beta priors worth `PRIOR` trials: a node is expected to score what its parent does.
 
@@ -315,22 +315,29 @@ class Thompson:
 
     A proposal when trials^growth >= nodes, from the best draw of Beta(a + s, b + f) over clades; else one
     more trial of the best draw over own outcomes. A failed proposal counts as a failure of its parent.
-    The champion is measured first, since everyone is compared with it. Unlike there, where every prior is
-    Beta(1, 1), a node's prior (a, b) is centred at its parent's score: with many nodes and few trials, the
-    offspring of failures would outbid whatever works.
+    The champion is measured first, since everyone is compared with it.
+
+    Args:
+        inherit: centre a node's prior (a, b) at its parent's score. False is Beta(1, 1) for all, as published:
+            with many nodes and few trials, the offspring of failures outbid whatever works.
     """
+
+    def __init__(self, *, inherit: bool = True) -> None:
+        self._inherit = inherit
 
     def next(self, archive: Archive, rng: np.random.Generator) -> Step:
         """The next step."""
+        a, b = archive.priors() if self._inherit else np.ones((2, len(archive)))
         room = archive.trials**archive.settings.growth >= archive.width
         if room and archive.column(EXPANDABLE).any():
             won, lost = archive.clades()
-            chance = _draw(archive, won, lost + archive.column(FAILED), rng)
+            chance = rng.beta(a + won, b + lost + archive.column(FAILED))
             return Expand(archive.ids[_best(chance, archive.column(EXPANDABLE))])
         champion = archive.row(archive.champion)
         if _begun(archive)[champion] < archive.settings.enough:
             return _measure(archive, champion)
-        chance = _draw(archive, *archive.own(), rng)
+        won, lost = archive.own()
+        chance = rng.beta(a + won, b + lost)
         return _measure(archive, _best(chance, archive.column(ALIVE)))
 
 
@@ -366,7 +373,7 @@ class Dgm:
 
 
 STRATEGIES: Final[Mapping[str, Callable[[], Strategy]]] = MappingProxyType(
-    {"thompson": Thompson, "greedy": Greedy, "dgm": Dgm}
+    {"thompson": Thompson, "hgm": partial(Thompson, inherit=False), "greedy": Greedy, "dgm": Dgm}
 )
 """Every strategy by the name that campaign.yaml gives it."""
 
@@ -457,13 +464,6 @@ def _essence(source: bytes) -> bytes:
             return b"\0" + ast.dump(ast.parse(source)).encode("utf-8", "surrogatepass")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return source
-
-
-def _draw(archive: Archive, won: Floats, lost: Floats, rng: np.random.Generator) -> Floats:
-    """One draw for each row from its posterior."""
-    a, b = archive.priors()
-    draws: Floats = rng.beta(a + won, b + lost)
-    return draws
 
 
 def _best(chance: Floats, allowed: Ints) -> int:

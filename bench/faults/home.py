@@ -25,14 +25,23 @@ COOL = 30  # per cent
 
 
 class Model(BaseHTTPRequestHandler):
-    """Solves tasks only when it is asked coolly, so that lowering TEMPERATURE is a true improvement."""
+    """Solves tasks only when it is asked coolly, so that lowering TEMPERATURE is a true improvement.
 
+    `always_right`: it solves them however it is asked, so that a lower score is the laboratory's doing. `down`: it
+    refuses every call.
+    """
+
+    always_right: ClassVar[bool] = False
+    down: ClassVar[bool] = False
     solutions: ClassVar[dict[str, str]] = {}
     served: ClassVar[Counter[str]] = Counter()
     lock: ClassVar[threading.Lock] = threading.Lock()
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if self.down:
+            self.send_error(503)
+            return
         text = self._text(body)
         choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
         usage = {"prompt_tokens": 50, "completion_tokens": 20, "total_tokens": 70}
@@ -50,7 +59,7 @@ class Model(BaseHTTPRequestHandler):
         if form is not None:
             kind, text = "improver", json.dumps({"change": self._change(form["json_schema"]["schema"])})
         elif (named := re.search(r"`(\w+)\(", prompt)) is not None and named[1] in self.solutions:
-            cool = (body.get("temperature") or 0.0) < COOL / 100
+            cool = self.always_right or (body.get("temperature") or 0.0) < COOL / 100
             code = self.solutions[named[1]] if cool else "def wrong():\n    return None\n"
             kind, text = "solver", f"```python\n{code}```"
         else:

@@ -4,7 +4,8 @@
 
 Every campaign is real: the command line, Docker boxes, git, a model behind HTTP. Half of the kills hit the process
 alone, half its whole session. A point is hit from outside, by polling the ledger for the next row of a kind. The exit
-code is 0 if nothing was violated; a line a kill goes to stdout.
+code is 0 if nothing was violated; a line a kill goes to stdout. Two series may run beside each other if their seeds and
+their TMPDIR differ.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ POINTS = {
     "commit": "SELECT count(*) FROM commits",
     "begin": "SELECT count(*) FROM events WHERE kind = 'begin'",
 }
-KILLS_A_CAMPAIGN = 5
-LONGEST_WAIT, POINT_WAIT, LONGEST_RUN = 25.0, 60.0, 240.0
+KILLS_A_CAMPAIGN = 10
+LONGEST_WAIT, POINT_WAIT, LONGEST_RUN = 10.0, 30.0, 240.0
 
 
 @dataclass
@@ -56,6 +57,7 @@ class Series:
     home: Home
     rng: random.Random
     kills: int
+    prefix: str
     done: int = 0
     names: list[str] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
@@ -64,7 +66,7 @@ class Series:
     def run(self) -> None:
         """Campaign after campaign until the number of kills is reached."""
         while self.done < self.kills:
-            self.campaign(f"k{len(self.names)}")
+            self.campaign(f"{self.prefix}{len(self.names)}")
         if (problem := paid(self.home, served(), self.done, self.names)) is not None:
             self.say(problem)
 
@@ -159,7 +161,7 @@ def main() -> int:
     given = parser.parse_args()
     started, folder = time.monotonic(), Path(tempfile.mkdtemp(prefix="ratchet-faults-"))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    series = Series(home=Home(folder), rng=random.Random(given.seed), kills=given.kills)
+    series = Series(home=Home(folder), rng=random.Random(given.seed), kills=given.kills, prefix=f"k{given.seed}-")
     try:
         series.run()
     finally:

@@ -79,12 +79,12 @@ def first_decision(x: np.ndarray, bar: float, settings: GateSettings) -> tuple[b
 
 
 def archive_alone(world: World, budget: int, strategy: str, settings: SearchSettings) -> Figures:
-    """The search line without a gate: report the node with the best lower bound (HGM), or the best score."""
+    """The search line without a gate: report the node with the best lower bound (thompson, hgm), or the best score."""
     campaign = Campaign(world, budget, search=settings, gate=None, strategy=STRATEGIES[strategy]())
     campaign.run()
     won, lost = campaign.archive.scores
     trials = won + lost
-    if strategy == "thompson":
+    if strategy in {"thompson", "hgm"}:
         mean = (1.0 + won) / (2.0 + trials)
         best = int((mean - Z95 * np.sqrt(mean * (1.0 - mean) / (3.0 + trials))).argmax())
     else:

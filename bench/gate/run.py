@@ -162,7 +162,7 @@ def rules(tasks: int, *, everything: bool) -> dict[str, Rule]:
         "keep if better than the recorded score": lambda w, b: naive.keep_if_better(w, b, paired=False),
         "greedy archive, no gate": lambda w, b: naive.archive_alone(w, b, "greedy", once),
         "DGM archive, no gate": lambda w, b: naive.archive_alone(w, b, "dgm", once),
-        "HGM Thompson archive, no gate": lambda w, b: naive.archive_alone(w, b, "thompson", search),
+        "HGM Thompson archive, no gate": lambda w, b: naive.archive_alone(w, b, "hgm", search),
         "strict gate on every patch": lambda w, b: naive.strict_every_patch(w, b, GATE),
     }
     if everything:

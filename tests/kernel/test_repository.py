@@ -367,22 +367,6 @@ def test_saving_a_candidate_again_is_the_same_commit_and_never_another_tree(home
     assert repository.save_candidate(1, tree, repository.base, "One, told otherwise\n") == commit
     with pytest.raises(RecordBroken, match="another tree"):
         repository.save_candidate(1, repository.tree_of("HEAD"), repository.base, "One\n")
-    repository.drop_candidate(1)
-    repository.drop_candidate(1)
-    assert repository.candidates() == {}
-
-
-def test_clean_up_takes_this_campaigns_refs_only(home: Path) -> None:
-    repository = enter(home)
-    repository.save_candidate(1, repository.tree_of("HEAD"), repository.base, "One\n")
-    other = Repository.open(home, "night2", DEFAULT_MUTABLE)
-    other.save_candidate(1, other.tree_of("HEAD"), other.base, "One\n")
-    repository.remove_campaign_refs(branch=True)
-    repository.remove_campaign_refs(branch=True)
-    assert git(home, "for-each-ref", "--format=%(refname)").splitlines() == [
-        "refs/heads/main",
-        "refs/ratchet/night2/candidates/1",
-    ]
 
 
 # ------------------------------------------------------------------------------------ merging

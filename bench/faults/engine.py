@@ -1,0 +1,121 @@
+"""A Docker engine apart from the machine's own, on a small disk, to be killed and filled at will. Takes root."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import docker
+
+from sandbox.engine import connect, engine_status
+
+DISK_MB = 1200
+
+
+def possible() -> bool:
+    """Whether a second engine can be started here."""
+    return os.geteuid() == 0 and shutil.which("dockerd") is not None and shutil.which("unshare") is not None
+
+
+@contextmanager
+def second_engine(
+    image: str, source: docker.APIClient, runtimes: dict[str, dict[str, object]] | None = None
+) -> Iterator[Engine]:
+    """A running engine that holds `image`; DOCKER_HOST leads to it, here and in processes started meanwhile.
+
+    `runtimes` are further ones, as daemon.json names them.
+    """
+    # A socket's path may have 107 bytes.
+    home = Path(tempfile.mkdtemp(prefix="rt-", dir="/tmp"))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "none", home], check=True)
+    before, made = os.environ.get("DOCKER_HOST"), Engine(home, runtimes or {})
+    os.environ["DOCKER_HOST"] = f"unix://{made.socket}"
+    try:
+        made.start()
+        client = connect(timeout=300)
+        client.load_image(source.get_image(image))
+        yield made
+    finally:
+        for process in (made.process, made.containerd):
+            if process is not None and process.poll() is None:
+                process.terminate()
+                process.wait(60)
+        if before is None:
+            del os.environ["DOCKER_HOST"]
+        else:
+            os.environ["DOCKER_HOST"] = before
+        subprocess.run(["umount", "--recursive", "--lazy", home], check=False)
+        home.rmdir()
+
+
+class Engine:
+    """A dockerd of our own, on a small disk of its own, without a network of its own."""
+
+    def __init__(self, home: Path, runtimes: dict[str, dict[str, object]]) -> None:
+        self.home, self.socket = home, home / "d.sock"
+        self.process: subprocess.Popen[bytes] | None = None
+        config = home / "containerd.toml"
+        config.write_text('version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n')
+        self.daemon = home / "daemon.json"
+        self.daemon.write_text(json.dumps({"runtimes": runtimes}))
+        self.containerd = self._run(
+            "containerd",
+            f"--config={config}",
+            f"--root={home}/c-data",
+            f"--state={home}/c-state",
+            f"--address={home}/c.sock",
+        )
+
+    def _run(self, *command: str) -> subprocess.Popen[bytes]:
+        with (self.home / "log").open("ab") as log:
+            return subprocess.Popen(command, stdout=log, stderr=log)
+
+    def start(self) -> None:
+        """Start dockerd and wait until it answers."""
+        # In a network namespace of its own: a dockerd with `--bridge=none` deletes the bridge of the other one.
+        self.process = self._run(
+            "unshare",
+            "--net",
+            "dockerd",
+            f"--config-file={self.daemon}",
+            f"--containerd={self.home}/c.sock",
+            f"--data-root={self.home}/data",
+            f"--exec-root={self.home}/exec",
+            f"--pidfile={self.home}/pid",
+            f"--host=unix://{self.socket}",
+            "--bridge=none",
+            "--iptables=false",
+        )
+        until = time.monotonic() + 60
+        while not engine_status().ok:
+            if time.monotonic() > until:
+                raise TimeoutError((self.home / "log").read_text()[-2000:])
+            time.sleep(0.2)
+
+    def stop(self, number: int) -> None:
+        """End dockerd by a signal: in order by SIGTERM, at once by SIGKILL."""
+        if self.process is not None:
+            self.process.send_signal(number)
+            self.process.wait(60)
+
+    def fill(self) -> Path:
+        """Fill the engine's disk; removing the file that is returned frees it again."""
+        return fill(self.home)
+
+
+def fill(folder: Path) -> Path:
+    """Write a file until the disk below `folder` is full."""
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * (1 << 16))
+        except OSError:
+            return filler
