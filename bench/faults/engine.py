@@ -40,7 +40,7 @@ def second_engine(
     try:
         made.start()
         client = connect(timeout=300)
-        client.load_image(source.get_image(image))
+        client.load_image(source.get_image(image))  # type: ignore[no-untyped-call]
         yield made
     finally:
         for process in (made.process, made.containerd):

@@ -49,7 +49,7 @@ def state(home: Home, name: str) -> dict[str, object]:
     return json.loads(done.stdout) if done.returncode == 0 else {}
 
 
-def until(ready: Callable[[], object], seconds: float = 120.0) -> None:
+def until(ready: Callable[[], object], seconds: float = 240.0) -> None:
     end = time.monotonic() + seconds
     while not ready():
         assert time.monotonic() < end, "it did not come to that"
@@ -68,7 +68,7 @@ def survives(home: Home, name: str, fault: Callable[[], None], **more: object) -
     log = config.with_suffix(".log")
     assert process.poll() is None, log.read_text()[-2000:]
     fault()
-    assert process.wait(300) == 0, log.read_text()[-3000:]
+    assert process.wait(480) == 0, log.read_text()[-3000:]
     assert not list(violations(home, name))
     with read_only(home.folder / "runs" / name / "ledger.sqlite") as db:
         asked = "SELECT task, purpose, place, reason FROM trials WHERE candidate = 0 AND score < 1"
