@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -87,6 +88,8 @@ class DockerSandbox:
         await self.settle()
         await self._thread(shutil.rmtree, self._folder, True)
         if self._client is not None:
+            with suppress(*ENGINE_ERRORS):  # an engine that is down now: the next start finds what is left
+                await self._thread(reap.remove_run, self._client, self._run_id)
             self._client.close()
         self._threads.shutdown(wait=False)
 

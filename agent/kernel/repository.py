@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 MIN_GIT = (2, 38, 0)
 """`merge-tree --write-tree` came with git 2.38."""
 
+STALE_LOCK_SECONDS = 5.0
+"""How long a ref's lock must stand unchanged before nobody is taken to hold it."""
+
 IDENTITY = ("Ratchet", "ratchet@localhost")
 CAMPAIGN_TRAILER = "Ratchet-Campaign"
 
@@ -434,6 +437,7 @@ class Repository:
             BranchMoved: the branch is neither where the ledger left it nor one recorded commit behind.
             RecordBroken: the repository cannot be written.
         """
+        self.break_locks()
         sha, parent = commits[-1] if commits else (self.base, self.base)
         if commits and not self.branch_exists():
             self._move(self._ref, sha, "0" * len(sha), "ratchet: a deleted branch is restored")
@@ -444,6 +448,28 @@ class Repository:
         if tip != parent or not commits:
             raise BranchMoved(f"branch {self.branch} is at {tip[:12]}, the ledger says {sha[:12]}: somebody moved it")
         self.advance(sha, parent)
+
+    def break_locks(self, patience: float = STALE_LOCK_SECONDS) -> None:
+        """Remove locks of this campaign's refs that a git killed together with its campaign left behind.
+
+        Only for whoever holds the campaign. A git that lives holds such a lock for milliseconds, so one that is still
+        the same after `patience` seconds has no owner.
+
+        Raises:
+            RecordBroken: a lock cannot be removed.
+        """
+        common = Path(self._repo.common_dir)
+        found = [common / f"{self._ref}.lock", *(common / self._archive).glob("*.lock")]
+        seen = {path: stamp for path in found if (stamp := _stamp(path)) is not None}
+        end = time.monotonic() + patience
+        while seen and time.monotonic() < end:
+            time.sleep(patience / 10)
+            seen = {path: stamp for path, stamp in seen.items() if _stamp(path) == stamp}
+        for path in seen:
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as fault:
+                raise RecordBroken(f"the stale lock {path.name} cannot be removed: {fault.strerror}") from fault
 
     def merge(self, base_tree: str, ours_tree: str, theirs_tree: str) -> str:
         """Three-way merge of trees. The result is a new patch: it must pass the boundary again.
@@ -606,6 +632,15 @@ def _object_name(data: bytes, algorithm: str) -> str:
 
 def _mode(entry: _Entry | None) -> str:
     return entry.mode if entry is not None and entry.mode in _REGULAR else "100644"
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another one that later has its name."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 @contextmanager

@@ -47,7 +47,7 @@ POINTS = {
     "begin": "SELECT count(*) FROM events WHERE kind = 'begin'",
 }
 KILLS_A_CAMPAIGN = 10
-LONGEST_WAIT, POINT_WAIT, LONGEST_RUN = 10.0, 30.0, 240.0
+LONGEST_WAIT, POINT_WAIT, LONGEST_RUN = 10.0, 30.0, 900.0
 
 
 @dataclass

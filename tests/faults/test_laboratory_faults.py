@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import docker
 import pytest
@@ -169,9 +170,11 @@ def test_a_full_disk_below_ledger_and_run_folder_loses_nothing(home: Home) -> No
 
 @pytest.mark.skipif(FAKETIME is None, reason="needs the Debian package `faketime`")
 @pytest.mark.parametrize("jump", ["-1d", "+1d"], ids=["back", "on"])
-def test_a_jump_of_the_wall_clock_changes_nothing(home: Home, jump: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_jump_of_the_wall_clock_changes_nothing(
+    home: Home, jump: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name = f"clock{jump[0].replace('-', 'b').replace('+', 'f')}"
-    clock = home.folder / f"{name}.clock"
+    clock = tmp_path / "clock"
     clock.write_text("+0\n")
     probe = [str(FAKETIME), "-f", "+0", "printenv", "LD_PRELOAD"]
     preload = subprocess.run(probe, capture_output=True, text=True, check=True).stdout.strip()

@@ -7,6 +7,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -295,6 +296,34 @@ def test_a_commit_that_the_ledger_knows_and_the_branch_does_not_is_put_on_it(hom
     assert repository.champion() == second
     repository.reconcile(written)
     assert repository.champion() == second
+
+
+def test_locks_that_a_killed_git_left_on_our_refs_are_removed_and_no_others(home: Path) -> None:
+    repository = enter(home)
+    refs = home / ".git" / "refs"
+    ours = [refs / "heads" / "ratchet" / "night.lock", refs / "ratchet" / "night" / "candidates" / "1.lock"]
+    others = [refs / "heads" / "main.lock", refs / "ratchet" / "night2" / "candidates" / "1.lock"]
+    for path in (*ours, *others):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    with pytest.raises(RecordBroken, match="cannot be written"):
+        repository.save_candidate(1, repository.tree_of("HEAD"), repository.base, "One\n")
+    repository.break_locks(patience=0.2)
+    assert [path.exists() for path in (*ours, *others)] == [False, False, True, True]
+    repository.save_candidate(1, repository.tree_of("HEAD"), repository.base, "One\n")
+    accept(repository, patched(repository, main=b"a = 2\n"))
+
+
+def test_a_lock_that_a_living_git_takes_again_and_again_is_left(home: Path) -> None:
+    repository = enter(home)
+    lock = home / ".git" / "refs" / "heads" / "ratchet" / "night.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.touch()
+    taken = threading.Timer(0.1, lambda: (home / "next").touch() or (home / "next").replace(lock))
+    taken.start()
+    repository.break_locks(patience=0.5)
+    taken.join()
+    assert lock.exists()
 
 
 def test_a_branch_that_the_ledger_does_not_know_is_not_reconciled(home: Path) -> None:
