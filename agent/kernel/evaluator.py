@@ -94,7 +94,7 @@ class Visit:
         try:
             if box.socket is None:
                 raise LaboratoryFault(f"box {box.id} has no way to the gateway")
-            door = await self._gateway.open(box.socket, replace(scope, deadline=time.time() + timeout))
+            door = await self._gateway.open(box.socket, replace(scope, deadline=time.monotonic() + timeout))
             try:
                 await _fill(box, scaffold, task, workspace)
                 run = await box.run(command or self.command, env=_environment(env, timeout, seed), timeout=timeout)
@@ -136,6 +136,7 @@ def _environment(env: Mapping[str, str], timeout: float, seed: int) -> dict[str,
         "ANTHROPIC_API_KEY": "placeholder",
         "RATCHET_MODEL": MODEL_ALIAS,
         "RATCHET_DEADLINE": f"{time.time() + timeout:.3f}",
+        "RATCHET_SECONDS": f"{timeout:.3f}",
         "RATCHET_SEED": str(seed),
     }
 

@@ -229,7 +229,8 @@ class CallScope:
     """What one box may do at the gateway, and under which name its calls are recorded.
 
     `models` maps the alias that the box may name to a role of the configuration. `memo` names the scope in
-    which the k-th occurrence of an identical request gets the recorded answer; None never shares.
+    which the k-th occurrence of an identical request gets the recorded answer; None never shares. `deadline` is on
+    the monotonic clock, in seconds.
     """
 
     trial: str

@@ -72,7 +72,7 @@ class BoxDoor:
 
     def remaining(self) -> float | None:
         """Seconds until the box's deadline; None without one."""
-        return None if self.scope.deadline is None else self.scope.deadline - time.time()
+        return None if self.scope.deadline is None else self.scope.deadline - time.monotonic()
 
     def hold(self, key: str, tokens: int, dollars: float) -> None:
         """Count an occurrence of a request, and reserve an upper bound against the box's own caps.

@@ -24,7 +24,7 @@ class OutOfTime(ModelError):
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """One model alias at one gateway."""
+    """One model alias at one gateway. `deadline` is on the monotonic clock: the other one may jump."""
 
     url: str
     name: str
@@ -38,13 +38,13 @@ class Model:
             url=os.environ["OPENAI_BASE_URL"].rstrip("/"),
             name=os.environ["RATCHET_MODEL"],
             key=os.environ.get("OPENAI_API_KEY", "placeholder"),
-            deadline=float(os.environ.get("RATCHET_DEADLINE", "inf")),
+            deadline=time.monotonic() + float(os.environ.get("RATCHET_SECONDS", "inf")),
         )
 
     @property
     def seconds_left(self) -> float:
         """Seconds until no further call should be begun."""
-        return self.deadline - time.time() - MARGIN
+        return self.deadline - time.monotonic() - MARGIN
 
     def window(self) -> int | None:
         """The context window in tokens, None where the gateway does not know it."""

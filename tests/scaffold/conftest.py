@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -171,7 +170,7 @@ class Lab:
                 "OPENAI_API_KEY": "placeholder",
                 "RATCHET_MODEL": "solver",
                 "RATCHET_SEED": "1",
-                "RATCHET_DEADLINE": str(time.time() + 120),
+                "RATCHET_SECONDS": "120",
                 "RATCHET_TASK_DIR": str(self.root / "task"),
                 **self.env,
             }

@@ -158,7 +158,7 @@ def test_an_unreachable_gateway_is_an_error(lab: Lab) -> None:
 
 
 def test_no_call_begins_when_the_deadline_has_come(lab: Lab) -> None:
-    lab.env["RATCHET_DEADLINE"] = "1000"
+    lab.env["RATCHET_SECONDS"] = "1"
     outcome = lab.run(GOOD)
     assert outcome.requests == []
     assert "OutOfTime" in outcome.output
