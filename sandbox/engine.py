@@ -22,7 +22,7 @@ CLIENT_SECONDS = 60
 START_SECONDS = 60
 LOG = Path("/var/log/ratchet-dockerd.log")
 SYSTEMD = Path("/run/systemd/system")
-HOW = "Install Docker (or Podman, and set DOCKER_HOST to its socket), start it, and let this user reach its socket"
+HOW = "Install Docker, start it, and let this user reach its socket (DOCKER_HOST)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

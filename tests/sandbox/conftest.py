@@ -33,7 +33,7 @@ def engine() -> docker.APIClient:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def docker_sandbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DockerSandbox]:
     campaign = f"test-{os.getpid()}-{secrets.token_hex(3)}"
-    runtime = os.environ.get("RATCHET_TEST_RUNTIME")  # tests/sandbox/test_other_engines.py sets it
+    runtime = os.environ.get("RATCHET_TEST_RUNTIME")  # tests/sandbox/test_gvisor.py sets it
     async with DockerSandbox("session", campaign, tmp_path_factory.mktemp("c"), ready=1, runtime=runtime) as sandbox:
         yield sandbox
 
