@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 from rich.console import Console
@@ -21,7 +22,7 @@ from agent.kernel.errors import RatchetError, UserError
 from agent.kernel.gatekeeping import unprovable
 from agent.kernel.ledger import Ledger
 from agent.kernel.repository import Repository
-from agent.kernel.types import Split
+from agent.kernel.types import Split, Suite
 from agent.models import weights
 from agent.models.gateway import GatewayServer
 from agent.models.preflight import preflight
@@ -73,9 +74,16 @@ def _findings(path: Path | None, *, fix: bool, say: Callable[[str], None]) -> It
     if importlib.util.find_spec("xllamacpp") is not None:
         yield _tried("weights", lambda: weights.fast().name)
     if config is not None:
-        looks = (("suite", _suite), ("proof", _proof), ("repo", _repo), ("models", _models), ("prices", _prices))
-        for what, look in looks:
-            yield _tried(what, lambda look=look, config=config: look(config))  # type: ignore[misc]
+        yield from _of_config(config)
+
+
+def _of_config(config: Config) -> Iterator[Finding]:
+    suite = cache(partial(load_suite, config.suite))
+    yield _tried("suite", lambda: _suite(suite()))
+    yield _tried("proof", lambda: _proof(config, suite))
+    yield _tried("repo", lambda: _repo(config))
+    yield _tried("models", lambda: _models(config))
+    yield _tried("prices", lambda: _prices(config))
 
 
 def _tried(what: str, look: Callable[[], str]) -> Finding:
@@ -128,17 +136,16 @@ def _image(config: Config | None, say: Callable[[str], None]) -> str:
     return ensure_image(config.scaffold.image if config else None, say=say)
 
 
-def _suite(config: Config) -> str:
-    suite = load_suite(config.suite)
+def _suite(suite: Suite) -> str:
     sizes = ", ".join(f"{len(suite.split(split))} {split}" for split in Split)
     return f"{suite.name}@{suite.hash}: {sizes} tasks"
 
 
-def _proof(config: Config) -> str:
+def _proof(config: Config, load: Callable[[], Suite]) -> str:
     """What the budget can prove on this suite; one that can prove nothing is a finding."""
     if config.gate != "proven":
         return f"gate: {config.gate} proves nothing; commits say so"
-    suite = load_suite(config.suite)
+    suite = load()
     if all(task.deterministic for task in suite.split(Split.GATE)):
         return "every gate task is deterministic: one run a side decides"
     if (error := unprovable(config, suite)) is not None:

@@ -88,8 +88,7 @@ class DockerSandbox:
         await self.settle()
         await self._thread(shutil.rmtree, self._folder, True)
         if self._client is not None:
-            with suppress(*ENGINE_ERRORS):  # an engine that is down now: the next start finds what is left
-                await self._thread(reap.remove_run, self._client, self._run_id)
+            await self._thread(_sweep, self._client, self._run_id)
             self._client.close()
         self._threads.shutdown(wait=False)
 
@@ -239,12 +238,17 @@ class DockerSandbox:
         await self._thread(remove_folder, box.folder)
 
 
+def _sweep(client: docker.APIClient, run_id: str) -> None:
+    """Remove the boxes of a run that could not be removed when they closed, for the engine was down then."""
+    with suppress(*ENGINE_ERRORS):
+        for left in client.containers(all=True, filters={"label": f"ratchet.run={run_id}"}):
+            _remove(client, left["Id"])
+
+
 def _remove(client: docker.APIClient, container: str) -> None:
     """Kill and remove; if the engine is gone, the next start reaps it."""
-    try:
+    with suppress(*ENGINE_ERRORS):
         client.remove_container(container, force=True, v=True)
-    except ENGINE_ERRORS:
-        return
 
 
 def _blame(error: Exception, spec: BoxSpec, runtime: str | None) -> Exception:
@@ -253,7 +257,7 @@ def _blame(error: Exception, spec: BoxSpec, runtime: str | None) -> Exception:
         return SandboxDown(f"image {spec.image} is gone")
     said = brief(error)
     if runtime and "runtime" in said:
-        return UserError("sandbox.runtime", f"the engine cannot use {runtime} ({said})", "Install it, or leave it out")
+        return UserError("boxes.runtime", f"the engine cannot use {runtime} ({said})", "Install it, or leave it out")
     return SandboxDown(f"no box could be started: {said}")
 
 

@@ -46,25 +46,15 @@ def reap(client: docker.APIClient, campaign: str, run_id: str) -> int:
     count = 0
     for container in client.containers(all=True, filters={"label": "ratchet.run"}):
         if _stale(container.get("Labels") or {}, campaign, run_id):
-            _remove(client, container["Id"])
+            try:
+                client.remove_container(container["Id"], force=True, v=True)
+            except APIError as error:
+                # Someone else is removing it, or has just done so.
+                if error.status_code not in {404, 409}:
+                    raise
             count += 1
     _reap_folders(Path(tempfile.gettempdir()))
     return count
-
-
-def remove_run(client: docker.APIClient, run_id: str) -> None:
-    """Remove every box of one run: those that an engine which was down in between could not remove when they closed."""
-    for container in client.containers(all=True, filters={"label": f"ratchet.run={run_id}"}):
-        _remove(client, container["Id"])
-
-
-def _remove(client: docker.APIClient, container: str) -> None:
-    try:
-        client.remove_container(container, force=True, v=True)
-    except APIError as error:
-        # Someone else is removing it, or has just done so.
-        if error.status_code not in {404, 409}:
-            raise
 
 
 def _stale(labels: Mapping[str, str], campaign: str, run_id: str) -> bool:

@@ -1,13 +1,31 @@
-"""Shared by all rooms: where the checkout is, and a guard that tests never leave boxes behind."""
+"""Shared by all rooms: where the checkout is, and an engine of our own to break."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from bench.faults.engine import Engine
 
 
 @pytest.fixture(scope="session")
 def checkout() -> Path:
     """The top of the checkout."""
     return Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def second() -> Iterator[Engine]:
+    """A Docker engine to be killed and filled at will, instead of the machine's own."""
+    from bench.faults.engine import possible, second_engine  # noqa: PLC0415  most tests need no Docker client
+    from sandbox.engine import connect  # noqa: PLC0415
+    from sandbox.image import ensure_image  # noqa: PLC0415
+
+    if not possible():
+        pytest.skip("a second engine takes root and dockerd")
+    with second_engine(ensure_image(), connect()) as made:
+        yield made

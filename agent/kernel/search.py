@@ -271,21 +271,26 @@ class Archive:
         column: Ints = self._int[name, : len(self)]
         return column
 
-    def own(self) -> Floats:
-        """(successes, failures) x rows; a trial in flight counts as its node's expected score."""
+    def own(self, priors: Floats | None = None) -> Floats:
+        """(successes, failures) x rows; a trial in flight counts as its node's expected score.
+
+        Args:
+            priors: (a, b) x rows that the expected scores begin with; None are those of `priors`.
+        """
         scores = self.scores
         rows = self.column(PENDING).nonzero()[0]
         if rows.size:
             scores = scores.copy()
             pending, won, lost = self.column(PENDING)[rows], *scores[:, rows]
-            mean = (self.priors()[0, rows] + won) / (PRIOR + won + lost)
+            a, b = (self.priors() if priors is None else priors)[:, rows]
+            mean = (a + won) / (a + b + won + lost)
             scores[:, rows] += (pending * mean, pending * (1.0 - mean))
         return scores
 
-    def clades(self) -> Floats:
-        """(successes, failures) x rows, each summed over the row and all its descendants."""
+    def clades(self, priors: Floats | None = None) -> Floats:
+        """(successes, failures) x rows as of `own`, each summed over the row and all its descendants."""
         totals = np.zeros((2, len(self) + 1))
-        self.own()[:, self._order].cumsum(axis=1, out=totals[:, 1:])
+        self.own(priors)[:, self._order].cumsum(axis=1, out=totals[:, 1:])
         sums: Floats = np.maximum(totals[:, self.column(END)] - totals[:, self.column(START)], 0.0)
         return sums
 
@@ -327,16 +332,16 @@ class Thompson:
 
     def next(self, archive: Archive, rng: np.random.Generator) -> Step:
         """The next step."""
-        a, b = archive.priors() if self._inherit else np.ones((2, len(archive)))
+        a, b = priors = archive.priors() if self._inherit else np.ones((2, len(archive)))
         room = archive.trials**archive.settings.growth >= archive.width
         if room and archive.column(EXPANDABLE).any():
-            won, lost = archive.clades()
+            won, lost = archive.clades(priors)
             chance = rng.beta(a + won, b + lost + archive.column(FAILED))
             return Expand(archive.ids[_best(chance, archive.column(EXPANDABLE))])
         champion = archive.row(archive.champion)
         if _begun(archive)[champion] < archive.settings.enough:
             return _measure(archive, champion)
-        won, lost = archive.own()
+        won, lost = archive.own(priors)
         chance = rng.beta(a + won, b + lost)
         return _measure(archive, _best(chance, archive.column(ALIVE)))
 

@@ -10,7 +10,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -144,6 +146,11 @@ class Home:
             command, cwd=self.folder, env=self._environment(), capture_output=True, text=True, check=False, timeout=300
         )
 
+    def status(self, name: str) -> dict[str, Any]:
+        """`ratchet status --json` of a campaign; empty before it has begun."""
+        done = self.ratchet("status", "--json", f"{name}.yaml")
+        return dict(json.loads(done.stdout)) if done.returncode == 0 else {}
+
     def _environment(self) -> dict[str, str]:
         return {**os.environ, "PYTHONPATH": str(ROOT), "PLANTED_KEY": "sk-planted"}
 
@@ -159,6 +166,15 @@ class Home:
             if process.poll() is None:
                 kill(process, alone=False)
         self.server.shutdown()
+
+
+def until(ready: Callable[[], object], seconds: float = 240.0) -> None:
+    """Wait until something is so. Raises TimeoutError."""
+    end = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > end:
+            raise TimeoutError(f"it did not come to that within {seconds:.0f} s")
+        time.sleep(0.3)
 
 
 def kill(process: subprocess.Popen[bytes], *, alone: bool) -> None:

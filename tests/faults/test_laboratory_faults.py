@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -15,8 +14,8 @@ from pathlib import Path
 import docker
 import pytest
 
-from bench.faults.engine import Engine, fill, possible, second_engine
-from bench.faults.home import Home, Model
+from bench.faults.engine import Engine, fill
+from bench.faults.home import Home, Model, until
 from bench.faults.invariants import read_only, violations
 from sandbox.engine import connect
 from sandbox.image import ensure_image
@@ -37,35 +36,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     made.close()
 
 
-@pytest.fixture(scope="module")
-def second() -> Iterator[Engine]:
-    if not possible():
-        pytest.skip("a second engine takes root and dockerd")
-    with second_engine(ensure_image(), connect()) as made:
-        yield made
-
-
-def state(home: Home, name: str) -> dict[str, object]:
-    done = home.ratchet("status", "--json", f"{name}.yaml")
-    return json.loads(done.stdout) if done.returncode == 0 else {}
-
-
-def until(ready: Callable[[], object], seconds: float = 240.0) -> None:
-    end = time.monotonic() + seconds
-    while not ready():
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.3)
-
-
 def paused(home: Home, name: str) -> bool:
-    return str(state(home, name).get("state")).startswith("paused")
+    return str(home.status(name).get("state")).startswith("paused")
 
 
 def survives(home: Home, name: str, fault: Callable[[], None], **more: object) -> str:
     """A campaign that `fault` befalls in its middle: it runs to its end by itself. Returns its log."""
     config = home.configure(name, **more)
     process = home.start(config)
-    until(lambda: process.poll() is not None or int(str(state(home, name).get("trials", 0))) >= TRIALS // 4)
+    until(lambda: process.poll() is not None or int(str(home.status(name).get("trials", 0))) >= TRIALS // 4)
     log = config.with_suffix(".log")
     assert process.poll() is None, log.read_text()[-2000:]
     fault()

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from bench.faults.home import Home, kill
+from bench.faults.home import Home, kill, until
 from bench.faults.invariants import violations
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
@@ -28,32 +27,20 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     made.close()
 
 
-def status(home: Home, name: str) -> dict[str, object]:
-    done = home.ratchet("status", "--json", f"{name}.yaml")
-    return json.loads(done.stdout) if done.returncode == 0 else {}
-
-
-def until(ready: Callable[[], object], seconds: float = 240.0) -> None:
-    end = time.monotonic() + seconds
-    while not ready():
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.3)
-
-
 def test_a_detached_campaign_begins_refuses_a_second_and_stops(home: Home) -> None:
     home.configure("bg", budget={"hours": 0.5})
     done = home.ratchet("run", "--detach", "bg.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
-    facts = status(home, "bg")
+    facts = home.status("bg")
     assert f"process {facts['pid']}" in done.stdout
     for arguments in (["run", "bg.yaml"], ["run", "--detach", "bg.yaml"]):
         second = home.ratchet(*arguments)
         assert second.returncode == 2
         assert f"process {facts['pid']} is running this campaign" in second.stderr
-    until(lambda: status(home, "bg")["trials"])
+    until(lambda: home.status("bg")["trials"])
     stopped = home.ratchet("stop", "--wait", "bg.yaml")
     assert f"asked process {facts['pid']} to stop" in stopped.stdout
-    facts = status(home, "bg")
+    facts = home.status("bg")
     assert (facts["state"], facts["last_end"]) == ("stopped", "stopped on request")
     assert " in flight, " in (home.folder / "runs" / "bg" / "run.log").read_text()
     assert not list(violations(home, "bg"))
@@ -70,7 +57,7 @@ def test_a_detached_campaign_that_cannot_begin_says_why_and_leaves_nothing(home:
 def test_ctrl_c_twice_stops_now_and_nothing_is_lost(home: Home) -> None:
     config = home.configure("twice", budget={"hours": 0.5})
     process = home.start(config)
-    until(lambda: status(home, "twice").get("trials"))
+    until(lambda: home.status("twice").get("trials"))
     for _ in range(2):
         os.kill(process.pid, signal.SIGINT)
         time.sleep(0.5)
@@ -84,7 +71,7 @@ def test_ctrl_c_twice_stops_now_and_nothing_is_lost(home: Home) -> None:
 def test_stop_over_a_killed_process_says_so(home: Home) -> None:
     config = home.configure("dead", budget={"hours": 0.5})
     process = home.start(config)
-    until(lambda: status(home, "dead").get("pid"))
+    until(lambda: home.status("dead").get("pid"))
     kill(process, alone=True)
     done = home.ratchet("stop", "dead.yaml")
     assert done.returncode == 2
@@ -94,8 +81,8 @@ def test_stop_over_a_killed_process_says_so(home: Home) -> None:
 def test_a_patch_is_approved_while_the_campaign_runs_and_the_branch_may_be_deleted(home: Home) -> None:
     config = home.configure("human", approve="human", budget={"trials": 400, "commits": 1})
     process = home.start(config)
-    until(lambda: status(home, "human").get("waiting"))
-    (number,) = status(home, "human")["waiting"]
+    until(lambda: home.status("human").get("waiting"))
+    (number,) = home.status("human")["waiting"]
     assert home.git("log", "--format=%s", "main..ratchet/human") == ""
     done = home.ratchet("approve", str(number), "human.yaml", "--by", "alice")
     assert done.returncode == 0, done.stderr
@@ -117,13 +104,13 @@ def test_a_repository_that_becomes_read_only_pauses_the_campaign_until_it_is_wri
     git = home.folder / ".git"
     config = home.configure("ro", budget={"trials": 16})
     process = home.start(config)
-    until(lambda: status(home, "ro").get("trials"))
+    until(lambda: home.status("ro").get("trials"))
     if subprocess.run(["mount", "--bind", git, git], check=False, capture_output=True).returncode:
         kill(process, alone=False)
         pytest.skip("needs the right to mount")
     try:
         subprocess.run(["mount", "-o", "remount,ro,bind", git], check=True)
-        until(lambda: str(status(home, "ro")["state"]).startswith("paused"))
+        until(lambda: str(home.status("ro")["state"]).startswith("paused"))
         assert process.poll() is None
     finally:
         subprocess.run(["umount", git], check=True)

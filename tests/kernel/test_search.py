@@ -190,12 +190,16 @@ def test_the_offspring_of_a_failure_gets_neither_proposals_nor_trials_beside_a_n
     score(built, 1, 0, 20)
     for node in range(2, len(built)):
         score(built, node, 0, 1)
-    draws = np.random.default_rng(3)
-    thompson = STRATEGIES["thompson"]()
-    steps = [thompson.next(built, draws) for _ in range(200)]
-    chosen = [step.parent for step in steps if isinstance(step, Expand)]
-    assert len(chosen) == len(steps)
-    assert chosen.count(0) > 0.4 * len(chosen)  # with Beta(1, 1) for all it is none
+
+    def parents(kind: str) -> list[int]:
+        draws, chooser = np.random.default_rng(3), STRATEGIES[kind]()
+        steps = [chooser.next(built, draws) for _ in range(200)]
+        chosen = [step.parent for step in steps if isinstance(step, Expand)]
+        assert len(chosen) == len(steps)
+        return chosen
+
+    assert parents("thompson").count(0) > 0.4 * 200
+    assert parents("hgm").count(0) == 0  # Beta(1, 1) for all, as published
 
 
 def test_a_new_node_is_expected_to_score_what_its_parent_does() -> None:
@@ -207,6 +211,14 @@ def test_a_new_node_is_expected_to_score_what_its_parent_does() -> None:
     assert np.allclose(a[0], 1.0)
     assert np.allclose(a[2], 2.0 * (2.0 * 0.5) / 22.0)  # two of the champion's mean, twenty of its own
     assert np.allclose(a[3], 2.0 * 11.0 / 22.0)
+
+
+def test_a_trial_in_flight_of_a_new_node_counts_as_the_strategy_expects_it_to_score() -> None:
+    built = archive([None, 0])
+    score(built, 0, 1, 3)
+    built.begin(Measure(1, 0))
+    assert np.allclose(built.own()[:, 1], [0.36, 0.64])  # its parent: two trials at .4, one of three won
+    assert np.allclose(built.own(np.ones((2, 2)))[:, 1], [0.5, 0.5])
 
 
 def test_a_parent_whose_proposals_fail_is_asked_less() -> None:

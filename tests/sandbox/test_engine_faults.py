@@ -4,28 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
-import docker
 import pytest
 
 from agent.kernel.errors import LaboratoryFault, SandboxDown
 from agent.kernel.types import BoxSpec, Split, Task
 from agent.suites.grading import grade
-from bench.faults.engine import Engine, possible, second_engine
+from bench.faults.engine import Engine
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.engine import connect
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
-
-
-@pytest.fixture(scope="module")
-def second(image: str, engine: docker.APIClient) -> Iterator[Engine]:
-    if not possible():
-        pytest.skip("a second engine takes root and dockerd")
-    with second_engine(image, engine) as made:
-        yield made
 
 
 def task(seconds: int = 0) -> Task:

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 LISTS = ("tests/sandbox/test_conformance.py", "tests/sandbox/test_gateway_path.py", "tests/sandbox/test_check.py")
-GVISOR = {"runsc": {"path": "runsc", "runtimeArgs": ["--network=none", "--fsgofer-host-uds", "--ignore-cgroups"]}}
+GVISOR = {"runsc": {"path": "runsc", "runtimeArgs": ["--network=none", "--fsgofer-host-uds"]}}
 
 
 def test_gvisor_does_what_the_kernel_does() -> None:
