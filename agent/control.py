@@ -117,7 +117,7 @@ def decide(config: Config, request: Request) -> str:
     with held(config.folder), Ledger(config.folder / "ledger.sqlite") as ledger:
         repository = open_repository(config, ledger)
         repository.claim()
-        repository.reconcile([(sha, parent) for sha, parent, _, _ in ledger.commits()])
+        repository.reconcile([(sha, parent) for sha, parent, _, _ in ledger.commits()], len(ledger.candidates()))
         settle_alone(ledger, repository, request)
         return _answer(ledger, request)
 

@@ -43,12 +43,23 @@ class DockerBox:
     Whose fault an end is: PID 1 of a box ignores every signal from inside its namespace, its limits cannot be
     touched, and its exit code is its own (see runner.py). So SIGKILL without the engine's out-of-memory mark
     came from outside, as did the removal of the container or the end of the engine: SandboxDown. Memory
-    exhausted, and any other way for PID 1 to end, is put down to the candidate.
+    exhausted, and any other way for PID 1 to end, is put down to the candidate. So is SIGKILL under an engine
+    that does not mark memory: whoever could void his trials by memory would choose which of them count.
     """
 
-    def __init__(self, name: str, spec: BoxSpec, folder: Path, *, container: str, wire: Wire, engine: Call) -> None:
+    def __init__(
+        self,
+        name: str,
+        spec: BoxSpec,
+        folder: Path,
+        *,
+        container: str,
+        wire: Wire,
+        engine: Call,
+        marks_memory: bool = True,
+    ) -> None:
         self._name, self._spec, self._folder, self._container = name, spec, folder, container
-        self._wire, self._engine = wire, engine
+        self._wire, self._engine, self._marks_memory = wire, engine, marks_memory
         self._born, self._closed = time.monotonic(), False
         self._broken: SandboxDown | CandidateFault | None = None
         self.grace = GRACE_SECONDS
@@ -202,9 +213,9 @@ class DockerBox:
     async def _post_mortem(self) -> Ending:
         """Why PID 1 ended. Raises SandboxDown if the laboratory did it."""
         state = await self._settled()
-        if state["OOMKilled"]:
-            return Ending.MEMORY
         code = state["ExitCode"]
+        if state["OOMKilled"] or (code == SIGKILLED and not self._marks_memory):
+            return Ending.MEMORY
         if code in FROM_OUTSIDE or code == SIGKILLED:
             raise SandboxDown(f"box {self._name} was ended from outside (code {code})")
         return Ending.KILLED

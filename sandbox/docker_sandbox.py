@@ -20,10 +20,12 @@ import docker
 from docker.errors import ImageNotFound, NotFound
 
 from agent.kernel.errors import SandboxDown, UserError
+from agent.kernel.owner import folder_prefix, owner_label
 from agent.kernel.types import BoxSpec
 from sandbox import frames, reap
 from sandbox.box import DockerBox, make_folder, remove_folder
-from sandbox.engine import ENGINE_ERRORS, brief, connect
+from sandbox.engine import ENGINE_ERRORS, brief, connect, engine_name
+from sandbox.limits import limits
 from sandbox.pool import Pool
 from sandbox.wire import Lost, Wire, own_socket
 
@@ -31,9 +33,6 @@ RUNNER = ("python3", "-E", "-s", "-S", "/usr/lib/ratchet")
 READY_SECONDS = 60.0
 BOX_LIFE_SECONDS = 6 * 3600
 SOCKET_PATH_MAX = 100
-SHM_MB = 16
-INODES = 16384
-OPEN_FILES = 1024
 ENV = {
     "HOME": "/tmp",  # noqa: S108 - a tmpfs of the box, not of this machine
     "LANG": "C.UTF-8",
@@ -70,13 +69,12 @@ class DockerSandbox:
         self._pool: Pool[DockerBox] = Pool(self._make, ready=ready, parallel=parallel)
         self._home, self._folder = folder, folder / "boxes"
         self._client: docker.APIClient | None = None
-        self._profile, self._cpus = "", 1.0
+        self._cpus, self._podman = 1.0, False
         self._closing: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         self._client = await self._thread(connect)
-        self._profile = (Path(__file__).parent / "seccomp.json").read_text()
-        self._cpus = await self._engine_cpus()
+        await self._know_engine()
         await self.reap()
         self._folder = await self._thread(_boxes_folder, self._home / "boxes")
         return self
@@ -118,9 +116,10 @@ class DockerSandbox:
             raise SandboxDown(f"leftover boxes cannot be removed: {brief(error)}") from error
         return count
 
-    async def _engine_cpus(self) -> float:
+    async def _know_engine(self) -> None:
         try:
-            return float((await self._call("info"))["NCPU"])
+            self._cpus = float((await self._call("info"))["NCPU"])
+            self._podman = "Podman" in engine_name(await self._call("version"))
         except ENGINE_ERRORS as error:
             raise SandboxDown(f"the engine does not answer: {brief(error)}") from error
 
@@ -143,7 +142,9 @@ class DockerSandbox:
         await self._thread(make_folder, folder)
         container, attached = await self._thread(self._start, name, spec, folder)
         wire = await Wire.over(attached)
-        box = DockerBox(name, spec, folder, container=container, wire=wire, engine=self._call)
+        box = DockerBox(
+            name, spec, folder, container=container, wire=wire, engine=self._call, marks_memory=not self._podman
+        )
         box.on_close = self._let_go
         try:
             async with asyncio.timeout(READY_SECONDS):
@@ -187,44 +188,20 @@ class DockerSandbox:
             "stop_signal": "SIGKILL",
             "labels": self._labels(),
             "host_config": {
-                **client.create_host_config(**self._limits(spec, folder)),
+                **client.create_host_config(
+                    **limits(spec, folder, cpus=self._cpus, podman=self._podman),
+                    runtime=self._runtime,
+                ),
                 "LogConfig": {"Type": "none"},
             },
         } | {"healthcheck": {"test": ["NONE"]}}
-
-    def _limits(self, spec: BoxSpec, folder: Path) -> dict[str, Any]:
-        memory = spec.memory_mb << 20
-        owner = f"uid={spec.user},gid={spec.user}"
-        scratch = f"rw,nosuid,nodev,exec,size={spec.disk_mb}m,nr_inodes={INODES},{owner},mode=0755"
-        return {
-            "network_mode": "none",
-            "cap_drop": ["ALL"],
-            "security_opt": ["no-new-privileges:true", f"seccomp={self._profile}"],
-            "read_only": True,
-            "pids_limit": spec.pids,
-            "mem_limit": memory,
-            "memswap_limit": memory,
-            "nano_cpus": int(min(spec.cpus, self._cpus) * 1e9),
-            "ipc_mode": "none",
-            "tmpfs": {
-                "/workspace": scratch,
-                "/tmp": scratch,  # noqa: S108 - in the box
-                "/dev/shm": f"rw,nosuid,nodev,noexec,size={SHM_MB}m,nr_inodes=256,mode=1777",  # noqa: S108 - in the box
-            },
-            "binds": [f"{folder}:/run/ratchet:ro"],
-            "ulimits": [
-                docker.types.Ulimit(name="core", soft=0, hard=0),
-                docker.types.Ulimit(name="nofile", soft=OPEN_FILES, hard=OPEN_FILES),
-            ],
-            **({"runtime": self._runtime} if self._runtime else {}),
-        }
 
     def _labels(self) -> Mapping[str, str]:
         return {
             "ratchet.campaign": self._campaign,
             "ratchet.run": self._run_id,
-            "ratchet.pid": reap.owner_label(os.getpid()),
-            "ratchet.deadline": str(int(time.time()) + BOX_LIFE_SECONDS),
+            "ratchet.pid": owner_label(os.getpid()),
+            "ratchet.deadline": str(int(time.monotonic()) + BOX_LIFE_SECONDS),
         }
 
     async def _let_go(self, box: DockerBox) -> None:
@@ -274,6 +251,6 @@ def _boxes_folder(wanted: Path) -> Path:
             wanted.mkdir(parents=True)
             wanted.chmod(0o700)
             return wanted.absolute()
-        return Path(tempfile.mkdtemp(prefix=reap.folder_prefix(os.getpid())))
+        return Path(tempfile.mkdtemp(prefix=folder_prefix()))
     except OSError as error:
         raise SandboxDown(f"cannot make {wanted}: {error.strerror}") from error

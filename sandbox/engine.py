@@ -6,9 +6,10 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import docker
 from docker.errors import DockerException
@@ -73,7 +74,13 @@ def engine_status() -> EngineStatus:
     except (SandboxDown, *ENGINE_ERRORS) as error:
         mend = "ratchet doctor --fix" if _can_install() else HOW
         return EngineStatus(ok=False, line=brief(error), mend=mend)
-    return EngineStatus(ok=True, line=f"engine {version['Version']}, API {version['ApiVersion']}")
+    return EngineStatus(ok=True, line=f"{engine_name(version)} {version['Version']}, API {version['ApiVersion']}")
+
+
+def engine_name(version: Mapping[str, Any]) -> str:
+    """What an engine's `version` answer calls it: `engine` for Docker's own, `Podman Engine`."""
+    names = [part["Name"] for part in version.get("Components") or ()]
+    return next((name for name in names if "Podman" in name), "engine")
 
 
 def start_engine(say: Callable[[str], None] = print) -> EngineStatus:

@@ -12,33 +12,7 @@ from pathlib import Path
 import docker
 from docker.errors import APIError
 
-_STARTED = 19  # field of /proc/<pid>/stat after the name that holds the start time in ticks
-
-
-def owner_label(pid: int) -> str:
-    """A process as pid and start time, so that a pid that is used again is not taken for its owner."""
-    return f"{pid}.{_started(pid) or 0}"
-
-
-def owner_lives(label: str) -> bool:
-    """Whether the process that `owner_label` named still runs."""
-    pid, _, started = label.partition(".")
-    if not pid.isdecimal() or not started.isdecimal():
-        return False
-    return str(_started(int(pid))) == started
-
-
-def _started(pid: int) -> int | None:
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in {"Z", "X"} else int(fields[_STARTED])
-
-
-def folder_prefix(pid: int) -> str:
-    """The name with which a folder for boxes begins, where the campaign's own path is too long for sockets."""
-    return f"ratchet-{owner_label(pid)}-"
+from agent.kernel.owner import owner_lives
 
 
 def reap(client: docker.APIClient, campaign: str, run_id: str) -> int:
@@ -63,7 +37,7 @@ def _stale(labels: Mapping[str, str], campaign: str, run_id: str) -> bool:
     if labels.get("ratchet.campaign") == campaign or not owner_lives(labels.get("ratchet.pid", "")):
         return True
     deadline = labels.get("ratchet.deadline", "")
-    return deadline.isdecimal() and int(deadline) < time.time()
+    return deadline.isdecimal() and int(deadline) < time.monotonic()
 
 
 def _reap_folders(where: Path) -> None:

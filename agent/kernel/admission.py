@@ -101,7 +101,7 @@ class Admission:
 
     def _commit_of(self, candidate: int) -> str:
         """The commit that holds a candidate: its own ref, or the base for the seed."""
-        saved = self._parts.repository.candidates().get(candidate)
+        saved = self._parts.repository.candidate(candidate)
         return saved.commit if saved else self._parts.repository.base
 
     def first_trial(self, candidate: Candidate) -> Planned:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Self
 
 from agent.kernel.boundary import DEFAULT_MUTABLE, Boundary, clean_line, inside, path_fault
 from agent.kernel.errors import RecordBroken, Refused, UserError
+from agent.kernel.owner import folder_prefix
 from agent.kernel.types import Files
 
 if TYPE_CHECKING:
@@ -249,10 +250,16 @@ class Repository:
 
     def candidates(self) -> dict[int, SavedCandidate]:
         """Every candidate of the archive by its id."""
-        out = self._git("for-each-ref", "--format=%(refname:lstrip=4) %(objectname) %(tree)", self._archive).text
+        return dict(sorted((one.id, one) for one in self._saved(self._archive)))
+
+    def candidate(self, candidate: int) -> SavedCandidate | None:
+        """One candidate of the archive, or None."""
+        return next(self._saved(f"{self._archive}/{candidate}"), None)
+
+    def _saved(self, pattern: str) -> Iterator[SavedCandidate]:
+        out = self._git("for-each-ref", "--format=%(refname:lstrip=4) %(objectname) %(tree)", pattern).text
         rows = (line.split(" ") for line in out.splitlines())
-        saved = (SavedCandidate(id=int(name), commit=oid, tree=tree) for name, oid, tree in rows if name.isdigit())
-        return dict(sorted((one.id, one) for one in saved))
+        return (SavedCandidate(id=int(name), commit=oid, tree=tree) for name, oid, tree in rows if name.isdigit())
 
     def accepted(self) -> list[Commit]:
         """The campaign's commits on its branch, newest first."""
@@ -378,19 +385,23 @@ class Repository:
         return oids
 
     def save_candidate(self, candidate: int, tree: str, parent_commit: str | None, text: str) -> str:
-        """Keep a candidate under its ref; the same id and tree again is the same commit.
+        """Keep a candidate that the ledger does not have yet under its ref; the same tree again is the same commit.
+
+        Another tree under this id is what a run left that ended before it wrote its ledger: it is replaced.
 
         Raises:
-            RecordBroken: the ref exists with another tree, or cannot be written.
+            RecordBroken: the ref cannot be written.
         """
-        ref = f"{self._archive}/{candidate}"
+        ref, why = f"{self._archive}/{candidate}", f"ratchet: candidate {candidate}"
         commit = self._commit_tree(tree, parent_commit, text)
-        if self._move(ref, commit, "0" * len(commit), f"ratchet: candidate {candidate}"):
+        if self._move(ref, commit, "0" * len(commit), why):
             return commit
-        saved = self.candidates().get(candidate)
-        if saved is None or saved.tree != tree:
-            raise RecordBroken(f"{ref} cannot be written, or holds another tree")
-        return saved.commit
+        saved = self.candidate(candidate)
+        if saved is not None and saved.tree == tree:
+            return saved.commit
+        if saved is None or not self._move(ref, commit, saved.commit, why):
+            raise RecordBroken(f"{ref} cannot be written")
+        return commit
 
     def create_branch(self) -> None:
         """Create the campaign's branch at the base; no effect if it exists already."""
@@ -430,14 +441,20 @@ class Repository:
             raise BranchMoved(f"branch {self.branch} was moved by somebody else")
         raise RecordBroken(f"branch {self.branch} cannot be moved")
 
-    def reconcile(self, commits: Sequence[tuple[str, str]]) -> None:
-        """Finish what a killed run began: `commits` are (commit, parent) as the ledger has them, oldest first.
+    def reconcile(self, commits: Sequence[tuple[str, str]], candidates: int) -> None:
+        """Finish or undo what a killed run began.
+
+        Args:
+            commits: (commit, parent) as the ledger has them, oldest first.
+            candidates: how many the ledger has, from id 0. A ref under the next id is what a killed run left.
 
         Raises:
+            UserError: the archive holds candidates of a campaign whose ledger is gone.
             BranchMoved: the branch is neither where the ledger left it nor one recorded commit behind.
             RecordBroken: the repository cannot be written.
         """
         self.break_locks()
+        self._drop_unrecorded(candidates)
         sha, parent = commits[-1] if commits else (self.base, self.base)
         if commits and not self.branch_exists():
             self._move(self._ref, sha, "0" * len(sha), "ratchet: a deleted branch is restored")
@@ -448,6 +465,14 @@ class Repository:
         if tip != parent or not commits:
             raise BranchMoved(f"branch {self.branch} is at {tip[:12]}, the ledger says {sha[:12]}: somebody moved it")
         self.advance(sha, parent)
+
+    def _drop_unrecorded(self, candidates: int) -> None:
+        unknown = [one for one in self.candidates().values() if one.id >= candidates]
+        if any(one.id > candidates for one in unknown):
+            problem = f"{self._archive} holds {len(unknown)} candidates that this campaign's ledger does not have"
+            raise UserError("name", problem, "Choose another name, or put the ledger back.")
+        for one in unknown:
+            self._git("update-ref", "-d", f"{self._archive}/{one.id}", one.commit)
 
     def break_locks(self, patience: float = STALE_LOCK_SECONDS) -> None:
         """Remove locks of this campaign's refs that a git killed together with its campaign left behind.
@@ -646,7 +671,7 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 @contextmanager
 def _scratch() -> Iterator[Path]:
     try:
-        with tempfile.TemporaryDirectory(prefix="ratchet-git-") as folder:
+        with tempfile.TemporaryDirectory(prefix=folder_prefix()) as folder:
             yield Path(folder)
     except OSError as fault:
         raise RecordBroken(f"no room for temporary files: {fault}") from fault

@@ -27,6 +27,8 @@ Ints = NDArray[np.int64]
 SIZE, ALIVE, EXPANDABLE, TRIALS, PENDING, PROPOSALS, CHILDREN, FAILED, START, END, ABOVE = COLUMNS = range(11)
 PRIOR: Final = 2.0
 """Trials that a node's prior is worth, as in Beta(1, 1)."""
+FRESH: Final = 512
+"""Rows that are drawn anew for one decision, so that its time does not grow with the archive."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -329,6 +331,7 @@ class Thompson:
 
     def __init__(self, *, inherit: bool = True) -> None:
         self._inherit = inherit
+        self._proposals, self._trials = Draws(), Draws()
 
     def next(self, archive: Archive, rng: np.random.Generator) -> Step:
         """The next step."""
@@ -336,14 +339,43 @@ class Thompson:
         room = archive.trials**archive.settings.growth >= archive.width
         if room and archive.column(EXPANDABLE).any():
             won, lost = archive.clades(priors)
-            chance = rng.beta(a + won, b + lost + archive.column(FAILED))
-            return Expand(archive.ids[_best(chance, archive.column(EXPANDABLE))])
+            failed = archive.column(FAILED)
+            parent = self._proposals.best(a + won, b + lost + failed, archive.column(EXPANDABLE), rng)
+            return Expand(archive.ids[parent])
         champion = archive.row(archive.champion)
-        if _begun(archive)[champion] < archive.settings.enough:
+        if _begun(archive, champion) < archive.settings.enough:
             return _measure(archive, champion)
         won, lost = archive.own(priors)
-        chance = rng.beta(a + won, b + lost)
-        return _measure(archive, _best(chance, archive.column(ALIVE)))
+        return _measure(archive, self._trials.best(a + won, b + lost, archive.column(ALIVE), rng))
+
+
+class Draws:
+    """One draw a row of Beta(a, b).
+
+    Up to `FRESH` rows, all are drawn anew for every decision. In a larger archive it is `FRESH` of them in turn,
+    the new ones, and the one chosen last; the others keep their draws, which lag behind by a few decisions.
+    """
+
+    def __init__(self) -> None:
+        self._held = np.zeros(0)
+        self._turn, self._chosen = 0, 0
+
+    def best(self, a: Floats, b: Floats, allowed: Ints, rng: np.random.Generator) -> int:
+        """The row with the best draw among those allowed."""
+        rows = self._due(len(a))
+        self._held[rows] = rng.beta(a[rows], b[rows])
+        self._chosen = int(np.where(allowed > 0, self._held, -1.0).argmax())
+        return self._chosen
+
+    def _due(self, many: int) -> Ints | slice:
+        known = len(self._held)
+        if many <= FRESH or not known:
+            self._held = np.zeros(many)
+            return slice(None)
+        self._held = np.append(self._held, np.zeros(many - known))
+        rows = np.concatenate([self._turn + np.arange(FRESH), np.arange(known, many), [self._chosen]]) % many
+        self._turn = (self._turn + FRESH) % many
+        return rows
 
 
 class Greedy:
@@ -471,20 +503,16 @@ def _essence(source: bytes) -> bytes:
         return source
 
 
-def _best(chance: Floats, allowed: Ints) -> int:
-    return int(np.where(allowed > 0, chance, -1.0).argmax())
-
-
 def _measure(archive: Archive, row: int) -> Measure:
-    return Measure(archive.ids[row], int(_begun(archive)[row]))
+    return Measure(archive.ids[row], _begun(archive, row))
 
 
-def _begun(archive: Archive) -> Ints:
-    begun: Ints = archive.column(TRIALS) + archive.column(PENDING)
-    return begun
+def _begun(archive: Archive, row: int) -> int:
+    return int(archive.column(TRIALS)[row] + archive.column(PENDING)[row])
 
 
 def _first_short(archive: Archive) -> Measure | None:
     """A trial of the oldest living node that has not had its full number yet, those in flight counted."""
-    short = np.flatnonzero((archive.column(ALIVE) > 0) & (_begun(archive) < archive.settings.enough))
+    begun = archive.column(TRIALS) + archive.column(PENDING)
+    short = np.flatnonzero((archive.column(ALIVE) > 0) & (begun < archive.settings.enough))
     return _measure(archive, int(short[0])) if short.size else None

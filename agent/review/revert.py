@@ -31,14 +31,13 @@ def revert(target: Candidate, ledger: Ledger, repository: Repository, opening: O
         UserError: it was never accepted, nothing of it is left, later patches build on it, or a commit is due.
         RecordBroken: the branch was moved by somebody else, or cannot be written.
     """
-    rows = ledger.commits()
-    repository.reconcile([(sha, parent) for sha, parent, _, _ in rows])
+    rows, number = ledger.commits(), len(ledger.candidates())
+    repository.reconcile([(sha, parent) for sha, parent, _, _ in rows], number)
     _check(target, ledger)
     sha, parent, _, _ = next(row for row in rows if row[2] == target.id)
     tip = repository.champion()
     before = repository.tree_of(tip)
     tree = _without(repository, sha, parent, before)
-    number = max(one.id for one in ledger.candidates()) + 1
     original = repository.commit(sha, "ID")
     subject = f'Revert "{original.subject}"'[:SUBJECT_CHARS]
     body = f"Takes back #{target.id} ({sha[:12]}). Decided by a person, not by the gate."
@@ -54,7 +53,7 @@ def revert(target: Candidate, ledger: Ledger, repository: Repository, opening: O
     }
     commit = repository.prepare(tree, format_message(subject, body, trailers), tip)
     _close_open_tests(ledger, opening)
-    saved = repository.candidates().get(rows[-1][2])
+    saved = repository.candidate(rows[-1][2])
     below = saved.commit if saved else repository.base
     text = format_message(subject, body, {CAMPAIGN_TRAILER: repository.campaign})
     repository.save_candidate(number, tree, below, text)

@@ -175,7 +175,7 @@ def _tree(commit: Commit, entry: Entry, evidence: Evidence) -> Iterator[Finding]
         outside = repository.outside(commit.parents[0], commit.tree)
         said = f"`{outside[0]}` is changed" if outside else "nothing else is changed"
         yield _finding("mutable paths", not outside, said)
-    saved = repository.candidates().get(candidate.id)
+    saved = repository.candidate(candidate.id)
     if saved is None:
         yield Finding(what="archive", ok=None, said=f"#{candidate.id} has no ref here (a clone has none)")
     else:

@@ -29,7 +29,7 @@ import numpy as np
 from agent.kernel.chain import COVERED
 from agent.kernel.config import Config
 from agent.kernel.ledger import Ledger
-from agent.kernel.search import STRATEGIES, Measure, SearchSettings, promising
+from agent.kernel.search import STRATEGIES, Measure, SearchSettings, Strategy, promising
 from agent.kernel.state import State
 from agent.kernel.types import Candidate, Fate, Purpose, Trial, Usage
 from agent.models.config import ModelsConfig
@@ -78,6 +78,7 @@ def make(folder: Path, candidates: int, trials: int, seed: int) -> None:
                     (copy,),
                 )
             print(f"{ledger.count_trials():,} trials", flush=True)
+        ledger.mirror_to(folder / NAME)
 
 
 def config_of(folder: Path) -> Config:
@@ -151,9 +152,9 @@ def look(folder: Path) -> dict[str, Any]:
     return {**timed(work), "memory_mib": memory_mib()}
 
 
-def step(state: State, rng: np.random.Generator, number: int) -> None:
+def step(state: State, strategy: Strategy, rng: np.random.Generator, number: int) -> None:
     """Everything around one search trial that is not the trial."""
-    choice = STRATEGIES["thompson"]().next(state.archive, rng)
+    choice = strategy.next(state.archive, rng)
     node = choice.node if isinstance(choice, Measure) else 0
     flight = Measure(node, state.free_place(node, set()))
     state.archive.begin(flight)
@@ -181,11 +182,12 @@ def steps(folder: Path) -> dict[str, Any]:
             new.add_candidate(_seed(), fingerprint=None, diff="", transcript="")
             states = {"first": resumed(new, NARROW), "last": resumed(long, NARROW)}
             _grow(states["first"])
+            choosers = {name: STRATEGIES["thompson"]() for name in states}
             seen: dict[str, list[dict[str, float]]] = {name: [] for name in states}
             for _ in range(BLOCKS):
                 for name, state in states.items():
                     each = range(STEPS // BLOCKS)
-                    seen[name] += [timed(lambda: step(state, rng, len(seen[name]))) for _ in each]  # noqa: B023
+                    seen[name] += [timed(lambda: step(state, choosers[name], rng, len(seen[name]))) for _ in each]  # noqa: B023
     return {
         f"{name}_{clock[:-2]}_ms": 1000 * statistics.median(one[clock] for one in each)
         for name, each in seen.items()

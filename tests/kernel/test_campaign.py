@@ -331,6 +331,28 @@ async def test_a_commit_whose_ref_did_not_move_is_finished_on_resume(make_lab: M
         assert len(ledger.commits()) == 1
 
 
+async def test_a_candidate_that_was_kept_in_git_and_not_in_the_ledger_is_forgotten_on_resume(make_lab: MakeLab) -> None:
+    lab = make_lab(better)
+    async with lab.campaign() as campaign:
+        repository = campaign.parts.repository
+        save, seed = repository.save_candidate, repository.tree_of(repository.base)
+
+        def killed(number: int, tree: str, parent: str | None, text: str) -> str:
+            save(number, seed, parent, f"Not {tree}: {text}")
+            raise _KilledError
+
+        repository.save_candidate = killed
+        with pytest.raises(_KilledError):
+            await campaign.run()
+        assert [one.tree for one in repository.candidates().values()] == [seed]
+    await lab.run()
+    with lab.ledger() as ledger:
+        trees = {one.id: one.tree for one in ledger.candidates() if one.id and one.tree}
+    async with lab.campaign() as campaign:
+        assert {one.id: one.tree for one in campaign.parts.repository.candidates().values()} == trees
+    assert git(lab.repo, "log", "--format=%s", "main..ratchet/night") == "Raise SKILL to 80"
+
+
 class _KilledError(Exception):
     pass
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from agent.kernel.boundary import DEFAULT_MUTABLE
 from agent.kernel.errors import LaboratoryFault, RecordBroken, Refused, UserError
-from agent.kernel.repository import BranchMoved, Repository, format_message, trusted_hash
+from agent.kernel.repository import BranchMoved, Repository, SavedCandidate, format_message, trusted_hash
 
 SEED = {
     "agent/scaffold/main.py": b"a = 1\nb = 2\nc = 3\n",
@@ -292,9 +292,9 @@ def test_a_commit_that_the_ledger_knows_and_the_branch_does_not_is_put_on_it(hom
     first = accept(repository, patched(repository, main=b"a = 2\n"))
     second = repository.prepare(patched(repository, first, main=b"a = 3\n"), "Second\n", first)
     written = [(first, repository.base), (second, first)]
-    repository.reconcile(written)  # as after SIGKILL between ledger and ref
+    repository.reconcile(written, 1)  # as after SIGKILL between ledger and ref
     assert repository.champion() == second
-    repository.reconcile(written)
+    repository.reconcile(written, 1)
     assert repository.champion() == second
 
 
@@ -328,19 +328,19 @@ def test_a_lock_that_a_living_git_takes_again_and_again_is_left(home: Path) -> N
 
 def test_a_branch_that_the_ledger_does_not_know_is_not_reconciled(home: Path) -> None:
     repository = enter(home)
-    repository.reconcile([])
+    repository.reconcile([], 1)
     first = accept(repository, patched(repository, main=b"a = 2\n"))
     accept(repository, patched(repository, first, main=b"a = 3\n"))
     ledgers: list[list[tuple[str, str]]] = [[], [(first, repository.base)]]
     for written in ledgers:
         with pytest.raises(BranchMoved, match="somebody moved it"):
-            repository.reconcile(written)
+            repository.reconcile(written, 1)
 
 
 def test_a_branch_that_was_never_created_is_made_when_reconciling(home: Path) -> None:
     repository = Repository.open(home, "night", DEFAULT_MUTABLE)
     first = repository._commit_tree(repository.tree_of("HEAD"), repository.base, "First\n")
-    repository.reconcile([(first, repository.base)])
+    repository.reconcile([(first, repository.base)], 1)
     assert repository.champion() == first
 
 
@@ -389,13 +389,38 @@ def test_candidates_are_kept_under_their_refs_and_outlive_garbage_collection(hom
     assert git(home, "rev-parse", "refs/ratchet/night/candidates/7^") == repository.base
 
 
-def test_saving_a_candidate_again_is_the_same_commit_and_never_another_tree(home: Path) -> None:
+def test_saving_a_candidate_again_is_the_same_commit(home: Path) -> None:
     repository = enter(home)
     tree = patched(repository, main=b"a = 2\n")
     commit = repository.save_candidate(1, tree, repository.base, "One\n")
     assert repository.save_candidate(1, tree, repository.base, "One, told otherwise\n") == commit
-    with pytest.raises(RecordBroken, match="another tree"):
-        repository.save_candidate(1, repository.tree_of("HEAD"), repository.base, "One\n")
+
+
+def test_a_candidate_takes_the_place_of_one_that_a_killed_run_left_under_its_id(home: Path) -> None:
+    repository = enter(home)
+    repository.save_candidate(1, patched(repository, main=b"a = 2\n"), repository.base, "Never recorded\n")
+    tree = patched(repository, main=b"a = 3\n")
+    commit = repository.save_candidate(1, tree, repository.base, "One\n")
+    assert repository.candidate(1) == SavedCandidate(id=1, commit=commit, tree=tree)
+
+
+def test_a_candidate_that_the_ledger_does_not_have_is_dropped_when_reconciling(home: Path) -> None:
+    repository = enter(home)
+    for number in (1, 2):
+        repository.save_candidate(number, patched(repository, main=b"a = 2\n"), repository.base, "One\n")
+    repository.reconcile([], 3)
+    assert list(repository.candidates()) == [1, 2]
+    repository.reconcile([], 2)
+    assert list(repository.candidates()) == [1]
+
+
+def test_an_archive_whose_ledger_is_gone_is_left_alone(home: Path) -> None:
+    repository = enter(home)
+    for number in (1, 2):
+        repository.save_candidate(number, patched(repository, main=b"a = 2\n"), repository.base, "One\n")
+    with pytest.raises(UserError, match="holds 2 candidates that this campaign's ledger does not have"):
+        repository.reconcile([], 1)
+    assert list(repository.candidates()) == [1, 2]
 
 
 # ------------------------------------------------------------------------------------ merging

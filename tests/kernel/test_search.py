@@ -9,9 +9,13 @@ from hypothesis import strategies as st
 from scipy.special import betainc
 
 from agent.kernel.search import (
+    FRESH,
     STRATEGIES,
+    TRIALS,
     Archive,
+    Draws,
     Expand,
+    Floats,
     Measure,
     SearchSettings,
     Strategy,
@@ -219,6 +223,34 @@ def test_a_trial_in_flight_of_a_new_node_counts_as_the_strategy_expects_it_to_sc
     built.begin(Measure(1, 0))
     assert np.allclose(built.own()[:, 1], [0.36, 0.64])  # its parent: two trials at .4, one of three won
     assert np.allclose(built.own(np.ones((2, 2)))[:, 1], [0.5, 0.5])
+
+
+def test_a_large_archive_draws_the_chosen_row_and_new_ones_at_once_and_the_others_in_turn() -> None:
+    draws, rng, many = Draws(), np.random.default_rng(1), 3 * FRESH
+
+    def best(means: Floats) -> int:
+        sure = 1e9  # so many trials that a draw is the mean
+        return draws.best(sure * means, sure * (1.0 - means), np.ones(len(means), dtype=np.int64), rng)
+
+    means = np.full(many, 0.5)
+    means[7] = 0.9
+    assert best(means) == 7
+    means[7], means[-1] = 0.1, 0.8
+    assert [best(means) in {7, many - 1} for _ in range(2)] == [False, False]
+    assert best(means) == many - 1
+    assert best(np.append(means, 0.95)) == many
+
+
+def test_a_large_archive_still_finds_its_best_nodes() -> None:
+    built, chooser = archive([None, *[0] * 2 * FRESH], growth=0.01), STRATEGIES["thompson"]()
+    rng = np.random.default_rng(4)
+    true = np.linspace(0.0, 0.8, len(built))
+    for _ in range(12_000):
+        step = chooser.next(built, rng)
+        assert isinstance(step, Measure)
+        built.record(step.node, float(rng.random() < true[step.node]))
+    trials = built.column(TRIALS)
+    assert trials[true > 0.7].mean() > 5 * trials[true < 0.4].mean()
 
 
 def test_a_parent_whose_proposals_fail_is_asked_less() -> None:

@@ -103,7 +103,8 @@ def test_a_revert_that_was_killed_before_the_branch_moved_is_finished_at_the_nex
     done = take_back(night, "ratchet/night~1")
     night.git("update-ref", "refs/heads/ratchet/night", tip)
     with night.ledger() as ledger:
-        night.repository().reconcile([(sha, parent) for sha, parent, _, _ in ledger.commits()])
+        commits = [(sha, parent) for sha, parent, _, _ in ledger.commits()]
+        night.repository().reconcile(commits, len(ledger.candidates()))
     assert night.git("rev-parse", "ratchet/night") == done.sha
 
 

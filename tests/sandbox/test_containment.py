@@ -15,7 +15,8 @@ import pytest_asyncio
 from agent.kernel.errors import CandidateFault
 from agent.kernel.types import BoxSpec, Ending
 from sandbox.box import DockerBox
-from sandbox.docker_sandbox import INODES, DockerSandbox
+from sandbox.docker_sandbox import DockerSandbox
+from sandbox.limits import INODES
 from tests.sandbox.conftest import Attack, processes
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="session")]
@@ -211,14 +212,12 @@ for path in ("/etc/f", "/f", "/usr/f", "/run/ratchet/f", "/scaffold/f", "/tests/
         await box.take(["i/*"])
 
 
-async def test_a_memory_hog_is_the_candidates_end_and_not_ours(
-    docker_sandbox: DockerSandbox, spec: BoxSpec, engine: docker.APIClient
-) -> None:
+async def test_a_memory_hog_is_the_candidates_end_and_not_ours(docker_sandbox: DockerSandbox, spec: BoxSpec) -> None:
     small = await docker_sandbox.open(BoxSpec(image=spec.image, gateway=False, memory_mb=48))
     hog = "x = []\nwhile True: x.append(bytearray(1 << 20))"
     result = await small.run(["python3", "-c", hog], env={}, timeout=30)
     assert result.ending is Ending.MEMORY
-    assert processes(engine, small) == 1
+    assert processes(small) == 1
     assert (await small.run(["echo", "on"], env={}, timeout=30)).output == b"on\n"
     await small.close()
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import docker
 import pytest
 
-from sandbox.reap import owner_label, owner_lives, reap
+from agent.kernel.owner import owner_label, owner_lives
+from sandbox.reap import reap
 
 
 @pytest.fixture
@@ -49,7 +50,12 @@ def campaign(engine: docker.APIClient) -> Iterator[str]:
 
 def leave(engine: docker.APIClient, image: str, test: str, **labels: str) -> str:
     """A container as some run might have left it."""
-    alive = {"campaign": "other", "run": "r", "pid": owner_label(os.getpid()), "deadline": str(int(time.time()) + 99)}
+    alive = {
+        "campaign": "other",
+        "run": "r",
+        "pid": owner_label(os.getpid()),
+        "deadline": str(int(time.monotonic()) + 99),
+    }
     named = {f"ratchet.{key}": value for key, value in {**alive, **labels, "test": test}.items()}
     return str(engine.create_container(image, ["true"], labels=named)["Id"])
 

@@ -1,0 +1,72 @@
+"""What makes a container a box: privileges, limits and mounts, in the words of Docker and in those of Podman."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import docker
+
+from agent.kernel.types import BoxSpec
+
+SECCOMP = Path(__file__).parent / "seccomp.json"
+SHM_MB = 16
+INODES, SHM_INODES = 16384, 256
+OPEN_FILES = 1024
+PROCESSES = 30_000
+"""Podman's default, 2^20, is more than a service without CAP_SYS_RESOURCE may grant; `pids_limit` is what counts."""
+
+
+def limits(spec: BoxSpec, folder: Path, *, cpus: float, podman: bool) -> dict[str, Any]:
+    """Arguments for the engine's host configuration.
+
+    Args:
+        spec: what is asked for.
+        folder: the host's side of the box.
+        cpus: how many processors the engine has.
+        podman: whether the engine is Podman.
+    """
+    memory = spec.memory_mb << 20
+    return {
+        "network_mode": "none",
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true", f"seccomp={SECCOMP if podman else SECCOMP.read_text()}"],
+        "read_only": True,
+        "pids_limit": spec.pids,
+        "mem_limit": memory,
+        "memswap_limit": memory,
+        "nano_cpus": int(min(spec.cpus, cpus) * 1e9),
+        "ipc_mode": "none",
+        "tmpfs": (_podman_mounts if podman else _docker_mounts)(spec),
+        "binds": [f"{folder}:/run/ratchet:ro"],
+        "ulimits": [
+            docker.types.Ulimit(name="core", soft=0, hard=0),
+            docker.types.Ulimit(name="nofile", soft=OPEN_FILES, hard=OPEN_FILES),
+            *([docker.types.Ulimit(name="nproc", soft=PROCESSES, hard=PROCESSES)] if podman else []),
+        ],
+    }
+
+
+def _docker_mounts(spec: BoxSpec) -> dict[str, str]:
+    owner = f"uid={spec.user},gid={spec.user}"
+    scratch = f"rw,nosuid,nodev,exec,size={spec.disk_mb}m,nr_inodes={INODES},{owner},mode=0755"
+    return {
+        "/workspace": scratch,
+        "/tmp": scratch,  # noqa: S108 - in the box
+        "/dev/shm": f"rw,nosuid,nodev,noexec,size={SHM_MB}m,nr_inodes={SHM_INODES},mode=1777",  # noqa: S108
+    }
+
+
+def _podman_mounts(spec: BoxSpec) -> dict[str, str]:
+    """Podman knows no limit on inodes: there, files are limited by the memory that they take.
+
+    `U` gives a mount to the box's user. Podman makes /run and /var/tmp writable without a limit unless they are named.
+    """
+    scratch = f"rw,nosuid,nodev,exec,size={spec.disk_mb}m,U"
+    return {
+        "/workspace": scratch,
+        "/tmp": scratch,  # noqa: S108 - in the box
+        "/dev/shm": f"rw,nosuid,nodev,noexec,size={SHM_MB}m,U",  # noqa: S108 - in the box
+        "/run": "rw,nosuid,nodev,noexec,size=1m",
+        "/var/tmp": "ro,nosuid,nodev,noexec,size=1m",  # noqa: S108 - in the box
+    }
