@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import docker
-from docker.errors import ImageNotFound, NotFound
+from docker.errors import APIError, ImageNotFound, NotFound
 
 from agent.kernel.errors import SandboxDown, UserError
 from agent.kernel.owner import folder_prefix, owner_label
@@ -33,6 +33,7 @@ RUNNER = ("python3", "-E", "-s", "-S", "/usr/lib/ratchet")
 READY_SECONDS = 60.0
 BOX_LIFE_SECONDS = 6 * 3600
 SOCKET_PATH_MAX = 100
+REMOVE_PAUSES = (0.2, 1.0)
 ENV = {
     "HOME": "/tmp",  # noqa: S108 - a tmpfs of the box, not of this machine
     "LANG": "C.UTF-8",
@@ -122,6 +123,10 @@ class DockerSandbox:
             self._podman = "Podman" in engine_name(await self._call("version"))
         except ENGINE_ERRORS as error:
             raise SandboxDown(f"the engine does not answer: {brief(error)}") from error
+        if self._podman and self._runtime:
+            # It would ignore it: the box would be weaker than was asked for.
+            problem = f"Podman cannot be told to use {self._runtime} from here"
+            raise UserError("boxes.runtime", problem, "Name it in its containers.conf, and leave it out here")
 
     def _engine(self) -> docker.APIClient:
         if self._client is None:
@@ -223,9 +228,18 @@ def _sweep(client: docker.APIClient, run_id: str) -> None:
 
 
 def _remove(client: docker.APIClient, container: str) -> None:
-    """Kill and remove; if the engine is gone, the next start reaps it."""
-    with suppress(*ENGINE_ERRORS):
-        client.remove_container(container, force=True, v=True)
+    """Kill and remove. Podman refuses while a box is just ending, so it is asked again; what is left, a start reaps."""
+    for pause in (0.0, *REMOVE_PAUSES):
+        time.sleep(pause)
+        try:
+            client.remove_container(container, force=True, v=True)
+        except NotFound:
+            return
+        except APIError:
+            continue
+        except ENGINE_ERRORS:
+            return
+        return
 
 
 def _blame(error: Exception, spec: BoxSpec, runtime: str | None) -> Exception:

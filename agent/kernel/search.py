@@ -23,11 +23,13 @@ from agent.kernel.types import Files
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Rows = Ints | slice
+EVERY: Final = slice(None)
 
 SIZE, ALIVE, EXPANDABLE, TRIALS, PENDING, PROPOSALS, CHILDREN, FAILED, START, END, ABOVE = COLUMNS = range(11)
 PRIOR: Final = 2.0
 """Trials that a node's prior is worth, as in Beta(1, 1)."""
-FRESH: Final = 512
+FRESH: Final = 256
 """Rows that are drawn anew for one decision, so that its time does not grow with the archive."""
 
 
@@ -156,6 +158,7 @@ class Archive:
         """Open a place for `row` at the end of its parent's interval."""
         start, end = self._int[START, :row], self._int[END, :row]
         place = 0
+        self._int[ABOVE, row] = -1
         if parent is not None:
             above = self._rows[parent]
             self._int[ABOVE, row] = above
@@ -273,20 +276,17 @@ class Archive:
         column: Ints = self._int[name, : len(self)]
         return column
 
-    def own(self, priors: Floats | None = None) -> Floats:
+    def own(self, priors: Floats | None = None, rows: Rows = EVERY) -> Floats:
         """(successes, failures) x rows; a trial in flight counts as its node's expected score.
 
         Args:
             priors: (a, b) x rows that the expected scores begin with; None are those of `priors`.
+            rows: those that are asked for.
         """
-        scores = self.scores
-        rows = self.column(PENDING).nonzero()[0]
-        if rows.size:
-            scores = scores.copy()
-            pending, won, lost = self.column(PENDING)[rows], *scores[:, rows]
-            a, b = (self.priors() if priors is None else priors)[:, rows]
-            mean = (a + won) / (a + b + won + lost)
-            scores[:, rows] += (pending * mean, pending * (1.0 - mean))
+        scores, pending = self.scores[:, rows], self.column(PENDING)[rows]
+        if pending.any():
+            a, b = hoped = scores + (self.priors(rows) if priors is None else priors)
+            scores = scores + pending * hoped / (a + b)
         return scores
 
     def clades(self, priors: Floats | None = None) -> Floats:
@@ -296,16 +296,17 @@ class Archive:
         sums: Floats = np.maximum(totals[:, self.column(END)] - totals[:, self.column(START)], 0.0)
         return sums
 
-    def priors(self) -> Floats:
+    def priors(self, rows: Rows = EVERY) -> Floats:
         """(a, b) x rows of Beta priors worth `PRIOR` trials: a node is expected to score what its parent does.
 
         The parent's expected score is its posterior mean, its own prior the champion's. The seed's is Beta(1, 1).
         """
-        won, lost = self.scores
         champion = self._rows[self.champion]
-        center = (1.0 + won[champion]) / (2.0 + won[champion] + lost[champion])
-        means = ((PRIOR * center + won) / (PRIOR + won + lost))[self.column(ABOVE)]
-        means[0] = 0.5
+        center = (1.0 + self.scores[0, champion]) / (2.0 + self.scores[:, champion].sum())
+        above = self.column(ABOVE)[rows]
+        won, lost = self.scores[:, above]
+        means = (PRIOR * center + won) / (PRIOR + won + lost)
+        means[above < 0] = 0.5
         return PRIOR * np.stack([means, 1.0 - means])
 
 
@@ -335,22 +336,29 @@ class Thompson:
 
     def next(self, archive: Archive, rng: np.random.Generator) -> Step:
         """The next step."""
-        a, b = priors = archive.priors() if self._inherit else np.ones((2, len(archive)))
         room = archive.trials**archive.settings.growth >= archive.width
         if room and archive.column(EXPANDABLE).any():
-            won, lost = archive.clades(priors)
-            failed = archive.column(FAILED)
-            parent = self._proposals.best(a + won, b + lost + failed, archive.column(EXPANDABLE), rng)
+            clades = self._priors(archive)
+            clades = clades + archive.clades(clades)
+            clades[1] += archive.column(FAILED)
+            parent = self._proposals.best(lambda rows: clades[:, rows], archive.column(EXPANDABLE), rng)
             return Expand(archive.ids[parent])
         champion = archive.row(archive.champion)
         if _begun(archive, champion) < archive.settings.enough:
             return _measure(archive, champion)
-        won, lost = archive.own(priors)
-        return _measure(archive, self._trials.best(a + won, b + lost, archive.column(ALIVE), rng))
+
+        def own(rows: Rows) -> Floats:
+            priors = self._priors(archive, rows)
+            return priors + archive.own(priors, rows)
+
+        return _measure(archive, self._trials.best(own, archive.column(ALIVE), rng))
+
+    def _priors(self, archive: Archive, rows: Rows = EVERY) -> Floats:
+        return archive.priors(rows) if self._inherit else np.ones_like(archive.scores[:, rows])
 
 
 class Draws:
-    """One draw a row of Beta(a, b).
+    """One draw a row from its Beta posterior.
 
     Up to `FRESH` rows, all are drawn anew for every decision. In a larger archive it is `FRESH` of them in turn,
     the new ones, and the one chosen last; the others keep their draws, which lag behind by a few decisions.
@@ -360,22 +368,23 @@ class Draws:
         self._held = np.zeros(0)
         self._turn, self._chosen = 0, 0
 
-    def best(self, a: Floats, b: Floats, allowed: Ints, rng: np.random.Generator) -> int:
-        """The row with the best draw among those allowed."""
-        rows = self._due(len(a))
-        self._held[rows] = rng.beta(a[rows], b[rows])
-        self._chosen = int(np.where(allowed > 0, self._held, -1.0).argmax())
+    def best(self, posterior: Callable[[Rows], Floats], allowed: Ints, rng: np.random.Generator) -> int:
+        """The row with the best draw among those allowed; `posterior` gives (a, b) x the rows that it is asked for."""
+        rows = self._due(len(allowed))
+        self._held[rows] = rng.beta(*posterior(rows))
+        self._chosen = int((self._held * allowed).argmax())
         return self._chosen
 
-    def _due(self, many: int) -> Ints | slice:
+    def _due(self, many: int) -> Rows:
         known = len(self._held)
         if many <= FRESH or not known:
             self._held = np.zeros(many)
-            return slice(None)
-        self._held = np.append(self._held, np.zeros(many - known))
-        rows = np.concatenate([self._turn + np.arange(FRESH), np.arange(known, many), [self._chosen]]) % many
+            return EVERY
+        if many > known:
+            self._held = np.append(self._held, np.zeros(many - known))
+        due = np.arange(self._turn, self._turn + FRESH) % many
         self._turn = (self._turn + FRESH) % many
-        return rows
+        return np.concatenate([due, np.arange(known, many), [self._chosen]])
 
 
 class Greedy:
@@ -431,17 +440,20 @@ def promising(archive: Archive, gate_share: float = 0.0) -> int | None:
     finished = archive.column(TRIALS)
     if gate_share > settings.max_gate_share or finished[champion] < settings.enough:
         return None
-    means = archive.means
-    ready = (finished >= settings.enough) & (means > means[champion] + settings.margin)
-    rows = np.flatnonzero(ready & (archive.column(ALIVE) > 0))
-    rows = rows[_lead(archive.scores[:, rows], archive.scores[:, champion]) > settings.sureness]
-    bar = float(means[champion]) - settings.slack
-    for row in rows[np.lexsort((archive.column(SIZE)[rows], -means[rows]))]:
-        node = archive.ids[int(row)]
-        won, lost = archive.scores[:, row]
-        untried = (node, archive.champion) not in archive.tried
-        if untried and beta_cdf(bar, 1.0 + float(won), 1.0 + float(lost)) < settings.quantile:
-            return node
+    scores = archive.scores
+    mean = float(scores[0, champion] / finished[champion])
+    ahead = scores[0] > (mean + settings.margin) * finished
+    rows = np.flatnonzero(ahead & (finished >= settings.enough) & (archive.column(ALIVE) > 0))
+    means, bar = scores[0, rows] / finished[rows], mean - settings.slack
+    for some in (means == means.max(initial=0.0), means > 0.0):  # the best will mostly do
+        able = rows[some]
+        sure = able[_lead(scores[:, able], scores[:, champion]) > settings.sureness]
+        for row in sure[np.lexsort((archive.column(SIZE)[sure], -scores[0, sure] / finished[sure]))]:
+            node = archive.ids[int(row)]
+            won, lost = scores[:, row]
+            untried = (node, archive.champion) not in archive.tried
+            if untried and beta_cdf(bar, 1.0 + float(won), 1.0 + float(lost)) < settings.quantile:
+                return node
     return None
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from agent.kernel.evidence import base_of, lineage
 from agent.kernel.gate import Fixed, GateSettings
@@ -139,19 +139,6 @@ class Spending:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RoleCost:
-    """What one role spent on one model."""
-
-    role: str
-    model: str
-    calls: int
-    fresh: int
-    tokens: int
-    dollars: float
-    unpriced: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class ReportFacts:
     """Everything that the report shows, in the words of whoever wrote them. `champions` begins with the seed (0)."""
 
@@ -164,7 +151,7 @@ class ReportFacts:
     heat: Heat
     patches: tuple[Patch, ...]
     spending: tuple[Spending, ...]
-    roles: tuple[RoleCost, ...]
+    roles: tuple[Spent, ...]
     events: tuple[tuple[int, float, str, str], ...]
     earlier_events: int
 
@@ -341,14 +328,20 @@ def _spending(spent: Sequence[Spent], times: Sequence[float]) -> tuple[Spending,
     return tuple(points)
 
 
-def _roles(spent: Sequence[Spent]) -> tuple[RoleCost, ...]:
-    sums: Mapping[tuple[str, str], list[Any]] = defaultdict(lambda: [0, 0, 0, 0.0, 0])
+def _roles(spent: Sequence[Spent]) -> tuple[Spent, ...]:
+    """What each role spent on each model over all times."""
+    sums: dict[tuple[str, str], Spent] = {}
     for row in spent:
-        total = sums[row.role, row.model]
-        for place, value in enumerate((row.calls, row.fresh, row.tokens, row.dollars, row.unpriced)):
-            total[place] += value
-    names = ("calls", "fresh", "tokens", "dollars", "unpriced")
-    return tuple(
-        RoleCost(role=role, model=model, **dict(zip(names, total, strict=True)))
-        for (role, model), total in sorted(sums.items())
+        so_far = sums.get((row.role, row.model))
+        sums[row.role, row.model] = row if so_far is None else _together(so_far, row)
+    return tuple(sums[pair] for pair in sorted(sums))
+
+
+def _together(before: Spent, row: Spent) -> Spent:
+    return row._replace(
+        calls=before.calls + row.calls,
+        fresh=before.fresh + row.fresh,
+        tokens=before.tokens + row.tokens,
+        dollars=before.dollars + row.dollars,
+        unpriced=before.unpriced + row.unpriced,
     )

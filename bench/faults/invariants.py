@@ -13,6 +13,7 @@ from typing import Any
 
 import docker
 
+from agent.kernel.ledger_schema import SCHEMA_VERSION
 from bench.faults.home import PARALLEL, Home, Model
 
 IN_FLIGHT = PARALLEL + 1
@@ -71,8 +72,8 @@ def snapshot(ledger: Path) -> Snapshot:
 
 
 def has_schema(db: sqlite3.Connection) -> bool:
-    """Whether the ledger's tables were made already: a process may be killed, or looked at, before that."""
-    return int(db.execute("PRAGMA user_version").fetchone()[0]) > 0
+    """Whether all of the ledger's tables were made already: a process may be killed, or looked at, before that."""
+    return int(db.execute("PRAGMA user_version").fetchone()[0]) == SCHEMA_VERSION
 
 
 def kept(before: Snapshot, after: Snapshot) -> Iterator[str]:

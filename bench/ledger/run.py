@@ -44,7 +44,7 @@ WIDE, NARROW = 0.9, 0.6
 """Growth of the archive at which the next decision is a proposal, and at which it is a trial (the default)."""
 
 SHARE = 10
-STEPS, BLOCKS = 1000, 10
+STEPS, BLOCKS, GROWTHS = 1000, 10, 5
 BARS = {"start_s": 2.0, "decision_ms": 10.0, "status_s": 0.5, "memory_mib": 300.0, "growth": 1.2}
 
 
@@ -171,8 +171,14 @@ def step(state: State, strategy: Strategy, rng: np.random.Generator, number: int
 
 
 def steps(folder: Path) -> dict[str, Any]:
-    """The first thousand steps of a new campaign and the next thousand of the long one, by turns in blocks."""
+    """The first thousand steps of a new campaign and the next thousand of the long one, by turns in blocks.
+
+    The long ledger is read once before: the machine holds the file of a campaign that is writing it.
+    """
     rng = np.random.default_rng(2)
+    with ledger_of(folder).open("rb") as file:
+        while file.read(1 << 24):
+            pass
     with tempfile.TemporaryDirectory(dir=folder) as beside:
         new = Ledger(Path(beside) / "ledger.sqlite")
         new.mirror_to(Path(beside))
@@ -246,6 +252,8 @@ def alone(name: str, folder: Path) -> dict[str, Any]:
 
 def measure(folder: Path) -> None:
     found = {name: alone(name, folder) for name in MEASURES}
+    again = [found["steps"], *(alone("steps", folder) for _ in range(GROWTHS - 1))]
+    growths = [one["last_wall_ms"] / one["first_wall_ms"] for one in again]
     with Ledger(ledger_of(folder), read_only=True) as ledger:
         size = {"candidates": len(ledger.candidates()), "trials": ledger.count_trials(), "links": ledger.head()[0]}
     seen = {
@@ -253,11 +261,11 @@ def measure(folder: Path) -> None:
         "decision_ms": max(found["decision"]["trial_ms"], found["decision"]["proposal_ms"]),
         "status_s": found["status"]["wall_s"],
         "memory_mib": max(one.get("memory_mib", 0.0) for one in found.values()),
-        "growth": found["steps"]["last_wall_ms"] / found["steps"]["first_wall_ms"],
+        "growth": statistics.median(growths),
     }
     for name, bar in BARS.items():
         print(f"{name:<12} {seen[name]:8.3f}  bar {bar:6.1f}  {'met' if seen[name] <= bar else 'NOT MET'}")
-    text = json.dumps({"size": size, "seen": seen, "bars": BARS, "measures": found}, indent=1)
+    text = json.dumps({"size": size, "seen": seen, "bars": BARS, "growths": growths, "measures": found}, indent=1)
     (folder / "result.json").write_text(text + "\n", encoding="utf-8")
 
 

@@ -229,8 +229,8 @@ def test_a_large_archive_draws_the_chosen_row_and_new_ones_at_once_and_the_other
     draws, rng, many = Draws(), np.random.default_rng(1), 3 * FRESH
 
     def best(means: Floats) -> int:
-        sure = 1e9  # so many trials that a draw is the mean
-        return draws.best(sure * means, sure * (1.0 - means), np.ones(len(means), dtype=np.int64), rng)
+        sure = 1e9 * np.stack([means, 1.0 - means])  # so many trials that a draw is the mean
+        return draws.best(lambda rows: sure[:, rows], np.ones(len(means), dtype=np.int64), rng)
 
     means = np.full(many, 0.5)
     means[7] = 0.9

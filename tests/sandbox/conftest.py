@@ -15,7 +15,7 @@ import pytest_asyncio
 from agent.kernel.types import BoxSpec, RunResult
 from sandbox.box import DockerBox
 from sandbox.docker_sandbox import DockerSandbox
-from sandbox.engine import connect
+from sandbox.engine import connect, engine_name
 from sandbox.image import ensure_image
 
 Attack = Callable[..., Awaitable[RunResult]]
@@ -29,6 +29,12 @@ def image() -> str:
 @pytest.fixture(scope="session")
 def engine() -> docker.APIClient:
     return connect()
+
+
+@pytest.fixture(scope="session")
+def podman(engine: docker.APIClient) -> bool:
+    """Whether the engine is Podman; tests/sandbox/test_podman.py leads to it."""
+    return "Podman" in engine_name(engine.version())
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
