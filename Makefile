@@ -7,7 +7,7 @@ NAME ?= demo
 SEED ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup docker image check format test test-slow demo bench bench-demo bench-gate bench-sandbox bench-gateway bench-suites bench-review bench-faults lock clean
+.PHONY: help setup docker image check format test test-slow demo bench bench-demo bench-gate bench-sandbox bench-gateway bench-suites bench-review bench-ledger bench-faults lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -45,7 +45,7 @@ test-slow: docker ## Fault injection, simulations, long campaigns
 demo: docker ## A real short campaign with the embedded model (NAME=demo SEED=1)
 	@$(BIN)/ratchet run demo.yaml --name $(NAME) --seed $(SEED)
 
-bench: bench-sandbox bench-gateway bench-gate bench-suites bench-review ## Every benchmark but demo campaigns and kills
+bench: bench-sandbox bench-gateway bench-gate bench-suites bench-review bench-ledger ## Every benchmark but demo campaigns and kills
 
 bench-demo: docker ## Six demo campaigns with different seeds, and a long re-measurement (about two hours)
 	$(BIN)/python -m bench.demo.run
@@ -65,6 +65,9 @@ bench-suites: setup
 
 bench-review: setup
 	$(BIN)/python -m bench.review.run
+
+bench-ledger: setup
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(BIN)/python -m bench.ledger.run make "$$folder" && $(BIN)/python -m bench.ledger.run measure "$$folder"
 
 bench-faults: docker ## Kill real campaigns at random and at named points (KILLS=200 SEED=1; hours)
 	$(BIN)/python -m bench.faults.run --kills $(or $(KILLS),10) --seed $(SEED)

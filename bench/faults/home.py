@@ -56,13 +56,15 @@ class Model(BaseHTTPRequestHandler):
         self.wfile.write(raw)
 
     def _text(self, body: dict[str, Any]) -> str:
-        prompt = body["messages"][-1]["content"]
+        # All messages: a retry's last one does not name the task again.
+        prompt = "\n".join(str(message["content"]) for message in body["messages"])
+        asked = [name for name in re.findall(r"`(\w+)\(", prompt) if name in self.solutions]
         form = body.get("response_format")
         if form is not None:
             kind, text = "improver", json.dumps({"change": self._change(form["json_schema"]["schema"])})
-        elif (named := re.search(r"`(\w+)\(", prompt)) is not None and named[1] in self.solutions:
+        elif asked:
             cool = self.always_right or (body.get("temperature") or 0.0) < COOL / 100
-            code = self.solutions[named[1]] if cool else "def wrong():\n    return None\n"
+            code = self.solutions[asked[-1]] if cool else "def wrong():\n    return None\n"
             kind, text = "solver", f"```python\n{code}```"
         else:
             kind, text = "probe", "ok"
