@@ -103,7 +103,10 @@ class Dashboard:
         """One campaign: how it stands now, and its report as far as it is drawn."""
         watch = self._known(request)
         look = await watch.refresh()
-        await asyncio.wait({self._aside(watch.redraw())}, timeout=_FRESH_SECONDS)
+        # The first drawing holds the processor, and a page's own files go first: their stream begins it, or a reload.
+        first, watch.opened = not watch.opened, True
+        if not first:
+            await asyncio.wait({self._aside(watch.redraw())}, timeout=_FRESH_SECONDS)
         drawn = watch.drawn.sections if watch.drawn else {}
         return self._html(
             request, "dashboard.html", look=look, now=self._now(request, watch), sections=SECTIONS, drawn=drawn

@@ -231,6 +231,7 @@ class Watch:
         self._record, self._draw = Record(folder), draw
         self.look = Look(name=folder.name, doing="not begun")
         self.drawn: Drawn | None = None
+        self.opened = False
         self.turn = 0
         self._changed = asyncio.Condition()
         self._readers, self._tasks = 0, list[asyncio.Task[None]]()

@@ -136,6 +136,12 @@ def test_the_page_shows_every_section_of_the_report(reader: TestClient) -> None:
         assert reader.get(f"/c/night/part/{part}").text.startswith(f'<section id="{part}"')
 
 
+def test_the_first_page_does_not_wait_for_its_report(reader: TestClient) -> None:
+    first = reader.get("/c/night/").text
+    assert first.count('aria-busy="true"') == len(SECTIONS)
+    assert "aria-busy" not in drawn(reader)
+
+
 def test_the_dashboard_knows_every_section_of_the_report(home: Path) -> None:
     with Ledger(home / "runs" / "night" / "ledger.sqlite", read_only=True) as ledger:
         assert tuple(cut(render(collect(ledger)))) == SECTIONS
