@@ -211,9 +211,9 @@ def _bootstrap(client: docker.APIClient, tag: str) -> str:
     with tempfile.TemporaryDirectory(prefix="ratchet-image-") as folder:
         archive = Path(folder) / "root.tar"
         _debian_archive(archive, Path(folder))
-        repository, _, name = tag.partition(":")
         with archive.open("rb") as data:
-            answer = client.import_image_from_data(_chunks(data), repository=repository, tag=name)
+            # The whole name as the repository: Podman does not look at the tag.
+            answer = client.import_image_from_data(_chunks(data), repository=tag)
     if not _exists(client, tag):
         raise SandboxDown(f"the engine did not take the image: {answer[-200:]}")
     return tag

@@ -1,4 +1,4 @@
-"""Podman in the place of Docker: the same lists, run again."""
+"""Podman in the place of Docker: the same lists, and a real campaign, run again."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def podman(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_podman_does_what_docker_does(podman: str) -> None:
     assert "Podman" in engine_status().line
     command = [sys.executable, "-m", "pytest", "-q", "-n0", "-m", "docker and not slow"]
-    lists = [f"tests/sandbox/test_{name}.py" for name in LISTS]
+    lists = [*(f"tests/sandbox/test_{name}.py" for name in LISTS), "tests/test_end_to_end.py"]
     env = {**os.environ, "DOCKER_HOST": podman}
     done = subprocess.run([*command, *lists], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:]
