@@ -54,7 +54,8 @@ _POWER: Final = "datum.value < 0 ? '1/' + pow(10, -datum.value) : '' + pow(10, d
 MOST_NAMED: Final = 250
 """Candidates up to which the tree spells out subjects; it takes Vega 4 ms to measure one."""
 
-_ROW, _COLUMN = 22, 26
+_ROW, _COLUMN, _WIDER = 22, 26, 2
+"""Pixels of the tree: a row, a step to the right, and what a letter may be wider than Vega thinks."""
 
 
 def scores(facts: ReportFacts, width: int) -> Markup:
@@ -289,9 +290,11 @@ def _tree(nodes: Sequence[Spec], links: Sequence[Spec]) -> Spec:
         "encoding": {**where, "text": {"field": "text"}},
     }  # fmt: skip
     layers = [path, marks, words] if links else [marks, words]
+    # The browser's font may be wider than the one that Vega measures by.
+    spare = _WIDER * max(len(node["text"]) for node in nodes)
     return {
         "width": (depth + 1) * _COLUMN, "height": len(nodes) * _ROW, "data": {"values": list(nodes)}, "layer": layers,
-        "padding": {"left": 10, "top": 10, "right": 10, "bottom": 0},
+        "padding": {"left": 10, "top": 10, "right": 10 + spare, "bottom": 0},
     }  # fmt: skip
 
 

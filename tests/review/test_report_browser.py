@@ -100,6 +100,16 @@ def test_the_tree_shows_every_candidate_once(page: Page, made: tuple[ReportFacts
     }
 
 
+def test_the_trees_words_are_not_cut_off(page: Page) -> None:
+    ends, room = page.evaluate("""() => {
+      const tree = document.querySelector("figure.tree"), left = tree.getBoundingClientRect().left - tree.scrollLeft;
+      const ends = [...tree.querySelectorAll("svg text")].map(word => word.getBoundingClientRect().right - left);
+      return [ends, tree.querySelector("svg").getBoundingClientRect().right - left];
+    }""")
+    assert ends
+    assert max(ends) <= room
+
+
 def test_from_the_curve_to_the_patch_to_the_transcript(page: Page, made: tuple[ReportFacts, str]) -> None:
     patch = next(patch for patch in made[0].patches if patch.commit and patch.changes)
     details = page.locator(f"#c{patch.candidate.id}")
