@@ -33,7 +33,7 @@ RUNNER = ("python3", "-E", "-s", "-S", "/usr/lib/ratchet")
 READY_SECONDS = 60.0
 BOX_LIFE_SECONDS = 6 * 3600
 SOCKET_PATH_MAX = 100
-REMOVE_PAUSES = (0.2, 1.0)
+REMOVE_PAUSES = (0.2, 1.0, 0.0)
 ENV = {
     "HOME": "/tmp",  # noqa: S108 - a tmpfs of the box, not of this machine
     "LANG": "C.UTF-8",
@@ -229,17 +229,17 @@ def _sweep(client: docker.APIClient, run_id: str) -> None:
 
 def _remove(client: docker.APIClient, container: str) -> None:
     """Kill and remove. Podman refuses while a box is just ending, so it is asked again; what is left, a start reaps."""
-    for pause in (0.0, *REMOVE_PAUSES):
-        time.sleep(pause)
+    for pause in REMOVE_PAUSES:
         try:
             client.remove_container(container, force=True, v=True)
         except NotFound:
             return
         except APIError:
-            continue
+            time.sleep(pause)
         except ENGINE_ERRORS:
             return
-        return
+        else:
+            return
 
 
 def _blame(error: Exception, spec: BoxSpec, runtime: str | None) -> Exception:

@@ -372,7 +372,7 @@ class Draws:
         """The row with the best draw among those allowed; `posterior` gives (a, b) x the rows that it is asked for."""
         rows = self._due(len(allowed))
         self._held[rows] = rng.beta(*posterior(rows))
-        self._chosen = int((self._held * allowed).argmax())
+        self._chosen = int(np.where(allowed > 0, self._held, -1.0).argmax())
         return self._chosen
 
     def _due(self, many: int) -> Rows:
@@ -440,15 +440,14 @@ def promising(archive: Archive, gate_share: float = 0.0) -> int | None:
     finished = archive.column(TRIALS)
     if gate_share > settings.max_gate_share or finished[champion] < settings.enough:
         return None
-    scores = archive.scores
-    mean = float(scores[0, champion] / finished[champion])
-    ahead = scores[0] > (mean + settings.margin) * finished
-    rows = np.flatnonzero(ahead & (finished >= settings.enough) & (archive.column(ALIVE) > 0))
-    means, bar = scores[0, rows] / finished[rows], mean - settings.slack
-    for some in (means == means.max(initial=0.0), means > 0.0):  # the best will mostly do
-        able = rows[some]
-        sure = able[_lead(scores[:, able], scores[:, champion]) > settings.sureness]
-        for row in sure[np.lexsort((archive.column(SIZE)[sure], -scores[0, sure] / finished[sure]))]:
+    scores, means = archive.scores, archive.means
+    ready = (finished >= settings.enough) & (means > means[champion] + settings.margin)
+    rows = np.flatnonzero(ready & (archive.column(ALIVE) > 0))
+    best = rows[means[rows] == means[rows].max(initial=0.0)]
+    bar = float(means[champion]) - settings.slack
+    for some in (best, rows):  # the best will mostly do
+        sure = some[_lead(scores[:, some], scores[:, champion]) > settings.sureness]
+        for row in sure[np.lexsort((archive.column(SIZE)[sure], -means[sure]))]:
             node = archive.ids[int(row)]
             won, lost = scores[:, row]
             untried = (node, archive.champion) not in archive.tried

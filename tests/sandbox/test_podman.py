@@ -32,7 +32,9 @@ def podman(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     store = ["podman", f"--root={home}/root", f"--runroot={home}/run"]
     host = f"unix://{home}/s"
     with (home / "log").open("wb") as log:
-        service = subprocess.Popen([*store, "system", "service", "--time=0", host], stdout=log, stderr=log)
+        # In a folder of its own: a file named `oom` is left where it runs.
+        command = [*store, "system", "service", "--time=0", host]
+        service = subprocess.Popen(command, cwd=home, stdout=log, stderr=log)
     monkeypatch.setenv("DOCKER_HOST", host)
     try:
         until = time.monotonic() + 60
