@@ -443,7 +443,8 @@ def promising(archive: Archive, gate_share: float = 0.0) -> int | None:
     scores, means = archive.scores, archive.means
     ready = (finished >= settings.enough) & (means > means[champion] + settings.margin)
     rows = np.flatnonzero(ready & (archive.column(ALIVE) > 0))
-    best = rows[means[rows] == means[rows].max(initial=0.0)]
+    reached = means[rows]
+    best = rows[reached == reached.max(initial=0.0)]
     bar = float(means[champion]) - settings.slack
     for some in (best, rows):  # the best will mostly do
         sure = some[_lead(scores[:, some], scores[:, champion]) > settings.sureness]

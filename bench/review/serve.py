@@ -13,9 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -87,22 +85,12 @@ def measure(browser: Browser, home: Path, candidates: int, trials: int, events: 
     }  # fmt: skip
 
 
-def warm(browser: Browser) -> None:
-    """The first page over HTTP costs a browser a second of its own."""
-    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as empty:
-        Thread(target=empty.handle_request).start()
-        page = browser.new_page()
-        page.goto(f"http://127.0.0.1:{empty.server_port}/")
-        page.close()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=20)
     arguments = parser.parse_args()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        warm(browser)
         for candidates, trials in ((30, 2_000), (1_000, 100_000)):
             with tempfile.TemporaryDirectory() as home:
                 print(json.dumps(measure(browser, Path(home), candidates, trials, arguments.events)), flush=True)
