@@ -30,9 +30,10 @@ check: setup ## Lint, types and structure
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest -q tests/structure
 
-format: setup ## Let ruff mend layout and imports
+format: setup ## Let ruff fix layout and imports
 	$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format .
 

@@ -15,33 +15,33 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from agent.kernel.boundary import Boundary
-from agent.kernel.budget import Budget, Limits, Spent
-from agent.kernel.campaign import Campaign
-from agent.kernel.config import Config
-from agent.kernel.errors import UserError
-from agent.kernel.evaluator import Evaluator, Job, Visit, seed_of
-from agent.kernel.gatekeeping import unprovable
-from agent.kernel.ledger import Ledger
-from agent.kernel.lock import held
-from agent.kernel.parts import Parts
-from agent.kernel.proposer import Proposer
-from agent.kernel.repository import trusted_hash
-from agent.kernel.search import STRATEGIES, SearchSettings
-from agent.kernel.state import Scaffolds, State
-from agent.kernel.types import BoxSpec, Caps, Purpose, Split, Suite, Task, Trial
-from agent.models.gateway import GatewayServer
+from agent.base.errors import UserError
+from agent.base.trust import trusted_hash
+from agent.base.types import BoxSpec, Caps, Purpose, Split, Suite, Task, Trial
+from agent.config.campaign import Config
+from agent.kernel.decide.boundary import Boundary
+from agent.kernel.decide.budget import Budget, Limits, Spent
+from agent.kernel.decide.search import STRATEGIES
+from agent.kernel.loop.campaign import Campaign
+from agent.kernel.loop.opening import open_repository
+from agent.kernel.loop.parts import Parts
+from agent.kernel.loop.proposer import Proposer
+from agent.kernel.loop.settings import search_settings, unprovable
+from agent.kernel.loop.state import Scaffolds, State
+from agent.kernel.record.ledger import Ledger
+from agent.kernel.record.lock import held
+from agent.live.notifications import Notifier
+from agent.live.panel import watch
+from agent.models.gateway.preflight import preflight
+from agent.models.gateway.prices import check_caps, snapshot, unknown_prices
+from agent.models.gateway.record import Recording
+from agent.models.gateway.server import GatewayServer
 from agent.models.ports import ReplaySource
-from agent.models.preflight import preflight
-from agent.models.prices import check_caps, snapshot, unknown_prices
-from agent.models.record import Recording
-from agent.opening import open_repository, terminal
-from agent.review.again import Comparison, Replayed, compare, replay
-from agent.review.live import watch
-from agent.review.notify import Notifier
+from agent.review.audit.again import Comparison, Replayed, compare, replay
 from agent.review.summary import print_summary, summarise
 from agent.suites.images import task_images
 from agent.suites.loader import load_suite
+from agent.trials.evaluator import Evaluator, Job, Visit, seed_of
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.engine import engine_status
 from sandbox.image import ensure_image
@@ -49,9 +49,8 @@ from sandbox.image import ensure_image
 INSTRUCTION = Path(__file__).parents[1] / "tasks" / "self-improvement" / "instruction.md"
 
 
-def run_campaign(config: Config, path: Path) -> int:
+def run_campaign(config: Config, path: Path, console: Console) -> int:
     """Run a campaign to its end and print its summary; returns the exit code."""
-    console = terminal()
     file = config.folder / "ledger.sqlite"
     with _no_trace_of_a_false_start(config.folder), held(config.folder), Ledger(file) as ledger:
         ledger.mirror_to(config.folder)
@@ -136,7 +135,7 @@ async def campaign_parts(
         max_patch_bytes=config.patch.max_kb << 10,
     )
     if not (engine := engine_status()).ok:
-        raise UserError("docker", engine.line, f"Run `{engine.mend}`.")
+        raise UserError("docker", engine.line, f"Run `{engine.fix}`.")
     image = await asyncio.to_thread(ensure_image, config.scaffold.image, say=console.print)
     images = await asyncio.to_thread(task_images, suite, config.scaffold.image, say=console.print)
     spent, limits = ledger.spent(), config.budget
@@ -218,18 +217,6 @@ def _box_spec(config: Config, image: str) -> BoxSpec:
         cpus=boxes.cpus,
         pids=boxes.pids,
         disk_mb=boxes.disk_mb,
-    )
-
-
-def search_settings(config: Config, suite: Suite) -> SearchSettings:
-    """The numbers of the search line, as the configuration sets them."""
-    return SearchSettings(
-        task_count=len(suite.split(Split.SEARCH)),
-        min_trials=config.search.min_trials,
-        growth=config.search.growth,
-        margin=config.search.margin,
-        sureness=config.search.sureness,
-        max_gate_share=config.gate_options.share,
     )
 
 

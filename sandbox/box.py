@@ -14,8 +14,8 @@ from typing import Any
 
 from docker.errors import NotFound
 
-from agent.kernel.errors import CandidateFault, SandboxDown
-from agent.kernel.types import BoxSpec, Ending, Files, RunResult
+from agent.base.errors import CandidateFault, SandboxDown
+from agent.base.types import BoxSpec, Ending, Files, RunResult
 from sandbox import frames
 from sandbox.engine import ENGINE_ERRORS, brief
 from sandbox.wire import Lost, Wire

@@ -19,9 +19,9 @@ from typing import Any, Self
 import docker
 from docker.errors import APIError, ImageNotFound, NotFound
 
-from agent.kernel.errors import SandboxDown, UserError
-from agent.kernel.owner import folder_prefix, owner_label
-from agent.kernel.types import BoxSpec
+from agent.base.errors import SandboxDown, UserError
+from agent.base.owner import folder_prefix, owner_label
+from agent.base.types import BoxSpec
 from sandbox import frames, reap
 from sandbox.box import DockerBox, make_folder, remove_folder
 from sandbox.engine import ENGINE_ERRORS, brief, connect, engine_name

@@ -15,7 +15,7 @@ import docker
 from docker.errors import DockerException
 from requests.exceptions import RequestException
 
-from agent.kernel.errors import SandboxDown, UserError
+from agent.base.errors import SandboxDown, UserError
 
 ENGINE_ERRORS = (DockerException, RequestException, OSError)
 DEFAULT_HOST = "unix:///var/run/docker.sock"
@@ -28,11 +28,11 @@ HOW = "Install Docker, start it, and let this user reach its socket (DOCKER_HOST
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineStatus:
-    """Whether an engine answers; `line` says it in words, `mend` is the command that helps, if one is known."""
+    """Whether an engine answers; `line` says it in words, `fix` is the command that helps, if one is known."""
 
     ok: bool
     line: str
-    mend: str = ""
+    fix: str = ""
 
 
 def engine_host() -> str:
@@ -72,8 +72,8 @@ def engine_status() -> EngineStatus:
         version = client.version()
         client.close()
     except (SandboxDown, *ENGINE_ERRORS) as error:
-        mend = "ratchet doctor --fix" if _can_install() else HOW
-        return EngineStatus(ok=False, line=brief(error), mend=mend)
+        fix = "ratchet doctor --fix" if _can_install() else HOW
+        return EngineStatus(ok=False, line=brief(error), fix=fix)
     return EngineStatus(ok=True, line=f"{engine_name(version)} {version['Version']}, API {version['ApiVersion']}")
 
 
@@ -116,9 +116,9 @@ def apt_install(*packages: str) -> None:
         UserError: this user cannot, or apt failed.
     """
     command = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
-    mend = "As root: apt-get update && " + " ".join(command)
+    fix = "As root: apt-get update && " + " ".join(command)
     if not _can_install():
-        raise UserError(packages[0], "not installed", mend)
+        raise UserError(packages[0], "not installed", fix)
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     if not SYSTEMD.exists():
         # Then the package's own start-up script must not race with the engine that is started below.
@@ -126,7 +126,7 @@ def apt_install(*packages: str) -> None:
     for step in (["apt-get", "update"], command):
         done = subprocess.run(step, env=quiet, capture_output=True, text=True, check=False)
         if done.returncode and step is command:
-            raise UserError(packages[0], f"cannot be installed: {done.stderr.strip()[-200:]}", mend)
+            raise UserError(packages[0], f"cannot be installed: {done.stderr.strip()[-200:]}", fix)
 
 
 def _launch() -> None:

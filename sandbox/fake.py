@@ -15,8 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from agent.kernel.errors import CandidateFault, SandboxDown
-from agent.kernel.types import BoxSpec, Ending, Files, RunResult
+from agent.base.errors import CandidateFault, SandboxDown
+from agent.base.types import BoxSpec, Ending, Files, RunResult
 from sandbox import frames
 from sandbox.box import READ_ONLY, WORKSPACE
 
@@ -85,7 +85,7 @@ class FakeSandbox:
         self._down = "the sandbox is closed"
 
     def break_down(self, reason: str | None) -> None:
-        """From now on every new box fails as if the engine were gone; None mends it."""
+        """From now on every new box fails as if the engine were gone; None fixes it."""
         self._down = reason
 
     async def open(self, spec: BoxSpec) -> FakeBox:

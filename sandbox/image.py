@@ -23,7 +23,7 @@ from docker.errors import DockerException, ImageNotFound
 from filelock import FileLock
 from requests.exceptions import RequestException
 
-from agent.kernel.errors import SandboxDown, UserError
+from agent.base.errors import SandboxDown, UserError
 from sandbox.engine import ENGINE_ERRORS, apt_install, brief, connect
 
 REGISTRY_BASE = "python:3.12-slim@sha256:78387bc3881b8273120a12ebe6c1ab22b018ccc2c9adf565ae1ac9b536e184ea"
@@ -191,7 +191,7 @@ def _build(
     for event in events:
         said = event.get("stream", "").strip() or said
         if "error" in event:
-            raise UserError("image", f"a layer on {ground} failed: {event['error'].strip()} ({said[-120:]})", "Mend it")
+            raise UserError("image", f"a layer on {ground} failed: {event['error'].strip()} ({said[-120:]})", "Fix it")
     return tag
 
 

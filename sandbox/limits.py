@@ -7,7 +7,7 @@ from typing import Any
 
 import docker
 
-from agent.kernel.types import BoxSpec
+from agent.base.types import BoxSpec
 
 SECCOMP = Path(__file__).parent / "seccomp.json"
 SHM_MB = 16

@@ -8,8 +8,8 @@ from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from typing import Generic, Protocol, TypeVar
 
-from agent.kernel.errors import RatchetError, SandboxDown
-from agent.kernel.types import BoxSpec
+from agent.base.errors import RatchetError, SandboxDown
+from agent.base.types import BoxSpec
 
 LOG = logging.getLogger(__name__)
 SHELVES = 4

@@ -12,7 +12,7 @@ from pathlib import Path
 import docker
 from docker.errors import APIError
 
-from agent.kernel.owner import owner_lives
+from agent.base.owner import owner_lives
 
 
 def reap(client: docker.APIClient, campaign: str, run_id: str) -> int:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.kernel.lab import Improver, Lab, MakeLab
+
 if TYPE_CHECKING:
     from bench.faults.engine import Engine
 
@@ -29,3 +31,12 @@ def second() -> Iterator[Engine]:
         pytest.skip("a second engine takes root and dockerd")
     with second_engine(ensure_image(), connect()) as made:
         yield made
+
+
+@pytest.fixture
+def make_lab(tmp_path_factory: pytest.TempPathFactory) -> MakeLab:
+    # Short: a Unix socket's path has room for about a hundred characters.
+    def make(improve: Improver, **options: object) -> Lab:
+        return Lab(tmp_path_factory.mktemp("lab"), improve, **options)
+
+    return make

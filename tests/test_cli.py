@@ -188,7 +188,7 @@ def test_init_writes_a_file_that_the_doctor_reads(home: Path, checkout: Path) ->
     doctor = ratchet(home, "doctor", "new.yaml", DOCKER_HOST="unix:///nonexistent/docker.sock")
     assert doctor.returncode == 2
     assert "FAIL docker" in doctor.stdout
-    assert "mend:" in doctor.stdout
+    assert "fix:" in doctor.stdout
     assert "ok   repo" in doctor.stdout
 
 
@@ -212,8 +212,8 @@ def test_status_and_log_of_a_campaign_that_never_ran_are_one_line(home: Path) ->
 
 
 def test_help_imports_nothing_heavy() -> None:
-    code = "import sys; sys.argv = ['ratchet', '--help']; import agent.cli\n"
-    code += "try: agent.cli.main()\nexcept SystemExit: pass\nprint(sorted(sys.modules))"
+    code = "import sys; sys.argv = ['ratchet', '--help']; import agent.cli.app\n"
+    code += "try: agent.cli.app.main()\nexcept SystemExit: pass\nprint(sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     for heavy in ("numpy", "pydantic", "docker", "openai", "anthropic", "starlette", "git"):
         assert f"'{heavy}'" not in done.stdout

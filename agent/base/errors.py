@@ -3,12 +3,12 @@
 RatchetError
 ├── CandidateFault     a result: score 0 or a refusal, with the reason kept; never stops a campaign
 │   └── Refused          the boundary, or git, did not admit a patch
-├── LaboratoryFault    no score: the trial is void on both sides, retried, then the campaign pauses
+├── InfrastructureError    no score: the trial is void on both sides, retried, then the campaign pauses
 │   ├── SandboxDown      the container engine, or its disk, failed
 │   ├── BudgetSpent      the campaign's hard limit refused a call in the middle of a trial
 │   ├── ProviderDown     a model provider failed after all retries
 │   └── RecordBroken     the ledger or the git repository cannot be written
-└── UserError          one line that names the field and the mend; exit code 2
+└── UserError          one line that names the field and the fix; exit code 2
 
 Nothing else may be raised on purpose by trusted code. Any other exception is a defect of Ratchet.
 """
@@ -28,35 +28,35 @@ class Refused(CandidateFault):
     """A patch was not admitted."""
 
 
-class LaboratoryFault(RatchetError):
+class InfrastructureError(RatchetError):
     """The laboratory did it: the trial in progress is void and is never scored."""
 
 
-class SandboxDown(LaboratoryFault):
+class SandboxDown(InfrastructureError):
     """The container engine failed, is gone, or has no disk left."""
 
 
-class BudgetSpent(LaboratoryFault):
+class BudgetSpent(InfrastructureError):
     """A hard limit of the campaign was reached while a trial was in progress, which is void."""
 
 
-class ProviderDown(LaboratoryFault):
+class ProviderDown(InfrastructureError):
     """A model provider did not answer after all retries."""
 
 
-class RecordBroken(LaboratoryFault):
+class RecordBroken(InfrastructureError):
     """The ledger or the repository could not be read or written."""
 
 
 class UserError(RatchetError):
-    """The user can mend it: names the field and the mend in one line.
+    """The user can fix it: names the field and the fix in one line.
 
     Args:
         field: what is wrong, as the user wrote it (a config key, an option, a path).
         problem: what is wrong with it.
-        mend: what to do about it, as a command or an edit.
+        fix: what to do about it, as a command or an edit.
     """
 
-    def __init__(self, field: str, problem: str, mend: str) -> None:
-        super().__init__(f"{field}: {problem}. {mend}")
-        self.field, self.problem, self.mend = field, problem, mend
+    def __init__(self, field: str, problem: str, fix: str) -> None:
+        super().__init__(f"{field}: {problem}. {fix}")
+        self.field, self.problem, self.fix = field, problem, fix

@@ -136,7 +136,7 @@ class BoxSpec:
 
 
 class Box(Protocol):
-    """One hardened container, used once. Every method raises LaboratoryFault when the laboratory failed."""
+    """One hardened container, used once. Every method raises InfrastructureError when the laboratory failed."""
 
     @property
     def id(self) -> str:
@@ -240,7 +240,7 @@ class CallScope:
     deadline: float | None = None
 
 
-class Door(Protocol):
+class Session(Protocol):
     """The gateway as one box sees it: open while the box lives."""
 
     @property
@@ -250,7 +250,7 @@ class Door(Protocol):
 
     @property
     def fault(self) -> Exception | None:
-        """The LaboratoryFault that a call through this door met, or None. A trial with a fault is void."""
+        """The InfrastructureError that a call through this door met, or None. A trial with a fault is void."""
         ...
 
     @property
@@ -272,7 +272,7 @@ class Gateway(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    async def open(self, socket: Path, scope: CallScope) -> Door:
+    async def open(self, socket: Path, scope: CallScope) -> Session:
         """Listen at `socket` for one box."""
         ...
 
@@ -281,7 +281,7 @@ class Gateway(Protocol):
         ...
 
     async def ready(self) -> None:
-        """Wait until no provider is down. Raises LaboratoryFault at once if waiting cannot help (a refused key)."""
+        """Wait until no provider is down. Raises InfrastructureError at once if waiting cannot help (a refused key)."""
         ...
 
 
@@ -346,6 +346,14 @@ class Trial:
     transcript: str
     usage: Usage
     seconds: float
+
+
+class Side(StrEnum):
+    """On which side of a pair the laboratory failed."""
+
+    CHAMPION = "champion"
+    CANDIDATE = "candidate"
+    BOTH = "both"
 
 
 class Fate(StrEnum):

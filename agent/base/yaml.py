@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from agent.kernel.errors import UserError
+from agent.base.errors import UserError
 
 MAX_BYTES = 32 << 20
 MAX_DEPTH = 32
@@ -146,7 +146,7 @@ def load(path: Path) -> dict[str, Any]:
         value = _parse(text)
     except _Bad as bad:
         where = f"{path} line {bad.line}" + (f": {bad.keys:.80}" if bad.keys else "")
-        raise UserError(where, bad.problem, "Mend the YAML there.") from bad
+        raise UserError(where, bad.problem, "Fix the YAML there.") from bad
     if value is not None and not isinstance(value, dict):
         raise UserError(str(path), "holds no mapping", "Write `key: value` lines.")
     return value or {}

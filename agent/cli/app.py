@@ -13,10 +13,10 @@ from typing import Annotated, Any
 
 import typer
 
-from agent.kernel.errors import LaboratoryFault, UserError
-from agent.opening import DEFAULT_CONFIG, AsJson, CampaignName, ConfigPath, load, terminal
-from agent.review.commands import app as review_app
-from agent.suites.commands import app as tasks_app
+from agent.base.errors import InfrastructureError, UserError
+from agent.cli.options import DEFAULT_CONFIG, AsJson, CampaignName, ConfigPath, load, terminal
+from agent.cli.review import app as review_app
+from agent.cli.tasks import app as tasks_app
 
 app = typer.Typer(
     help="An agent that rewrites its own scaffold, and commits only what is shown to score better.",
@@ -35,7 +35,7 @@ def init(
     force: Annotated[bool, typer.Option(help="overwrite an existing file")] = False,
 ) -> None:
     """Write a commented campaign.yaml with every key at its default."""
-    from agent.kernel.template import render_template
+    from agent.config.template import render_template
 
     if path.exists() and not force:
         raise UserError(str(path), "exists already", "Name another file, or add --force.")
@@ -53,13 +53,13 @@ def doctor(
     path: ConfigPath = DEFAULT_CONFIG,
     *,
     fix: Annotated[
-        bool, typer.Option("--fix", help="mend what can be mended (installs and starts Docker as root)")
+        bool, typer.Option("--fix", help="fix what can be fixed (installs and starts Docker as root)")
     ] = False,
 ) -> None:
-    """Check Docker, image, git, disk, models and prices; every finding names the command that mends it."""
-    from agent.doctor import examine
+    """Check Docker, image, git, disk, models and prices; every finding names the command that fixes it."""
+    from agent.cli.doctor import examine
 
-    raise typer.Exit(0 if examine(path if path.exists() or path != DEFAULT_CONFIG else None, fix=fix) else 2)
+    raise typer.Exit(0 if examine(path if path.exists() or path != DEFAULT_CONFIG else None, repair=fix) else 2)
 
 
 @app.command()
@@ -87,7 +87,7 @@ def run(
     }
     config = load(path, given)
     if detached:
-        from agent.control import detach
+        from agent.live.control import detach
 
         flags = {"budget.hours": "--max-hours", "budget.dollars": "--max-cost", "budget.trials": "--max-trials"}
         flags |= {"budget.commits": "--until-commits"}
@@ -97,7 +97,7 @@ def run(
         raise typer.Exit(detach(config, path, [str(part) for part in again], terminal()))
     from agent.wiring import run_campaign
 
-    raise typer.Exit(run_campaign(config, path))
+    raise typer.Exit(run_campaign(config, path, terminal()))
 
 
 @app.command()
@@ -110,7 +110,7 @@ def stop(
     """Ask a running campaign to finish what is in flight and to end; asked twice, it stops at once."""
     import time
 
-    from agent.kernel.lock import holder, signal_holder
+    from agent.kernel.record.lock import holder, signal_holder
 
     config = load(path, {"name": name})
     pid = signal_holder(config.folder)
@@ -147,9 +147,9 @@ def reject(
 def _decide(candidate: int, path: Path, name: str | None, by: str | None, *, why: str | None) -> None:
     import getpass
 
-    from agent.control import decide
-    from agent.kernel.approval import Request
-    from agent.kernel.boundary import clean_line
+    from agent.base.text import clean_line
+    from agent.kernel.loop.approval import Request
+    from agent.live.control import decide
 
     who, reason = clean_line(by or getpass.getuser()), clean_line(why or "")
     request = Request(approve=why is None, candidate=candidate, by=who, why=reason)
@@ -170,7 +170,7 @@ def evaluate(
     """Measure one commit, or two against each other, with fresh trials; nothing is decided or recorded by it."""
     import asyncio
 
-    from agent.kernel.types import Split
+    from agent.base.types import Split
     from agent.review.summary import print_measured
     from agent.wiring import measure
 
@@ -191,7 +191,7 @@ def simulate(
     score: Annotated[float, typer.Option(min=0.01, max=0.99, help="what the seed scores")] = 0.35,
 ) -> None:
     """Predict, by simulation with the same gate and search, what this suite and budget can prove."""
-    from agent.forecast import forecast
+    from agent.cli.forecast import forecast
     from agent.suites.loader import load_suite
 
     config = load(path, {})
@@ -215,8 +215,8 @@ def models_test(path: ConfigPath = DEFAULT_CONFIG) -> None:
     """Make a few tiny calls per role: latency, tokens, price, and what the endpoint really supports."""
     import asyncio
 
-    from agent.models.features import try_models
-    from agent.review.calls import print_tried
+    from agent.models.gateway.features import try_models
+    from agent.review.terminal.calls import print_tried
 
     tried = asyncio.run(try_models(load(path, {}).models))
     raise typer.Exit(0 if print_tried(tried, terminal()) else 2)
@@ -229,7 +229,7 @@ def main() -> None:
     except UserError as error:
         typer.echo(f"ratchet: {error}", err=True)
         sys.exit(2)
-    except LaboratoryFault as error:
+    except InfrastructureError as error:
         typer.echo(f"ratchet: laboratory: {error}\nNothing is lost: run the same command again to go on.", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
@@ -239,6 +239,3 @@ def main() -> None:
 app.add_typer(review_app)
 app.add_typer(tasks_app, name="tasks")
 app.add_typer(models_app, name="models")
-
-if __name__ == "__main__":
-    main()

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.kernel.errors import UserError
-from agent.opening import DEFAULT_CONFIG, AsJson, CampaignName, ConfigPath, load, open_ledger, open_repository, terminal
+from agent.base.errors import UserError
+from agent.cli.options import DEFAULT_CONFIG, AsJson, CampaignName, ConfigPath, load, terminal
+from agent.kernel.loop.opening import open_ledger, open_repository
 
 if TYPE_CHECKING:
-    from agent.kernel.config import Config
-    from agent.kernel.ledger import Ledger
-    from agent.kernel.repository import Commit
-    from agent.review.again import Comparison
-    from agent.review.verify import Evidence, Finding
+    from agent.config.campaign import Config
+    from agent.kernel.git.repository import Commit
+    from agent.kernel.record.ledger import Ledger
+    from agent.review.audit.again import Comparison
+    from agent.review.audit.verify import Evidence, Finding
 
 app = typer.Typer()
 
@@ -34,9 +35,9 @@ def diff(
     """Show what differs between two candidates or commits."""
     from rich.text import Text
 
+    from agent.base.text import visible
     from agent.review.history import render_diff
     from agent.review.lookup import find_tree
-    from agent.review.safe import visible
 
     config, console = load(path, {"name": name}), terminal()
     with open_ledger(config) as ledger:
@@ -69,9 +70,9 @@ def verify(
     """
     import json
 
-    from agent.review.judgement import facts, render_findings, render_fresh, verdict
+    from agent.review.audit.judgement import facts, render_findings, render_fresh, verdict
+    from agent.review.audit.verify import verify as look
     from agent.review.lookup import find_commit
-    from agent.review.verify import verify as look
 
     if whole:
         if commit is not None and path != DEFAULT_CONFIG:
@@ -99,8 +100,8 @@ def verify(
 
 
 def _verify_ledger(path: Path, name: str | None, *, as_json: bool) -> int:
-    from agent.review.judgement import TAMPERED
-    from agent.review.verify_ledger import check_ledger
+    from agent.review.audit.judgement import TAMPERED
+    from agent.review.audit.verify_ledger import check_ledger
 
     config = load(path, {"name": name})
     with open_ledger(config) as ledger:
@@ -122,8 +123,8 @@ def promote(
     """Bring accepted patches to the branch that you are on: all by merge, or those named by cherry-pick."""
     import sys
 
+    from agent.review.act.promote import Checkout, carry_out, plan
     from agent.review.lookup import find_candidate
-    from agent.review.promote import Checkout, carry_out, plan
 
     config = load(path, {"name": name})
     with open_ledger(config) as ledger:
@@ -151,13 +152,13 @@ def revert(
     name: CampaignName = None,
 ) -> None:
     """Take a patch back on the campaign's branch, then compare before and after in fresh pairs (--fresh 0: do not)."""
-    from agent.kernel.gatekeeping import gate_settings
-    from agent.kernel.ledger import Ledger
-    from agent.kernel.lock import held
-    from agent.kernel.match import Opening
-    from agent.review.judgement import fresh_sentence
+    from agent.kernel.loop.match import Opening
+    from agent.kernel.loop.settings import gate_settings
+    from agent.kernel.record.ledger import Ledger
+    from agent.kernel.record.lock import held
+    from agent.review.act.revert import revert as take_back
+    from agent.review.audit.judgement import fresh_sentence
     from agent.review.lookup import find_candidate
-    from agent.review.revert import revert as take_back
 
     config = load(path, {"name": name})
     open_ledger(config).close()
@@ -181,8 +182,8 @@ def revert(
 
 
 def _evidence(config: Config, ledger: Ledger) -> Evidence:
-    from agent.kernel.gatekeeping import opening_of
-    from agent.review.verify import Evidence
+    from agent.kernel.loop.settings import opening_of
+    from agent.review.audit.verify import Evidence
     from agent.suites.loader import load_suite
 
     suite = load_suite(config.suite)
@@ -197,7 +198,7 @@ def _evidence(config: Config, ledger: Ledger) -> Evidence:
 
 def _claimed(commit: Commit, evidence: Evidence) -> float | None:
     """The difference that a commit's test found; None for a revert."""
-    from agent.review.verify import find_entry
+    from agent.review.audit.verify import find_entry
 
     entry = find_entry(commit, evidence.ledger)
     test = next((row for row in evidence.ledger.tests() if entry is not None and row.id == entry.test), None)
@@ -207,9 +208,9 @@ def _claimed(commit: Commit, evidence: Evidence) -> float | None:
 def _replayed(config: Config, evidence: Evidence, commit: Commit) -> Finding:
     import asyncio
 
-    from agent.models.record import Recording
-    from agent.review.judgement import replay_finding
-    from agent.review.verify import find_entry
+    from agent.models.gateway.record import Recording
+    from agent.review.audit.judgement import replay_finding
+    from agent.review.audit.verify import find_entry
     from agent.wiring import replay_again
 
     ledger, entry = evidence.ledger, find_entry(commit, evidence.ledger)

@@ -1,4 +1,4 @@
-"""`ratchet doctor`: every finding in one line, with the command that mends it. Part of the command line."""
+"""`ratchet doctor`: every finding in one line, with the command that fixes it. Part of the command line."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from agent.forecast import SECONDS_PER_TRIAL, forecast
-from agent.kernel.config import Config, load_config
-from agent.kernel.errors import RatchetError, UserError
-from agent.kernel.gatekeeping import unprovable
-from agent.kernel.ledger import Ledger
-from agent.kernel.repository import Repository
-from agent.kernel.types import Split, Suite
-from agent.models import weights
-from agent.models.gateway import GatewayServer
-from agent.models.preflight import preflight
-from agent.models.prices import unknown_prices
-from agent.models.record import MemoryRecord
+from agent.base.errors import RatchetError, UserError
+from agent.base.types import Split, Suite
+from agent.cli.forecast import SECONDS_PER_TRIAL, forecast
+from agent.config.campaign import Config, load_config
+from agent.kernel.git.repository import Repository
+from agent.kernel.loop.settings import unprovable
+from agent.kernel.record.ledger import Ledger
+from agent.models.gateway.preflight import preflight
+from agent.models.gateway.prices import unknown_prices
+from agent.models.gateway.record import MemoryRecord
+from agent.models.gateway.server import GatewayServer
+from agent.models.providers import weights
 from agent.suites.loader import load_suite
 from sandbox.engine import engine_status, start_engine
 from sandbox.image import ensure_image
@@ -38,32 +38,32 @@ NEEDED_DISK_GB = 2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """One thing that was looked at. `mend` is a command; a finding that is not ok always has one."""
+    """One thing that was looked at. `fix` is a command; a finding that is not ok always has one."""
 
     what: str
     ok: bool
     text: str
-    mend: str = ""
+    fix: str = ""
 
 
-def examine(path: Path | None, *, fix: bool) -> bool:
+def examine(path: Path | None, *, repair: bool) -> bool:
     """Print every finding; True if nothing is wrong. `path` None leaves out what a configuration says."""
     console = Console(highlight=False)
     fine = True
-    for finding in _findings(path, fix=fix, say=lambda line: console.print(Text(f"  {line}", style="dim"))):
+    for finding in _findings(path, repair=repair, say=lambda line: console.print(Text(f"  {line}", style="dim"))):
         fine = fine and finding.ok
         mark = Text("ok   " if finding.ok else "FAIL ", style="green" if finding.ok else "bold red")
         console.print(mark + Text(f"{finding.what:<8} {finding.text}", style=""))
         if not finding.ok:
-            console.print(Text(f"     mend: {finding.mend}"))
+            console.print(Text(f"     fix: {finding.fix}"))
     return fine
 
 
-def _findings(path: Path | None, *, fix: bool, say: Callable[[str], None]) -> Iterator[Finding]:
+def _findings(path: Path | None, *, repair: bool, say: Callable[[str], None]) -> Iterator[Finding]:
     yield _python()
     yield _git()
     yield _disk()
-    engine = _engine(fix=fix, say=say)
+    engine = _engine(repair=repair, say=say)
     yield engine
     config = None
     if path is not None:
@@ -87,48 +87,48 @@ def _of_config(config: Config) -> Iterator[Finding]:
 
 
 def _tried(what: str, look: Callable[[], str]) -> Finding:
-    """A look that says what it found, or raises an error that names the mend."""
+    """A look that says what it found, or raises an error that names the fix."""
     try:
         return Finding(what=what, ok=True, text=look())
     except UserError as error:
-        return Finding(what=what, ok=False, text=f"{error.field}: {error.problem}", mend=error.mend)
+        return Finding(what=what, ok=False, text=f"{error.field}: {error.problem}", fix=error.fix)
     except RatchetError as error:
-        return Finding(what=what, ok=False, text=str(error), mend="ratchet doctor --fix, or try again later")
+        return Finding(what=what, ok=False, text=str(error), fix="ratchet doctor --fix, or try again later")
 
 
 def _python() -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
-    return Finding(what="python", ok=sys.version_info >= (3, 11), text=version, mend="install Python 3.11 or later")
+    return Finding(what="python", ok=sys.version_info >= (3, 11), text=version, fix="install Python 3.11 or later")
 
 
 def _git() -> Finding:
-    mend = "apt-get install git"
+    fix = "apt-get install git"
     if shutil.which("git") is None:
-        return Finding(what="git", ok=False, text="not found", mend=mend)
+        return Finding(what="git", ok=False, text="not found", fix=fix)
     text = subprocess.run(["git", "--version"], capture_output=True, text=True, check=True).stdout.split()[2]
     version = tuple(int(part) for part in text.split(".")[:2])
-    return Finding(what="git", ok=version >= NEEDED_GIT, text=text, mend=f"{mend}  (2.38 or later)")
+    return Finding(what="git", ok=version >= NEEDED_GIT, text=text, fix=f"{fix}  (2.38 or later)")
 
 
 def _disk() -> Finding:
     free = shutil.disk_usage(tempfile.gettempdir()).free / 1e9
     text = f"{free:.1f} GB free for temporary files"
-    return Finding(what="disk", ok=free >= NEEDED_DISK_GB, text=text, mend=f"free {NEEDED_DISK_GB} GB")
+    return Finding(what="disk", ok=free >= NEEDED_DISK_GB, text=text, fix=f"free {NEEDED_DISK_GB} GB")
 
 
-def _engine(*, fix: bool, say: Callable[[str], None]) -> Finding:
+def _engine(*, repair: bool, say: Callable[[str], None]) -> Finding:
     try:
-        status = start_engine(say) if fix else engine_status()
+        status = start_engine(say) if repair else engine_status()
     except RatchetError as error:
-        return Finding(what="docker", ok=False, text=str(error), mend=getattr(error, "mend", "see the line above"))
-    return Finding(what="docker", ok=status.ok, text=status.line, mend=status.mend)
+        return Finding(what="docker", ok=False, text=str(error), fix=getattr(error, "fix", "see the line above"))
+    return Finding(what="docker", ok=status.ok, text=status.line, fix=status.fix)
 
 
 def _config(path: Path) -> tuple[Finding, Config | None]:
     try:
         config = load_config(path)
     except UserError as error:
-        return Finding(what="config", ok=False, text=f"{error.field}: {error.problem}", mend=error.mend), None
+        return Finding(what="config", ok=False, text=f"{error.field}: {error.problem}", fix=error.fix), None
     return Finding(what="config", ok=True, text=f"{path}: campaign {config.name}"), config
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from agent.kernel.config import Config
-from agent.kernel.gatekeeping import gate_settings
-from agent.kernel.simulate import Prediction, predict
-from agent.kernel.types import Split, Suite
-from agent.wiring import search_settings
+from agent.base.types import Split, Suite
+from agent.config.campaign import Config
+from agent.kernel.decide.simulate import Prediction, predict
+from agent.kernel.loop.settings import gate_settings, search_settings
 
 SECONDS_PER_TRIAL = 30.0
 """What one trial is taken to last where nobody says otherwise."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.opening import AsJson, terminal
+from agent.cli.options import AsJson, terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +91,7 @@ def _import(
 
 
 def solve_references(folder: Path, base: str | None, parallel: int, console: Console) -> list[Solved]:
-    """Run the reference scripts of a suite and write what they leave into it. Raises LaboratoryFault."""
+    """Run the reference scripts of a suite and write what they leave into it. Raises InfrastructureError."""
     import asyncio
     import tempfile
 
@@ -127,7 +127,7 @@ def solve_references(folder: Path, base: str | None, parallel: int, console: Con
 
 
 def _say(imported: Imported, solved: list[Solved], *, as_json: bool) -> None:
-    from agent.review.safe import visible
+    from agent.base.text import visible
     from agent.suites.table import print_stdout
 
     problems = {one.task: one.problem for one in solved if one.problem}

@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from agent.kernel.errors import UserError
-from agent.opening import DEFAULT_CONFIG, AsJson, CampaignName, ConfigPath, load, open_ledger, open_repository, terminal
-from agent.review.decide import app as decide_app
+from agent.base.errors import UserError
+from agent.cli.decisions import app as decide_app
+from agent.cli.options import DEFAULT_CONFIG, AsJson, CampaignName, ConfigPath, load, terminal
+from agent.kernel.loop.opening import open_ledger, open_repository
 
 app = typer.Typer()
 app.add_typer(decide_app)
@@ -24,7 +25,7 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Say how a campaign stands; works while it runs."""
-    from agent.review.status import print_status
+    from agent.review.terminal.status import print_status
 
     config = load(path, {"name": name})
     with open_ledger(config) as ledger:
@@ -70,7 +71,7 @@ def show(
 ) -> None:
     """Show one candidate: why it was accepted or not, what it won and lost, its cost and its patch."""
     from agent.review.lookup import find_candidate
-    from agent.review.show import collect, render_show
+    from agent.review.terminal.show import collect, render_show
 
     config = load(path, {"name": name})
     with open_ledger(config) as ledger:
@@ -89,7 +90,7 @@ def calls(
     name: CampaignName = None,
 ) -> None:
     """List the recorded model calls; --trial shows requests and answers in full."""
-    from agent.review.calls import print_calls
+    from agent.review.terminal.calls import print_calls
 
     config = load(path, {"name": name})
     with open_ledger(config) as ledger:
@@ -104,9 +105,9 @@ def report(
     name: CampaignName = None,
 ) -> None:
     """Write one HTML file about a campaign that opens from disk; works while it runs."""
-    from agent.kernel.gatekeeping import gate_settings
+    from agent.kernel.loop.settings import gate_settings
     from agent.review.facts import collect
-    from agent.review.report import render, save
+    from agent.review.report.report import render, save
 
     config = load(path, {"name": name})
     target = output or config.folder / "report.html"
@@ -157,9 +158,9 @@ def serve(
     ] = None,
 ) -> None:
     """Show the campaigns of the runs folder in a browser, live; read-only without --token-file."""
-    from agent.review.guard import Rules, read_token
-    from agent.review.levers import Levers
-    from agent.review.serve import Dashboard, address, is_loopback, listen, serve_until_interrupted
+    from agent.review.dashboard.actions import Levers
+    from agent.review.dashboard.guard import Rules, read_token
+    from agent.review.dashboard.serve import Dashboard, address, is_loopback, listen, serve_until_interrupted
 
     config = load(path, {"name": name})
     token = read_token(token_file) if token_file else None

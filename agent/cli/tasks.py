@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.kernel.errors import UserError
-from agent.opening import AsJson, terminal
-from agent.suites.importing.commands import tasks_import
+from agent.base.errors import UserError
+from agent.cli.importing import tasks_import
+from agent.cli.options import AsJson, terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.console import Console
 
-    from agent.kernel.types import Suite
+    from agent.base.types import Suite
     from agent.suites.check import Proof
 
 app = typer.Typer(help="Look at task suites, write and prove them.", no_args_is_help=True, rich_markup_mode=None)
@@ -79,7 +79,7 @@ def tasks_check(
 
 
 async def prove_suite(suite: Suite, parallel: int, base: str | None, console: Console) -> Sequence[Proof]:
-    """Prove a suite in boxes of this machine's engine. Raises LaboratoryFault, or UserError for an image."""
+    """Prove a suite in boxes of this machine's engine. Raises InfrastructureError, or UserError for an image."""
     import asyncio
     import tempfile
 

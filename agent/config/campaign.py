@@ -13,11 +13,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from agent.kernel.boundary import DEFAULT_MUTABLE
-from agent.kernel.errors import UserError
-from agent.kernel.types import Caps
-from agent.models.config import ModelsConfig
-from agent.suites import strictyaml
+from agent.base import yaml as strictyaml
+from agent.base.errors import UserError
+from agent.base.trust import DEFAULT_MUTABLE
+from agent.base.types import Caps
+from agent.config.models import ModelsConfig
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -170,7 +170,7 @@ def load_config(path: Path, overrides: dict[str, Any] | None = None) -> Config:
     """The configuration in a file; `overrides` are dotted keys from the command line.
 
     Raises:
-        UserError: names the field and the mend.
+        UserError: names the field and the fix.
     """
     raw = strictyaml.load(path)
     for dotted, value in (overrides or {}).items():
@@ -202,12 +202,12 @@ def _explain(path: Path, error: ValidationError) -> UserError:
     field = ".".join(str(part) for part in first["loc"]) or "file"
     if first["type"] != "extra_forbidden":
         message = first["msg"].removeprefix("Value error, ")
-        mend = "Add it." if first["type"] == "missing" else f"Mend it (you wrote {first['input']!r})."
-        return UserError(f"{path}: {field}", message[0].lower() + message[1:], mend)
+        fix = "Add it." if first["type"] == "missing" else f"Fix it (you wrote {first['input']!r})."
+        return UserError(f"{path}: {field}", message[0].lower() + message[1:], fix)
     known = _keys(Config, first["loc"][:-1])
     close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0.5)
-    mend = f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(known)}."
-    return UserError(f"{path}: {field}", "unknown key", mend)
+    fix = f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(known)}."
+    return UserError(f"{path}: {field}", "unknown key", fix)
 
 
 def _keys(model: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, field_validator, model_validator
 
-from agent.kernel.errors import UserError
+from agent.base.errors import UserError
 
 KEY_ENV = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
 EMBEDDED_CONTEXT = 2048
@@ -99,6 +99,13 @@ class ModelConfig(Strict):
         if self.max_output is not None:
             return self.max_output
         return max(1, self.window // 2) if self.window is not None else 4096
+
+    @property
+    def limit_field(self) -> str:
+        """Where a chat request says how long an answer may be. OpenAI wants the new name, its imitators the old one."""
+        if self.max_tokens_field is not None:
+            return self.max_tokens_field
+        return "max_completion_tokens" if self.provider == "openai" and self.base_url is None else "max_tokens"
 
     @property
     def parallel(self) -> int:
@@ -197,5 +204,5 @@ class ModelsConfig(RootModel[dict[str, tuple[ModelConfig, ...]]]):
         for role, models in self.root.items():
             for model in models:
                 if model.key_needed and model.key_env and not os.environ.get(model.key_env):
-                    mend = f"export {model.key_env}=..., or name another variable in `api_key_env`"
-                    raise UserError(f"models.{role}.api_key_env", f"{model.key_env} is not set", mend)
+                    fix = f"export {model.key_env}=..., or name another variable in `api_key_env`"
+                    raise UserError(f"models.{role}.api_key_env", f"{model.key_env} is not set", fix)

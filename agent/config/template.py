@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from agent.kernel.config import Config
+from agent.config.campaign import Config
 
 _HEAD = """\
 # A Ratchet campaign. Every key that is not set keeps the default written here.

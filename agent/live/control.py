@@ -13,13 +13,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from agent.kernel.approval import Approvals, Request, leave, refusal, settle_alone
-from agent.kernel.boundary import clean_line
-from agent.kernel.config import Config
-from agent.kernel.errors import RecordBroken, UserError
-from agent.kernel.ledger import Ledger
-from agent.kernel.lock import held, holder, named
-from agent.opening import open_ledger, open_repository
+from agent.base.errors import RecordBroken, UserError
+from agent.base.text import clean_line
+from agent.config.campaign import Config
+from agent.kernel.loop.approval import Approvals, Request, leave, refusal, settle_alone
+from agent.kernel.loop.opening import open_ledger, open_repository
+from agent.kernel.record.ledger import Ledger
+from agent.kernel.record.lock import held, holder, named
 
 LOG = "run.log"
 _LOOK_SECONDS, _ANSWER_SECONDS = 0.3, 30.0
@@ -67,7 +67,7 @@ def detach(config: Config, path: Path, options: Sequence[str], console: Console)
 
 def _environment() -> dict[str, str]:
     """The child finds this package, whatever folder it starts in."""
-    paths = [str(Path(__file__).resolve().parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = [str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 

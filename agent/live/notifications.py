@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from agent.kernel.boundary import clean_line
-from agent.kernel.config import Config, NotifyConfig
-from agent.kernel.errors import RatchetError, UserError
-from agent.kernel.ledger import Ledger
+from agent.base.errors import RatchetError, UserError
+from agent.base.text import clean_line
+from agent.config.campaign import Config, NotifyConfig
+from agent.kernel.record.ledger import Ledger
 
 LOOK_SECONDS, MOST_SECONDS = 1.0, 30.0
 """Between two looks at the ledger; and how long one notification may take."""

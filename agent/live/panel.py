@@ -17,12 +17,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from agent.kernel.boundary import clean_line
-from agent.kernel.campaign import Campaign
-from agent.kernel.gate import PairedTest
-from agent.kernel.match import Match
-from agent.kernel.search import SIZE
-from agent.review.now import tell
+from agent.base.text import clean_line
+from agent.kernel.decide.gate import PairedTest
+from agent.kernel.decide.search import SIZE
+from agent.kernel.loop.campaign import Campaign
+from agent.kernel.loop.match import Match
+from agent.live.status import tell
 
 SHOWN_EVENTS = 8
 SHOWN_NODES = 6

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from agent.kernel.gate import PairedTest
+from agent.kernel.decide.gate import PairedTest
 
 if TYPE_CHECKING:
-    from agent.kernel.campaign import Campaign
+    from agent.kernel.loop.campaign import Campaign
 
 FILE = "now.json"
 TELL_SECONDS = 0.25

@@ -1,1 +1,1 @@
-"""The gateway: the one door through which model calls leave boxes, and sole holder of keys. Trusted."""
+"""The gateway: the one session through which model calls leave boxes, and sole holder of keys. Trusted."""

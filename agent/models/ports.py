@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from agent.kernel.errors import CandidateFault, ProviderDown
-from agent.kernel.types import Call
+from agent.base.errors import CandidateFault, ProviderDown
+from agent.base.types import Call
 
 Json = dict[str, Any]
 """A JSON object from the wire: checked where it is read, never trusted."""
+
+OK = 200
+"""The HTTP status of a complete answer."""
+
+FlightId = tuple[str, str, int]
+"""What identifies a call on its way: scope of shared answers (or trial), key of the question, occurrence."""
 
 MISSHAPEN = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 """What reading JSON of an unexpected shape raises; caught only around code that reads JSON from outside."""
@@ -113,6 +119,38 @@ class Provider(Protocol):
 
     async def close(self) -> None:
         """Let go of connections and child processes."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answered:
+    """A complete answer in the box's dialect, and the hints of its request that the provider has no word for."""
+
+    body: Json
+    left_out: tuple[str, ...]
+
+
+SessionT_contra = TypeVar("SessionT_contra", contravariant=True)
+
+
+class Calls(Protocol[SessionT_contra]):
+    """What the HTTP side asks of the gateway; `SessionT` is a box's session."""
+
+    def catalogue(self, session: SessionT_contra) -> list[Json]:
+        """What `/v1/models` tells a box."""
+        ...
+
+    async def call(self, session: SessionT_contra, dialect: Dialect, body: Json) -> Answered:
+        """One call of one box.
+
+        Raises:
+            BadCall: the box may not make this call, or made it wrong.
+            InfrastructureError: no answer.
+        """
+        ...
+
+    def redacted(self, text: str) -> str:
+        """The text without keys."""
         ...
 
 

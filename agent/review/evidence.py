@@ -6,9 +6,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from agent.kernel.gate import Fixed, GateSettings, PairedTest, Side, Verdict, threshold
-from agent.kernel.ledger import PairRow, TestRow
-from agent.kernel.match import event_of
+from agent.base.types import Side
+from agent.kernel.decide.gate import Fixed, GateSettings, PairedTest, Verdict, threshold
+from agent.kernel.loop.match import event_of
+from agent.kernel.record.ledger import PairRow, TestRow
 from agent.review.summary import Estimate, wilson
 
 _NEVER = 10**9

@@ -14,9 +14,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from agent.kernel.errors import UserError
-from agent.kernel.ledger import Ledger
-from agent.kernel.types import Usage
+from agent.base.errors import UserError
+from agent.base.types import Usage
+from agent.kernel.record.ledger import Ledger
 
 _BATCH = 20_000
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -181,6 +181,6 @@ def _arrow() -> tuple[Any, Any]:
         import pyarrow as pa  # noqa: PLC0415 (an extra)
         from pyarrow import parquet  # noqa: PLC0415
     except ImportError as error:
-        mend = "Install it with `pip install 'ratchet[export]'`, or choose --format csv."
-        raise UserError("--format parquet", "pyarrow is not installed", mend) from error
+        fix = "Install it with `pip install 'ratchet[export]'`, or choose --format csv."
+        raise UserError("--format parquet", "pyarrow is not installed", fix) from error
     return pa, parquet

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from agent.kernel.evidence import base_of, lineage
-from agent.kernel.gate import Fixed, GateSettings
-from agent.kernel.ledger import Ledger, Mark, Spent, TestRow
-from agent.kernel.match import fixed_of, opened_with
-from agent.kernel.types import Candidate, Fate, Purpose, Split
+from agent.base.types import Candidate, Fate, Purpose, Split
+from agent.kernel.decide.evidence import base_of, lineage
+from agent.kernel.decide.gate import Fixed, GateSettings
+from agent.kernel.loop.match import fixed_of, opened_with
+from agent.kernel.record.ledger import Ledger, Mark, Spent, TestRow
 from agent.review.evidence import Meeting, replay
 from agent.review.reasons import group_of
 from agent.review.summary import Estimate, Summary, summarise, wilson

@@ -1,6 +1,6 @@
 """What `ratchet log` prints: accepted patches with their evidence, the archive by lineage, every candidate's fate.
 
-Every word that is printed may have been chosen by a model, so all of it goes through `agent.review.safe`, and
+Every word that is printed may have been chosen by a model, so all of it goes through `agent.base.text`, and
 into `Text`, where rich reads no markup.
 """
 
@@ -16,10 +16,10 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from agent.kernel.evidence import REVERTS_TRAILER
-from agent.kernel.repository import Commit
-from agent.kernel.types import Candidate, Fate
-from agent.review.safe import visible, visible_lines
+from agent.base.text import visible, visible_lines
+from agent.base.types import Candidate, Fate
+from agent.kernel.decide.evidence import REVERTS_TRAILER
+from agent.kernel.git.repository import Commit
 
 WIDE = 110
 """Columns from which evidence and holdout get columns of their own."""

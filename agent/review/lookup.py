@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from agent.kernel.boundary import clean_line
-from agent.kernel.errors import UserError
-from agent.kernel.ledger import Ledger
-from agent.kernel.repository import CAMPAIGN_TRAILER, Commit, Repository
-from agent.kernel.types import Candidate
+from agent.base.errors import UserError
+from agent.base.text import clean_line
+from agent.base.types import Candidate
+from agent.kernel.git.repository import CAMPAIGN_TRAILER, Commit, Repository
+from agent.kernel.record.ledger import Ledger
 
 MEND = "See `ratchet log --rejected` for the numbers."
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from agent.kernel.gate import Verdict
-from agent.kernel.types import Candidate, Fate
+from agent.base.types import Candidate, Fate
+from agent.kernel.decide.gate import Verdict
 
 ACCEPTED: Final = "Accepted"
 WAITING: Final = "Passed the gate, and waits for approval"

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from agent.kernel.boundary import clean_line
-from agent.kernel.ledger import Ledger
-from agent.kernel.types import Candidate, Fate, Purpose, Trial
+from agent.base.text import clean_line
+from agent.base.types import Candidate, Fate, Purpose, Trial
+from agent.kernel.record.ledger import Ledger
 
 Z = 1.959964
 """Two-sided 95 % quantile of the normal distribution."""

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from agent.kernel.types import Files, Grade, Sandbox, Suite, Task
-from agent.suites.grading import grade
+from agent.base.types import Files, Grade, Sandbox, Suite, Task
 from agent.suites.rules import submitted_by
+from agent.trials.grading import grade
 
 SLOW_SHARE = 0.5
 """A reference that needs more than this share of its time limit will be late on a busier machine."""
@@ -50,7 +50,7 @@ async def prove(
     parallel: int,
     done: Callable[[], None],
 ) -> Sequence[Proof]:
-    """Check every task, `parallel` boxes at a time; `done` is called after each grading. Raises LaboratoryFault."""
+    """Check every task, `parallel` boxes at a time; `done` is called after each grading. Raises InfrastructureError."""
     slots = asyncio.Semaphore(parallel)
 
     async def one(task: Task, submission: Files) -> Grade:

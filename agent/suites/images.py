@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from agent.kernel.errors import UserError
-from agent.kernel.types import Suite
+from agent.base.errors import UserError
+from agent.base.types import Suite
 from sandbox.image import Say, ensure_image
 
 
@@ -37,6 +37,6 @@ def task_images(suite: Suite, base: str | None, *, say: Say, ensure: Ensure = en
                 ready[wanted] = ensure(wanted[0], layers=task.build, say=say)
             except UserError as error:
                 field = "build" if task.build else "image"
-                raise UserError(f"task {task.id}: {field}", error.problem, error.mend) from error
+                raise UserError(f"task {task.id}: {field}", error.problem, error.fix) from error
         tags[task.id] = ready[wanted]
     return tags

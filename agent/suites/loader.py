@@ -1,6 +1,6 @@
 """Suites in the native format: one `suite.yaml`, tasks inline or a folder per task beside it.
 
-A suite is read whole or refused with one line that names file, line, task, field and mend. The content hash
+A suite is read whole or refused with one line that names file, line, task, field and fix. The content hash
 covers everything that can change a score, and is part of every trial's identity.
 """
 
@@ -17,9 +17,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from agent.kernel.errors import UserError
-from agent.kernel.types import Files, RewardKind, Split, Suite, Task
-from agent.suites import rules, strictyaml, tree
+from agent.base import yaml as strictyaml
+from agent.base.errors import UserError
+from agent.base.types import Files, RewardKind, Split, Suite, Task
+from agent.suites import rules, tree
 from agent.suites.format import Defaults, InFile, SuiteFile, TaskFile
 from agent.suites.place import Place
 from agent.suites.quarantine import QUARANTINE, quarantined
@@ -193,7 +194,7 @@ def _files(source: _Source, field: str) -> Files:
             return MappingProxyType(tree.read_folder(tree.inside(source.folder, given)))
         return MappingProxyType({tree.plain(path): text.encode() for path, text in given.items()})
     except tree.BadTree as error:
-        raise source.place.error(field, str(error), "Mend it there.") from error
+        raise source.place.error(field, str(error), "Fix it there.") from error
 
 
 def split_of(task_id: str) -> Split:
@@ -228,7 +229,7 @@ def _check_quarantine(out: dict[str, str], known: set[str], kept: tuple[Task, ..
     if unknown := next((name for name in out if name not in known), None):
         raise Place(file.parent / QUARANTINE).error(unknown, "there is no such task", "Take the line out.")
     if not kept:
-        raise UserError(f"{file.parent / QUARANTINE}", "every task is in quarantine", "Mend some and take them out.")
+        raise UserError(f"{file.parent / QUARANTINE}", "every task is in quarantine", "Fix some and take them out.")
     gate = [task for task in kept if task.split is Split.GATE]
     if gate and not sum(task.weight for task in gate) > 0:
         raise UserError(f"{file}: weight", "the gate tasks weigh nothing together", "Give one of them a weight.")

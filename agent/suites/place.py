@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from agent.kernel.errors import UserError
-from agent.suites import strictyaml
+from agent.base import yaml as strictyaml
+from agent.base.errors import UserError
 from agent.suites.format import Defaults, InFile, TaskEntry
 
 _NOT_THERE = object()
@@ -31,28 +31,28 @@ class Place:
     keys: tuple[str | int, ...] = ()
     task: str = ""
 
-    def error(self, field: Sequence[str | int] | str, problem: str, mend: str) -> UserError:
+    def error(self, field: Sequence[str | int] | str, problem: str, fix: str) -> UserError:
         """The UserError for one field of this place."""
         path = (field,) if isinstance(field, str) else tuple(field)
         line = strictyaml.line_of(self.file, (*self.keys, *path))
         who = f" task {self.task}:" if self.task else ""
-        return UserError(f"{self.file} line {line}:{who} {'.'.join(map(str, path))}", problem, mend)
+        return UserError(f"{self.file} line {line}:{who} {'.'.join(map(str, path))}", problem, fix)
 
     def explain(self, error: ValidationError, model: type[BaseModel], raw: Any) -> UserError:
         """The first complaint of pydantic in words for people."""
         first, keys, value = _telling(error, raw)
-        kind, mend = first["type"], "Mend that field."
+        kind, fix = first["type"], "Fix that field."
         if kind == "extra_forbidden":
             fields = _fields(model, keys)
             close = difflib.get_close_matches(str(keys[-1]), fields, n=1, cutoff=0.5)
-            mend = f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(fields)}."
+            fix = f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(fields)}."
             problem = "unknown key"
         elif kind == "string_pattern_mismatch":
             problem = f"{value!r:.60} is no plain name: 1 to 64 of a-z, 0-9, '.', '_', '-', beginning with a-z or 0-9"
         else:
             problem = _WHY.get(kind) or f"{first['msg'][0].lower()}{first['msg'][1:]} (you wrote {value!r:.60})"
         who = _task_name(keys, raw)
-        return Place(self.file, self.keys, self.task or who).error(keys or ("file",), problem, mend)
+        return Place(self.file, self.keys, self.task or who).error(keys or ("file",), problem, fix)
 
 
 def _telling(error: ValidationError, raw: Any) -> tuple[Any, tuple[int | str, ...], Any]:

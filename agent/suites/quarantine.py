@@ -6,14 +6,14 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from agent.kernel.errors import UserError
-from agent.suites import strictyaml
+from agent.base import yaml as strictyaml
+from agent.base.errors import UserError
 from agent.suites.place import Place
 
 QUARANTINE = "quarantine.yaml"
 _HEAD = """\
 # Tasks that are in no split, and why. Written by `ratchet tasks check --fix-splits`.
-# To bring one back, mend it, take its line out, and run `ratchet tasks check` again.
+# To bring one back, fix it, take its line out, and run `ratchet tasks check` again.
 """
 
 

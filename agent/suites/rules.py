@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from agent.kernel.types import Files, RewardKind, Task
+from agent.base.types import Files, RewardKind, Task
 from agent.suites import tree
 from agent.suites.place import Place
 from sandbox import frames

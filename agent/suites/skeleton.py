@@ -7,8 +7,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from agent.kernel.errors import UserError
-from agent.kernel.types import Split
+from agent.base.errors import UserError
+from agent.base.types import Split
 from agent.suites.loader import load_suite
 
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from agent.kernel.types import Split, Suite, Task
+from agent.base.types import Split, Suite, Task
 from agent.suites.check import Proof
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from agent.suites.strictyaml import read_plain
+from agent.base.yaml import read_plain
 from sandbox import frames
 
 MAX_FOLDER_BYTES = 8 << 20

@@ -15,9 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from agent.kernel.errors import BudgetSpent, CandidateFault, LaboratoryFault
-from agent.kernel.gate import Side
-from agent.kernel.types import (
+from agent.base.errors import BudgetSpent, CandidateFault, InfrastructureError
+from agent.base.types import (
     GATEWAY_URL,
     Box,
     BoxSpec,
@@ -30,11 +29,12 @@ from agent.kernel.types import (
     Purpose,
     RunResult,
     Sandbox,
+    Side,
     Task,
     Trial,
     Usage,
 )
-from agent.suites.grading import box_for, grade, in_workdir
+from agent.trials.grading import box_for, grade, in_workdir
 
 MODEL_ALIAS = "ratchet"
 """The one model name that a box needs to know; the gateway maps it to the role's model."""
@@ -56,7 +56,7 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Session:
+class Visited:
     """What one visit to a box with a gateway left behind."""
 
     run: RunResult
@@ -84,30 +84,30 @@ class Visit:
         env: Mapping[str, str],
         spec: BoxSpec | None = None,
         command: Sequence[str] | None = None,
-    ) -> Session:
-        """One session, in a box of another kind or by another command where one is given.
+    ) -> Visited:
+        """One visited, in a box of another kind or by another command where one is given.
 
         Raises:
-            LaboratoryFault: also for a fault that only the gateway saw.
+            InfrastructureError: also for a fault that only the gateway saw.
         """
         box = await self._sandbox.open(spec or self.spec)
         try:
             if box.socket is None:
-                raise LaboratoryFault(f"box {box.id} has no way to the gateway")
-            door = await self._gateway.open(box.socket, replace(scope, deadline=time.monotonic() + timeout))
+                raise InfrastructureError(f"box {box.id} has no way to the gateway")
+            session = await self._gateway.open(box.socket, replace(scope, deadline=time.monotonic() + timeout))
             try:
                 await _fill(box, scaffold, task, workspace)
                 run = await box.run(command or self.command, env=_environment(env, timeout, seed), timeout=timeout)
                 files, fault = await _take(box, take, run)
             finally:
-                await door.close()
+                await session.close()
         finally:
             await box.close()
-        if door.fault is not None:
-            raise door.fault
-        if door.out_of_budget:
+        if session.fault is not None:
+            raise session.fault
+        if session.out_of_budget:
             raise BudgetSpent(f"trial {scope.trial} met the campaign's limit")
-        return Session(run=run, files=files, fault=fault, usage=door.usage)
+        return Visited(run=run, files=files, fault=fault, usage=session.usage)
 
 
 async def _fill(box: Box, scaffold: Files, task: Files, workspace: Files) -> None:
@@ -166,12 +166,12 @@ class Evaluator:
         """Run one trial to its score.
 
         Raises:
-            LaboratoryFault: the trial is void; nothing of it may be scored.
+            InfrastructureError: the trial is void; nothing of it may be scored.
         """
         async with self._slots:
             started, name = time.monotonic(), job.name or uuid.uuid4().hex[:12]
             image = self._images.get(job.task.id, self._image)
-            session = await self._visit(
+            visited = await self._visit(
                 scope=CallScope(trial=name, models={MODEL_ALIAS: "solver"}, memo=job.memo, caps=self._caps),
                 scaffold=self._scaffolds[job.tree],
                 task={"instruction.md": job.task.instruction.encode()},
@@ -183,7 +183,7 @@ class Evaluator:
                 spec=box_for(job.task, replace(self._visit.spec, image=image)),
                 command=in_workdir(job.task, self._visit.command),
             )
-            verdict = await self._grade(job.task, session, image)
+            verdict = await self._grade(job.task, visited, image)
         return Trial(
             id=name,
             tree=job.tree,
@@ -192,18 +192,18 @@ class Evaluator:
             seed=job.seed,
             score=verdict.score,
             reason=verdict.reason,
-            transcript=session.run.output.decode(errors="replace"),
-            usage=session.usage,
+            transcript=visited.run.output.decode(errors="replace"),
+            usage=visited.usage,
             seconds=time.monotonic() - started,
         )
 
-    async def _grade(self, task: Task, session: Session, image: str) -> Grade:
+    async def _grade(self, task: Task, visited: Visited, image: str) -> Grade:
         """Grade in a fresh box; a submission that cannot differ from the starting files needs none."""
-        if session.fault is not None:
-            return Grade(score=0.0, reason=session.fault)
-        if not session.files or all(task.files.get(path) == body for path, body in session.files.items()):
-            return Grade(score=0.0, reason=_why_nothing(session.run))
-        return await grade(self._sandbox, image, task, session.files)
+        if visited.fault is not None:
+            return Grade(score=0.0, reason=visited.fault)
+        if not visited.files or all(task.files.get(path) == body for path, body in visited.files.items()):
+            return Grade(score=0.0, reason=_why_nothing(visited.run))
+        return await grade(self._sandbox, image, task, visited.files)
 
 
 def _why_nothing(run: RunResult) -> str:
@@ -252,7 +252,7 @@ async def both(evaluator: Evaluator, champion: Job, candidate: Job, order_seed: 
 
 def _failed(outcome: Trial | BaseException) -> bool:
     """Whether one side met a fault of the laboratory; anything else that was raised goes on its way."""
-    if isinstance(outcome, LaboratoryFault) and not isinstance(outcome, BudgetSpent):
+    if isinstance(outcome, InfrastructureError) and not isinstance(outcome, BudgetSpent):
         return True
     if isinstance(outcome, BaseException):
         raise outcome

@@ -5,7 +5,7 @@ code 0 and left no process behind that could have written the file after it. Wha
 (unless the task says so), output, files of the submission that the task did not ask for.
 
 The box is destroyed before the verdict is read by anyone. A failure of the laboratory is never a score: it
-leaves this function as LaboratoryFault.
+leaves this function as InfrastructureError.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from xml.etree import ElementTree as ET
 
-from agent.kernel.errors import CandidateFault, UserError
-from agent.kernel.types import Box, BoxSpec, Ending, Files, Grade, RewardKind, RunResult, Sandbox, Task
+from agent.base.errors import CandidateFault, UserError
+from agent.base.types import Box, BoxSpec, Ending, Files, Grade, RewardKind, RunResult, Sandbox, Task
 from sandbox.frames import matcher
 
 WORKSPACE = "/workspace/"
@@ -31,7 +31,7 @@ async def grade(sandbox: Sandbox, image: str, task: Task, submission: Files) -> 
     """The verdict on one submission.
 
     Raises:
-        LaboratoryFault: the box failed for a reason outside of it; there is no verdict.
+        InfrastructureError: the box failed for a reason outside of it; there is no verdict.
         UserError: the task itself cannot be graded.
     """
     verdict = _verdict_path(task)
@@ -159,8 +159,8 @@ def count_junit(xml: bytes) -> Counts | None:
 
 def _junit_score(task: Task, result: RunResult, xml: bytes) -> tuple[float, str]:
     if task.junit is None or task.junit < 1:
-        mend = "Set it to the number of tests that the reference solution passes"
-        raise UserError(f"task {task.id}: junit", "is not set", mend)
+        fix = "Set it to the number of tests that the reference solution passes"
+        raise UserError(f"task {task.id}: junit", "is not set", fix)
     counts = count_junit(xml)
     if counts is None:
         return 0.0, "the check's report is no JUnit XML"

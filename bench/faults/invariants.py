@@ -13,7 +13,7 @@ from typing import Any
 
 import docker
 
-from agent.kernel.ledger_schema import SCHEMA_VERSION
+from agent.kernel.record.schema import SCHEMA_VERSION
 from bench.faults.home import PARALLEL, Home, Model
 
 IN_FLIGHT = PARALLEL + 1

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.kernel.gate import GateSettings, threshold
-from agent.kernel.simulate import World, WorldSettings, evidence_of, many_tests, sigmoid
+from agent.kernel.decide.gate import GateSettings, threshold
+from agent.kernel.decide.simulate import World, WorldSettings, evidence_of, many_tests, sigmoid
 
 Floats = NDArray[np.float64]
 ROWS = 250

@@ -1,4 +1,4 @@
-"""The rules that others use, in the world of agent/kernel/simulate.py: what the gate is compared with.
+"""The rules that others use, in the world of agent/kernel/decide/simulate.py: what the gate is compared with.
 
 Each returns what it ended with: (commits, false commits, true gain, reported minus true), in score.
 """
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agent.kernel.gate import GateSettings, PairedTest, threshold
-from agent.kernel.search import STRATEGIES, SearchSettings
-from agent.kernel.simulate import Campaign, World, many_tests, sigmoid
+from agent.kernel.decide.gate import GateSettings, PairedTest, threshold
+from agent.kernel.decide.search import STRATEGIES, SearchSettings
+from agent.kernel.decide.simulate import Campaign, World, many_tests, sigmoid
 
 Z95 = 1.645
 CHUNK = 256

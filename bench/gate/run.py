@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from agent.kernel.gate import Control, GateSettings
-from agent.kernel.search import SearchSettings
-from agent.kernel.simulate import World, WorldSettings
+from agent.kernel.decide.gate import Control, GateSettings
+from agent.kernel.decide.search import SearchSettings
+from agent.kernel.decide.simulate import World, WorldSettings
 from bench.gate import evidence, naive
 from bench.gate.naive import Figures
 

@@ -19,12 +19,12 @@ import httpx2
 import openai
 from openai.types.chat import ChatCompletionUserMessageParam
 
-from agent.kernel.types import Call, CallScope
-from agent.models.config import ModelsConfig
-from agent.models.door import BoxDoor
-from agent.models.gateway import GatewayServer
+from agent.base.types import Call, CallScope
+from agent.config.models import ModelsConfig
+from agent.models.gateway.server import GatewayServer
+from agent.models.gateway.session import BoxSession
 from agent.models.ports import Dialect
-from agent.models.scripted import ScriptedProvider
+from agent.models.providers.scripted import ScriptedProvider
 
 HERE = Path(__file__).parent
 ASK: ChatCompletionUserMessageParam = {"role": "user", "content": "Say twenty words."}
@@ -125,13 +125,13 @@ async def over_http(calls: int, total: int) -> None:
             box = Path(folder) / "box.sock"
             config = {"solver": {"provider": "openai", "model": "m", "base_url": url, "concurrency": 64}}
             async with GatewayServer(ModelsConfig.model_validate(config), Forget()) as gateway:
-                door = await gateway.open(box, CallScope(trial="bench", models={"m": "solver"}))
+                session = await gateway.open(box, CallScope(trial="bench", models={"m": "solver"}))
                 argv = [str(HERE / "run.py"), "--client", url, str(box), "--calls", str(calls), "--streams", str(total)]
                 used = time.process_time()
                 client = await asyncio.create_subprocess_exec(sys.executable, *argv)
                 await client.wait()
-                each = (time.process_time() - used) / max(1, door.usage.calls) * 1000
-                print(f"calls through the door: {door.usage.calls}, fault: {door.fault}")
+                each = (time.process_time() - used) / max(1, session.usage.calls) * 1000
+                print(f"calls through the session: {session.usage.calls}, fault: {session.fault}")
                 print(f"processor time of the gateway, SDK included: {each:.2f} ms a call")
         finally:
             server.kill()
@@ -139,19 +139,19 @@ async def over_http(calls: int, total: int) -> None:
 
 
 async def memory(calls: int) -> None:
-    """Calls without HTTP, a new door every thousand, as boxes come and go."""
+    """Calls without HTTP, a new session every thousand, as boxes come and go."""
     models = ModelsConfig.model_validate({"solver": {"provider": "replay", "context_window": 2048}})
 
-    async def nothing(door: BoxDoor) -> None:
-        """A door that never listened needs no closing."""
+    async def nothing(session: BoxSession) -> None:
+        """A session that never listened needs no closing."""
 
     async with GatewayServer(models, Forget(), providers={"solver": ScriptedProvider(lambda _: "ok")}) as gateway:
         start, seen = time.perf_counter(), []
         for i in range(calls):
             if i % 1000 == 0:
-                door = BoxDoor(CallScope(trial=f"t{i}", models={"m": "solver"}, memo=f"pair{i}"), nothing)
+                session = BoxSession(CallScope(trial=f"t{i}", models={"m": "solver"}, memo=f"pair{i}"), nothing)
             messages = [{"role": "user", "content": f"question {i % 1000}"}]
-            await gateway.call(door, Dialect.CHAT, {"model": "m", "messages": messages})
+            await gateway.call(session, Dialect.CHAT, {"model": "m", "messages": messages})
             if i % (calls // 10) == calls // 10 - 1:
                 seen.append(f"{rss_mib():.1f}")
         each = (time.perf_counter() - start) / calls * 1000

@@ -26,16 +26,16 @@ from typing import Any
 
 import numpy as np
 
-from agent.kernel.chain import COVERED
-from agent.kernel.config import Config
-from agent.kernel.ledger import Ledger
-from agent.kernel.search import STRATEGIES, Measure, SearchSettings, Strategy, promising
-from agent.kernel.state import State
-from agent.kernel.types import Candidate, Fate, Purpose, Trial, Usage
-from agent.models.config import ModelsConfig
+from agent.base.types import Candidate, Fate, Purpose, Trial, Usage
+from agent.config.campaign import Config
+from agent.config.models import ModelsConfig
+from agent.kernel.decide.search import STRATEGIES, Measure, SearchSettings, Strategy, promising
+from agent.kernel.loop.state import State
+from agent.kernel.record.chain import COVERED
+from agent.kernel.record.ledger import Ledger
+from agent.review.audit.verify_ledger import verify_ledger
 from agent.review.export import Format, export
-from agent.review.status import status
-from agent.review.verify_ledger import verify_ledger
+from agent.review.terminal.status import status
 from bench.review.synthetic import write
 
 NAME = "growth"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from agent.kernel.ledger import Ledger
+from agent.kernel.record.ledger import Ledger
 from bench.review.synthetic import write
 
 ROOT = Path(__file__).parents[2]

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from agent.kernel.gate import GateSettings, PairedTest, Verdict
-from agent.kernel.ledger import Ledger
-from agent.kernel.types import Call, Candidate, Fate, Purpose, Split, Trial, Usage
+from agent.base.types import Call, Candidate, Fate, Purpose, Split, Trial, Usage
+from agent.kernel.decide.gate import GateSettings, PairedTest, Verdict
+from agent.kernel.record.ledger import Ledger
 
 SIZES = {Split.SEARCH: 60, Split.GATE: 60, Split.HOLDOUT: 30}
 VERBS = ("Retry", "Shorten", "Check", "Split", "Cache", "Raise", "Lower", "Explain")

@@ -19,8 +19,8 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from agent.kernel.types import BoxSpec, Split, Task
-from agent.suites.grading import grade
+from agent.base.types import BoxSpec, Split, Task
+from agent.trials.grading import grade
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.engine import connect
 from sandbox.image import ensure_image

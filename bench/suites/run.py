@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from agent.suites import strictyaml
+from agent.base import yaml as strictyaml
 
 STARTER = Path(__file__).parents[2] / "tasks" / "starter" / "suite.yaml"
 LOAD = """

@@ -1,4 +1,4 @@
-"""campaign.yaml: every mistake is one line that names the field and the mend."""
+"""campaign.yaml: every mistake is one line that names the field and the fix."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.kernel.config import load_config
-from agent.kernel.errors import UserError
-from agent.kernel.template import render_template
+from agent.base.errors import UserError
+from agent.config.campaign import load_config
+from agent.config.template import render_template
 
 GOOD = "suite: tasks/starter\nmodels:\n  solver: {provider: embedded}\n  improver: {provider: embedded}\n"
 

@@ -12,8 +12,8 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from agent.kernel.errors import UserError
-from agent.models.config import ModelConfig, ModelsConfig
+from agent.base.errors import UserError
+from agent.config.models import ModelConfig, ModelsConfig
 
 OPENAI = {"provider": "openai", "model": "gpt-4o-mini"}
 
@@ -74,7 +74,7 @@ def test_replay_keeps_what_a_box_can_see() -> None:
 
 def test_reading_the_configuration_imports_no_sdk() -> None:
     heavy = ("openai", "anthropic", "starlette", "genai_prices")
-    code = f"import sys, agent.models.config; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, agent.config.models; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

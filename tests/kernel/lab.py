@@ -13,22 +13,23 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from agent.kernel.boundary import DEFAULT_MUTABLE, Boundary
-from agent.kernel.budget import Budget, Limits, Spent
-from agent.kernel.campaign import Campaign
-from agent.kernel.config import Config
-from agent.kernel.evaluator import Evaluator, Visit
-from agent.kernel.ledger import Ledger
-from agent.kernel.parts import Parts
-from agent.kernel.proposer import Proposer
-from agent.kernel.repository import Repository
-from agent.kernel.search import STRATEGIES, SearchSettings, Strategy
-from agent.kernel.state import Scaffolds, State
-from agent.kernel.types import BoxSpec, Caps, Split, Suite, Task
-from agent.models.config import ModelsConfig
-from agent.models.gateway import GatewayServer
-from agent.models.record import MemoryRecord
-from agent.models.scripted import ScriptedProvider
+from agent.base.trust import DEFAULT_MUTABLE
+from agent.base.types import BoxSpec, Caps, Split, Suite, Task
+from agent.config.campaign import Config
+from agent.config.models import ModelsConfig
+from agent.kernel.decide.boundary import Boundary
+from agent.kernel.decide.budget import Budget, Limits, Spent
+from agent.kernel.decide.search import STRATEGIES, SearchSettings, Strategy
+from agent.kernel.git.repository import Repository
+from agent.kernel.loop.campaign import Campaign
+from agent.kernel.loop.parts import Parts
+from agent.kernel.loop.proposer import Proposer
+from agent.kernel.loop.state import Scaffolds, State
+from agent.kernel.record.ledger import Ledger
+from agent.models.gateway.record import MemoryRecord
+from agent.models.gateway.server import GatewayServer
+from agent.models.providers.scripted import ScriptedProvider
+from agent.trials.evaluator import Evaluator, Visit
 from sandbox.fake import FakeRun, FakeSandbox, ran
 
 SETTINGS = "agent/scaffold/settings.py"

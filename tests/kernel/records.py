@@ -6,8 +6,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from agent.kernel.ledger import Ledger
-from agent.kernel.types import Call, Candidate, Fate, Purpose, Trial, Usage
+from agent.base.types import Call, Candidate, Fate, Purpose, Trial, Usage
+from agent.kernel.record.ledger import Ledger
 
 VERSION_1 = Path(__file__).parent / "data" / "ledger-1.sql"
 """A campaign of 111 trials, one commit and three calls, as the Ratchet of ledger version 1 left it."""

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from agent.kernel.errors import LaboratoryFault, ProviderDown, SandboxDown
-from agent.kernel.ledger import Ledger
-from agent.kernel.types import Purpose, Split
-from agent.kernel.watchdog import GRACE, Watchdog, stall_seconds
+from agent.base.errors import InfrastructureError, ProviderDown, SandboxDown
+from agent.base.types import Purpose, Split
+from agent.kernel.loop.watchdog import GRACE, Watchdog, stall_seconds
+from agent.kernel.record.ledger import Ledger
 from sandbox.fake import FakeRun
 from tests.kernel.lab import SETTINGS, Lab, MakeLab, git, solve, suite
 
@@ -23,7 +23,7 @@ def better(scene: FakeRun) -> None:
 class Provider:
     """The part of a gateway that tells of its providers."""
 
-    def __init__(self, gateway: object, refused: LaboratoryFault | None = None) -> None:
+    def __init__(self, gateway: object, refused: InfrastructureError | None = None) -> None:
         self._gateway, self.refused = gateway, refused
         self.down, self.asked = False, 0
         self.up = asyncio.Event()
@@ -79,7 +79,7 @@ async def test_an_outage_of_a_provider_is_waited_out_and_the_campaign_goes_on_by
 async def test_a_refused_key_ends_the_campaign_at_once_with_its_name(make_lab: MakeLab) -> None:
     lab = make_lab(better)
     async with lab.campaign() as campaign:
-        refused = LaboratoryFault("OPENAI_API_KEY: the provider does not accept this key")
+        refused = InfrastructureError("OPENAI_API_KEY: the provider does not accept this key")
         provider = Provider(campaign.parts.gateway, refused)
         campaign.parts = replace(campaign.parts, gateway=provider)
         campaign.config.boxes.__dict__["patience_minutes"] = 60.0
@@ -89,7 +89,7 @@ async def test_a_refused_key_ends_the_campaign_at_once_with_its_name(make_lab: M
             raise ProviderDown("401")
 
         lab.solve = outage
-        with pytest.raises(LaboratoryFault, match="OPENAI_API_KEY"):
+        with pytest.raises(InfrastructureError, match="OPENAI_API_KEY"):
             await campaign.run()
     with lab.ledger() as ledger:
         assert "OPENAI_API_KEY" in ledger.events()[-1][3]

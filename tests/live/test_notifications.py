@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.kernel.config import Config
-from agent.kernel.errors import UserError
-from agent.kernel.ledger import Ledger
-from agent.review.notify import Notifier
+from agent.base.errors import UserError
+from agent.config.campaign import Config
+from agent.kernel.record.ledger import Ledger
+from agent.live.notifications import Notifier
 
 WRITE = (
     "import os, sys; f = open(sys.argv[1], 'a'); f.write(sys.stdin.read() + '\\n'); f.write(os.environ['RATCHET_KIND'])"

@@ -15,12 +15,12 @@ import httpx2
 import openai
 import pytest
 
-from agent.kernel.types import CallRecord, CallScope
-from agent.models.config import ModelsConfig
-from agent.models.door import BoxDoor
-from agent.models.gateway import GatewayServer
+from agent.base.types import CallRecord, CallScope
+from agent.config.models import ModelsConfig
+from agent.models.gateway.record import MemoryRecord
+from agent.models.gateway.server import GatewayServer
+from agent.models.gateway.session import BoxSession
 from agent.models.ports import Budget, Provider, ReplaySource
-from agent.models.record import MemoryRecord
 
 
 @dataclass
@@ -31,12 +31,12 @@ class Bench:
     record: Any
     folder: Path
     stack: AsyncExitStack
-    doors: int = 0
+    sessions: int = 0
 
-    async def door(self, **scope: Any) -> tuple[BoxDoor, Path]:
-        self.doors += 1
-        path = self.folder / f"{self.doors}.sock"
-        given = {"trial": f"t{self.doors}", "models": {"small": "solver"}, **scope}
+    async def session(self, **scope: Any) -> tuple[BoxSession, Path]:
+        self.sessions += 1
+        path = self.folder / f"{self.sessions}.sock"
+        given = {"trial": f"t{self.sessions}", "models": {"small": "solver"}, **scope}
         return await self.gateway.open(path, CallScope(**given)), path
 
     def http(self, path: Path) -> httpx2.AsyncClient:

@@ -77,14 +77,14 @@ async def test_a_provider_that_echoes_the_key_does_not_get_it_into_anything(
     caplog.set_level(logging.DEBUG)
     model = {"provider": "openai", "model": "m", "api_key_env": "PLANTED_KEY", "attempts": 1}
     async with echo(status) as url, run_gateway({"solver": {**model, "base_url": url}}) as bench:
-        door, path = await bench.door()
+        session, path = await bench.session()
         try:
             answer = await bench.openai(path).chat.completions.create(model="small", messages=ASK)
             told = answer.to_json()
         except openai.APIStatusError as error:
             told = str(error)
         kept = "".join(f"{call!r}" for call in bench.record.calls)
-        said = f"{told}{door.fault}{bench.gateway.trouble()}{kept}"
+        said = f"{told}{session.fault}{bench.gateway.trouble()}{kept}"
     assert MASK in said, "the provider did get the key, and told it"
     logged = " ".join(r.getMessage() for r in caplog.records)
     core = base64.b64encode(KEY.encode()).decode()[4:-6]

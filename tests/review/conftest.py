@@ -16,13 +16,13 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from agent.cli import app
-from agent.kernel.boundary import DEFAULT_MUTABLE
-from agent.kernel.gate import GateSettings
-from agent.kernel.ledger import Ledger
-from agent.kernel.match import Opening
-from agent.kernel.repository import Commit, Repository
-from agent.review.verify import Evidence
+from agent.base.trust import DEFAULT_MUTABLE
+from agent.cli.app import app
+from agent.kernel.decide.gate import GateSettings
+from agent.kernel.git.repository import Commit, Repository
+from agent.kernel.loop.match import Opening
+from agent.kernel.record.ledger import Ledger
+from agent.review.audit.verify import Evidence
 from sandbox.fake import FakeRun
 from tests.kernel import lab as kernel_lab
 from tests.kernel.lab import SETTINGS, Lab, git

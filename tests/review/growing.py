@@ -11,9 +11,9 @@ import signal
 import sys
 from pathlib import Path
 
-from agent.kernel.campaign import Campaign
-from agent.kernel.lock import held
-from agent.review.now import tell
+from agent.kernel.loop.campaign import Campaign
+from agent.kernel.record.lock import held
+from agent.live.status import tell
 from sandbox.fake import FakeRun
 from tests.kernel.lab import SETTINGS, Lab, skill_of, solve
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.kernel.config import Config
-from agent.kernel.gate import GateSettings, PairedTest, threshold
-from agent.kernel.gatekeeping import gate_settings
-from agent.kernel.ledger import Ledger
-from agent.kernel.types import Candidate, Fate, Purpose, Split
+from agent.base.types import Candidate, Fate, Purpose, Split
+from agent.config.campaign import Config
+from agent.kernel.decide.gate import GateSettings, PairedTest, threshold
+from agent.kernel.loop.settings import gate_settings
+from agent.kernel.record.ledger import Ledger
 from agent.review.facts import MOST_COLUMNS, ReportFacts, collect
 from agent.review.reasons import group_of
-from agent.review.report import render
+from agent.review.report.report import render
 from bench.review.synthetic import write
 from sandbox.fake import FakeRun
 from tests.kernel.lab import SETTINGS, Lab, solve

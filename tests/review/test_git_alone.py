@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agent.review.verify import verify
+from agent.review.audit.verify import verify
 from tests.kernel.lab import SETTINGS, git
 from tests.review.conftest import PROMPT, Night
 

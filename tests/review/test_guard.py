@@ -15,8 +15,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from agent.kernel.errors import UserError
-from agent.review.guard import LOGIN, Guard, Rules, authorised_form, read_token
+from agent.base.errors import UserError
+from agent.review.dashboard.guard import LOGIN, Guard, Rules, authorised_form, read_token
 
 TOKEN = "t" * 32
 HOME = "http://127.0.0.1:8737"

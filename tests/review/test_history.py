@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from agent.kernel.ledger import PairRow
-from agent.kernel.repository import Commit
-from agent.kernel.types import Candidate, Fate, Purpose, Trial, Usage
-from agent.review.again import Comparison
+from agent.base.text import visible, visible_lines
+from agent.base.types import Candidate, Fate, Purpose, Trial, Usage
+from agent.kernel.git.repository import Commit
+from agent.kernel.record.ledger import PairRow
+from agent.review.audit.again import Comparison
+from agent.review.audit.judgement import render_findings, render_fresh
+from agent.review.audit.verify import Finding
 from agent.review.history import accepted, log_facts, render_diff, render_graph, render_log
-from agent.review.judgement import render_findings, render_fresh
-from agent.review.safe import visible, visible_lines
-from agent.review.show import Dossier, changed, render_show, why
-from agent.review.verify import Finding
+from agent.review.terminal.show import Dossier, changed, render_show, why
 
 DIFF = "diff --git a/x.py b/x.py\n--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-a = 1\n+a = [bold]2[/bold]\n"
 TRAILERS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.kernel.errors import UserError
+from agent.base.errors import UserError
 from agent.review.lookup import find_candidate, find_commit, find_tree
 from tests.review.conftest import Night
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agent.kernel.errors import UserError
-from agent.review.promote import Checkout, Plan, carry_out, plan
+from agent.base.errors import UserError
+from agent.review.act.promote import Checkout, Plan, carry_out, plan
 from tests.kernel.lab import SETTINGS
 from tests.review.conftest import PROMPT, Night
 

@@ -16,14 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.kernel.errors import UserError
-from agent.kernel.ledger import Ledger
-from agent.kernel.types import Purpose
+from agent.base.errors import UserError
+from agent.base.types import Purpose
+from agent.kernel.record.ledger import Ledger
 from agent.review.facts import ReportFacts, collect
-from agent.review.report import render, save
+from agent.review.report.report import render, save
 from bench.review.synthetic import VILE, write
 
-TEMPLATE = Path(__file__).parents[2] / "agent" / "review" / "templates" / "report.html"
+TEMPLATE = Path(__file__).parents[2] / "agent" / "review" / "report" / "templates" / "report.html"
 SECTIONS = ["summary", "scores", "lineage", "heat", "evidence", "patches", "rejected", "events"]
 
 
@@ -198,4 +198,4 @@ def test_the_wheel_holds_the_pages_templates(tmp_path: Path, checkout: Path) -> 
     subprocess.run([*command, str(checkout)], check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    assert {f"agent/review/templates/report.{kind}" for kind in ("html", "css", "js")} <= set(names)
+    assert {f"agent/review/report/templates/report.{kind}" for kind in ("html", "css", "js")} <= set(names)

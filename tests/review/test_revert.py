@@ -6,15 +6,15 @@ import asyncio
 
 import pytest
 
-from agent.kernel.errors import UserError
-from agent.kernel.gate import GateSettings
-from agent.kernel.lock import held
-from agent.kernel.match import Opening
-from agent.kernel.types import Fate
+from agent.base.errors import UserError
+from agent.base.types import Fate
+from agent.kernel.decide.gate import GateSettings
+from agent.kernel.loop.match import Opening
+from agent.kernel.record.lock import held
+from agent.review.act.revert import Reverted, revert
+from agent.review.audit.verify import verify
 from agent.review.history import accepted
 from agent.review.lookup import find_candidate
-from agent.review.revert import Reverted, revert
-from agent.review.verify import verify
 from tests.kernel.lab import SETTINGS
 from tests.review.conftest import PROMPT, Night
 

@@ -13,19 +13,19 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from agent.kernel.approval import Acceptance, Approvals
-from agent.kernel.config import load_config
-from agent.kernel.errors import UserError
-from agent.kernel.gate import GateSettings
-from agent.kernel.ledger import Ledger
-from agent.kernel.types import Candidate, Fate, Purpose, Trial, Usage
+from agent.base.errors import UserError
+from agent.base.types import Candidate, Fate, Purpose, Trial, Usage
+from agent.config.campaign import load_config
+from agent.kernel.decide.gate import GateSettings
+from agent.kernel.loop.approval import Acceptance, Approvals
+from agent.kernel.record.ledger import Ledger
+from agent.live.status import FILE, Now, OpenTest, Used, read_now
+from agent.review.dashboard.actions import Levers
+from agent.review.dashboard.guard import Rules
+from agent.review.dashboard.serve import SECTIONS, Dashboard, cut, is_loopback, listen
+from agent.review.dashboard.watch import Record, names
 from agent.review.facts import collect
-from agent.review.guard import Rules
-from agent.review.levers import Levers
-from agent.review.now import FILE, Now, OpenTest, Used, read_now
-from agent.review.report import render
-from agent.review.serve import SECTIONS, Dashboard, cut, is_loopback, listen
-from agent.review.watch import Record, names
+from agent.review.report.report import render
 from tests.review.growing import HOSTILE
 
 TOKEN = "t" * 32

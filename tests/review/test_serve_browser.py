@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from agent.kernel.ledger import Ledger
+from agent.kernel.record.ledger import Ledger
 from tests.review.dashboards import ENDING, Served, configure, growing, served
 
 PATIENT = ENDING * 1000

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from agent.kernel.ledger import Ledger
+from agent.kernel.record.ledger import Ledger
 from tests.review.dashboards import ENDING, Served, configure, environment, growing, served, streaming, trials_in
 from tests.review.growing import HOSTILE
 

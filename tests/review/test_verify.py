@@ -10,10 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.kernel.types import Split
-from agent.review.again import betting_interval, compare, replay
-from agent.review.judgement import TAMPERED, UNPROVEN, Claim, claim_of, facts, fresh_sentence, replay_finding, verdict
-from agent.review.verify import Finding, verify
+from agent.base.types import Split
+from agent.review.audit.again import betting_interval, compare, replay
+from agent.review.audit.judgement import (
+    TAMPERED,
+    UNPROVEN,
+    Claim,
+    claim_of,
+    facts,
+    fresh_sentence,
+    replay_finding,
+    verdict,
+)
+from agent.review.audit.verify import Finding, verify
 from tests.kernel import lab as kernel_lab
 from tests.kernel.lab import SETTINGS
 from tests.review.conftest import Night

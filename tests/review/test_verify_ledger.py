@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.kernel.chain import COVERED, key_of, link
-from agent.kernel.ledger import Ledger
-from agent.review.verify_ledger import Anchor, verify_ledger
+from agent.kernel.record.chain import COVERED, key_of, link
+from agent.kernel.record.ledger import Ledger
+from agent.review.audit.verify_ledger import Anchor, verify_ledger
 from tests.kernel.records import fill
 from tests.kernel.tamper import tampering
 from tests.review.conftest import Night

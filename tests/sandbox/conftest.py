@@ -12,7 +12,7 @@ import docker
 import pytest
 import pytest_asyncio
 
-from agent.kernel.types import BoxSpec, RunResult
+from agent.base.types import BoxSpec, RunResult
 from sandbox.box import DockerBox
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.engine import connect, engine_name

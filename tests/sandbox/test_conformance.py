@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from agent.kernel.errors import CandidateFault
-from agent.kernel.types import Box, BoxSpec, Ending, Sandbox
+from agent.base.errors import CandidateFault
+from agent.base.types import Box, BoxSpec, Ending, Sandbox
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.fake import FakeRun, FakeSandbox, Said, ran
 

@@ -12,8 +12,8 @@ import docker
 import pytest
 import pytest_asyncio
 
-from agent.kernel.errors import CandidateFault
-from agent.kernel.types import BoxSpec, Ending
+from agent.base.errors import CandidateFault
+from agent.base.types import BoxSpec, Ending
 from sandbox.box import DockerBox
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.limits import INODES

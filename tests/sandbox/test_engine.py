@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.kernel.errors import UserError
+from agent.base.errors import UserError
 from sandbox.engine import engine_status, start_engine
 
 
@@ -21,7 +21,7 @@ def test_a_missing_engine_is_said_with_what_helps(monkeypatch: pytest.MonkeyPatc
     status = engine_status()
     assert not status.ok
     assert "no container engine answers" in status.line
-    assert status.mend
+    assert status.fix
 
 
 def test_an_engine_that_the_user_names_is_not_started_for_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

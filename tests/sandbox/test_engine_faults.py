@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.kernel.errors import LaboratoryFault, SandboxDown
-from agent.kernel.types import BoxSpec, Split, Task
-from agent.suites.grading import grade
+from agent.base.errors import InfrastructureError, SandboxDown
+from agent.base.types import BoxSpec, Split, Task
+from agent.trials.grading import grade
 from bench.faults.engine import Engine
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.engine import connect
@@ -40,7 +40,7 @@ async def test_an_engine_that_ends_in_mid_trial_voids_it_and_serves_on_after(
         running = asyncio.create_task(grade(sandbox, image, task(25), {"s.py": b""}))
         await asyncio.sleep(4)
         await asyncio.to_thread(second.stop, number)
-        with pytest.raises(LaboratoryFault):
+        with pytest.raises(InfrastructureError):
             await running
         with pytest.raises(SandboxDown):
             await sandbox.open(BoxSpec(image=image, gateway=False, memory_mb=100))
@@ -55,8 +55,8 @@ async def test_a_full_disk_of_the_engine_is_never_a_score(second: Engine, image:
         filler = second.fill()
         trials = [grade(sandbox, image, task(), {"s.py": b""}) for _ in range(10)]
         ended = await asyncio.gather(*trials, return_exceptions=True)
-        assert any(isinstance(end, LaboratoryFault) for end in ended)
-        assert all(isinstance(end, LaboratoryFault) or end == passed for end in ended), ended
+        assert any(isinstance(end, InfrastructureError) for end in ended)
+        assert all(isinstance(end, InfrastructureError) or end == passed for end in ended), ended
         filler.unlink()
         assert (await grade(sandbox, image, task(), {"s.py": b""})).score == 1
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.kernel.errors import SandboxDown
-from agent.kernel.types import BoxSpec, Ending
+from agent.base.errors import SandboxDown
+from agent.base.types import BoxSpec, Ending
 from sandbox.fake import FakeRun, FakeSandbox, ran
 
 SPEC = BoxSpec(image="i", gateway=True)

@@ -13,8 +13,8 @@ from pathlib import Path
 import docker
 import pytest
 
-from agent.kernel.errors import CandidateFault, SandboxDown, UserError
-from agent.kernel.types import BoxSpec, Ending
+from agent.base.errors import CandidateFault, SandboxDown, UserError
+from agent.base.types import BoxSpec, Ending
 from sandbox.box import DockerBox
 from sandbox.docker_sandbox import DockerSandbox
 
@@ -165,7 +165,7 @@ def short_path() -> Iterator[Path]:
 OWNER = """
 import asyncio, sys
 from pathlib import Path
-from agent.kernel.types import BoxSpec
+from agent.base.types import BoxSpec
 from sandbox.docker_sandbox import DockerSandbox
 async def main():
     async with DockerSandbox("first", sys.argv[1], Path(sys.argv[2]), ready=1) as sandbox:

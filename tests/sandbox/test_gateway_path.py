@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from agent.kernel.types import BoxSpec
+from agent.base.types import BoxSpec
 from sandbox.box import DockerBox
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.forward import Forwarder, listen

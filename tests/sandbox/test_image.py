@@ -5,8 +5,8 @@ from __future__ import annotations
 import docker
 import pytest
 
-from agent.kernel.errors import UserError
-from agent.kernel.types import BoxSpec
+from agent.base.errors import UserError
+from agent.base.types import BoxSpec
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.image import ensure_image
 

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from agent.kernel.errors import SandboxDown
-from agent.kernel.types import BoxSpec
+from agent.base.errors import SandboxDown
+from agent.base.types import BoxSpec
 from sandbox.pool import SHELVES, Pool
 
 SPEC = BoxSpec(image="i", gateway=False)

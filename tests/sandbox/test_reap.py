@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import docker
 import pytest
 
-from agent.kernel.owner import owner_label, owner_lives
+from agent.base.owner import owner_label, owner_lives
 from sandbox.reap import reap
 
 

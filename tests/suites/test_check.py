@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from agent.cli import app
-from agent.kernel.errors import SandboxDown, UserError
-from agent.kernel.types import Grade, Split, Suite, Task
+from agent.base.errors import SandboxDown, UserError
+from agent.base.types import Grade, Split, Suite, Task
+from agent.cli.app import app
 from agent.suites.check import Finding, Proof, judge, prove, submissions
 from agent.suites.images import task_images
 from agent.suites.loader import load_suite

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from agent.kernel.errors import UserError
-from agent.suites import strictyaml
+from agent.base import yaml as strictyaml
+from agent.base.errors import UserError
 from agent.suites.format import SCHEMAS, schema
 from agent.suites.loader import load_suite
 

@@ -1,4 +1,4 @@
-"""Loading suites: what is read, and what is refused with a line that names the mend."""
+"""Loading suites: what is read, and what is refused with a line that names the fix."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.kernel.errors import UserError
-from agent.kernel.types import RewardKind, Split
+from agent.base.errors import UserError
+from agent.base.types import RewardKind, Split
 from agent.suites.loader import load_suite, split_of
 from agent.suites.quarantine import QUARANTINE, quarantine
 

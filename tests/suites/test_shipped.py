@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.kernel.types import Split, Suite, Task
+from agent.base.types import Split, Suite, Task
 from agent.suites.check import prove
 from agent.suites.loader import load_suite
 from sandbox.docker_sandbox import DockerSandbox

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from agent.kernel.budget import Budget, Limits, Spent
-from agent.kernel.evaluator import Evaluator, Job, Visit
-from agent.kernel.types import BoxSpec, Caps, Purpose, Split, Task
-from agent.models.config import ModelsConfig
-from agent.models.gateway import GatewayServer
-from agent.models.record import MemoryRecord
-from agent.models.scripted import ScriptedProvider
+from agent.base.types import BoxSpec, Caps, Purpose, Split, Task
+from agent.config.models import ModelsConfig
+from agent.kernel.decide.budget import Budget, Limits, Spent
+from agent.models.gateway.record import MemoryRecord
+from agent.models.gateway.server import GatewayServer
+from agent.models.providers.scripted import ScriptedProvider
+from agent.trials.evaluator import Evaluator, Job, Visit
 from sandbox.fake import FakeRun, FakeSandbox, ran
 
 TASK = Task(

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.kernel.errors import SandboxDown, UserError
-from agent.kernel.types import Ending, Grade, RewardKind, Split, Task
-from agent.suites.grading import Counts, count_junit, grade, judge, overlay
+from agent.base.errors import SandboxDown, UserError
+from agent.base.types import Ending, Grade, RewardKind, Split, Task
+from agent.trials.grading import Counts, count_junit, grade, judge, overlay
 from sandbox.fake import FakeRun, FakeSandbox, Program, ran
 
 CHECK = ("check", "$RATCHET_JUNIT")

@@ -9,25 +9,25 @@ from collections.abc import AsyncIterator, Mapping
 import pytest
 import pytest_asyncio
 
-from agent.kernel.errors import CandidateFault
-from agent.kernel.types import BoxSpec, Files, Grade, RewardKind, Split, Task
-from agent.suites.grading import grade
+from agent.base.errors import CandidateFault
+from agent.base.types import BoxSpec, Files, Grade, RewardKind, Split, Task
+from agent.trials.grading import grade
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.image import ensure_image
 
-pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="visited")]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="visited")
 def image() -> str:
     return ensure_image()
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="visited", loop_scope="visited")
 async def sandbox(tmp_path_factory: pytest.TempPathFactory, image: str) -> AsyncIterator[DockerSandbox]:
     del image
     campaign = f"forge-{os.getpid()}-{secrets.token_hex(3)}"
-    async with DockerSandbox("session", campaign, tmp_path_factory.mktemp("g"), ready=1) as made:
+    async with DockerSandbox("visited", campaign, tmp_path_factory.mktemp("g"), ready=1) as made:
         yield made
 
 

@@ -21,14 +21,14 @@ import sys
 import tokenize
 import unicodedata
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from agent.kernel.errors import Refused, UserError
-from agent.kernel.types import Files
-
-DEFAULT_MUTABLE = ("agent/scaffold", "prompts")
+from agent.base.errors import Refused, UserError
+from agent.base.text import HIDDEN, clean_line, clean_lines, cut, escaped
+from agent.base.trust import DEFAULT_MUTABLE, inside
+from agent.base.types import Files
 
 MAX_PATH_BYTES = 512
 MAX_NAME_BYTES = 200
@@ -37,18 +37,12 @@ BODY_BYTES = 4096
 
 # What tools drop beside the code they run; never part of a patch, so no reason to refuse one.
 _LEFTOVER_FOLDERS = frozenset({"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache"})
-_HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_HIDDEN_IN_PATHS = _HIDDEN_CATEGORIES | {"Zs"}
+_HIDDEN_IN_PATHS = HIDDEN | {"Zs"}
 # 8.3 names of .git, .gitmodules, .gitattributes and the like on NTFS: GIT~1, GITMOD~1, GI7EBA~1.
 _SHORT_NAME = re.compile(r"gi[a-z0-9]{0,4}~[0-9]")
 # Characters that make a terminal or an editor show another text than the one that runs.
 _DECEPTIVE = re.compile("[\x01-\x08\x0b\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]|\r(?!\n)")
 
-_ESCAPE_SEQUENCE = re.compile(
-    "(?:\x1b\\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\\\|\x9c)?"  # OSC: titles, links, clipboard
-    "|(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]?"  # CSI: colours, cursor
-    "|\x1b[ -/]*[0-~]?"
-)
 # A forged trailer, or a line at which `git am` and `git interpret-trailers` stop reading the message.
 _LOADED_LINE = re.compile(r"\W*ratchet\s*-[\w\s-]*[:=#]|---|diff -|index:", re.IGNORECASE)
 
@@ -66,11 +60,6 @@ class Change:
     def paths(self) -> tuple[str, ...]:
         """Every path that the patch touches, sorted."""
         return tuple(sorted((*self.changed, *self.added, *self.removed)))
-
-
-def inside(path: str, mutable: Iterable[str]) -> bool:
-    """Whether a path is one of the mutable paths or below one."""
-    return any(path == entry or path.startswith(f"{entry}/") for entry in mutable)
 
 
 def path_fault(path: str) -> str | None:
@@ -120,8 +109,8 @@ class Boundary:
             raise UserError("scaffold.mutable", "is empty", "Name the folders that the campaign may rewrite.")
         for entry in self.mutable:
             if fault := path_fault(entry):
-                mend = "Write folders relative to the repository, such as `agent/scaffold`."
-                raise UserError("scaffold.mutable", f"`{_shown(entry)}` {fault}", mend)
+                fix = "Write folders relative to the repository, such as `agent/scaffold`."
+                raise UserError("scaffold.mutable", f"`{escaped(entry)}` {fault}", fix)
 
     def check_seed(self, files: Files) -> None:
         """Check, before money is spent, that the files which a campaign starts from leave room for a patch.
@@ -133,8 +122,8 @@ class Boundary:
         if not files:
             raise UserError("scaffold.mutable", f"no file in {where}", "Commit the scaffold first: `git commit`.")
         if reason := self._total_fault(files):
-            mend = "Name fewer or smaller folders, or raise the limit."
-            raise UserError("scaffold.mutable", f"{where}: {reason}", mend)
+            fix = "Name fewer or smaller folders, or raise the limit."
+            raise UserError("scaffold.mutable", f"{where}: {reason}", fix)
 
     def admit(self, before: Files, after: Files) -> Change:
         """Compute the patch that leads from the parent's mutable files to what a box left.
@@ -162,12 +151,12 @@ class Boundary:
     def _check_paths(self, before: Files, after: Files) -> None:
         for path in sorted(after.keys() - before.keys()):
             if fault := path_fault(path):
-                raise Refused(f"path `{_shown(path)}` {fault}")
+                raise Refused(f"path `{escaped(path)}` {fault}")
             if not inside(path, self.mutable):
                 raise Refused(f"path `{path}` is outside the mutable paths ({', '.join(self.mutable)})")
         for path in sorted(p for p in before.keys() & after.keys() if before[p] != after[p]):
             if fault := path_fault(path):
-                raise Refused(f"path `{_shown(path)}` may not change: it {fault}")
+                raise Refused(f"path `{escaped(path)}` may not change: it {fault}")
         _check_collisions(before, after)
 
     def _check_sizes(self, before: Files, change: Change) -> None:
@@ -192,11 +181,6 @@ class Boundary:
 
 def _bytes(files: Files) -> int:
     return sum(map(len, files.values()))
-
-
-def _shown(text: str) -> str:
-    # A reason is printed and stored, so the hostile part of a path must not travel in it.
-    return text.encode("unicode_escape", "backslashreplace").decode()[:120]
 
 
 def _without_leftovers(files: Files) -> Files:
@@ -255,11 +239,11 @@ def _check_python(path: str, source: bytes) -> None:
             compile(source, path, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
     except SyntaxError as error:
         where = f" line {error.lineno}" if error.lineno else ""
-        raise Refused(f"{path}{where} is not valid {version}: {_shown(str(error.msg))}") from None
+        raise Refused(f"{path}{where} is not valid {version}: {escaped(str(error.msg))}") from None
     except (RecursionError, MemoryError):
         raise Refused(f"{path} is nested too deeply for {version}") from None
     except ValueError as error:
-        raise Refused(f"{path} is not valid {version}: {_shown(str(error))}") from None
+        raise Refused(f"{path} is not valid {version}: {escaped(str(error))}") from None
 
 
 # --------------------------------------------------------------------------------- messages
@@ -271,25 +255,12 @@ def message(raw: bytes | None, change: Change) -> tuple[str, str]:
     The subject is one line of 1 to 72 characters, the body at most 4 KiB of UTF-8, possibly empty. No line of
     either can be read as a `Ratchet-` trailer.
     """
-    lines = [" ".join(line.split()) if n == 0 else line for n, line in enumerate(_clean(raw or b""))]
-    subject = _cut(lines[0].lstrip("#").strip(), SUBJECT_CHARS) if lines else ""
+    lines = [" ".join(line.split()) if n == 0 else line for n, line in enumerate(clean_lines(raw or b""))]
+    subject = cut(lines[0].lstrip("#").strip(), SUBJECT_CHARS) if lines else ""
     if not subject or _LOADED_LINE.match(_folded(subject)):
-        subject = _cut(_fallback(change), SUBJECT_CHARS)
+        subject = cut(_fallback(change), SUBJECT_CHARS)
     body = "\n".join(f"> {line.strip()}" if _LOADED_LINE.match(_folded(line)) else line for line in lines[1:])
     return subject, _bounded(re.sub(r"\n{3,}", "\n\n", body).strip("\n"))
-
-
-def clean_line(text: str) -> str:
-    """One printable line out of any text: no escape sequence, control or invisible character."""
-    return " ".join(" ".join(_clean(text.encode(errors="replace"))).split())
-
-
-def _clean(raw: bytes) -> list[str]:
-    text = _ESCAPE_SEQUENCE.sub("", raw[: 4 * BODY_BYTES].decode(errors="replace"))
-    text = re.sub("\r\n?|[\x0b\x0c\x85\u2028\u2029]", "\n", text).expandtabs(4)
-    text = "".join(c for c in text if c == "\n" or unicodedata.category(c) not in _HIDDEN_CATEGORIES)
-    text = unicodedata.normalize("NFC", text)
-    return [line.rstrip() for line in text.strip().split("\n")] if text.strip() else []
 
 
 def _folded(line: str) -> str:
@@ -300,14 +271,6 @@ def _folded(line: str) -> str:
 def _fallback(change: Change) -> str:
     first, *rest = (clean_line(path) for path in change.paths)
     return f"Change {first}" + (f" and {len(rest)} more" if rest else "")
-
-
-def _cut(text: str, limit: int) -> str:
-    if len(text) <= limit:
-        return text
-    head = text[: limit - 1]
-    words = head if text[limit - 1] == " " else head.rpartition(" ")[0]
-    return (words or head).rstrip(" ,;:") + "…"
 
 
 def _bounded(body: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 
-from agent.kernel.gate import Decision
-from agent.kernel.types import Candidate
+from agent.base.types import Candidate
+from agent.kernel.decide.gate import Decision
 
 REVERTS_TRAILER = "Ratchet-Reverts"
 NOT_MEASURED = "not measured"

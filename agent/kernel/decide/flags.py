@@ -16,8 +16,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.kernel.boundary import clean_line
-from agent.kernel.types import Files, Task
+from agent.base.text import clean_line
+from agent.base.types import Files, Task
 
 SHOWN = 8
 """Flags that a trailer names; it counts the rest."""

@@ -17,6 +17,8 @@ from typing import Final
 
 import numpy as np
 
+from agent.base.types import Side
+
 SMALLEST_FACTOR: Final = 0.05
 """Bets are clipped so that no single pair can take more than 95 % of the evidence away."""
 
@@ -36,14 +38,6 @@ class Control(StrEnum):
 
     FDR = "fdr"
     FAMILYWISE = "familywise"
-
-
-class Side(StrEnum):
-    """On which side of a pair the laboratory failed."""
-
-    CHAMPION = "champion"
-    CANDIDATE = "candidate"
-    BOTH = "both"
 
 
 Event = tuple[float, float] | Side

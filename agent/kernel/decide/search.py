@@ -19,7 +19,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.kernel.types import Files
+from agent.base.types import Files
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

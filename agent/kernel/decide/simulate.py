@@ -16,8 +16,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.kernel.gate import GateSettings, PairedTest, Verdict, threshold
-from agent.kernel.search import STRATEGIES, Archive, Measure, SearchSettings, Step, Strategy, promising
+from agent.kernel.decide.gate import GateSettings, PairedTest, Verdict, threshold
+from agent.kernel.decide.search import STRATEGIES, Archive, Measure, SearchSettings, Step, Strategy, promising
 
 Floats = NDArray[np.float64]
 

@@ -19,10 +19,12 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from agent.kernel.boundary import DEFAULT_MUTABLE, Boundary, clean_line, inside, path_fault
-from agent.kernel.errors import RecordBroken, Refused, UserError
-from agent.kernel.owner import folder_prefix
-from agent.kernel.types import Files
+from agent.base.errors import RecordBroken, Refused, UserError
+from agent.base.owner import folder_prefix
+from agent.base.text import clean_line
+from agent.base.trust import inside
+from agent.base.types import Files
+from agent.kernel.decide.boundary import Boundary, path_fault
 
 if TYPE_CHECKING:
     import git
@@ -157,14 +159,14 @@ class Repository:
         good = "/" not in self.campaign and not self.campaign.startswith("-")
         good = good and self._git("check-ref-format", self._ref, ok=(0, 1)).code == 0
         if not good or not self.campaign.isprintable():
-            mend = "Use letters, digits, `-`, `_` and `.`."
-            raise UserError("campaign", f"`{clean_line(self.campaign)}` cannot be part of a branch name", mend)
+            fix = "Use letters, digits, `-`, `_` and `.`."
+            raise UserError("campaign", f"`{clean_line(self.campaign)}` cannot be part of a branch name", fix)
 
     def _resolve(self, rev: str, field: str = "scaffold.base") -> str:
         answer = self._git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{rev}^{{commit}}", ok=(0, 1, 128))
         if answer.code:
-            mend = "Name a branch, a tag or a commit that `git log` knows."
-            raise UserError(field, f"`{clean_line(rev)}` is no commit of {self.root}", mend)
+            fix = "Name a branch, a tag or a commit that `git log` knows."
+            raise UserError(field, f"`{clean_line(rev)}` is no commit of {self.root}", fix)
         return answer.text.strip()
 
     def claim(self) -> None:
@@ -182,13 +184,13 @@ class Repository:
                 self._check_clean()
             return
         if worktree:
-            mend = f"Run `git -C {worktree} switch --detach`, so that it can move."
-            raise UserError("campaign", f"branch {self.branch} is checked out in {worktree}", mend)
+            fix = f"Run `git -C {worktree} switch --detach`, so that it can move."
+            raise UserError("campaign", f"branch {self.branch} is checked out in {worktree}", fix)
         start = self._start_of(tip)
         if start != self.base:
             problem = f"branch {self.branch} exists and holds {start[:12]}, which this campaign did not make"
-            mend = f"Choose another name, or run `git branch -m {self.branch} NEW-NAME`."
-            raise UserError("campaign", problem, mend)
+            fix = f"Choose another name, or run `git branch -m {self.branch} NEW-NAME`."
+            raise UserError("campaign", problem, fix)
 
     def check_mutable(self, rev: str) -> None:
         """Raise UserError unless every mutable path exists in a revision and holds regular files only."""
@@ -196,7 +198,7 @@ class Repository:
         for entry in self.mutable:
             if not any(inside(path, (entry,)) for path in listing):
                 problem = f"`{entry}` is not in commit {rev[:12]}"
-                raise UserError("scaffold.mutable", problem, f"Run `git add {entry} && git commit`, or mend the path.")
+                raise UserError("scaffold.mutable", problem, f"Run `git add {entry} && git commit`, or fix the path.")
         for path, item in listing.items():
             if item.mode not in _REGULAR:
                 kind = "submodule" if item.mode == "160000" else "symbolic link"
@@ -212,8 +214,8 @@ class Repository:
     def _check_branch_is_possible(self) -> None:
         for taken in ("refs/heads/ratchet", f"refs/ratchet/{self.campaign}"):
             if self._git("rev-parse", "--verify", "--quiet", taken, ok=(0, 1, 128)).code == 0:
-                mend = f"Rename {taken}, for example with `git branch -m`."
-                raise UserError("campaign", f"{taken} is in the way of branch {self.branch}", mend)
+                fix = f"Rename {taken}, for example with `git branch -m`."
+                raise UserError("campaign", f"{taken} is in the way of branch {self.branch}", fix)
 
     def _start_of(self, tip: str) -> str:
         """The first commit, from a tip downwards, that this campaign did not make."""
@@ -420,8 +422,8 @@ class Repository:
         tip, worktree = self._tip()
         if tip != expected:
             where = f"is at {tip[:12]}" if tip else "is gone"
-            mend = f"`git branch -f {self.branch} {expected[:12]}` puts it back"
-            raise BranchMoved(f"branch {self.branch} {where}, not at {expected[:12]}: somebody moved it; {mend}")
+            fix = f"`git branch -f {self.branch} {expected[:12]}` puts it back"
+            raise BranchMoved(f"branch {self.branch} {where}, not at {expected[:12]}: somebody moved it; {fix}")
         if worktree:
             raise BranchMoved(f"branch {self.branch} is checked out in {worktree}: `git switch` away from it")
         if outside := self.outside(expected, tree):
@@ -586,35 +588,6 @@ def _commit(fields: Sequence[str]) -> Commit:
     )
 
 
-def trusted_hash(root: Path | None = None) -> str:
-    """SHA-256 over the trusted source files on disk: `agent/` without its scaffold, and `sandbox/`.
-
-    Works for a checkout and for an installed package alike. `root` is the folder that holds both.
-
-    Raises:
-        RecordBroken: a trusted folder is missing or cannot be read.
-    """
-    root = root or Path(__file__).resolve().parents[2]
-    digest = hashlib.sha256()
-    try:
-        for path in sorted(_trusted_files(root)):
-            content = hashlib.sha256((root / path).read_bytes()).hexdigest()
-            digest.update(f"{content}  {path}\n".encode())
-    except OSError as fault:
-        raise RecordBroken(f"the trusted source cannot be read: {fault}") from fault
-    return digest.hexdigest()
-
-
-def _trusted_files(root: Path) -> Iterator[str]:
-    for folder in ("agent", "sandbox"):
-        if not (root / folder).is_dir():
-            raise RecordBroken(f"the trusted source cannot be read: {root / folder} is missing")
-        for path in (root / folder).rglob("*"):
-            name = path.relative_to(root).as_posix()
-            if path.is_file() and "__pycache__" not in path.parts and not inside(name, DEFAULT_MUTABLE):
-                yield name
-
-
 # ------------------------------------------------------------------------------------ helpers
 
 
@@ -630,8 +603,8 @@ def _open_repo(path: Path) -> git.Repo:
         # Without our own GIT_DIR: here git itself says whether it trusts this folder.
         repo.git.rev_parse("--git-dir")
     except (git.InvalidGitRepositoryError, git.NoSuchPathError) as fault:
-        mend = "Name the top folder of a repository, or run `git init` there."
-        raise UserError("scaffold.repo", f"{path} is no git repository", mend) from fault
+        fix = "Name the top folder of a repository, or run `git init` there."
+        raise UserError("scaffold.repo", f"{path} is no git repository", fix) from fault
     except git.GitCommandError as fault:
         reason = clean_line(str(fault.stderr))
         raise UserError("scaffold.repo", f"git does not open {path}", f"It says: {reason}") from fault

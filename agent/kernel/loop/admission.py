@@ -7,15 +7,15 @@ import random
 from collections.abc import Callable
 from functools import partial
 
-from agent.kernel.boundary import inside
-from agent.kernel.errors import LaboratoryFault
-from agent.kernel.evaluator import Job, seed_of
-from agent.kernel.flags import FlagFinder, flags_key, in_one_line
-from agent.kernel.parts import Parts, Planned
-from agent.kernel.proposer import Proposal
-from agent.kernel.repository import format_message
-from agent.kernel.search import Expand, fingerprint
-from agent.kernel.types import Candidate, Fate, Files, Purpose, Split, Trial
+from agent.base.errors import InfrastructureError
+from agent.base.trust import inside
+from agent.base.types import Candidate, Fate, Files, Purpose, Split, Trial
+from agent.kernel.decide.flags import FlagFinder, flags_key, in_one_line
+from agent.kernel.decide.search import Expand, fingerprint
+from agent.kernel.git.repository import format_message
+from agent.kernel.loop.parts import Parts, Planned
+from agent.kernel.loop.proposer import Proposal
+from agent.trials.evaluator import Job, seed_of
 
 
 class Admission:
@@ -111,7 +111,7 @@ class Admission:
     async def _smoke_or_queue(self, candidate: Candidate) -> None:
         try:
             await self.smoke(candidate)
-        except (LaboratoryFault, asyncio.CancelledError):
+        except (InfrastructureError, asyncio.CancelledError):
             self._later(self.first_trial(candidate))  # the proposal is paid for, so only the trial is made again
             raise
 

@@ -15,12 +15,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from agent.kernel.boundary import clean_line
-from agent.kernel.errors import RecordBroken, UserError
-from agent.kernel.ledger import Ledger
-from agent.kernel.repository import Repository, format_message
-from agent.kernel.store import ANCHOR_TRAILER
-from agent.kernel.types import Fate
+from agent.base.errors import RecordBroken, UserError
+from agent.base.text import clean_line
+from agent.base.types import Fate
+from agent.kernel.git.repository import Repository, format_message
+from agent.kernel.record.ledger import Ledger
+from agent.kernel.record.store import ANCHOR_TRAILER
 
 _KEY, _FOLDER = "approvals", "requests"
 _WHO_CHARS, _WHY_CHARS = 80, 400

@@ -16,17 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from agent.kernel.admission import Admission, crashed
-from agent.kernel.approval import requests
-from agent.kernel.errors import LaboratoryFault, RecordBroken, UserError
-from agent.kernel.evaluator import Job, Void, both, seed_of
-from agent.kernel.gate import Verdict
-from agent.kernel.gatekeeping import Gatekeeper
-from agent.kernel.match import Match
-from agent.kernel.parts import Parts, Planned, Work
-from agent.kernel.search import Expand, Measure, fingerprint
-from agent.kernel.types import Candidate, Fate, Purpose
-from agent.kernel.watchdog import Watchdog, longest_trial, stall_seconds
+from agent.base.errors import InfrastructureError, RecordBroken, UserError
+from agent.base.types import Candidate, Fate, Purpose
+from agent.kernel.decide.gate import Verdict
+from agent.kernel.decide.search import Expand, Measure, fingerprint
+from agent.kernel.loop.admission import Admission, crashed
+from agent.kernel.loop.approval import requests
+from agent.kernel.loop.gatekeeping import Gatekeeper
+from agent.kernel.loop.match import Match
+from agent.kernel.loop.parts import Parts, Planned, Work
+from agent.kernel.loop.watchdog import Watchdog, longest_trial, stall_seconds
+from agent.trials.evaluator import Job, Void, both, seed_of
 
 FIRST_WAIT, LONGEST_WAIT = 2.0, 120.0
 """Seconds of back-off after a fault of the laboratory: the first, and the most."""
@@ -71,7 +71,7 @@ class Campaign:
         """Run until a limit is reached or `stop` is called; returns why it ended.
 
         Raises:
-            LaboratoryFault: the laboratory stayed down for longer than `boxes.patience_minutes`.
+            InfrastructureError: the laboratory stayed down for longer than `boxes.patience_minutes`.
         """
         self._resume()
         try:
@@ -152,13 +152,13 @@ class Campaign:
             await self._end_stall()
         self._keep_time()
 
-    def _landed(self, task: asyncio.Task[None]) -> LaboratoryFault | None:
+    def _landed(self, task: asyncio.Task[None]) -> InfrastructureError | None:
         """Take a step that ended off the list; returns its fault of the laboratory, raises any other error."""
         step = self.running.pop(task)
         error = None if task.cancelled() else task.exception()
         if step.again and (error is not None or task.cancelled()):
             self._queue.append(step)
-        if error is not None and not isinstance(error, LaboratoryFault):
+        if error is not None and not isinstance(error, InfrastructureError):
             raise error
         return error
 
@@ -178,7 +178,7 @@ class Campaign:
         """Void what hangs. Every step has time limits of its own, so this is a defect, or an engine that hangs.
 
         Raises:
-            LaboratoryFault: it does not even let itself be ended.
+            InfrastructureError: it does not even let itself be ended.
         """
         labels = ", ".join(sorted(step.label for step in self.running.values()))
         reason = f"nothing finished for {self._watchdog.limit / 60:.0f} minutes although in flight: {labels}"
@@ -187,7 +187,7 @@ class Campaign:
             task.cancel()
         _, stuck = await asyncio.wait(self.running, timeout=CANCEL_SECONDS)
         if stuck:
-            raise LaboratoryFault(f"{reason}; {len(stuck)} of them cannot be ended")
+            raise InfrastructureError(f"{reason}; {len(stuck)} of them cannot be ended")
         for task in list(self.running):
             self._landed(task)
         await self._pause(reason)
@@ -252,7 +252,7 @@ class Campaign:
             if all(crashed(trial) for trial in trials):
                 last = trials[-1].transcript.strip().splitlines()[-1:] or ["it printed nothing"]
                 problem = f"the seed scaffold crashes on every task before it asks a model ({last[0][:200]})"
-                raise UserError("scaffold.command", problem, "Mend the scaffold, commit it, and use a new name.")
+                raise UserError("scaffold.command", problem, "Fix the scaffold, commit it, and use a new name.")
 
     # ---------------------------------------------------------------------------- start, pause, end
 
@@ -292,7 +292,7 @@ class Campaign:
         job = Job(tree=seed.tree or "", task=task, purpose=Purpose.SAME, seed=number, memo=memo)
         outcome = await both(self.parts.evaluator, job, job, number)
         if isinstance(outcome, Void):
-            raise LaboratoryFault(outcome.reason)
+            raise InfrastructureError(outcome.reason)
         self._same_left -= 1
         for side, trial in enumerate(outcome):
             self.state.measured(trial, seed.id, 2 * place + side)
@@ -303,13 +303,13 @@ class Campaign:
         """Back off after a fault of the laboratory; after an outage of a provider, until it is back.
 
         Raises:
-            LaboratoryFault: patience is at an end, or waiting cannot help; the campaign can be resumed.
+            InfrastructureError: patience is at an end, or waiting cannot help; the campaign can be resumed.
         """
         if self.stopping or self.parts.budget.exhausted():
             return
         patience = self.config.boxes.patience_minutes * 60
         if self._waited > patience:
-            raise LaboratoryFault(f"gave up after {self._waited / 60:.0f} minutes: {reason}")
+            raise InfrastructureError(f"gave up after {self._waited / 60:.0f} minutes: {reason}")
         self.trouble = reason
         down = self.parts.gateway.trouble() is not None
         wait = max(patience - self._waited, FIRST_WAIT) if down else self._wait
@@ -369,7 +369,7 @@ class Campaign:
         """Unwrap the groups that concurrent trials raise: one fault of the laboratory stands for all."""
         try:
             await work()
-        except* LaboratoryFault as group:
+        except* InfrastructureError as group:
             raise _first(group) from group
 
 
@@ -389,11 +389,11 @@ def _unfinished(error: BaseException) -> str:
     """How a campaign ended that did not come to its end, in words."""
     if isinstance(error, asyncio.CancelledError):
         return "stopped at once; what was in flight is made again by the next run"
-    if isinstance(error, LaboratoryFault):
+    if isinstance(error, InfrastructureError):
         return f"laboratory: {error}"
     return str(error) if isinstance(error, UserError) else f"a defect: {type(error).__name__}: {error}"
 
 
-def _first(group: BaseExceptionGroup[LaboratoryFault]) -> LaboratoryFault:
+def _first(group: BaseExceptionGroup[InfrastructureError]) -> InfrastructureError:
     inner = group.exceptions[0]
     return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from agent.kernel.admission import Admission
-from agent.kernel.approval import Acceptance, Request, commit_of, outdated, refusal, turned_down
-from agent.kernel.config import Config
-from agent.kernel.errors import BudgetSpent, Refused, UserError
-from agent.kernel.evaluator import Job, seed_of
-from agent.kernel.evidence import NOT_MEASURED, commit_body, evidence_trailers, holdout_words
-from agent.kernel.flags import in_one_line
-from agent.kernel.gate import Control, Decision, GateSettings, Verdict, bets_for, pairs_to_prove
-from agent.kernel.ledger import TestRow
-from agent.kernel.match import Match, Opening, opened_with, shares_of
-from agent.kernel.parts import Parts, Planned
-from agent.kernel.proposer import Proposal
-from agent.kernel.repository import BranchMoved
-from agent.kernel.search import promising
-from agent.kernel.types import Candidate, Fate, Purpose, Split, Suite, Task
+from agent.base.errors import BudgetSpent, Refused
+from agent.base.types import Candidate, Fate, Purpose, Split, Task
+from agent.kernel.decide.evidence import NOT_MEASURED, commit_body, evidence_trailers, holdout_words
+from agent.kernel.decide.flags import in_one_line
+from agent.kernel.decide.gate import Decision, Verdict
+from agent.kernel.decide.search import promising
+from agent.kernel.git.repository import BranchMoved
+from agent.kernel.loop.admission import Admission
+from agent.kernel.loop.approval import Acceptance, Request, commit_of, outdated, refusal, turned_down
+from agent.kernel.loop.match import Match, opened_with
+from agent.kernel.loop.parts import Parts, Planned
+from agent.kernel.loop.proposer import Proposal
+from agent.kernel.loop.settings import opening_of
+from agent.kernel.record.ledger import TestRow
+from agent.trials.evaluator import Job, seed_of
 
 
 class Gatekeeper:
@@ -272,42 +271,6 @@ class Gatekeeper:
             memo=f"holdout:{task.id}:{turn}",
         )
         self._state.measured(await self._parts.evaluator.trial(job), candidate.id, place)
-
-
-def gate_settings(config: Config) -> GateSettings:
-    """The numbers of the gate, as the configuration sets them."""
-    options = config.gate_options
-    return GateSettings(
-        control=Control(options.error),
-        alpha=options.alpha,
-        lambdas=bets_for(options.effect),
-        smallest_effect=options.effect,
-        spending=options.spending,
-        max_pairs=options.max_pairs,
-    )
-
-
-def opening_of(config: Config, suite: Suite) -> Opening:
-    """What a test that is opened now is opened with."""
-    shares = shares_of(suite.split(Split.GATE))
-    return Opening(settings=gate_settings(config), runs=config.gate_options.runs, shares=shares)
-
-
-def unprovable(config: Config, suite: Suite) -> UserError | None:
-    """Why a campaign of so few trials cannot commit anything, whatever its candidates do.
-
-    Deterministic tasks need no proof by pairs, so a gate that has any is left to find out.
-    """
-    trials, options = config.budget.trials, config.gate_options
-    if trials is None or config.gate != "proven" or shares_of(suite.split(Split.GATE)):
-        return None
-    pairs = min(int(trials * options.share) // 2, options.max_pairs)
-    needed = pairs_to_prove(gate_settings(config))
-    if pairs >= needed:
-        return None
-    problem = f"{trials} trials leave {pairs} pairs for the gate, and {needed} are needed even if all are won"
-    few = math.ceil(2 * needed / options.share)
-    return UserError("budget.trials", problem, f"Give {few} or many more, or set gate: better, which proves nothing.")
 
 
 def _cost(parts: Parts) -> str:

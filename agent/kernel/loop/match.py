@@ -13,11 +13,11 @@ from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from agent.kernel.errors import LaboratoryFault
-from agent.kernel.evaluator import Evaluator, Job, Void, both, seed_of
-from agent.kernel.gate import BetterTest, Control, Decision, Event, Fixed, GateSettings, PairedTest, Side, Verdict
-from agent.kernel.ledger import Ledger, PairRow, TestRow
-from agent.kernel.types import Candidate, Purpose, Task, Trial
+from agent.base.errors import InfrastructureError
+from agent.base.types import Candidate, Purpose, Side, Task, Trial
+from agent.kernel.decide.gate import BetterTest, Control, Decision, Event, Fixed, GateSettings, PairedTest, Verdict
+from agent.kernel.record.ledger import Ledger, PairRow, TestRow
+from agent.trials.evaluator import Evaluator, Job, Void, both, seed_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,7 +93,7 @@ class Match:
             How many pairs were run, those of deterministic tasks included.
 
         Raises:
-            LaboratoryFault: the pair is void; that it was is written down first.
+            InfrastructureError: the pair is void; that it was is written down first.
         """
         try:
             async with self._beginning:
@@ -109,7 +109,7 @@ class Match:
             self._ledger.add_pair(self.row, place, task.id, None, outcome.side)
             self._arrived[place] = outcome.side
             self._feed()
-            raise LaboratoryFault(outcome.reason)
+            raise InfrastructureError(outcome.reason)
         self._ledger.add_pair(self.row, place, task.id, outcome, None)
         self._arrived[place] = (outcome[0].score, outcome[1].score)
         self._feed()
@@ -131,7 +131,7 @@ class Match:
         """Run what is missing of the deterministic tasks, and begin the test; returns how many were run.
 
         Raises:
-            LaboratoryFault: nothing of a spoiled run is kept, since no chance can have been in it.
+            InfrastructureError: nothing of a spoiled run is kept, since no chance can have been in it.
         """
         done = {pair.place for pair in self._ledger.fixed_pairs(self.row.id)}
         missing = [(task, -n) for n, task in enumerate(self._fixed_tasks, 1) if -n not in done]
@@ -144,7 +144,7 @@ class Match:
     async def _fix(self, task: Task, place: int) -> None:
         outcome = await self._both(task, place)
         if isinstance(outcome, Void):
-            raise LaboratoryFault(outcome.reason)
+            raise InfrastructureError(outcome.reason)
         self._ledger.add_pair(self.row, place, task.id, outcome, None)
 
     async def _both(self, task: Task, place: int) -> tuple[Trial, Trial] | Void:

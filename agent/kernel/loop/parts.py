@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 
-from agent.kernel.budget import Budget
-from agent.kernel.config import Config
-from agent.kernel.evaluator import Evaluator
-from agent.kernel.proposer import Proposer
-from agent.kernel.repository import Repository
-from agent.kernel.search import Strategy
-from agent.kernel.state import Scaffolds, State
-from agent.kernel.types import Gateway, Suite
+from agent.base.types import Gateway, Suite
+from agent.config.campaign import Config
+from agent.kernel.decide.budget import Budget
+from agent.kernel.decide.search import Strategy
+from agent.kernel.git.repository import Repository
+from agent.kernel.loop.proposer import Proposer
+from agent.kernel.loop.state import Scaffolds, State
+from agent.trials.evaluator import Evaluator
 
 Work = Callable[[], Coroutine[object, object, object]]
 

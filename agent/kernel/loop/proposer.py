@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agent.kernel.boundary import SUBJECT_CHARS, Boundary, Change, clean_line, message
-from agent.kernel.errors import Refused
-from agent.kernel.evaluator import MODEL_ALIAS, Session, Visit
-from agent.kernel.types import CallScope, Caps, Files, Trial
+from agent.base.errors import Refused
+from agent.base.text import clean_line
+from agent.base.types import CallScope, Caps, Files, Trial
+from agent.kernel.decide.boundary import SUBJECT_CHARS, Boundary, Change, message
+from agent.trials.evaluator import MODEL_ALIAS, Visit, Visited
 
 PATCH_MESSAGE = "PATCH.md"
 
@@ -45,9 +46,9 @@ class Proposer:
         """One attempt of the scaffold `scaffold`, whose mutable files are `mutable`.
 
         Raises:
-            LaboratoryFault: the attempt is void.
+            InfrastructureError: the attempt is void.
         """
-        session = await self._visit(
+        visited = await self._visit(
             scope=CallScope(trial=f"p{uuid.uuid4().hex[:12]}", models={MODEL_ALIAS: "improver"}, caps=self._caps),
             scaffold=scaffold,
             task={"instruction.md": self._instruction.encode(), **_context(brief, failures)},
@@ -57,22 +58,22 @@ class Proposer:
             seed=seed,
             env={},
         )
-        left = dict(session.files)
+        left = dict(visited.files)
         note = left.pop(PATCH_MESSAGE, None)
-        transcript = session.run.output.decode(errors="replace")
+        transcript = visited.run.output.decode(errors="replace")
         try:
-            change = self._admit(session, mutable, left)
+            change = self._admit(visited, mutable, left)
         except Refused as refusal:
-            ended = f" (exit code {session.run.exit_code})" if session.run.exit_code else ""
+            ended = f" (exit code {visited.run.exit_code})" if visited.run.exit_code else ""
             subject = clean_line((note or b"No patch").decode(errors="replace").split("\n")[0])[:SUBJECT_CHARS]
             reason = f"{refusal}{ended}"
             return Proposal(change=None, subject=subject, body="", refusal=reason, transcript=transcript)
         subject, body = message(note, change)
         return Proposal(change=change, subject=subject, body=body, refusal="", transcript=transcript)
 
-    def _admit(self, session: Session, mutable: Files, left: Files) -> Change:
-        if session.fault is not None:
-            raise Refused(session.fault)
+    def _admit(self, visited: Visited, mutable: Files, left: Files) -> Change:
+        if visited.fault is not None:
+            raise Refused(visited.fault)
         return self.boundary.admit(mutable, left)
 
 

@@ -9,11 +9,11 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from agent.kernel.approval import Approvals
-from agent.kernel.evidence import base_of, lineage
-from agent.kernel.ledger import Ledger, Tally, TestRow
-from agent.kernel.search import Archive, SearchSettings
-from agent.kernel.types import Candidate, Fate, Files, Purpose, Trial
+from agent.base.types import Candidate, Fate, Files, Purpose, Trial
+from agent.kernel.decide.evidence import base_of, lineage
+from agent.kernel.decide.search import Archive, SearchSettings
+from agent.kernel.loop.approval import Approvals
+from agent.kernel.record.ledger import Ledger, Tally, TestRow
 
 SHOWN_ATTEMPTS = 40
 SHOWN_FAILURES = 8

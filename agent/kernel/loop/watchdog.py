@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from agent.kernel.config import Config
-from agent.kernel.types import Suite
+from agent.base.types import Suite
+from agent.config.campaign import Config
 
 GRACE = 120.0
 """Seconds that opening boxes, grading and cleaning up may add to a step's own time limits."""

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from agent.kernel.store import Store, pack_request, put
-from agent.kernel.types import Call, Candidate, Fate, Purpose, Trial, Usage
+from agent.base.types import Call, Candidate, Fate, Purpose, Trial, Usage
+from agent.kernel.record.store import Store, pack_request, put
 
 REVERTS = "reverts"
 Event = tuple[int, float, str, str]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from agent.kernel.errors import UserError
+from agent.base.errors import UserError
 
 LOCK, HOLDER = "lock", "pid"
 
@@ -28,8 +28,8 @@ def held(folder: Path) -> Iterator[None]:
         lock = FileLock(folder / LOCK, timeout=1.0)
         lock.acquire()
     except Timeout as error:
-        mend = "Wait for it, or `ratchet stop`."
-        raise UserError("name", f"{named(holder(folder))} is running this campaign", mend) from error
+        fix = "Wait for it, or `ratchet stop`."
+        raise UserError("name", f"{named(holder(folder))} is running this campaign", fix) from error
     except OSError as error:
         problem = f"{folder} cannot be written ({error.strerror})"
         raise UserError("runs", problem, "Name a folder that you may write.") from error

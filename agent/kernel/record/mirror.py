@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from agent.kernel.boundary import clean_line
-from agent.kernel.chain import COVERED, Value
+from agent.base.text import clean_line
+from agent.kernel.record.chain import COVERED, Value
 
 ATTEMPTS, RECORD = "attempts.tsv", "record.jsonl"
 HEADER = ("time", "id", "from", "fate", "trials", "score", "subject", "reason")

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from agent.kernel.chain import COVERED, key_of, link
+from agent.kernel.record.chain import COVERED, key_of, link
 
 _TABLES_1 = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;

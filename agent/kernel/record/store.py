@@ -12,10 +12,10 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
-from agent.kernel.chain import COVERED, Value, link, name_parts, where
-from agent.kernel.errors import RecordBroken
-from agent.kernel.ledger_schema import MIGRATIONS, SCHEMA_VERSION
-from agent.kernel.mirror import Link, Mirror
+from agent.base.errors import RecordBroken
+from agent.kernel.record.chain import COVERED, Value, link, name_parts, where
+from agent.kernel.record.mirror import Link, Mirror
+from agent.kernel.record.schema import MIGRATIONS, SCHEMA_VERSION
 
 ANCHOR_TRAILER = "Ratchet-Ledger"
 """Trailer of a commit that names the last link of the chain before it."""
@@ -52,8 +52,8 @@ class Store:
     def _migrate(self, *, read_only: bool) -> None:
         version = self._version()
         if version > SCHEMA_VERSION or (read_only and version < SCHEMA_VERSION):
-            mend = "`ratchet status` renews it" if version < SCHEMA_VERSION else "a newer one reads it"
-            raise RecordBroken(f"{self.path}: ledger version {version}, this Ratchet reads {SCHEMA_VERSION}; {mend}")
+            fix = "`ratchet status` renews it" if version < SCHEMA_VERSION else "a newer one reads it"
+            raise RecordBroken(f"{self.path}: ledger version {version}, this Ratchet reads {SCHEMA_VERSION}; {fix}")
         while version < SCHEMA_VERSION:
             with self._writing() as db:
                 # Asked again under the write lock: another process may have been quicker.

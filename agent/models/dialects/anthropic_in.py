@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from agent.models import chat, checks
+from agent.models.dialects import chat, checks
 from agent.models.ports import BadCall, Json, Trouble
 
 _STOP = {

@@ -6,7 +6,7 @@ import json
 import time
 from typing import Any
 
-from agent.models import chat, checks, messages
+from agent.models.dialects import chat, checks, messages
 from agent.models.ports import BadCall, Json, Trouble
 
 _FINISH = {

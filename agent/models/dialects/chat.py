@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from agent.models import checks
+from agent.models.dialects import checks
+from agent.models.dialects.sse import event
 from agent.models.ports import BadCall, Json, Tokens, Trouble
-from agent.models.sse import event
 
 MAX_OUTPUT = 1 << 20
 MAX_N = 16

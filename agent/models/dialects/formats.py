@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Protocol, cast
 
-from agent.models import chat, messages, responses
+from agent.models.dialects import chat, messages, responses
 from agent.models.ports import Dialect, Json, Tokens
 
 

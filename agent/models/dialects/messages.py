@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from agent.models import checks
-from agent.models.chat import MAX_OUTPUT
+from agent.models.dialects import checks
+from agent.models.dialects.chat import MAX_OUTPUT
+from agent.models.dialects.sse import event
 from agent.models.ports import BadCall, Json, Tokens, Trouble
-from agent.models.sse import event
 
 PARAMETERS = frozenset(
     {

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from agent.kernel.types import Call
-from agent.models.dialects import FORMATS
-from agent.models.ports import Dialect, Json
-from agent.models.record import OK
+from agent.base.types import Call
+from agent.models.dialects.formats import FORMATS
+from agent.models.ports import OK, Dialect, Json
 
 _WIDTH = 60
 

@@ -7,10 +7,9 @@ counterpart is refused by name. Only hints that promise nothing are left out, an
 
 from __future__ import annotations
 
-from agent.models import anthropic_in, anthropic_out, chat, responses
-from agent.models.config import ModelConfig
+from agent.config.models import ModelConfig
+from agent.models.dialects import anthropic_in, anthropic_out, chat, responses
 from agent.models.ports import Dialect, Json
-from agent.models.sdk import max_tokens_field
 
 _LIMITS = ("max_tokens", "max_completion_tokens")
 _NOT_SENT = ("stream", "stream_options", "store", "metadata", *_LIMITS)
@@ -53,7 +52,7 @@ def _from_chat(body: Json, native: Dialect, model: ModelConfig, limit: int) -> J
     if native is Dialect.MESSAGES:
         return anthropic_out.request(body, limit)
     sent = {name: value for name, value in body.items() if name not in _NOT_SENT}
-    return {**sent, max_tokens_field(model): limit}
+    return {**sent, model.limit_field: limit}
 
 
 def _has_marks(body: Json) -> bool:

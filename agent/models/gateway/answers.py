@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 
-from agent.kernel.types import Call, CallRecord
-from agent.models.record import OK
-from agent.models.upstream import FlightId
+from agent.base.types import Call, CallRecord
+from agent.models.ports import OK, FlightId
 
 
 @dataclass(slots=True)
@@ -17,7 +16,7 @@ class _Flight:
     waiters: int = 0
 
 
-class Memo:
+class AnswerCache:
     """Shares recorded answers and calls in flight. Holds nothing but the calls in flight."""
 
     def __init__(self, record: CallRecord) -> None:

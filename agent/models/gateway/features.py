@@ -6,13 +6,13 @@ import json
 import time
 from dataclasses import dataclass, field
 
-from agent.kernel.errors import LaboratoryFault
-from agent.kernel.types import CallRecord, CallScope
-from agent.models.config import ModelConfig, ModelsConfig
-from agent.models.door import BoxDoor
-from agent.models.gateway import GatewayServer
+from agent.base.errors import InfrastructureError
+from agent.base.types import CallRecord, CallScope
+from agent.config.models import ModelConfig, ModelsConfig
+from agent.models.gateway.record import MemoryRecord
+from agent.models.gateway.server import GatewayServer
+from agent.models.gateway.session import BoxSession
 from agent.models.ports import BadCall, Dialect, Json
-from agent.models.record import MemoryRecord
 
 _ASK = [{"role": "user", "content": "Name one colour. Answer with one word."}]
 _SCHEMA: Json = {
@@ -55,13 +55,13 @@ async def try_models(models: ModelsConfig, record: CallRecord | None = None) -> 
 
 async def _try(gateway: GatewayServer, name: str, model: str) -> Tried:
     role = name.rpartition("/")[0]
-    door = BoxDoor(CallScope(trial=TRIAL, models={"m": name}), _nothing)
+    session = BoxSession(CallScope(trial=TRIAL, models={"m": name}), _nothing)
     start = time.perf_counter()
     try:
-        await gateway.call(door, Dialect.CHAT, _body())
-    except (BadCall, LaboratoryFault) as error:
+        await gateway.call(session, Dialect.CHAT, _body())
+    except (BadCall, InfrastructureError) as error:
         return Tried(role=role, model=model, error=gateway.redactor.text(str(error)))
-    seconds, used = time.perf_counter() - start, door.usage
+    seconds, used = time.perf_counter() - start, session.usage
     return Tried(
         role=role,
         model=model,
@@ -70,9 +70,9 @@ async def _try(gateway: GatewayServer, name: str, model: str) -> Tried:
         tokens_out=used.tokens_out,
         dollars=None if used.unpriced else used.dollars,
         features={
-            "tools": await _calls_a_tool(gateway, door),
-            "schema": await _keeps_a_schema(gateway, door),
-            "seed": await _keeps_a_seed(gateway, door),
+            "tools": await _calls_a_tool(gateway, session),
+            "schema": await _keeps_a_schema(gateway, session),
+            "seed": await _keeps_a_seed(gateway, session),
         },
     )
 
@@ -81,34 +81,34 @@ def _body(**more: object) -> Json:
     return {"model": "m", "messages": _ASK, "max_tokens": 32, **more}
 
 
-async def _message(gateway: GatewayServer, door: BoxDoor, **more: object) -> Json:
+async def _message(gateway: GatewayServer, session: BoxSession, **more: object) -> Json:
     try:
-        answer = await gateway.call(door, Dialect.CHAT, _body(**more))
-    except (BadCall, LaboratoryFault):
+        answer = await gateway.call(session, Dialect.CHAT, _body(**more))
+    except (BadCall, InfrastructureError):
         return {}
     message: Json = answer.body["choices"][0]["message"]
     return {} if answer.left_out else message
 
 
-async def _calls_a_tool(gateway: GatewayServer, door: BoxDoor) -> bool:
-    message = await _message(gateway, door, tools=[{"type": "function", "function": _TOOL}], tool_choice="required")
+async def _calls_a_tool(gateway: GatewayServer, session: BoxSession) -> bool:
+    message = await _message(gateway, session, tools=[{"type": "function", "function": _TOOL}], tool_choice="required")
     return bool(message.get("tool_calls"))
 
 
-async def _keeps_a_schema(gateway: GatewayServer, door: BoxDoor) -> bool:
+async def _keeps_a_schema(gateway: GatewayServer, session: BoxSession) -> bool:
     wanted = {"type": "json_schema", "json_schema": {"name": "colour", "schema": _SCHEMA, "strict": True}}
-    message = await _message(gateway, door, response_format=wanted)
+    message = await _message(gateway, session, response_format=wanted)
     try:
         return json.loads(message.get("content") or "")["colour"] in ("red", "green")
     except (ValueError, KeyError, TypeError):
         return False
 
 
-async def _keeps_a_seed(gateway: GatewayServer, door: BoxDoor) -> bool:
+async def _keeps_a_seed(gateway: GatewayServer, session: BoxSession) -> bool:
     """Equal seeds, equal answers; a hot temperature makes chance agreement unlikely."""
-    first, second = [await _message(gateway, door, seed=7, temperature=1.0) for _ in range(2)]
+    first, second = [await _message(gateway, session, seed=7, temperature=1.0) for _ in range(2)]
     return bool(first) and first.get("content") == second.get("content")
 
 
-async def _nothing(door: BoxDoor) -> None:
-    """A door that never listened needs no closing."""
+async def _nothing(session: BoxSession) -> None:
+    """A session that never listened needs no closing."""

@@ -1,7 +1,7 @@
 """One Unix socket per box, one ASGI app for all: uvicorn's HTTP/1.1 protocol without uvicorn's server.
 
 Covered: connections per box, header and body size, slow senders, a box that goes away during a call.
-Not covered: a box that floods its own door gets refusals and wastes its own time.
+Not covered: a box that floods its own session gets refusals and wastes its own time.
 """
 
 from __future__ import annotations
@@ -11,18 +11,15 @@ import contextlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from agent.kernel.errors import LaboratoryFault
-from agent.models.door import MAX_CALLS_AT_ONCE, BoxDoor
-from agent.models.web import app
-
-if TYPE_CHECKING:
-    from agent.models.gateway import GatewayServer
+from agent.base.errors import InfrastructureError
+from agent.models.gateway.session import MAX_CALLS_AT_ONCE, BoxSession
+from agent.models.gateway.web import app
+from agent.models.ports import Calls
 
 # Clients replace a whole pool of idle connections at once, so that old and new ones overlap: four times the calls.
 MAX_CONNECTIONS = 4 * MAX_CALLS_AT_ONCE
@@ -37,8 +34,8 @@ class _BoxProtocol(H11Protocol):
 
     _deadline: asyncio.TimerHandle | None = None
 
-    def __init__(self, config: Config, state: ServerState, door: BoxDoor) -> None:
-        super().__init__(config, state, {"door": door})
+    def __init__(self, config: Config, state: ServerState, session: BoxSession) -> None:
+        super().__init__(config, state, {"session": session})
         # A box that sends nonsense must not fill the host's log; defects are logged by the app itself.
         self.logger = self.access_logger = _SILENT
         self.access_log = False
@@ -80,7 +77,7 @@ class _Open:
 class Listener:
     """Opens and closes sockets; the socket is the box's identity."""
 
-    def __init__(self, gateway: GatewayServer) -> None:
+    def __init__(self, gateway: Calls[BoxSession]) -> None:
         self._config = Config(
             app(gateway),
             http=_BoxProtocol,
@@ -95,30 +92,30 @@ class Listener:
             h11_max_incomplete_event_size=MAX_HEADER_BYTES,
         )
         self._config.load()
-        self._open: dict[BoxDoor, _Open] = {}
+        self._open: dict[BoxSession, _Open] = {}
 
-    async def open(self, path: Path, door: BoxDoor) -> None:
+    async def open(self, path: Path, session: BoxSession) -> None:
         """Listen for one box. Any user may connect: what protects the socket is the directory it lies in.
 
         Raises:
-            LaboratoryFault: the socket cannot be made.
+            InfrastructureError: the socket cannot be made.
         """
         state = ServerState()
 
         def protocol() -> _BoxProtocol:
-            return _BoxProtocol(self._config, state, door)
+            return _BoxProtocol(self._config, state, session)
 
         try:
             _remove(path)
             server = await asyncio.get_running_loop().create_unix_server(protocol, str(path), backlog=64)
             _let_everybody_in(path)
         except OSError as error:
-            raise LaboratoryFault(f"the gateway cannot listen at {path}: {error}") from error
-        self._open[door] = _Open(path, server, state)
+            raise InfrastructureError(f"the gateway cannot listen at {path}: {error}") from error
+        self._open[session] = _Open(path, server, state)
 
-    async def close(self, door: BoxDoor) -> None:
+    async def close(self, session: BoxSession) -> None:
         """Cancel what is in flight and take the socket away."""
-        opened = self._open.pop(door, None)
+        opened = self._open.pop(session, None)
         if opened is None:
             return
         opened.server.close()

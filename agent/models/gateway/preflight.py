@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from agent.kernel.errors import UserError
-from agent.models.gateway import GatewayServer
+from agent.base.errors import UserError
+from agent.models.gateway.server import GatewayServer
 from agent.models.ports import Trouble
 
 
@@ -17,5 +17,5 @@ async def preflight(gateway: GatewayServer) -> None:
                 model = upstream.model
                 where = model.base_url or model.provider
                 problem = gateway.redactor.text(f"{model.name} at {where} does not work: {trouble}")
-                mend = "Start that server, or mend `base_url`, `model` or the key."
-                raise UserError(f"models.{role}", problem, mend) from trouble
+                fix = "Start that server, or fix `base_url`, `model` or the key."
+                raise UserError(f"models.{role}", problem, fix) from trouble

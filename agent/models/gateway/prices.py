@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from agent.kernel.errors import UserError
-from agent.kernel.types import Caps
-from agent.models.config import ModelConfig, ModelsConfig
+from agent.base.errors import UserError
+from agent.base.types import Caps
+from agent.config.models import ModelConfig, ModelsConfig
 from agent.models.ports import Json, Tokens
 
 _MILLION = 1_000_000
@@ -74,8 +74,8 @@ def check_caps(models: ModelsConfig, caps: Caps) -> None:
     """
     unknown = unknown_prices(models)
     if unknown and caps.dollars is not None and caps.tokens is None and caps.calls is None:
-        mend = "Set `price` on the model, or cap tokens or calls as well"
-        raise UserError("budget.dollars", f"no price is known for {', '.join(unknown)}", mend)
+        fix = "Set `price` on the model, or cap tokens or calls as well"
+        raise UserError("budget.dollars", f"no price is known for {', '.join(unknown)}", fix)
 
 
 def snapshot(models: ModelsConfig) -> Json:

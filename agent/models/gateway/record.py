@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from agent.kernel.types import Call
-
-OK = 200
+from agent.base.types import Call
+from agent.models.ports import OK
 
 
 class MemoryRecord:

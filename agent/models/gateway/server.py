@@ -1,4 +1,4 @@
-"""The gateway: opens a door per box and carries every call through the same few steps."""
+"""The gateway: opens a session per box and carries every call through the same few steps."""
 
 from __future__ import annotations
 
@@ -14,20 +14,25 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from agent.kernel.errors import ProviderDown, RecordBroken
-from agent.kernel.types import Call, CallRecord, CallScope
-from agent.models import checks, prices, translate
-from agent.models.config import ModelConfig, ModelsConfig
-from agent.models.dialects import FORMATS
-from agent.models.door import BoxDoor, as_memo
-from agent.models.listener import Listener
-from agent.models.memo import Memo
+from agent.base.errors import ProviderDown, RecordBroken
+from agent.base.types import Call, CallRecord, CallScope
+from agent.config.models import ModelConfig, ModelsConfig
+from agent.models.dialects import checks, translate
+from agent.models.dialects.formats import FORMATS
+from agent.models.gateway import prices
+from agent.models.gateway.answers import AnswerCache
+from agent.models.gateway.listener import Listener
+from agent.models.gateway.session import BoxSession, as_shared
+from agent.models.gateway.upstream import Upstream
 from agent.models.ports import (
     MISSHAPEN,
+    OK,
+    Answered,
     BadCall,
     Blame,
     Budget,
     Dialect,
+    FlightId,
     Json,
     Provider,
     Question,
@@ -35,10 +40,8 @@ from agent.models.ports import (
     Tokens,
     Trouble,
 )
-from agent.models.providers import build
-from agent.models.record import OK
+from agent.models.providers.build import build
 from agent.models.redact import Redactor
-from agent.models.upstream import FlightId, Upstream
 
 OUT_OF_BUDGET = "budget_exhausted"
 GIVEN_UP = 499
@@ -68,14 +71,6 @@ class _Ask:
         return self.tokens_in + self.tokens_out
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answered:
-    """A complete answer in the box's dialect, and the hints of its request that the provider has no word for."""
-
-    body: Json
-    left_out: tuple[str, ...]
-
-
 class GatewayServer:
     """A Gateway. `providers` replaces the provider of a role, for tests and scripted demos."""
 
@@ -94,8 +89,8 @@ class GatewayServer:
         self._record, self._budget, self._replay, self._seed = record, budget, replay, seed
         self._providers = dict(providers or {})
         self._upstreams: dict[str, tuple[Upstream, ...]] = {}
-        self._doors: set[BoxDoor] = set()
-        self._memo = Memo(record)
+        self._sessions: set[BoxSession] = set()
+        self._memo = AnswerCache(record)
         self._listener = Listener(self)
         self._stack = AsyncExitStack()
 
@@ -118,24 +113,24 @@ class GatewayServer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close every door, then the providers."""
-        for door in list(self._doors):
-            await door.close()
+        """Close every session, then the providers."""
+        for session in list(self._sessions):
+            await session.close()
         await self._stack.aclose()
 
-    async def open(self, socket: Path, scope: CallScope) -> BoxDoor:
+    async def open(self, socket: Path, scope: CallScope) -> BoxSession:
         """Listen at `socket` for one box.
 
         Raises:
             UserError: the scope names a role that is not configured.
-            LaboratoryFault: the socket cannot be made.
+            InfrastructureError: the socket cannot be made.
         """
         for role in scope.models.values():
             self.models.of(role)
-        door = BoxDoor(scope, self._shut)
-        await self._listener.open(socket, door)
-        self._doors.add(door)
-        return door
+        session = BoxSession(scope, self._shut)
+        await self._listener.open(socket, session)
+        self._sessions.add(session)
+        return session
 
     def trouble(self) -> str | None:
         """Why the campaign should pause: the providers that are down; None if all are up."""
@@ -158,10 +153,10 @@ class GatewayServer:
 
     # ---------------------------------------------------------------- what the HTTP side calls
 
-    def catalogue(self, door: BoxDoor) -> list[Json]:
+    def catalogue(self, session: BoxSession) -> list[Json]:
         """What `/v1/models` tells a box: its aliases, and the context window where it is known."""
         listed: list[Json] = []
-        for alias, role in door.scope.models.items():
+        for alias, role in session.scope.models.items():
             windows = [model.window for model in self.models.of(role)]
             entry: Json = {"id": alias, "object": "model", "created": 0, "owned_by": "ratchet"}
             known = [window for window in windows if window is not None]
@@ -170,58 +165,62 @@ class GatewayServer:
             listed.append(entry)
         return listed
 
-    async def call(self, door: BoxDoor, dialect: Dialect, body: Json) -> Answered:
+    def redacted(self, text: str) -> str:
+        """The text without keys."""
+        return self.redactor.text(text)
+
+    async def call(self, session: BoxSession, dialect: Dialect, body: Json) -> Answered:
         """One call of one box: checked, capped, answered, recorded, counted.
 
         Raises:
             BadCall: the box may not make this call, or made it wrong.
-            LaboratoryFault: no answer; the door keeps the fault.
+            InfrastructureError: no answer; the session keeps the fault.
         """
-        if door.closed:
+        if session.closed:
             raise BadCall(403, "this box is over", code="deadline_exceeded")
         try:
-            ask = self._read(door, dialect, body)
+            ask = self._read(session, dialect, body)
         except MISSHAPEN as error:
             # A box must not be able to void its trial: what the checks let pass and nobody can read is its fault.
             raise BadCall(400, f"the request is misshapen ({type(error).__name__})") from error
-        door.hold(ask.key, ask.tokens, ask.dollars)
-        flight = _flight(door.scope, ask)
-        door.pending.add(flight)
+        session.hold(ask.key, ask.tokens, ask.dollars)
+        flight = _flight(session.scope, ask)
+        session.pending.add(flight)
         try:
-            call = await self._within_deadline(door, ask)
+            call = await self._within_deadline(session, ask)
         except BadCall as error:
-            door.charge(0, 0.0)
-            door.out_of_budget |= error.code == OUT_OF_BUDGET
+            session.charge(0, 0.0)
+            session.out_of_budget |= error.code == OUT_OF_BUDGET
             raise
         except (ProviderDown, RecordBroken) as error:
-            door.blame(error)
+            session.blame(error)
             raise
         except asyncio.CancelledError:
-            door.charge(ask.tokens, ask.dollars)
+            session.charge(ask.tokens, ask.dollars)
             raise
         finally:
-            door.pending.discard(flight)
-            door.release(ask.tokens, ask.dollars)
-        door.count(call)
+            session.pending.discard(flight)
+            session.release(ask.tokens, ask.dollars)
+        session.count(call)
         native = ask.upstream.provider.native
         return Answered(body=json.loads(call.response), left_out=translate.left_out(dialect, native, body))
 
     # ---------------------------------------------------------------- the steps
 
-    def _read(self, door: BoxDoor, dialect: Dialect, body: Json) -> _Ask:
+    def _read(self, session: BoxSession, dialect: Dialect, body: Json) -> _Ask:
         """Check the request and give it its name: hash and occurrence."""
         alias = checks.text(body.get("model"), "model")
-        role = door.scope.models.get(alias)
+        role = session.scope.models.get(alias)
         if role is None:
-            allowed = ", ".join(door.scope.models) or "none"
+            allowed = ", ".join(session.scope.models) or "none"
             raise BadCall(404, f"no model {alias[:100]!r} here; this box may use: {allowed}", code="model_not_found")
         form = FORMATS[dialect]
         form.check(body)
         named = {name: value for name, value in body.items() if name not in _NOT_IN_KEY}
         request = checks.canonical({**named, "model": role, "dialect": dialect})
         key = hashlib.sha256(request).hexdigest()
-        k = door.occurrences(key)
-        upstream = self._choose(role, f"{self._seed}/{door.scope.memo or door.scope.trial}/{key}/{k}")
+        k = session.occurrences(key)
+        upstream = self._choose(role, f"{self._seed}/{session.scope.memo or session.scope.trial}/{key}/{k}")
         wanted = form.output_limit(body)
         limit = _limit(upstream.model, wanted)
         tokens_in, tokens_out = _bound(upstream.model, request, body, limit)
@@ -252,12 +251,12 @@ class GatewayServer:
                 return upstream
         return upstreams[-1]
 
-    async def _within_deadline(self, door: BoxDoor, ask: _Ask) -> Call:
+    async def _within_deadline(self, session: BoxSession, ask: _Ask) -> Call:
         try:
-            async with asyncio.timeout(door.remaining()):
-                return await self._recalled_or_fresh(door.scope, ask)
+            async with asyncio.timeout(session.remaining()):
+                return await self._recalled_or_fresh(session.scope, ask)
         except TimeoutError:
-            await self._judge(door, _flight(door.scope, ask), ask.upstream)
+            await self._judge(session, _flight(session.scope, ask), ask.upstream)
             raise BadCall(408, "this box's time ran out during the call", code="deadline_exceeded") from None
 
     async def _recalled_or_fresh(self, scope: CallScope, ask: _Ask) -> Call:
@@ -266,7 +265,7 @@ class GatewayServer:
             return await self._fresh(scope, ask)
         call, mine = await self._memo.get(scope.memo, ask.key, ask.k, lambda: self._fresh(scope, ask))
         if not mine:
-            call = as_memo(call, scope.trial)
+            call = as_shared(call, scope.trial)
             self._record.record_call(call)
         return call
 
@@ -274,7 +273,7 @@ class GatewayServer:
         """Ask the provider under the campaign's budget, and record before anyone relies on it."""
         replayed = self._replay.find(scope.trial, ask.key, ask.k) if self._replay is not None else None
         if replayed is not None:
-            return as_memo(replayed, scope.trial)
+            return as_shared(replayed, scope.trial)
         hold = await self._budget.reserve(ask.tokens, ask.dollars) if self._budget is not None else None
         if self._budget is not None and hold is None:
             raise BadCall(403, self._budget.exhausted() or "the campaign's budget is used up", code=OUT_OF_BUDGET)
@@ -352,27 +351,27 @@ class GatewayServer:
             shared[model] = upstream
         return upstream
 
-    async def _shut(self, door: BoxDoor) -> None:
-        self._doors.discard(door)
-        for flight in list(door.pending):
+    async def _shut(self, session: BoxSession) -> None:
+        self._sessions.discard(session)
+        for flight in list(session.pending):
             for upstreams in self._upstreams.values():
                 for upstream in upstreams:
-                    await self._judge(door, flight, upstream)
-        await self._listener.close(door)
+                    await self._judge(session, flight, upstream)
+        await self._listener.close(session)
 
-    async def _judge(self, door: BoxDoor, flight: FlightId, upstream: Upstream) -> None:
+    async def _judge(self, session: BoxSession, flight: FlightId, upstream: Upstream) -> None:
         """A box whose time ran out while its provider was failing: an outage is never scored."""
         trouble = upstream.failing.get(flight)
-        if trouble is None or door.fault is not None:
+        if trouble is None or session.fault is not None:
             return
         if trouble.blame is Blame.BUSY:
-            door.blame(trouble)
+            session.blame(trouble)
             return
         try:
             async with asyncio.timeout(_JUDGE_SECONDS):
                 await upstream.probe()
         except (Trouble, TimeoutError):
-            door.blame(trouble)
+            session.blame(trouble)
 
 
 def _keys(models: ModelsConfig) -> list[str]:

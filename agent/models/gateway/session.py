@@ -1,4 +1,4 @@
-"""One box's door: who it is, what it may do, what it has used, and what went wrong behind it."""
+"""One box's session: who it is, what it may do, what it has used, and what went wrong behind it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from dataclasses import replace
 
 from aiolimiter import AsyncLimiter
 
-from agent.kernel.types import Call, CallScope, Usage
-from agent.models.ports import BadCall
-from agent.models.upstream import FlightId
+from agent.base.types import Call, CallScope, Usage
+from agent.models.ports import BadCall, FlightId
 
 MAX_CALLS_AT_ONCE = 64
 MAX_BUFFERED = 16 << 20
@@ -19,10 +18,10 @@ INTAKE_BURST_KIB = 16 << 10
 INTAKE_KIB_PER_SECOND = 1 << 10
 
 
-class BoxDoor:
-    """A Door. Its caps count every call, memo or fresh alike, so that both sides of a pair meet the same caps."""
+class BoxSession:
+    """A Session. Its caps count every call, memo or fresh alike, so that both sides of a pair meet the same caps."""
 
-    def __init__(self, scope: CallScope, close: Callable[[BoxDoor], Awaitable[None]]) -> None:
+    def __init__(self, scope: CallScope, close: Callable[[BoxSession], Awaitable[None]]) -> None:
         self.scope = scope
         self.fault: Exception | None = None
         self.out_of_budget = False
@@ -131,6 +130,6 @@ def _capped(what: str, detail: str) -> BadCall:
     return BadCall(403, f"this box's cap on {what} does not allow the call: {detail}", code="cap_exhausted")
 
 
-def as_memo(call: Call, trial: str) -> Call:
+def as_shared(call: Call, trial: str) -> Call:
     """A recorded call in the books of a trial that did not pay for it; `dollars` is what it is worth."""
     return replace(call, trial=trial, fresh=False, seconds=0.0, retries=0)

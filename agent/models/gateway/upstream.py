@@ -16,12 +16,22 @@ from dataclasses import dataclass
 from aiolimiter import AsyncLimiter
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, stop_before_delay
 
-from agent.kernel.errors import ProviderDown
-from agent.models.config import ModelConfig
-from agent.models.dialects import FORMATS
-from agent.models.ports import MISSHAPEN, BadCall, Blame, Json, KeyRefused, Provider, Question, Tokens, Trouble
+from agent.base.errors import ProviderDown
+from agent.config.models import ModelConfig
+from agent.models.dialects.formats import FORMATS
+from agent.models.ports import (
+    MISSHAPEN,
+    BadCall,
+    Blame,
+    FlightId,
+    Json,
+    KeyRefused,
+    Provider,
+    Question,
+    Tokens,
+    Trouble,
+)
 
-FlightId = tuple[str, str, int]
 Accept = Callable[[Json], Json]
 _MINUTE = 60.0
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0

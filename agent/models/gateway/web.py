@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -13,14 +13,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from agent.kernel.errors import LaboratoryFault
-from agent.models import checks
-from agent.models.dialects import FORMATS
-from agent.models.door import BoxDoor
-from agent.models.ports import BadCall, Dialect, Json
-
-if TYPE_CHECKING:
-    from agent.models.gateway import Answered, GatewayServer
+from agent.base.errors import InfrastructureError
+from agent.models.dialects import checks
+from agent.models.dialects.formats import FORMATS
+from agent.models.gateway.session import BoxSession
+from agent.models.ports import Answered, BadCall, Calls, Dialect, Json
 
 MAX_BODY = 4 << 20
 BODY_SECONDS = 60.0
@@ -32,8 +29,8 @@ _PATHS = {
 _log = logging.getLogger(__name__)
 
 
-def app(gateway: GatewayServer) -> Starlette:
-    """The ASGI app that all doors share."""
+def app(gateway: Calls[BoxSession]) -> Starlette:
+    """The ASGI app that all sessions share."""
     face = _Face(gateway)
     routes = [
         Route(prefix + path, face.endpoint(dialect), methods=["POST"])
@@ -49,7 +46,7 @@ def app(gateway: GatewayServer) -> Starlette:
 class _Face:
     """The endpoints, bound to a gateway."""
 
-    def __init__(self, gateway: GatewayServer) -> None:
+    def __init__(self, gateway: Calls[BoxSession]) -> None:
         self._gateway = gateway
 
     def endpoint(self, dialect: Dialect) -> Any:
@@ -62,37 +59,37 @@ class _Face:
 
     async def models(self, request: Request) -> Response:
         """The aliases that this box may use."""
-        listed = self._gateway.catalogue(_door(request))
+        listed = self._gateway.catalogue(_session(request))
         return JSONResponse({"object": "list", "data": listed})
 
     async def model(self, request: Request) -> Response:
         """One alias."""
         name = request.path_params["name"]
-        for entry in self._gateway.catalogue(_door(request)):
+        for entry in self._gateway.catalogue(_session(request)):
             if entry["id"] == name:
                 return JSONResponse(entry)
         return _error(_dialect_of(request), 404, f"no model {name[:100]!r} here", "model_not_found")
 
     async def _answer(self, request: Request, dialect: Dialect) -> Response:
-        door, body = _door(request), bytearray()
+        session, body = _session(request), bytearray()
         try:
-            await _receive(request, door, body)
+            await _receive(request, session, body)
             return await self._respond(request, dialect, bytes(body))
         except BadCall as error:
-            return _error(dialect, error.status, self._gateway.redactor.text(str(error)), error.code)
-        except LaboratoryFault:
+            return _error(dialect, error.status, self._gateway.redacted(str(error)), error.code)
+        except InfrastructureError:
             return _error(dialect, 503, "the model is not available; this trial will not count", "provider_down")
         except ClientDisconnect:
             return Response(status_code=499)
         finally:
-            door.take_in(-len(body))
+            session.take_in(-len(body))
 
     async def _respond(self, request: Request, dialect: Dialect, raw: bytes) -> Response:
         body = checks.parse(raw)
         stream = body.get("stream", False)
         if not isinstance(stream, bool | None):
             checks.fail("stream", "true or false")
-        answer = await _while_connected(request, self._gateway.call(_door(request), dialect, body))
+        answer = await _while_connected(request, self._gateway.call(_session(request), dialect, body))
         headers = {"x-ratchet-left-out": ", ".join(answer.left_out)} if answer.left_out else {}
         if not stream:
             return JSONResponse(answer.body, headers=headers)
@@ -105,7 +102,7 @@ async def _stream(dialect: Dialect, answer: Json, body: Json) -> AsyncIterator[b
         yield event
 
 
-async def _receive(request: Request, door: BoxDoor, body: bytearray) -> None:
+async def _receive(request: Request, session: BoxSession, body: bytearray) -> None:
     """Fill `body`, bounded in size and time.
 
     Raises:
@@ -119,11 +116,11 @@ async def _receive(request: Request, door: BoxDoor, body: bytearray) -> None:
             async for chunk in request.stream():
                 if len(body) + len(chunk) > MAX_BODY:
                     raise _too_large()
-                door.take_in(len(chunk))
+                session.take_in(len(chunk))
                 body += chunk
     except TimeoutError:
         raise BadCall(408, f"the body did not arrive within {BODY_SECONDS:.0f} s", code="timeout") from None
-    await door.pace(len(body))
+    await session.pace(len(body))
 
 
 def _too_large() -> BadCall:
@@ -150,9 +147,9 @@ async def _while_connected(request: Request, call: Coroutine[Any, Any, Answered]
             await asyncio.wait((task,))
 
 
-def _door(request: Request) -> BoxDoor:
-    door: BoxDoor = request.scope["state"]["door"]
-    return door
+def _session(request: Request) -> BoxSession:
+    session: BoxSession = request.scope["state"]["session"]
+    return session
 
 
 def _dialect_of(request: Request) -> Dialect:
@@ -176,6 +173,6 @@ async def _no_route(request: Request, error: Exception) -> Response:
 
 async def _defect(request: Request, error: Exception) -> Response:
     """A defect of the gateway: the laboratory's fault, so that it is never scored."""
-    _door(request).blame(LaboratoryFault(f"a defect of the gateway: {type(error).__name__}"))
+    _session(request).blame(InfrastructureError(f"a defect of the gateway: {type(error).__name__}"))
     _log.error("defect in the gateway", exc_info=error)
     return _error(_dialect_of(request), 500, "the gateway failed; this trial will not count", "internal_error")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agent.models.config import ModelConfig
+from agent.config.models import ModelConfig
 from agent.models.ports import Provider
 from agent.models.redact import Redactor
 
@@ -15,7 +15,7 @@ def build(model: ModelConfig, redactor: Redactor) -> Provider:
     Raises:
         UserError: a script is missing or wrong.
     """
-    from agent.models import local, replay, scripted, sdk  # noqa: PLC0415 - keeps `agent.models.config` light
+    from agent.models.providers import local, replay, scripted, sdk  # noqa: PLC0415 - keeps `agent.config.models` light
 
     if model.provider == "anthropic":
         return sdk.AnthropicProvider(model, redactor)

@@ -1,6 +1,6 @@
 """The embedded model's server process: llama.cpp over loopback HTTP, gone as soon as its parent is.
 
-Run as `python -m agent.models.embedded`; prints `{"address": ...}` on one line when it can answer.
+Run as `python -m agent.models.providers.embedded`; prints `{"address": ...}` on one line when it can answer.
 The key that it asks for comes in the environment, since arguments can be read by every user.
 """
 
@@ -31,7 +31,7 @@ def _leave_with_parent() -> None:
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m agent.models.embedded")
+    parser = argparse.ArgumentParser(prog="python -m agent.models.providers.embedded")
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--slots", type=int, default=8)

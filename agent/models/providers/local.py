@@ -11,12 +11,12 @@ import tempfile
 from asyncio.subprocess import PIPE, Process
 from typing import IO
 
-from agent.kernel.errors import ProviderDown
-from agent.models import embedded, weights
-from agent.models.config import EMBEDDED_SLOTS, ModelConfig
+from agent.base.errors import ProviderDown
+from agent.config.models import EMBEDDED_SLOTS, ModelConfig
 from agent.models.ports import Blame, Dialect, Json, Question, Trouble
+from agent.models.providers import embedded, weights
+from agent.models.providers.sdk import OpenAIProvider
 from agent.models.redact import Redactor
-from agent.models.sdk import OpenAIProvider
 
 _START_SECONDS = 180.0
 _PROBE_SECONDS = 60.0
@@ -77,7 +77,7 @@ class EmbeddedProvider:
 
     async def _spawn(self) -> None:
         path = self._model.weights or await asyncio.to_thread(weights.fast)
-        argv = [sys.executable, "-m", "agent.models.embedded", "--weights", str(path)]
+        argv = [sys.executable, "-m", "agent.models.providers.embedded", "--weights", str(path)]
         argv += ["--slots", str(self._model.slots or EMBEDDED_SLOTS), "--context", str(self._model.window)]
         argv += ["--threads", str(self._model.threads or embedded.default_threads())]
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child, closed in _stop

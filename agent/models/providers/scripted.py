@@ -22,8 +22,8 @@ from typing import Any, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from agent.kernel.errors import UserError
-from agent.models import chat
+from agent.base.errors import UserError
+from agent.models.dialects import chat
 from agent.models.ports import Blame, Dialect, Json, Question, Trouble
 
 

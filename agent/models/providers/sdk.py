@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from agent.models.config import ModelConfig
+from agent.config.models import ModelConfig
 from agent.models.ports import BadCall, Blame, Dialect, Json, KeyRefused, Question, Trouble
 from agent.models.redact import Redactor
 
@@ -151,7 +151,7 @@ class OpenAIProvider(_SdkProvider):
 
     def small(self) -> Json:
         """The parameter that keeps an answer short."""
-        return {max_tokens_field(self._model): 16}
+        return {self._model.limit_field: 16}
 
 
 class AnthropicProvider(_SdkProvider):
@@ -170,10 +170,3 @@ class AnthropicProvider(_SdkProvider):
         )
         self._client = client
         return self
-
-
-def max_tokens_field(model: ModelConfig) -> str:
-    """OpenAI itself wants the new name; servers that imitate it know the old one."""
-    if model.max_tokens_field is not None:
-        return model.max_tokens_field
-    return "max_completion_tokens" if model.provider == "openai" and model.base_url is None else "max_tokens"

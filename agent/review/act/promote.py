@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.kernel.errors import UserError
-from agent.kernel.repository import CAMPAIGN_TRAILER, Commit
+from agent.base.errors import UserError
+from agent.base.text import visible
+from agent.kernel.git.repository import CAMPAIGN_TRAILER, Commit
 from agent.review.history import Accepted, accepted
-from agent.review.safe import visible
 
 IN_PROGRESS = {
     "MERGE_HEAD": "merge",
@@ -179,15 +179,15 @@ def _stopped(checkout: Checkout, wanted: Plan, verb: str) -> UserError:
     squashing = wanted.commands[-1][0] == "commit"
     if conflicts:
         named = ", ".join(conflicts[:5]) + (f" and {len(conflicts) - 5} more" if conflicts[5:] else "")
-        go_on = f"Mend the files, `git add` them, then `git {verb} --continue`; or go back with `git {verb} --abort`."
+        go_on = f"Fix the files, `git add` them, then `git {verb} --continue`; or go back with `git {verb} --abort`."
         if squashing:
-            go_on = "Mend the files, `git add` them, then `git commit`; or go back with `git reset --merge`."
+            go_on = "Fix the files, `git add` them, then `git commit`; or go back with `git reset --merge`."
         if squashing and verb == "cherry-pick":
             go_on = "Go back with `git reset --merge`, and try again without --squash."
         return UserError("promote", f"conflict in {named}", go_on)
     if verb == "cherry-pick" and checkout.out("rev-parse", "--verify", "--quiet", "CHERRY_PICK_HEAD"):
-        mend = "`git cherry-pick --skip` goes on without it, `git cherry-pick --abort` goes back."
-        return UserError("promote", "one of the patches brings nothing new here", mend)
+        fix = "`git cherry-pick --skip` goes on without it, `git cherry-pick --abort` goes back."
+        return UserError("promote", "one of the patches brings nothing new here", fix)
     return UserError("promote", f"git {verb} stopped", "Its words are above; `git status` shows where it stands.")
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from agent.kernel.boundary import SUBJECT_CHARS
-from agent.kernel.errors import Refused, UserError
-from agent.kernel.evidence import REVERTS_TRAILER
-from agent.kernel.gate import Verdict
-from agent.kernel.ledger import Ledger
-from agent.kernel.match import Opening, retest
-from agent.kernel.repository import CAMPAIGN_TRAILER, Repository, format_message
-from agent.kernel.store import ANCHOR_TRAILER
-from agent.kernel.types import Candidate, Fate
+from agent.base.errors import Refused, UserError
+from agent.base.types import Candidate, Fate
+from agent.kernel.decide.boundary import SUBJECT_CHARS
+from agent.kernel.decide.evidence import REVERTS_TRAILER
+from agent.kernel.decide.gate import Verdict
+from agent.kernel.git.repository import CAMPAIGN_TRAILER, Repository, format_message
+from agent.kernel.loop.match import Opening, retest
+from agent.kernel.record.ledger import Ledger
+from agent.kernel.record.store import ANCHOR_TRAILER
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,8 +81,8 @@ def _without(repository: Repository, sha: str, parent: str, champion_tree: str) 
     try:
         tree = repository.merge(repository.tree_of(sha), champion_tree, repository.tree_of(parent))
     except Refused as refusal:
-        mend = f"Revert the later ones first, or do it by hand: `git revert {sha[:12]}` on a branch of yours."
-        raise UserError("ID", f"later patches build on it ({refusal})", mend) from refusal
+        fix = f"Revert the later ones first, or do it by hand: `git revert {sha[:12]}` on a branch of yours."
+        raise UserError("ID", f"later patches build on it ({refusal})", fix) from refusal
     if tree == champion_tree:
         raise UserError("ID", "the champion holds nothing of that patch any more", "There is nothing to do.")
     return tree

@@ -12,11 +12,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from agent.kernel.errors import LaboratoryFault, ProviderDown
-from agent.kernel.evaluator import Evaluator, Job, Void, both, seed_of
-from agent.kernel.gate import SMALLEST_FACTOR, GateSettings
-from agent.kernel.types import Purpose, Task, Trial
+from agent.base.errors import InfrastructureError, ProviderDown
+from agent.base.types import Purpose, Task, Trial
+from agent.kernel.decide.gate import SMALLEST_FACTOR, GateSettings
 from agent.review.summary import Estimate
+from agent.trials.evaluator import Evaluator, Job, Void, both, seed_of
 
 Result = TypeVar("Result")
 
@@ -45,7 +45,7 @@ async def replay(
     """Run trials again under their own names, so that a replaying gateway finds their answers.
 
     Raises:
-        LaboratoryFault: the laboratory failed; a question that is in no record is no such failure.
+        InfrastructureError: the laboratory failed; a question that is in no record is no such failure.
     """
 
     async def one(trial: Trial) -> Replayed:
@@ -88,7 +88,7 @@ async def compare(
     """New coupled pairs of two trees on tasks drawn anew by weight; nothing recorded is used.
 
     Raises:
-        LaboratoryFault: too many pairs were void.
+        InfrastructureError: too many pairs were void.
     """
     scope = secrets.token_hex(8)
     drawn = random.Random(scope).choices(tasks, weights=[t.weight for t in tasks], k=pairs)  # noqa: S311 (no secret)
@@ -104,7 +104,7 @@ async def compare(
     good = tuple(pair for pair in results if pair is not None)
     voids = pairs - len(good)
     if voids > TOLERATED_VOIDS * pairs:
-        raise LaboratoryFault(f"{voids} of {pairs} fresh pairs were spoiled: nothing can be said")
+        raise InfrastructureError(f"{voids} of {pairs} fresh pairs were spoiled: nothing can be said")
     return Comparison(pairs=good, voids=voids)
 
 

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from agent.kernel.repository import Commit
-from agent.review.again import Comparison, Replayed
+from agent.base.text import visible
+from agent.kernel.git.repository import Commit
+from agent.review.audit.again import Comparison, Replayed
+from agent.review.audit.verify import SHOWN, Finding
 from agent.review.history import cell
-from agent.review.safe import visible
-from agent.review.verify import SHOWN, Finding
 
 TAMPERED, UNPROVEN = 3, 4
 """Exit codes: something does not match the record; the fresh comparison does not bear the claim out."""

@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from agent.kernel.errors import RecordBroken, Refused
-from agent.kernel.evaluator import seed_of
-from agent.kernel.evidence import (
+from agent.base.errors import RecordBroken, Refused
+from agent.base.trust import trusted_hash
+from agent.base.types import Candidate, Purpose, Split, Suite
+from agent.kernel.decide.evidence import (
     NOT_MEASURED,
     REVERTS_TRAILER,
     commit_body,
@@ -26,13 +27,13 @@ from agent.kernel.evidence import (
     holdout_words,
     lineage,
 )
-from agent.kernel.gate import Decision
-from agent.kernel.ledger import Ledger, TestRow
-from agent.kernel.match import Opening, draw, opened_with, retest, shares_of
-from agent.kernel.repository import CAMPAIGN_TRAILER, IDENTITY, Commit, Repository, trusted_hash
-from agent.kernel.store import ANCHOR_TRAILER
-from agent.kernel.types import Candidate, Purpose, Split, Suite
-from agent.review.verify_ledger import anchors, unlike, verify_ledger
+from agent.kernel.decide.gate import Decision
+from agent.kernel.git.repository import CAMPAIGN_TRAILER, IDENTITY, Commit, Repository
+from agent.kernel.loop.match import Opening, draw, opened_with, retest, shares_of
+from agent.kernel.record.ledger import Ledger, TestRow
+from agent.kernel.record.store import ANCHOR_TRAILER
+from agent.review.audit.verify_ledger import anchors, unlike, verify_ledger
+from agent.trials.evaluator import seed_of
 
 SHOWN = 10
 """Pairs of one kind that are named, before the rest is only counted."""

@@ -23,13 +23,13 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
-from agent.kernel.chain import COVERED, key_of, link, name_parts, where
-from agent.kernel.errors import RecordBroken
-from agent.kernel.ledger import Ledger
-from agent.kernel.ledger_schema import MIGRATIONS
-from agent.kernel.repository import Commit
-from agent.kernel.store import ANCHOR_TRAILER, unpack
-from agent.review.safe import visible
+from agent.base.errors import RecordBroken
+from agent.base.text import visible
+from agent.kernel.git.repository import Commit
+from agent.kernel.record.chain import COVERED, key_of, link, name_parts, where
+from agent.kernel.record.ledger import Ledger
+from agent.kernel.record.schema import MIGRATIONS
+from agent.kernel.record.store import ANCHOR_TRAILER, unpack
 
 _SCHEMA = "SELECT type || ' ' || name, sql FROM sqlite_master WHERE sql IS NOT NULL"
 _REFERENCES = (("trials", "transcript"), ("calls", "response"), ("candidates", "diff"), ("candidates", "transcript"))

@@ -7,17 +7,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from agent.control import decide, detach
-from agent.kernel.approval import Request
-from agent.kernel.boundary import clean_line
-from agent.kernel.config import Config
-from agent.kernel.gate import GateSettings
-from agent.kernel.gatekeeping import gate_settings
-from agent.kernel.lock import signal_holder
+from agent.base.text import clean_line
+from agent.config.campaign import Config
+from agent.kernel.decide.gate import GateSettings
+from agent.kernel.loop.approval import Request
+from agent.kernel.loop.settings import gate_settings
+from agent.kernel.record.lock import signal_holder
+from agent.live.control import decide, detach
 
 
 class Levers:
-    """The levers of one campaign. Each returns a sentence for people, and raises UserError or LaboratoryFault."""
+    """The levers of one campaign. Each returns a sentence for people, and raises UserError or InfrastructureError."""
 
     def __init__(self, config: Config, path: Path) -> None:
         self._config, self._path = config, path

@@ -26,7 +26,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from agent.kernel.errors import UserError
+from agent.base.errors import UserError
 
 LOGIN: Final = "/login"
 MAX_FORM: Final = 16 << 10
@@ -76,8 +76,8 @@ def read_token(path: Path) -> str:
     if mode & 0o077:
         raise UserError("--token-file", f"others may read {path}", f"Run `chmod 600 {path}`.")
     if len(token) < _SHORTEST_TOKEN or not token.isprintable():
-        mend = "Remove it; a good one is made in its place."
-        raise UserError("--token-file", f"{path} holds no token of {_SHORTEST_TOKEN} characters or more", mend)
+        fix = "Remove it; a good one is made in its place."
+        raise UserError("--token-file", f"{path} holds no token of {_SHORTEST_TOKEN} characters or more", fix)
     return token
 
 

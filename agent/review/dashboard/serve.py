@@ -1,7 +1,7 @@
 """The dashboard: the report of a campaign, live, and a few levers for whoever has the token.
 
-Read-only by default and on loopback by default; `agent.review.guard` decides who may do what. Nothing is loaded from
-anywhere, and every text of a model is made visible and escaped before it is sent.
+Read-only by default and on loopback by default; `guard` decides who may do what. Nothing is loaded from anywhere,
+and every text of a model is made visible and escaped before it is sent.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -31,15 +31,15 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from agent.kernel.errors import LaboratoryFault, UserError
-from agent.kernel.gate import GateSettings
-from agent.kernel.ledger import Ledger
+from agent.base.errors import InfrastructureError, UserError
+from agent.base.text import visible
+from agent.kernel.decide.gate import GateSettings
+from agent.kernel.record.ledger import Ledger
+from agent.review.dashboard.actions import Levers
+from agent.review.dashboard.guard import LOGIN, Guard, Rules, Session, authorised_form
+from agent.review.dashboard.watch import Drawn, Watch, apart, names
 from agent.review.facts import collect
-from agent.review.guard import LOGIN, Guard, Rules, Session, authorised_form
-from agent.review.levers import Levers
-from agent.review.report import render
-from agent.review.safe import visible
-from agent.review.watch import Drawn, Watch, apart, names
+from agent.review.report.report import render
 
 SECTIONS: Final = ("summary", "scores", "lineage", "heat", "evidence", "patches", "rejected", "cost", "events")
 ASSETS: Final = {
@@ -193,7 +193,7 @@ class Dashboard:
             return "asked; it takes a moment, and what comes of it will stand below"
         try:
             return str(work.result())
-        except (UserError, LaboratoryFault) as error:
+        except (UserError, InfrastructureError) as error:
             return str(error)
 
     async def login(self, request: Request) -> Response:
@@ -278,12 +278,14 @@ async def asset(request: Request) -> Response:
 
 @cache
 def _file(name: str) -> bytes:
-    return files("agent.review").joinpath("templates", name).read_bytes()
+    room = "agent.review.report" if name.startswith("report.") else "agent.review.dashboard"
+    return files(room).joinpath("templates", name).read_bytes()
 
 
 @cache
 def _templates() -> Environment:
-    loader = PackageLoader("agent.review")
+    # The filter of the report serves the live page too.
+    loader = ChoiceLoader([PackageLoader("agent.review.dashboard"), PackageLoader("agent.review.report")])
     templates = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -16,12 +16,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
-from agent.kernel.approval import Acceptance, Approvals
-from agent.kernel.errors import RecordBroken
-from agent.kernel.ledger import Ledger
-from agent.kernel.lock import holder
-from agent.kernel.types import Fate
-from agent.review.now import Now, read_now
+from agent.base.errors import RecordBroken
+from agent.base.types import Fate
+from agent.kernel.loop.approval import Acceptance, Approvals
+from agent.kernel.record.ledger import Ledger
+from agent.kernel.record.lock import holder
+from agent.live.status import Now, read_now
 
 RECORD: Final = "ledger.sqlite"
 TICK_SECONDS: Final = 0.2

@@ -16,10 +16,10 @@ from typing import Any, Final
 import vl_convert
 from markupsafe import Markup
 
-from agent.kernel.types import Fate
+from agent.base.text import visible
+from agent.base.types import Fate
 from agent.review.evidence import Meeting
 from agent.review.facts import Patch, ReportFacts, Spot
-from agent.review.safe import visible
 from agent.review.summary import Estimate
 
 Spec = dict[str, Any]

@@ -1,6 +1,6 @@
 """One self-contained HTML page about a campaign: no network, a strict content security policy, readable without script.
 
-Covered: every text of a model goes through `agent.review.safe` and is escaped by Jinja; scripts and styles run by
+Covered: every text of a model goes through `agent.base.text` and is escaped by Jinja; scripts and styles run by
 hash (a file) or nonce (a server) alone; nothing is loaded from anywhere. Not covered: what words can do to a reader.
 """
 
@@ -22,12 +22,12 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import DiffLexer
 
-from agent.kernel.errors import UserError
-from agent.kernel.types import Fate
-from agent.review import charts
+from agent.base.errors import UserError
+from agent.base.text import visible, visible_lines
+from agent.base.types import Fate
 from agent.review.facts import Patch, ReportFacts
 from agent.review.reasons import ACCEPTED
-from agent.review.safe import visible, visible_lines
+from agent.review.report import charts
 
 SHOWN_PATHS: Final = 24
 """Tests whose evidence is drawn, the latest and the accepted ones; all of them are in the table."""
@@ -93,7 +93,7 @@ def _hash_of(text: str) -> str:
 @cache
 def _environment() -> Environment:
     page = Environment(
-        loader=PackageLoader("agent.review"),
+        loader=PackageLoader("agent.review.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -109,7 +109,7 @@ def _environment() -> Environment:
 
 @cache
 def _asset(name: str) -> str:
-    return resources.files("agent.review").joinpath("templates", name).read_text(encoding="utf-8")
+    return resources.files("agent.review.report").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def _groups(patches: Sequence[Patch]) -> list[tuple[str, list[Patch]]]:

@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from agent.kernel.types import Call
-from agent.models import show
-from agent.models.features import Tried
-from agent.review.safe import visible, visible_lines
+from agent.base.text import visible, visible_lines
+from agent.base.types import Call
+from agent.models.dialects import show
+from agent.models.gateway.features import Tried
 
 COLUMNS = ("trial", "role", "status", "source", "tokens", "cost", "seconds", "answer")
 

@@ -14,13 +14,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from agent.kernel.evidence import base_of
-from agent.kernel.flags import flags_key
-from agent.kernel.ledger import Ledger, PairRow, TestRow
-from agent.kernel.repository import Commit
-from agent.kernel.types import Candidate, Fate, Purpose, Trial, Usage
+from agent.base.text import visible, visible_lines
+from agent.base.types import Candidate, Fate, Purpose, Trial, Usage
+from agent.kernel.decide.evidence import base_of
+from agent.kernel.decide.flags import flags_key
+from agent.kernel.git.repository import Commit
+from agent.kernel.record.ledger import Ledger, PairRow, TestRow
 from agent.review.history import FATE_STYLES, accepted, cell, render_diff, when
-from agent.review.safe import visible, visible_lines
 
 TRANSCRIPT_LINES = 60
 

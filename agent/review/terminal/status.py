@@ -9,12 +9,12 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from agent.kernel.approval import Approvals
-from agent.kernel.boundary import clean_line
-from agent.kernel.config import Config
-from agent.kernel.ledger import Ledger
-from agent.kernel.lock import holder
-from agent.kernel.types import Fate
+from agent.base.text import clean_line
+from agent.base.types import Fate
+from agent.config.campaign import Config
+from agent.kernel.loop.approval import Approvals
+from agent.kernel.record.ledger import Ledger
+from agent.kernel.record.lock import holder
 from agent.review.summary import Summary, summarise
 
 SHOWN_EVENTS = 5

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from agent.kernel.types import Files
+from agent.base.types import Files
 from agent.suites.importing.counting import count_tests
 from agent.suites.importing.dockerfile import Environment, container_settings
 from agent.suites.importing.draft import Options, Unsupported, with_image

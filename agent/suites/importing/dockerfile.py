@@ -17,7 +17,7 @@ from typing import Any
 
 from dockerfile_parse import DockerfileParser
 
-from agent.kernel.types import Files
+from agent.base.types import Files
 from agent.suites.importing.draft import Unsupported
 
 MAX_LINES = 2000

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from agent.kernel.types import NO_FILES, Files
+from agent.base.types import NO_FILES, Files
 
 ID_LENGTH = 64
 OWN_IMAGE = "own"

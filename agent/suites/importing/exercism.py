@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from agent.kernel.errors import UserError
+from agent.base.errors import UserError
 from agent.suites import tree
 from agent.suites.importing.draft import Draft, Options, Refusal, Unsupported, literal, task_id, with_image
 from agent.suites.importing.pytests import pytest_settings
@@ -81,7 +81,7 @@ def _listed(roles: Mapping[str, Any], role: str, files: Mapping[str, bytes], roo
         if fault := tree.path_fault(path):
             raise UserError(f"{where}.{role}", f"{path!r:.80} {fault}", "Name a path inside the exercise.")
         if needed and path not in files:
-            raise UserError(f"{where}.{role}", f"{path!r:.80} is not there", "Mend the path, or add the file.")
+            raise UserError(f"{where}.{role}", f"{path!r:.80} is not there", "Fix the path, or add the file.")
     return found
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from agent.kernel.errors import UserError
+from agent.base.errors import UserError
 from agent.suites import tree
 from agent.suites.importing.draft import Draft, Options, Refusal, Unsupported, literal, task_id, with_image
 from agent.suites.importing.pytests import pytest_settings

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from agent.kernel.errors import UserError
-from agent.suites.grading import WORKSPACE
+from agent.base.errors import UserError
 from agent.suites.importing import container, shell
 from agent.suites.importing.dockerfile import read_dockerfile
 from agent.suites.importing.draft import Draft, Options, Refusal, Unsupported, task_id
 from agent.suites.importing.reading import folder, scripts, tasks_below, text, toml_file
+from agent.trials.grading import WORKSPACE
 
 CONFIG, SCRIPT, DOCKERFILE = "task.toml", "test.sh", "environment/Dockerfile"
 _TOP = frozenset(

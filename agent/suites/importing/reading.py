@@ -16,10 +16,10 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-from agent.kernel.errors import UserError
+from agent.base.errors import UserError
+from agent.base.yaml import read_text
 from agent.suites import tree
 from agent.suites.importing.draft import Unsupported
-from agent.suites.strictyaml import read_text
 
 MAX_LINE_BYTES = 8 << 20
 MAX_STREAM_BYTES = 1 << 30
@@ -73,7 +73,7 @@ def folder(root: Path) -> dict[str, bytes]:
     try:
         found = tree.read_folder(str(root))
     except tree.BadTree as error:
-        raise UserError(str(root), str(error), "Mend it there, or take the task out.") from error
+        raise UserError(str(root), str(error), "Fix it there, or take the task out.") from error
     if pair := tree.collision(found):
         problem = f"{pair[0]!r} and {pair[1]!r} are one name where case or accents do not count"
         raise UserError(str(root), problem, "Rename one of them.")
@@ -111,10 +111,10 @@ def json_object(said: str, where: str, line: int) -> dict[str, Any]:
         )
     except json.JSONDecodeError as error:
         place = f"{where} line {line + error.lineno - 1}"
-        raise UserError(place, f"is no JSON ({error.msg}, column {error.colno})", "Mend it there.") from error
+        raise UserError(place, f"is no JSON ({error.msg}, column {error.colno})", "Fix it there.") from error
     except (ValueError, RecursionError) as error:
         problem = "is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise UserError(f"{where} line {line}", problem, "Mend it there.") from error
+        raise UserError(f"{where} line {line}", problem, "Fix it there.") from error
     if not isinstance(value, dict):
         raise UserError(f"{where} line {line}", "is no JSON object", "Write one object.")
     return value
@@ -145,7 +145,7 @@ def toml_file(path: Path) -> dict[str, Any]:
         return tomllib.loads(said)
     except (tomllib.TOMLDecodeError, ValueError, RecursionError) as error:
         problem = "is nested too deeply" if isinstance(error, RecursionError) else f"is no TOML ({error})"
-        raise UserError(str(path), problem, "Mend it there.") from error
+        raise UserError(str(path), problem, "Fix it there.") from error
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -178,7 +178,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
                 number += 1
                 yield number, raw
     except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path} line {number + 1}", f"cannot be read ({error})", "Mend the file.") from error
+        raise UserError(f"{path} line {number + 1}", f"cannot be read ({error})", "Fix the file.") from error
 
 
 def _opened(path: Path) -> gzip.GzipFile | BufferedReader:
@@ -192,7 +192,7 @@ def need_text(row: dict[str, Any], key: str, where: str) -> str:
         problem = "is missing" if key not in row else "is no text" if not isinstance(value, str) else "is empty"
         raise UserError(f"{where}: {key}", problem, "Write it there.")
     if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
-        raise UserError(f"{where}: {key}", "holds NUL or half of a character", "Mend it there.")
+        raise UserError(f"{where}: {key}", "holds NUL or half of a character", "Fix it there.")
     return value
 
 
@@ -202,5 +202,5 @@ def texts(row: dict[str, Any], key: str, where: str) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise UserError(f"{where}: {key}", "is no list of texts", "Write a list of texts.")
     if any("\0" in item or any("\ud800" <= c <= "\udfff" for c in item) for item in value):
-        raise UserError(f"{where}: {key}", "holds NUL or half of a character", "Mend it there.")
+        raise UserError(f"{where}: {key}", "holds NUL or half of a character", "Fix it there.")
     return value

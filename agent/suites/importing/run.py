@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.kernel.errors import UserError
+from agent.base.errors import UserError
 from agent.suites.importing.draft import Draft, Importer, Options, Refusal
 from agent.suites.importing.exercism import Exercism
 from agent.suites.importing.folder import PytestFolder

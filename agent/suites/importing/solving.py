@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.kernel.errors import CandidateFault
-from agent.kernel.types import BoxSpec, Ending, Files, Sandbox, Suite, Task
-from agent.suites.grading import WORKSPACE, box_for, in_workdir
+from agent.base.errors import CandidateFault
+from agent.base.types import BoxSpec, Ending, Files, Sandbox, Suite, Task
 from agent.suites.rules import submitted_by
+from agent.trials.grading import WORKSPACE, box_for, in_workdir
 
 SCRIPTS = ("solve.sh", "solution.sh")
 FOLDER = ".solution"
@@ -43,7 +43,7 @@ def script_of(task: Task) -> tuple[str, Mapping[str, str]] | None:
 async def solve(
     sandbox: Sandbox, image: Callable[[Task], str], suite: Suite, *, parallel: int, done: Callable[[], None]
 ) -> list[Solved]:
-    """Run the reference script of every task that has one and no solution yet. Raises LaboratoryFault."""
+    """Run the reference script of every task that has one and no solution yet. Raises InfrastructureError."""
     slots = asyncio.Semaphore(parallel)
 
     async def one(task: Task) -> Solved:

@@ -16,9 +16,10 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
-from agent.kernel.errors import UserError
-from agent.kernel.types import Files, RewardKind, Split, Task
-from agent.suites import rules, strictyaml
+from agent.base import yaml as strictyaml
+from agent.base.errors import UserError
+from agent.base.types import Files, RewardKind, Split, Task
+from agent.suites import rules
 from agent.suites.format import TaskFile
 from agent.suites.importing.draft import Draft, Refusal, Unsupported, task_id
 from agent.suites.loader import load_suite
@@ -125,7 +126,7 @@ class SuiteWriter:
         try:
             load_suite(self._draft)
         except UserError as error:
-            raise UserError(error.field.replace(str(self._draft), str(self.dest)), error.problem, error.mend) from error
+            raise UserError(error.field.replace(str(self._draft), str(self.dest)), error.problem, error.fix) from error
 
     def _move(self) -> bool:
         if not self.dest.exists() or not any(self.dest.iterdir()):
@@ -146,7 +147,7 @@ class SuiteWriter:
 
 @contextmanager
 def _writing(dest: Path) -> Iterator[None]:
-    """A disk that does not do as it should is the user's to mend."""
+    """A disk that does not do as it should is the user's to fix."""
     try:
         yield
     except OSError as error:
@@ -204,7 +205,7 @@ def _validate(draft: Draft) -> None:
 class _Draft(Place):
     """A task that is in no file yet: what is wrong with it is a reason to refuse it."""
 
-    def error(self, field: Any, problem: str, mend: str) -> Any:  # noqa: ARG002 - the base class's signature
+    def error(self, field: Any, problem: str, fix: str) -> Any:  # noqa: ARG002 - the base class's signature
         path = (field,) if isinstance(field, str) else tuple(field)
         return Unsupported(f"{'.'.join(map(str, path))}: {problem}")
 

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from agent.kernel.boundary import DEFAULT_MUTABLE, Boundary, Change, clean_line, message, path_fault
-from agent.kernel.errors import CandidateFault, Refused, UserError
-from agent.kernel.repository import format_message
+from agent.base.errors import CandidateFault, Refused, UserError
+from agent.base.text import clean_line
+from agent.base.trust import DEFAULT_MUTABLE
+from agent.kernel.decide.boundary import Boundary, Change, message, path_fault
+from agent.kernel.git.repository import format_message
 
 MAIN, PROMPT = "agent/scaffold/main.py", "prompts/go.md"
 SEED = {MAIN: b"a = 1\n", PROMPT: b"Go.\n"}
@@ -90,7 +92,7 @@ def test_a_patch_that_deletes_everything_is_refused() -> None:
 
 OUTSIDE = [
     "README.md",
-    "agent/kernel/gate.py",
+    "agent/kernel/decide/gate.py",
     "agent/scaffold.py",
     "agent/scaffoldx/a.py",
     "AGENT/scaffold/a.py",
@@ -105,7 +107,7 @@ HOSTILE = [
     "prompts/",
     "prompts//a",
     "prompts/./a",
-    "prompts/../agent/kernel/gate.py",
+    "prompts/../agent/kernel/decide/gate.py",
     "../prompts/a",
     "prompts/..",
     "prompts\\a",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.kernel.budget import Budget, Limits, Spent
+from agent.kernel.decide.budget import Budget, Limits, Spent
 
 
 @given(

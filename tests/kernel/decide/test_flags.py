@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.kernel.flags import SHOWN, FlagFinder, in_one_line
-from agent.kernel.types import Split
+from agent.base.types import Split
+from agent.kernel.decide.flags import SHOWN, FlagFinder, in_one_line
 from tests.kernel.lab import task
 
 PATH = "agent/scaffold/solve.py"

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from online_fdr import e_values
 from online_fdr.core.abstract.abstract_gamma_seq import AbstractGammaSequence
 
-from agent.kernel.gate import (
+from agent.base.types import Side
+from agent.kernel.decide.gate import (
     BetterTest,
     Control,
     Decision,
@@ -19,7 +20,6 @@ from agent.kernel.gate import (
     Fixed,
     GateSettings,
     PairedTest,
-    Side,
     Verdict,
     bets_for,
     pairs_to_prove,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.kernel.gate import GateSettings
+from agent.kernel.decide.gate import GateSettings
 from bench.gate import evidence, naive
 from bench.gate.run import QUICK, SEED, simulate
 

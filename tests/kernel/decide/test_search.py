@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import betainc
 
-from agent.kernel.search import (
+from agent.kernel.decide.search import (
     FRESH,
     STRATEGIES,
     TRIALS,

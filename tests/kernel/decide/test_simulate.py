@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.kernel.gate import GateSettings, PairedTest, threshold
-from agent.kernel.search import STRATEGIES, SearchSettings
-from agent.kernel.simulate import Campaign, Prediction, World, WorldSettings, many_tests, power_of, predict
+from agent.kernel.decide.gate import GateSettings, PairedTest, threshold
+from agent.kernel.decide.search import STRATEGIES, SearchSettings
+from agent.kernel.decide.simulate import Campaign, Prediction, World, WorldSettings, many_tests, power_of, predict
 
 GATE = GateSettings()
 

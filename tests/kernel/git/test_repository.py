@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent.kernel.boundary import DEFAULT_MUTABLE
-from agent.kernel.errors import LaboratoryFault, RecordBroken, Refused, UserError
-from agent.kernel.repository import BranchMoved, Repository, SavedCandidate, format_message, trusted_hash
+from agent.base.errors import InfrastructureError, RecordBroken, Refused, UserError
+from agent.base.trust import DEFAULT_MUTABLE, trusted_hash
+from agent.kernel.git.repository import BranchMoved, Repository, SavedCandidate, format_message
 
 SEED = {
     "agent/scaffold/main.py": b"a = 1\nb = 2\nc = 3\n",
@@ -598,11 +598,11 @@ def test_a_full_disk_is_a_laboratory_fault_and_moves_nothing(home: Path) -> None
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-        with pytest.raises(LaboratoryFault):
+        with pytest.raises(InfrastructureError):
             patched(repository, main=b"a = 3\n")
-        with pytest.raises(LaboratoryFault):
+        with pytest.raises(InfrastructureError):
             accept(repository, tree)
-        with pytest.raises(LaboratoryFault):
+        with pytest.raises(InfrastructureError):
             repository.save_candidate(1, tree, repository.base, "One\n")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -739,7 +739,7 @@ def test_a_diff_is_what_git_shows(home: Path) -> None:
 
 
 def source(root: Path) -> Path:
-    for path in ("agent/cli.py", "agent/scaffold/main.py", "agent/kernel/gate.py", "sandbox/box.py"):
+    for path in ("agent/cli/app.py", "agent/scaffold/main.py", "agent/kernel/decide/gate.py", "sandbox/box.py"):
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(path)
     return root
@@ -765,7 +765,7 @@ def test_the_trusted_hash_of_an_incomplete_source_is_an_error(tmp_path: Path) ->
 
 
 def test_the_trusted_hash_of_the_running_source_is_stable() -> None:
-    program = "from agent.kernel.repository import trusted_hash; print(trusted_hash())"
-    root = Path(__file__).resolve().parents[2]
+    program = "from agent.base.trust import trusted_hash; print(trusted_hash())"
+    root = Path(__file__).resolve().parents[3]
     other = subprocess.run([sys.executable, "-c", program], cwd=root, check=True, capture_output=True, text=True)
     assert len(other.stdout.strip()) == 64

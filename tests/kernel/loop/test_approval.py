@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from agent.kernel.approval import Approvals, Request, leave, requests, settle_alone
-from agent.kernel.boundary import DEFAULT_MUTABLE
-from agent.kernel.campaign import Campaign
-from agent.kernel.errors import UserError
-from agent.kernel.gatekeeping import opening_of
-from agent.kernel.ledger import Ledger
-from agent.kernel.repository import Repository
-from agent.kernel.types import Fate
+from agent.base.errors import UserError
+from agent.base.trust import DEFAULT_MUTABLE
+from agent.base.types import Fate
+from agent.kernel.git.repository import Repository
+from agent.kernel.loop.approval import Approvals, Request, leave, requests, settle_alone
+from agent.kernel.loop.campaign import Campaign
+from agent.kernel.loop.settings import opening_of
+from agent.kernel.record.ledger import Ledger
 from sandbox.fake import FakeRun
 from tests.kernel.lab import SETTINGS, Lab, MakeLab, git
 
@@ -138,7 +138,7 @@ def _numbers(campaign: Campaign) -> dict[str, Any]:
 
 async def _two_that_wait(campaign: Campaign, lab: Lab) -> None:
     """Two patches of the seed in two files, both accepted by the gate's word and waiting."""
-    from tests.kernel.test_campaign import _candidate  # noqa: PLC0415 (a helper of the neighbour)
+    from tests.kernel.loop.test_campaign import _candidate  # noqa: PLC0415 (a helper of the neighbour)
 
     campaign._resume()
     for files in ({SETTINGS: b"SKILL = 70\n"}, {"prompts/solve.md": b"BONUS\n"}):

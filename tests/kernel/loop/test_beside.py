@@ -6,15 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from agent.kernel.ledger import Ledger
-from agent.kernel.types import Purpose
+from agent.base.types import Purpose
+from agent.kernel.record.ledger import Ledger
 from tests.kernel.records import candidate
 
 WRITER = """
 import sys
 from pathlib import Path
-from agent.kernel.ledger import Ledger
-from agent.kernel.types import Purpose, Trial, Usage
+from agent.kernel.record.ledger import Ledger
+from agent.base.types import Purpose, Trial, Usage
 file, first, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 with Ledger(file) as ledger:
     for n in range(first, first + count):

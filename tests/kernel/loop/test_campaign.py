@@ -10,16 +10,16 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from agent.kernel.boundary import Boundary
-from agent.kernel.campaign import Campaign
-from agent.kernel.errors import LaboratoryFault, SandboxDown, UserError
-from agent.kernel.evaluator import Job, Void, both
-from agent.kernel.gate import GateSettings, Side
-from agent.kernel.match import Opening, opened_with, retest
-from agent.kernel.proposer import Proposal
-from agent.kernel.repository import BranchMoved
-from agent.kernel.search import Archive, Expand, Measure, Step
-from agent.kernel.types import Candidate, Fate, Purpose
+from agent.base.errors import InfrastructureError, SandboxDown, UserError
+from agent.base.types import Candidate, Fate, Purpose, Side
+from agent.kernel.decide.boundary import Boundary
+from agent.kernel.decide.gate import GateSettings
+from agent.kernel.decide.search import Archive, Expand, Measure, Step
+from agent.kernel.git.repository import BranchMoved
+from agent.kernel.loop.campaign import Campaign
+from agent.kernel.loop.match import Opening, opened_with, retest
+from agent.kernel.loop.proposer import Proposal
+from agent.trials.evaluator import Job, Void, both
 from sandbox.fake import FakeRun
 from tests.kernel.lab import SETTINGS, MakeLab, git, solve
 
@@ -224,7 +224,7 @@ async def test_a_laboratory_that_stays_down_ends_the_campaign_and_it_can_be_resu
     lab = make_lab(better, solve=outage)
     async with lab.campaign() as campaign:
         campaign._wait = 0.05
-        with pytest.raises(LaboratoryFault, match="gave up"):
+        with pytest.raises(InfrastructureError, match="gave up"):
             await campaign.run()
     with lab.ledger() as ledger:
         assert ledger.count_trials() == 0

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent.kernel.errors import RecordBroken
-from agent.kernel.ledger import Ledger
-from agent.kernel.types import Call, Candidate, Fate, Purpose, Trial, Usage
+from agent.base.errors import RecordBroken
+from agent.base.types import Call, Candidate, Fate, Purpose, Trial, Usage
+from agent.kernel.record.ledger import Ledger
 from tests.kernel.tamper import tampering
 
 

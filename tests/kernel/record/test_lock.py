@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.kernel.errors import UserError
-from agent.kernel.lock import held, holder, signal_holder
+from agent.base.errors import UserError
+from agent.kernel.record.lock import held, holder, signal_holder
 
 
 def test_a_second_process_is_told_who_holds_the_campaign(tmp_path: Path) -> None:
     with held(tmp_path / "c"):
         folder = str(tmp_path / "c")
-        code = "from pathlib import Path; from agent.kernel.lock import held; "
+        code = "from pathlib import Path; from agent.kernel.record.lock import held; "
         code += f"held(Path({folder!r})).__enter__()"
         second = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
         assert f"process {os.getpid()} is running this campaign" in second.stderr
@@ -46,7 +46,7 @@ def test_a_holder_that_has_not_said_who_it_is_is_still_a_holder(tmp_path: Path) 
     with held(tmp_path):
         (tmp_path / "pid").unlink()
         folder = str(tmp_path)
-        code = "from pathlib import Path; from agent.kernel.lock import holder; "
+        code = "from pathlib import Path; from agent.kernel.record.lock import holder; "
         second = subprocess.run(
             [sys.executable, "-c", f"{code}print(holder(Path({folder!r})))"], capture_output=True, text=True, check=True
         )

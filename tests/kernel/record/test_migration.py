@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.kernel.errors import RecordBroken
-from agent.kernel.ledger import Ledger
-from agent.kernel.ledger_schema import SCHEMA_VERSION
-from agent.kernel.store import is_older
-from agent.kernel.types import Fate, Purpose
+from agent.base.errors import RecordBroken
+from agent.base.types import Fate, Purpose
+from agent.kernel.record.ledger import Ledger
+from agent.kernel.record.schema import SCHEMA_VERSION
+from agent.kernel.record.store import is_older
 from tests.kernel.records import version_1
 
 
@@ -99,7 +99,7 @@ def test_a_newer_ledger_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_two_processes_that_meet_an_old_ledger_renew_it_once(old: Path) -> None:
-    code = "import sys, pathlib, agent.kernel.ledger as l; l.Ledger(pathlib.Path(sys.argv[1])).close()"
+    code = "import sys, pathlib, agent.kernel.record.ledger as l; l.Ledger(pathlib.Path(sys.argv[1])).close()"
     both = [subprocess.Popen([sys.executable, "-c", code, str(old)]) for _ in range(2)]
     assert [process.wait(60) for process in both] == [0, 0]
     with Ledger(old, read_only=True) as ledger:

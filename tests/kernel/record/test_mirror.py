@@ -1,4 +1,4 @@
-"""What `cat` shows: it follows the ledger row by row, and is mended at the next start."""
+"""What `cat` shows: it follows the ledger row by row, and is fixed at the next start."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.kernel.chain import COVERED
-from agent.kernel.ledger import Ledger
-from agent.kernel.mirror import ATTEMPTS, HEADER, RECORD
-from agent.kernel.types import Candidate, Fate
+from agent.base.types import Candidate, Fate
+from agent.kernel.record.chain import COVERED
+from agent.kernel.record.ledger import Ledger
+from agent.kernel.record.mirror import ATTEMPTS, HEADER, RECORD
 from tests.kernel.records import candidate, fill, trial
 
 

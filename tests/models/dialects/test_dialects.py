@@ -10,7 +10,7 @@ import pydantic
 import pytest
 
 from agent.models.ports import Json
-from agent.models.scripted import Line, ScriptedProvider, ToolUse
+from agent.models.providers.scripted import Line, ScriptedProvider, ToolUse
 
 ASK = [{"role": "user", "content": "hello"}]
 WEATHER = {
@@ -36,21 +36,21 @@ async def bench(run_gateway: Any, scripted_models: Any) -> Any:
 
 
 async def test_a_chat_completion_goes_through(bench: Any) -> None:
-    door, path = await bench.door()
+    session, path = await bench.session()
     answer = await bench.openai(path).chat.completions.create(model="small", messages=ASK)
     assert answer.choices[0].message.content == "you said hello"
-    assert door.usage.calls == door.usage.fresh_calls == 1
-    assert door.usage.tokens_in + door.usage.tokens_out == answer.usage.total_tokens
+    assert session.usage.calls == session.usage.fresh_calls == 1
+    assert session.usage.tokens_in + session.usage.tokens_out == answer.usage.total_tokens
 
 
 async def test_several_choices_go_through(bench: Any) -> None:
-    _, path = await bench.door()
+    _, path = await bench.session()
     answer = await bench.openai(path).chat.completions.create(model="small", messages=ASK, n=3)
     assert [choice.index for choice in answer.choices] == [0, 1, 2]
 
 
 async def test_a_streamed_chat_completion_reports_its_usage_when_asked(bench: Any) -> None:
-    _, path = await bench.door()
+    _, path = await bench.session()
     stream = await bench.openai(path).chat.completions.create(
         model="small", messages=ASK, stream=True, stream_options={"include_usage": True}
     )
@@ -62,7 +62,7 @@ async def test_a_streamed_chat_completion_reports_its_usage_when_asked(bench: An
 
 
 async def test_tools_go_through_a_streamed_chat_completion(bench: Any) -> None:
-    _, path = await bench.door()
+    _, path = await bench.session()
     client = bench.openai(path)
     tools = [{"type": "function", "function": WEATHER}]
     async with client.chat.completions.stream(model="small", messages=ASK, tools=tools) as stream:
@@ -81,7 +81,7 @@ async def test_tools_go_through_a_streamed_chat_completion(bench: Any) -> None:
 
 
 async def test_anthropic_messages_are_translated_for_a_chat_provider(bench: Any) -> None:
-    _, path = await bench.door()
+    _, path = await bench.session()
     answer = await bench.anthropic(path).messages.create(
         model="small", max_tokens=50, system=[{"type": "text", "text": "be brief"}], messages=ASK
     )
@@ -91,7 +91,7 @@ async def test_anthropic_messages_are_translated_for_a_chat_provider(bench: Any)
 
 
 async def test_an_anthropic_stream_carries_tools_and_their_results(bench: Any) -> None:
-    _, path = await bench.door()
+    _, path = await bench.session()
     client = bench.anthropic(path)
     tools = [{"name": "weather", "description": "d", "input_schema": WEATHER["parameters"]}]
     async with client.messages.stream(model="small", max_tokens=50, messages=ASK, tools=tools) as stream:
@@ -110,7 +110,7 @@ async def test_an_anthropic_stream_carries_tools_and_their_results(bench: Any) -
 
 
 async def test_responses_are_translated_for_a_chat_provider(bench: Any) -> None:
-    _, path = await bench.door()
+    _, path = await bench.session()
     answer = await bench.openai(path).responses.create(model="small", instructions="be brief", input="hello")
     assert answer.output_text == "you said hello"
     assert answer.status == "completed"
@@ -118,7 +118,7 @@ async def test_responses_are_translated_for_a_chat_provider(bench: Any) -> None:
 
 
 async def test_a_streamed_response_carries_tools_and_their_results(bench: Any) -> None:
-    _, path = await bench.door()
+    _, path = await bench.session()
     client = bench.openai(path)
     tools = [{"type": "function", "strict": False, **WEATHER}]
     async with client.responses.stream(model="small", input="hello", tools=tools) as stream:
@@ -135,7 +135,7 @@ async def test_a_streamed_response_carries_tools_and_their_results(bench: Any) -
 
 
 async def test_a_streamed_response_carries_text(bench: Any) -> None:
-    _, path = await bench.door()
+    _, path = await bench.session()
     stream = await bench.openai(path).responses.create(model="small", input="hello", stream=True)
     events = [event async for event in stream]
     assert events[0].type == "response.created"
@@ -145,7 +145,7 @@ async def test_a_streamed_response_carries_text(bench: Any) -> None:
 
 
 async def test_the_catalogue_names_the_box_s_aliases_and_their_windows(bench: Any) -> None:
-    _, path = await bench.door(models={"small": "solver", "other": "solver"})
+    _, path = await bench.session(models={"small": "solver", "other": "solver"})
     client = bench.openai(path)
     listed = (await client.models.list()).data
     assert [(m.id, m.context_window) for m in listed] == [("small", 100_000), ("other", 100_000)]
@@ -154,7 +154,7 @@ async def test_the_catalogue_names_the_box_s_aliases_and_their_windows(bench: An
 
 
 async def test_errors_have_the_shape_of_each_dialect(bench: Any) -> None:
-    _, path = await bench.door()
+    _, path = await bench.session()
     with pytest.raises(openai.NotFoundError, match="no model 'huge' here; this box may use: small") as unknown:
         await bench.openai(path).chat.completions.create(model="huge", messages=ASK)
     assert unknown.value.code == "model_not_found"
@@ -183,7 +183,7 @@ async def test_errors_have_the_shape_of_each_dialect(bench: Any) -> None:
     ],
 )
 async def test_what_cannot_be_carried_is_refused_by_name(bench: Any, more: Any, named: str) -> None:
-    _, path = await bench.door()
+    _, path = await bench.session()
     with pytest.raises(openai.BadRequestError, match=named):
         await bench.openai(path).chat.completions.create(model="small", messages=ASK, extra_body=more)
 
@@ -198,20 +198,20 @@ async def test_what_cannot_be_carried_is_refused_by_name(bench: Any, more: Any, 
     ],
 )
 async def test_what_messages_cannot_carry_is_refused_by_name(bench: Any, more: Any, named: str) -> None:
-    _, path = await bench.door()
+    _, path = await bench.session()
     with pytest.raises(anthropic.BadRequestError, match=named):
         await bench.anthropic(path).messages.create(model="small", max_tokens=5, messages=ASK, extra_body=more)
 
 
 @pytest.mark.parametrize("more", [{"previous_response_id": "r"}, {"background": True}, {"truncation": "auto"}])
 async def test_what_responses_cannot_carry_is_refused_by_name(bench: Any, more: Any) -> None:
-    _, path = await bench.door()
+    _, path = await bench.session()
     with pytest.raises(openai.BadRequestError, match=f"`{next(iter(more))}`"):
         await bench.openai(path).responses.create(model="small", input="x", **more)
 
 
 async def test_a_hint_that_is_left_out_is_named_in_a_header(bench: Any) -> None:
-    _, path = await bench.door()
+    _, path = await bench.session()
     raw = await bench.anthropic(path).messages.with_raw_response.create(
         model="small", max_tokens=5, messages=ASK, metadata={"user_id": "me"}
     )
@@ -229,7 +229,7 @@ async def test_a_schema_reaches_the_provider_from_every_dialect(run_gateway: Any
         return '{"name": "red"}'
 
     async with run_gateway(scripted_models, providers={"solver": ScriptedProvider(painter)}) as bench:
-        _, path = await bench.door()
+        _, path = await bench.session()
         chat = await bench.openai(path).chat.completions.parse(model="small", messages=ASK, response_format=Colour)
         assert chat.choices[0].message.parsed == Colour(name="red")
         response = await bench.openai(path).responses.parse(model="small", input="x", text_format=Colour)

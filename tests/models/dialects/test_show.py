@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.models import show
+from agent.models.dialects import show
 from agent.models.ports import Json
-from agent.models.scripted import Line, ScriptedProvider, ToolUse
+from agent.models.providers.scripted import Line, ScriptedProvider, ToolUse
 
 
 def answer(body: Json) -> str | Line:
@@ -15,7 +15,7 @@ def answer(body: Json) -> str | Line:
 
 async def test_calls_of_every_dialect_are_readable(run_gateway: Any, scripted_models: Any) -> None:
     async with run_gateway(scripted_models, providers={"solver": ScriptedProvider(answer)}) as bench:
-        _, path = await bench.door(trial="trial-1")
+        _, path = await bench.session(trial="trial-1")
         ask = [{"role": "system", "content": "brief"}, {"role": "user", "content": "hello there"}]
         client = bench.openai(path)
         await client.chat.completions.create(model="small", messages=ask, temperature=0.5)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent.models import chat, messages, responses, translate
-from agent.models.config import ModelConfig
-from agent.models.dialects import FORMATS
+from agent.config.models import ModelConfig
+from agent.models.dialects import chat, messages, responses, translate
+from agent.models.dialects.formats import FORMATS
 from agent.models.ports import MISSHAPEN, BadCall, Dialect, Json, Trouble
 
 CHAT_MODEL = ModelConfig(provider="openai", model="m", base_url="http://127.0.0.1:1/v1")

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from agent.kernel.types import Caps
+from agent.base.types import Caps
+from agent.models.gateway.record import MemoryRecord, Recording
 from agent.models.ports import Json, Question
-from agent.models.record import MemoryRecord, Recording
-from agent.models.scripted import ScriptedProvider
+from agent.models.providers.scripted import ScriptedProvider
 
 ASK = [{"role": "user", "content": "draw"}]
 
@@ -45,7 +45,7 @@ async def draw(client: Any, **more: Any) -> str:
 
 async def test_both_sides_of_a_pair_get_the_same_samples_in_order(run_gateway: Any, scripted_models: Any) -> None:
     async with run_gateway(scripted_models, providers={"solver": dice()}) as bench:
-        (one, path_one), (two, path_two) = await bench.door(memo="pair"), await bench.door(memo="pair")
+        (one, path_one), (two, path_two) = await bench.session(memo="pair"), await bench.session(memo="pair")
         left, right = bench.openai(path_one), bench.openai(path_two)
         first = [await draw(left), await draw(left)]
         second = [await draw(right), await draw(right), await draw(right)]
@@ -59,7 +59,7 @@ async def test_both_sides_of_a_pair_get_the_same_samples_in_order(run_gateway: A
 
 async def test_streaming_or_not_is_the_same_request(run_gateway: Any, scripted_models: Any) -> None:
     async with run_gateway(scripted_models, providers={"solver": dice()}) as bench:
-        (_, path_one), (two, path_two) = await bench.door(memo="pair"), await bench.door(memo="pair")
+        (_, path_one), (two, path_two) = await bench.session(memo="pair"), await bench.session(memo="pair")
         assert await draw(bench.openai(path_one)) == "draw 0"
         stream = await bench.openai(path_two).chat.completions.create(model="small", messages=ASK, stream=True)
         assert "".join([c.choices[0].delta.content or "" async for c in stream]) == "draw 0"
@@ -70,7 +70,7 @@ async def test_other_parameters_other_scopes_and_no_scope_share_nothing(run_gate
     async with run_gateway(scripted_models, providers={"solver": dice()}) as bench:
         drawn = []
         for scope, more in (("a", {}), ("a", {"temperature": 0.5}), ("b", {}), (None, {}), (None, {})):
-            _, path = await bench.door(memo=scope)
+            _, path = await bench.session(memo=scope)
             drawn.append(await draw(bench.openai(path), **more))
     assert drawn == [f"draw {i}" for i in range(5)]
 
@@ -78,7 +78,7 @@ async def test_other_parameters_other_scopes_and_no_scope_share_nothing(run_gate
 async def test_a_call_in_flight_is_shared(until: Any, run_gateway: Any, scripted_models: Any) -> None:
     slow = Slow()
     async with run_gateway(scripted_models, providers={"solver": slow}) as bench:
-        (one, path_one), (two, path_two) = await bench.door(memo="pair"), await bench.door(memo="pair")
+        (one, path_one), (two, path_two) = await bench.session(memo="pair"), await bench.session(memo="pair")
         both = asyncio.gather(draw(bench.openai(path_one)), draw(bench.openai(path_two)))
         await slow.asked.wait()
         await until(lambda: two.pending)
@@ -92,7 +92,7 @@ async def test_the_call_completes_for_the_other_side_when_the_first_asker_dies(
 ) -> None:
     slow = Slow()
     async with run_gateway(scripted_models, providers={"solver": slow}) as bench:
-        (one, path_one), (two, path_two) = await bench.door(memo="pair"), await bench.door(memo="pair")
+        (one, path_one), (two, path_two) = await bench.session(memo="pair"), await bench.session(memo="pair")
         first = asyncio.ensure_future(draw(bench.openai(path_one)))
         await slow.asked.wait()
         second = asyncio.ensure_future(draw(bench.openai(path_two)))
@@ -111,13 +111,13 @@ async def test_a_call_that_nobody_waits_for_is_given_up_and_booked_at_its_bound(
 ) -> None:
     slow = Slow()
     async with run_gateway(scripted_models, providers={"solver": slow}) as bench:
-        door, path = await bench.door(memo="pair")
+        session, path = await bench.session(memo="pair")
         call = asyncio.ensure_future(draw(bench.openai(path), max_tokens=7))
         await slow.asked.wait()
         call.cancel()
         await asyncio.wait([call])
         await until(lambda: slow.given_up and bench.record.calls)
-        assert door.fault is None
+        assert session.fault is None
     lost = bench.record.calls[0]
     assert (lost.status, lost.tokens_out) == (499, 7)
     assert lost.tokens_in > 0
@@ -127,24 +127,24 @@ async def test_the_memo_survives_a_restart(run_gateway: Any, scripted_models: An
     record = MemoryRecord()
     for expected_fresh in (1, 0):
         async with run_gateway(scripted_models, providers={"solver": dice()}, record=record) as bench:
-            door, path = await bench.door(memo="pair")
+            session, path = await bench.session(memo="pair")
             assert await draw(bench.openai(path)) == "draw 0"
-        assert door.usage.fresh_calls == expected_fresh
+        assert session.usage.fresh_calls == expected_fresh
 
 
 async def test_a_refusal_is_not_remembered(run_gateway: Any, scripted_models: Any) -> None:
     async with run_gateway(scripted_models, providers={"solver": dice()}) as bench:
-        _, path = await bench.door(memo="pair", caps=Caps(tokens=1))
+        _, path = await bench.session(memo="pair", caps=Caps(tokens=1))
         with pytest.raises(Exception, match="cap on tokens"):
             await draw(bench.openai(path))
-        _, path = await bench.door(memo="pair")
+        _, path = await bench.session(memo="pair")
         assert await draw(bench.openai(path)) == "draw 0"
 
 
 async def test_caps_bind_both_sides_of_a_pair_alike(run_gateway: Any, scripted_models: Any) -> None:
     async with run_gateway(scripted_models, providers={"solver": dice()}) as bench:
         for _ in range(2):
-            _, path = await bench.door(memo="pair", caps=Caps(calls=2))
+            _, path = await bench.session(memo="pair", caps=Caps(calls=2))
             client = bench.openai(path)
             assert [await draw(client), await draw(client)] == ["draw 0", "draw 1"]
             with pytest.raises(Exception, match="cap on calls"):
@@ -153,14 +153,14 @@ async def test_caps_bind_both_sides_of_a_pair_alike(run_gateway: Any, scripted_m
 
 async def test_a_finished_trial_is_replayed_call_by_call(run_gateway: Any, scripted_models: Any) -> None:
     async with run_gateway(scripted_models, providers={"solver": dice()}) as bench:
-        door, path = await bench.door(trial="trial-7")
+        session, path = await bench.session(trial="trial-7")
         told = [await draw(bench.openai(path)) for _ in range(3)]
     recording = Recording(bench.record.calls)
     async with run_gateway({"solver": {"provider": "replay"}}, replay=recording) as bench:
-        again, path = await bench.door(trial="trial-7")
+        again, path = await bench.session(trial="trial-7")
         assert [await draw(bench.openai(path)) for _ in range(3)] == told
         assert (again.usage.calls, again.usage.fresh_calls, again.usage.dollars) == (3, 0, 0.0)
-        assert again.usage.tokens_out == door.usage.tokens_out
+        assert again.usage.tokens_out == session.usage.tokens_out
         with pytest.raises(Exception, match="not available"):
             await draw(bench.openai(path))
     assert "is in no record" in str(again.fault)

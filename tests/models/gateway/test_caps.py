@@ -9,10 +9,10 @@ from typing import Any
 import openai
 import pytest
 
-from agent.kernel.budget import Budget, Limits, Spent
-from agent.kernel.types import Caps
+from agent.base.types import Caps
+from agent.kernel.decide.budget import Budget, Limits, Spent
 from agent.models.ports import Json
-from agent.models.scripted import ScriptedProvider
+from agent.models.providers.scripted import ScriptedProvider
 
 ASK = [{"role": "user", "content": "x " * 20}]
 
@@ -39,38 +39,38 @@ async def many(client: Any, count: int) -> list[Any]:
 @pytest.mark.parametrize("caps", [Caps(tokens=1000), Caps(dollars=1.0), Caps(calls=3)])
 async def test_concurrent_calls_cannot_overshoot_a_box_s_cap(run_gateway: Any, models: Any, caps: Caps) -> None:
     async with run_gateway(models, providers={"solver": ScriptedProvider(talker)}) as bench:
-        door, path = await bench.door(caps=caps)
+        session, path = await bench.session(caps=caps)
         answers = await many(bench.openai(path), 20)
     refused = [answer for answer in answers if isinstance(answer, openai.PermissionDeniedError)]
     assert 0 < len(refused) < 20
     assert all(error.code == "cap_exhausted" for error in refused)
-    assert door.usage.tokens_in + door.usage.tokens_out <= 1000
-    assert door.usage.dollars <= 1.0
-    assert door.fault is None
-    assert not door.out_of_budget
+    assert session.usage.tokens_in + session.usage.tokens_out <= 1000
+    assert session.usage.dollars <= 1.0
+    assert session.fault is None
+    assert not session.out_of_budget
 
 
 async def test_concurrent_calls_of_many_boxes_cannot_overshoot_the_campaign(run_gateway: Any, models: Any) -> None:
     budget = Budget(Limits(tokens=2000))
     async with run_gateway(models, providers={"solver": ScriptedProvider(talker)}, budget=budget) as bench:
-        doors = [await bench.door() for _ in range(4)]
-        answers = await asyncio.gather(*(many(bench.openai(path), 10) for _, path in doors))
+        sessions = [await bench.session() for _ in range(4)]
+        answers = await asyncio.gather(*(many(bench.openai(path), 10) for _, path in sessions))
     refused = [answer for part in answers for answer in part if isinstance(answer, openai.PermissionDeniedError)]
     assert 0 < len(refused) < 40
     assert budget.spent.tokens <= 2000
     assert budget.spent.tokens == sum(call.tokens_in + call.tokens_out for call in bench.record.calls)
-    assert any(door.out_of_budget for door, _ in doors)
-    assert all(door.fault is None for door, _ in doors)
+    assert any(session.out_of_budget for session, _ in sessions)
+    assert all(session.fault is None for session, _ in sessions)
     assert "tokens are used up" in str(budget.exhausted())
 
 
 async def test_a_campaign_that_resumes_goes_on_from_its_totals(run_gateway: Any, models: Any) -> None:
     budget = Budget(Limits(dollars=1.0), Spent(dollars=0.999))
     async with run_gateway(models, providers={"solver": ScriptedProvider(talker)}, budget=budget) as bench:
-        door, path = await bench.door()
+        session, path = await bench.session()
         with pytest.raises(openai.PermissionDeniedError, match="money is used up"):
             await bench.openai(path).chat.completions.create(model="small", messages=ASK)
-        assert door.out_of_budget
+        assert session.out_of_budget
 
 
 async def test_the_box_s_time_refuses_and_ends_calls(run_gateway: Any, scripted_models: Any) -> None:
@@ -80,13 +80,13 @@ async def test_the_box_s_time_refuses_and_ends_calls(run_gateway: Any, scripted_
             return await super().ask(question)
 
     async with run_gateway(scripted_models, providers={"solver": Never(talker)}) as bench:
-        door, path = await bench.door(deadline=time.monotonic() + 0.3)
+        session, path = await bench.session(deadline=time.monotonic() + 0.3)
         client = bench.openai(path)
         with pytest.raises(openai.APIStatusError, match="time ran out during the call"):
             await client.chat.completions.create(model="small", messages=ASK)
         with pytest.raises(openai.PermissionDeniedError, match="time is over"):
             await client.chat.completions.create(model="small", messages=ASK)
-    assert door.fault is None, "a candidate that is slow is no outage"
+    assert session.fault is None, "a candidate that is slow is no outage"
 
 
 async def test_an_answer_s_length_is_bounded_even_if_the_box_does_not_say(run_gateway: Any, models: Any) -> None:
@@ -98,7 +98,7 @@ async def test_an_answer_s_length_is_bounded_even_if_the_box_does_not_say(run_ga
 
     bounded = {"solver": {**models["solver"], "max_output": 50}}
     async with run_gateway(bounded, providers={"solver": ScriptedProvider(look)}) as bench:
-        _, path = await bench.door()
+        _, path = await bench.session()
         client = bench.openai(path)
         await client.chat.completions.create(model="small", messages=ASK)
         await client.chat.completions.create(model="small", messages=ASK, max_completion_tokens=9)

@@ -12,14 +12,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent.models import checks, listener, web
-from agent.models.chat import check as check_chat
-from agent.models.door import MAX_BUFFERED, MAX_CALLS_AT_ONCE
-from agent.models.messages import check as check_messages
+from agent.models.dialects import checks
+from agent.models.dialects.chat import check as check_chat
+from agent.models.dialects.messages import check as check_messages
+from agent.models.dialects.responses import check as check_responses
+from agent.models.dialects.responses import request as responses_request
+from agent.models.gateway import listener, web
+from agent.models.gateway.session import MAX_BUFFERED, MAX_CALLS_AT_ONCE
 from agent.models.ports import BadCall
-from agent.models.responses import check as check_responses
-from agent.models.responses import request as responses_request
-from agent.models.scripted import ScriptedProvider
+from agent.models.providers.scripted import ScriptedProvider
 
 ASK = {"model": "small", "messages": [{"role": "user", "content": "hello"}]}
 PATHS = ["/v1/chat/completions", "/v1/messages", "/v1/responses"]
@@ -69,17 +70,17 @@ async def exchange(path: Path, sent: bytes) -> bytes:
     ],
 )
 async def test_a_body_that_is_no_request_gets_a_400(bench: Any, path: str, body: bytes) -> None:
-    door, socket = await bench.door()
+    session, socket = await bench.session()
     async with bench.http(socket) as http:
         reply = await http.post(path, content=body, headers={"content-type": "application/json"})
     assert reply.status_code in (400, 404)
     assert reply.json()["error"]["message"]
-    assert door.fault is None
+    assert session.fault is None
 
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_an_oversized_body_gets_a_413_however_it_is_sent(bench: Any, path: str) -> None:
-    door, socket = await bench.door()
+    session, socket = await bench.session()
 
     async def flood() -> Any:
         for _ in range(web.MAX_BODY // 65536 + 2):
@@ -91,12 +92,12 @@ async def test_an_oversized_body_gets_a_413_however_it_is_sent(bench: Any, path:
     async with bench.http(socket) as http:
         chunked = await http.post(path, content=flood())
         assert chunked.status_code == 413
-    assert door.fault is None
+    assert session.fault is None
     assert await works(bench, socket)
 
 
 async def test_other_methods_and_paths_are_refused_in_the_dialect_s_shape(bench: Any) -> None:
-    _, socket = await bench.door()
+    _, socket = await bench.session()
     async with bench.http(socket) as http:
         assert (await http.get("/v1/chat/completions")).status_code == 405
         assert (await http.delete("/v1/models")).json()["error"]["code"] == "method_not_allowed"
@@ -119,7 +120,7 @@ async def test_other_methods_and_paths_are_refused_in_the_dialect_s_shape(bench:
     ],
 )
 async def test_what_is_no_http_gets_a_400_and_hurts_nobody(bench: Any, sent: bytes) -> None:
-    door, socket = await bench.door()
+    session, socket = await bench.session()
     reader, writer = await asyncio.open_unix_connection(str(socket))
     try:
         writer.write(sent)
@@ -131,13 +132,13 @@ async def test_what_is_no_http_gets_a_400_and_hurts_nobody(bench: Any, sent: byt
         writer.close()
     assert reply[:10] == b"HTTP/1.1 4" or reply == b""
     assert b".sock" not in reply
-    assert door.fault is None
+    assert session.fault is None
     assert await works(bench, socket)
 
 
 async def test_a_slow_loris_is_cut_off(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listener, "HEADER_SECONDS", 0.3)
-    _, socket = await bench.door()
+    _, socket = await bench.session()
     reader, writer = await asyncio.open_unix_connection(str(socket))
     cut = False
     for byte in b"GET /v1/models HTTP/1.1\r\nHost: box\r\nX-Slow: " + b"z" * 100:
@@ -155,13 +156,13 @@ async def test_a_slow_loris_is_cut_off(bench: Any, monkeypatch: pytest.MonkeyPat
 
 async def test_a_body_that_never_arrives_is_given_up(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web, "BODY_SECONDS", 0.2)
-    _, socket = await bench.door()
+    _, socket = await bench.session()
     head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: box\r\nConnection: close\r\nContent-Length: 100\r\n\r\n{"
     assert b"408" in (await exchange(socket, head)).split(b"\r\n")[0]
 
 
 async def test_connections_are_bounded_per_box(bench: Any) -> None:
-    (_, flooded), (_, other) = await bench.door(), await bench.door()
+    (_, flooded), (_, other) = await bench.session(), await bench.session()
     held = []
     for _ in range(listener.MAX_CONNECTIONS * 4):
         try:
@@ -180,7 +181,7 @@ async def test_connections_are_bounded_per_box(bench: Any) -> None:
 
 @pytest.mark.slow
 async def test_ten_thousand_connections_hurt_nobody(bench: Any) -> None:
-    (door, flooded), (_, other) = await bench.door(), await bench.door()
+    (session, flooded), (_, other) = await bench.session(), await bench.session()
     for _ in range(100):
         batch = await asyncio.gather(
             *(asyncio.open_unix_connection(str(flooded)) for _ in range(100)), return_exceptions=True
@@ -189,7 +190,7 @@ async def test_ten_thousand_connections_hurt_nobody(bench: Any) -> None:
         for opened in batch:
             if not isinstance(opened, BaseException):
                 opened[1].close()
-    assert door.fault is None
+    assert session.fault is None
 
 
 async def test_calls_at_once_are_bounded_per_box(run_gateway: Any, scripted_models: Any) -> None:
@@ -199,7 +200,7 @@ async def test_calls_at_once_are_bounded_per_box(run_gateway: Any, scripted_mode
             return await super().ask(question)
 
     async with run_gateway(scripted_models, providers={"solver": Never(lambda _: "")}) as bench:
-        door, socket = await bench.door()
+        session, socket = await bench.session()
         async with bench.http(socket) as http:
             calls = [
                 asyncio.ensure_future(http.post("/v1/chat/completions", json=ASK)) for _ in range(MAX_CALLS_AT_ONCE + 8)
@@ -207,21 +208,21 @@ async def test_calls_at_once_are_bounded_per_box(run_gateway: Any, scripted_mode
             done, pending = await asyncio.wait(calls, timeout=3)
             assert {call.result().status_code for call in done} == {429}
             assert len(done) == 8
-            await door.close()
+            await session.close()
             await asyncio.wait(pending)
 
 
 async def test_bodies_under_way_are_bounded_together(bench: Any) -> None:
-    door, socket = await bench.door()
-    door.take_in(MAX_BUFFERED - 10)
+    session, socket = await bench.session()
+    session.take_in(MAX_BUFFERED - 10)
     async with bench.http(socket) as http:
         assert (await http.post("/v1/chat/completions", json=ASK)).json()["error"]["code"] == "too_many_bytes"
-    door.take_in(10 - MAX_BUFFERED)
+    session.take_in(10 - MAX_BUFFERED)
     assert await works(bench, socket)
 
 
 async def test_nonsense_from_a_box_does_not_fill_the_log(bench: Any, caplog: pytest.LogCaptureFixture) -> None:
-    _, socket = await bench.door()
+    _, socket = await bench.session()
     caplog.set_level("INFO")
     await exchange(socket, b"nonsense\r\n\r\n")
     await exchange(socket, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n\r\n")
@@ -229,7 +230,7 @@ async def test_nonsense_from_a_box_does_not_fill_the_log(bench: Any, caplog: pyt
 
 
 async def test_a_box_has_no_way_past_its_aliases(bench: Any) -> None:
-    _, socket = await bench.door(models={})
+    _, socket = await bench.session(models={})
     async with bench.http(socket) as http:
         for model in ("small", "solver", "../solver", "http://evil/v1", ""):
             reply = await http.post("/v1/chat/completions", json={**ASK, "model": model})
@@ -240,9 +241,9 @@ async def test_a_box_has_no_way_past_its_aliases(bench: Any) -> None:
 
 
 async def test_a_closed_door_is_gone_and_takes_nobody_with_it(bench: Any) -> None:
-    (door, socket), (_, other) = await bench.door(), await bench.door()
-    await door.close()
-    await door.close()
+    (session, socket), (_, other) = await bench.session(), await bench.session()
+    await session.close()
+    await session.close()
     assert not socket.exists()
     with pytest.raises(OSError):  # noqa: PT011 - refused or missing, as the kernel pleases
         await asyncio.open_unix_connection(str(socket))
@@ -250,7 +251,7 @@ async def test_a_closed_door_is_gone_and_takes_nobody_with_it(bench: Any) -> Non
 
 
 async def test_the_socket_lets_the_box_s_user_in(bench: Any) -> None:
-    _, socket = await bench.door()
+    _, socket = await bench.session()
     assert socket.stat().st_mode & 0o777 == 0o666
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from agent.kernel.errors import UserError
-from agent.kernel.types import Caps
-from agent.models import prices
-from agent.models.config import ModelConfig, ModelsConfig
+from agent.base.errors import UserError
+from agent.base.types import Caps
+from agent.config.models import ModelConfig, ModelsConfig
+from agent.models.gateway import prices
 from agent.models.ports import Tokens
 
 MILLION = 1_000_000

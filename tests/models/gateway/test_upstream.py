@@ -11,10 +11,10 @@ import anthropic
 import openai
 import pytest
 
-from agent.kernel.errors import ProviderDown, UserError
+from agent.base.errors import ProviderDown, UserError
 from agent.models.ports import Json, KeyRefused, Question, Trouble
-from agent.models.scripted import Script, ScriptedProvider
-from agent.models.sdk import retry_after
+from agent.models.providers.scripted import Script, ScriptedProvider
+from agent.models.providers.sdk import retry_after
 
 ASK = [{"role": "user", "content": "hello"}]
 
@@ -33,28 +33,28 @@ async def test_an_openai_provider_answers_and_is_priced(run_gateway: Any, llmock
     llmock.reply("forty-two")
     models = over_openai(llmock, price={"input": 10, "output": 20})
     async with run_gateway(models) as bench:
-        door, path = await bench.door()
+        session, path = await bench.session()
         answer = await bench.openai(path).chat.completions.create(model="small", messages=ASK)
         assert answer.choices[0].message.content == "forty-two"
     expected = (answer.usage.prompt_tokens * 10 + answer.usage.completion_tokens * 20) / 1e6
-    assert door.usage.dollars == pytest.approx(expected)
-    assert door.usage.unpriced == 0
+    assert session.usage.dollars == pytest.approx(expected)
+    assert session.usage.unpriced == 0
 
 
 async def test_a_model_without_a_known_price_is_counted_as_such(run_gateway: Any, llmock: Any) -> None:
     async with run_gateway(over_openai(llmock)) as bench:
-        door, path = await bench.door()
+        session, path = await bench.session()
         await bench.openai(path).chat.completions.create(model="small", messages=ASK)
-    assert (door.usage.unpriced, door.usage.dollars) == (1, 0.0)
+    assert (session.usage.unpriced, session.usage.dollars) == (1, 0.0)
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 async def test_a_provider_that_fails_for_a_while_is_asked_again(run_gateway: Any, llmock: Any, status: int) -> None:
     llmock.fail(status, times=2, retry_after=0.2)
     async with run_gateway(over_openai(llmock)) as bench:
-        door, path = await bench.door()
+        session, path = await bench.session()
         await bench.openai(path).chat.completions.create(model="small", messages=ASK)
-    assert door.fault is None
+    assert session.fault is None
     assert bench.record.calls[0].retries == 2
     llmock.assert_resilient()
 
@@ -62,7 +62,7 @@ async def test_a_provider_that_fails_for_a_while_is_asked_again(run_gateway: Any
 async def test_retry_after_is_kept(run_gateway: Any, llmock: Any) -> None:
     llmock.rate_limit(times=1, retry_after=1.2)
     async with run_gateway(over_anthropic(llmock)) as bench:
-        _, path = await bench.door()
+        _, path = await bench.session()
         await bench.anthropic(path).messages.create(model="small", max_tokens=20, messages=ASK)
     llmock.assert_resilient()
 
@@ -70,20 +70,20 @@ async def test_retry_after_is_kept(run_gateway: Any, llmock: Any) -> None:
 async def test_an_outage_is_the_laboratory_s_fault_and_ends_by_itself(run_gateway: Any, llmock: Any) -> None:
     llmock.outage()
     async with run_gateway(over_openai(llmock, attempts=2)) as bench:
-        door, path = await bench.door()
+        session, path = await bench.session()
         client = bench.openai(path)
         with pytest.raises(openai.InternalServerError, match="will not count"):
             await client.chat.completions.create(model="small", messages=ASK)
-        assert isinstance(door.fault, ProviderDown)
+        assert isinstance(session.fault, ProviderDown)
         assert "503" in str(bench.gateway.trouble())
-        other, path = await bench.door()
+        other, path = await bench.session()
         with pytest.raises(openai.InternalServerError):
             await bench.openai(path).chat.completions.create(model="small", messages=ASK)
         assert isinstance(other.fault, ProviderDown), "no call waits in vain while the provider is down"
         llmock.reset()
         await asyncio.wait_for(bench.gateway.ready(), 10)
         assert bench.gateway.trouble() is None
-        third, path = await bench.door()
+        third, path = await bench.session()
         await bench.openai(path).chat.completions.create(model="small", messages=ASK)
         assert third.fault is None
 
@@ -91,11 +91,11 @@ async def test_an_outage_is_the_laboratory_s_fault_and_ends_by_itself(run_gatewa
 async def test_a_refused_key_stops_at_once_and_names_its_variable(run_gateway: Any, llmock: Any) -> None:
     llmock.fail(401, times=None)
     async with run_gateway(over_openai(llmock)) as bench:
-        door, path = await bench.door()
+        session, path = await bench.session()
         with pytest.raises(openai.InternalServerError):
             await bench.openai(path).chat.completions.create(model="small", messages=ASK)
-        assert isinstance(door.fault, KeyRefused)
-        assert "OPENAI_API_KEY" in str(door.fault)
+        assert isinstance(session.fault, KeyRefused)
+        assert "OPENAI_API_KEY" in str(session.fault)
         with pytest.raises(KeyRefused):
             await bench.gateway.ready()
     llmock.assert_resilient()
@@ -113,10 +113,10 @@ async def test_a_missing_key_is_said_before_anything_starts(
 async def test_a_prompt_that_is_too_long_is_the_candidate_s_fault(run_gateway: Any, llmock: Any) -> None:
     llmock.context_overflow()
     async with run_gateway(over_openai(llmock)) as bench:
-        door, path = await bench.door()
+        session, path = await bench.session()
         with pytest.raises(openai.BadRequestError, match="maximum context length"):
             await bench.openai(path).chat.completions.create(model="small", messages=ASK)
-    assert door.fault is None
+    assert session.fault is None
     assert bench.record.calls[0].status == 400
     llmock.assert_resilient()
 
@@ -130,13 +130,13 @@ async def test_a_request_that_breaks_a_working_provider_is_the_candidate_s_fault
         return "fine"
 
     async with run_gateway(scripted_models, providers={"solver": ScriptedProvider(brittle)}) as bench:
-        door, path = await bench.door()
+        session, path = await bench.session()
         client = bench.openai(path)
         with pytest.raises(openai.BadRequestError, match="works, but not on this request"):
             await client.chat.completions.create(model="small", messages=[{"role": "user", "content": "poison"}])
         answer = await client.chat.completions.create(model="small", messages=ASK)
         assert answer.choices[0].message.content == "fine"
-    assert door.fault is None
+    assert session.fault is None
     assert bench.gateway.trouble() is None
 
 
@@ -151,7 +151,7 @@ async def test_an_answer_without_a_finish_reason_is_an_error_not_a_short_answer(
     ]
     scripted = ScriptedProvider(lambda _: answers.pop(0))
     async with run_gateway(scripted_models, providers={"solver": scripted}) as bench:
-        _, path = await bench.door()
+        _, path = await bench.session()
         answer = await bench.openai(path).chat.completions.create(model="small", messages=ASK)
         assert answer.choices[0].message.content == "whole"
     assert bench.record.calls[0].retries == 2
@@ -193,12 +193,12 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 40
 
 async def test_the_deadline_holds_against_a_server_that_trickles(run_gateway: Any) -> None:
     async with raw_server(HEAD + b" " * 4000, pause=0.05) as url, run_gateway(at(url)) as bench:
-        door, path = await bench.door()
+        session, path = await bench.session()
         start = asyncio.get_running_loop().time()
         with pytest.raises(openai.InternalServerError):
             await bench.openai(path).chat.completions.create(model="small", messages=ASK)
         assert asyncio.get_running_loop().time() - start < 20
-    assert isinstance(door.fault, ProviderDown)
+    assert isinstance(session.fault, ProviderDown)
 
 
 @pytest.mark.parametrize(
@@ -215,10 +215,10 @@ async def test_the_deadline_holds_against_a_server_that_trickles(run_gateway: An
 )
 async def test_what_is_no_answer_is_an_outage(run_gateway: Any, reply: bytes) -> None:
     async with raw_server(reply, cut=True) as url, run_gateway(at(url, attempts=1)) as bench:
-        door, path = await bench.door()
+        session, path = await bench.session()
         with pytest.raises(openai.InternalServerError):
             await bench.openai(path).chat.completions.create(model="small", messages=ASK)
-    assert isinstance(door.fault, ProviderDown)
+    assert isinstance(session.fault, ProviderDown)
 
 
 async def test_a_box_whose_time_runs_out_during_an_outage_is_void_not_scored(
@@ -226,14 +226,14 @@ async def test_a_box_whose_time_runs_out_during_an_outage_is_void_not_scored(
 ) -> None:
     llmock.outage()
     async with run_gateway(over_openai(llmock, attempts=9)) as bench:
-        door, path = await bench.door()
+        session, path = await bench.session()
         call = asyncio.ensure_future(bench.openai(path).chat.completions.create(model="small", messages=ASK))
         upstream = bench.gateway.upstreams("solver")[0]
         await until(lambda: upstream.failing)
-        await door.close()
+        await session.close()
         await asyncio.wait([call])
         assert call.exception() is not None
-    assert isinstance(door.fault, ProviderDown)
+    assert isinstance(session.fault, ProviderDown)
 
 
 async def test_no_more_calls_are_in_flight_than_configured(run_gateway: Any, scripted_models: Any) -> None:
@@ -249,7 +249,7 @@ async def test_no_more_calls_are_in_flight_than_configured(run_gateway: Any, scr
 
     models = {"solver": {**scripted_models["solver"], "concurrency": 3}}
     async with run_gateway(models, providers={"solver": Counting(lambda _: "ok")}) as bench:
-        _, path = await bench.door()
+        _, path = await bench.session()
         client = bench.openai(path)
         await asyncio.gather(*(client.chat.completions.create(model="small", messages=ASK) for _ in range(12)))
     assert most == 3
@@ -258,12 +258,12 @@ async def test_no_more_calls_are_in_flight_than_configured(run_gateway: Any, scr
 async def test_a_rate_limit_delays_calls(run_gateway: Any, scripted_models: Any) -> None:
     models = {"solver": {**scripted_models["solver"], "requests_per_minute": 2}}
     async with run_gateway(models, providers={"solver": ScriptedProvider(lambda _: "ok")}) as bench:
-        door, path = await bench.door()
+        session, path = await bench.session()
         client = bench.openai(path)
         calls = [asyncio.ensure_future(client.chat.completions.create(model="small", messages=ASK)) for _ in range(3)]
         await asyncio.wait(calls, timeout=2)
         assert sum(call.done() for call in calls) == 2
-        await door.close()
+        await session.close()
         await asyncio.wait(calls)
         assert sum(call.exception() is not None for call in calls) == 1
 
@@ -271,7 +271,7 @@ async def test_a_rate_limit_delays_calls(run_gateway: Any, scripted_models: Any)
 async def test_anthropic_is_spoken_natively_to_anthropic(run_gateway: Any, llmock: Any) -> None:
     llmock.reply("natively")
     async with run_gateway(over_anthropic(llmock, prompt_cache=True)) as bench:
-        _, path = await bench.door()
+        _, path = await bench.session()
         async with bench.anthropic(path).messages.stream(
             model="small", max_tokens=20, messages=ASK, extra_body={"top_k": 5}
         ) as stream:
@@ -285,7 +285,7 @@ async def test_chat_and_responses_are_translated_for_anthropic(run_gateway: Any,
     llmock.call_tool("weather", {"city": "Graz"})
     tool = {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}
     async with run_gateway(over_anthropic(llmock)) as bench:
-        _, path = await bench.door()
+        _, path = await bench.session()
         client = bench.openai(path)
         raw = await client.chat.completions.with_raw_response.create(
             model="small",
@@ -319,7 +319,7 @@ async def test_chat_and_responses_are_translated_for_anthropic(run_gateway: Any,
 async def test_an_anthropic_outage_reaches_an_anthropic_client_in_its_own_shape(run_gateway: Any, llmock: Any) -> None:
     llmock.fail(529, times=None)
     async with run_gateway(over_anthropic(llmock, attempts=1)) as bench:
-        _, path = await bench.door()
+        _, path = await bench.session()
         with pytest.raises(anthropic.APIStatusError) as failed:
             await bench.anthropic(path).messages.create(model="small", max_tokens=9, messages=ASK)
     assert failed.value.body["error"]["type"] == "overloaded_error"
@@ -328,12 +328,12 @@ async def test_an_anthropic_outage_reaches_an_anthropic_client_in_its_own_shape(
 async def test_a_script_without_an_answer_is_an_error(run_gateway: Any, scripted_models: Any) -> None:
     script = Script.model_validate({"sequence": [{"reply": "only"}]})
     async with run_gateway(scripted_models, providers={"solver": ScriptedProvider(script)}) as bench:
-        door, path = await bench.door()
+        session, path = await bench.session()
         client = bench.openai(path)
         await client.chat.completions.create(model="small", messages=ASK)
         with pytest.raises(openai.InternalServerError):
             await client.chat.completions.create(model="small", messages=ASK)
-    assert "used up after 1 answers" in str(door.fault)
+    assert "used up after 1 answers" in str(session.fault)
 
 
 @pytest.mark.parametrize(

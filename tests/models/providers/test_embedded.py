@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip("xllamacpp")
 
-from agent.models import weights
+from agent.models.providers import weights
 
 ASK = [{"role": "user", "content": "Say hi."}]
 SCHEMA = {
@@ -37,7 +37,7 @@ def alive(pid: int) -> bool:
 async def test_the_embedded_model_answers_keeps_a_seed_a_schema_and_its_window(run_gateway: Any) -> None:
     models = {"solver": {"provider": "embedded", "slots": 2, "context_window": 512}}
     async with run_gateway(models) as bench:
-        door, path = await bench.door()
+        session, path = await bench.session()
         client = bench.openai(path)
         assert (await client.models.list()).data[0].context_window == 512
         first, second = [
@@ -62,15 +62,15 @@ async def test_the_embedded_model_answers_keeps_a_seed_a_schema_and_its_window(r
         await client.chat.completions.create(model="small", messages=ASK, max_tokens=2)
         assert provider.pid != killed
         last = provider.pid
-    assert door.fault is None
+    assert session.fault is None
     assert not alive(last)
 
 
 def test_the_server_process_does_not_outlive_a_killed_parent() -> None:
     child = (
         "import subprocess, sys, time\n"
-        "p = subprocess.Popen([sys.executable, '-m', 'agent.models.embedded', '--weights', sys.argv[1], '--slots', '1',"
-        " '--context', '256'], stdin=subprocess.PIPE, stdout=subprocess.PIPE)\n"
+        "p = subprocess.Popen([sys.executable, '-m', 'agent.models.providers.embedded', '--weights', sys.argv[1],"
+        " '--slots', '1', '--context', '256'], stdin=subprocess.PIPE, stdout=subprocess.PIPE)\n"
         "print(p.pid, flush=True)\n"
         "time.sleep(600)\n"
     )

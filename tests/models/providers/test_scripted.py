@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from agent.kernel.errors import UserError
-from agent.models import scripted
-from agent.models.config import ModelsConfig
-from agent.models.features import try_models
+from agent.base.errors import UserError
+from agent.config.models import ModelsConfig
+from agent.models.gateway.features import try_models
 from agent.models.ports import Question, Trouble
-from agent.models.scripted import Script, ScriptedProvider
+from agent.models.providers import scripted
+from agent.models.providers.scripted import Script, ScriptedProvider
 
 
 def asked(text: str) -> Question:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.models import weights
+from agent.models.providers import weights
 
 gguf = pytest.importorskip("gguf")
 

@@ -138,7 +138,7 @@ TERMINAL = {
 }
 
 PLAIN = {
-    "README.md": "Mend `add` in `sums.py`.\n",
+    "README.md": "Fix `add` in `sums.py`.\n",
     "sums.py": "def add(a, b):\n    return a - b\n",
     "tests/test_sums.py": "import sums\n\n\ndef test_add():\n    assert sums.add(1, 2) == 3\n",
     "solution/sums.py": "def add(a, b):\n    return a + b\n",

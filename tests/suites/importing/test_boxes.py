@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from agent.kernel.errors import UserError
-from agent.suites.commands import prove_suite
-from agent.suites.importing.commands import solve_references
+from agent.base.errors import UserError
+from agent.cli.importing import solve_references
+from agent.cli.tasks import prove_suite
 from agent.suites.importing.draft import OWN_IMAGE, Options
 from agent.suites.importing.run import import_suite
 from agent.suites.loader import load_suite

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from agent.kernel.errors import UserError
-from agent.kernel.types import RewardKind, Task
+from agent.base.errors import UserError
+from agent.base.types import RewardKind, Task
 from agent.suites.importing.draft import Options
 from agent.suites.importing.run import Imported, chosen, import_suite
 from agent.suites.loader import load_suite

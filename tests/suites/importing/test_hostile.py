@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.kernel.errors import UserError
+from agent.base.errors import UserError
 from agent.suites.importing import reading
 from agent.suites.importing.counting import count_tests
 from agent.suites.importing.dockerfile import read_dockerfile

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agent.kernel.errors import UserError
+from agent.base.errors import UserError
 from agent.suites.importing.draft import Draft, Options, Refusal
 from agent.suites.importing.run import AUTO, import_suite
 from agent.suites.loader import load_suite

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from agent.kernel.types import Ending, RunResult
+from agent.base.types import Ending, RunResult
 from agent.suites.importing.draft import Options
 from agent.suites.importing.run import import_suite
 from agent.suites.importing.solving import Solved, solve, with_script, write_solutions

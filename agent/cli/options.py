@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agent.kernel.errors import UserError
+from agent.base.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from agent.kernel.config import Config
-    from agent.kernel.ledger import Ledger
-    from agent.kernel.repository import Repository
+    from agent.config.campaign import Config
 
 ConfigPath = Annotated[Path, typer.Argument(help="the campaign's configuration", metavar="CAMPAIGN.YAML")]
 CampaignName = Annotated[str | None, typer.Option(help="campaign name instead of the file's")]
@@ -34,31 +32,8 @@ def terminal(*, beside: bool = False) -> Console:
 
 def load(path: Path, overrides: dict[str, Any]) -> Config:
     """The configuration of a campaign; an override that is None is not given. Raises UserError."""
-    from agent.kernel.config import load_config
+    from agent.config.campaign import load_config
 
     if not path.exists():
         raise UserError(str(path), "does not exist", f"`ratchet init {path}` writes a commented one.")
     return load_config(path, {key: value for key, value in overrides.items() if value is not None})
-
-
-def open_ledger(config: Config) -> Ledger:
-    """The record of a campaign that has begun, for reading beside its writer; an older one is renewed first."""
-    from agent.kernel.ledger import Ledger
-    from agent.kernel.lock import held
-    from agent.kernel.store import is_older
-
-    file = config.folder / "ledger.sqlite"
-    if not file.exists():
-        raise UserError("name", f"no campaign {config.name!r} in {config.runs}", "`ratchet run` begins one.")
-    if is_older(file):
-        with held(config.folder):
-            Ledger(file).close()
-    return Ledger(file, read_only=True)
-
-
-def open_repository(config: Config, ledger: Ledger) -> Repository:
-    """The repository whose scaffold is under improvement, as the campaign began. Raises UserError."""
-    from agent.kernel.repository import Repository
-
-    base = ledger.recollect("base") or config.scaffold.base
-    return Repository.open(config.scaffold.repo, config.name, config.scaffold.mutable, base)

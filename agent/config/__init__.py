@@ -1,0 +1,1 @@
+"""campaign.yaml and its models section as typed configuration."""

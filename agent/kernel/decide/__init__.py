@@ -1,0 +1,1 @@
+"""Every decision, as pure functions and classes: gate, search, budget, boundary, flags."""

@@ -1,0 +1,1 @@
+"""Trees, candidate refs and champion commits, by git plumbing."""

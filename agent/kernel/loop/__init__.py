@@ -1,0 +1,1 @@
+"""The campaign: propose, admit, search, gate, commit."""

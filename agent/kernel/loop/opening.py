@@ -1,0 +1,42 @@
+"""Open the record and the repository of a campaign that has begun.
+
+Heavy imports happen inside the functions, so that `ratchet --help` answers at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.base.errors import UserError
+
+if TYPE_CHECKING:
+    from agent.config.campaign import Config
+    from agent.kernel.git.repository import Repository
+    from agent.kernel.record.ledger import Ledger
+
+
+def open_ledger(config: Config) -> Ledger:
+    """The record of a campaign that has begun, for reading beside its writer; an older one is renewed first.
+
+    Raises:
+        UserError: there is no such campaign.
+    """
+    from agent.kernel.record.ledger import Ledger
+    from agent.kernel.record.lock import held
+    from agent.kernel.record.store import is_older
+
+    file = config.folder / "ledger.sqlite"
+    if not file.exists():
+        raise UserError("name", f"no campaign {config.name!r} in {config.runs}", "`ratchet run` begins one.")
+    if is_older(file):
+        with held(config.folder):
+            Ledger(file).close()
+    return Ledger(file, read_only=True)
+
+
+def open_repository(config: Config, ledger: Ledger) -> Repository:
+    """The repository whose scaffold is under improvement, as the campaign began. Raises UserError."""
+    from agent.kernel.git.repository import Repository
+
+    base = ledger.recollect("base") or config.scaffold.base
+    return Repository.open(config.scaffold.repo, config.name, config.scaffold.mutable, base)

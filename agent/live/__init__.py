@@ -1,0 +1,1 @@
+"""What a running campaign shows and hears: panel, status, notifications, control."""

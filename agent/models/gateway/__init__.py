@@ -1,0 +1,1 @@
+"""The server between boxes and providers: sessions, limits, shared answers, record."""

@@ -1,0 +1,1 @@
+"""Who answers: SDKs, the embedded model, scripts and recordings."""

@@ -1,0 +1,1 @@
+"""Bring accepted patches to a branch, or take them back."""

@@ -1,0 +1,1 @@
+"""Recompute and repeat what a campaign claims."""

@@ -1,0 +1,1 @@
+"""The campaign in a browser, live."""

@@ -1,0 +1,1 @@
+"""The whole campaign as one HTML file."""

@@ -1,0 +1,1 @@
+"""One scaffold on one task: solve in one box, grade in another."""
