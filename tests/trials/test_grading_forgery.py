@@ -15,19 +15,19 @@ from agent.trials.grading import grade
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.image import ensure_image
 
-pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="visited")]
+pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="session")]
 
 
-@pytest.fixture(scope="visited")
+@pytest.fixture(scope="session")
 def image() -> str:
     return ensure_image()
 
 
-@pytest_asyncio.fixture(scope="visited", loop_scope="visited")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def sandbox(tmp_path_factory: pytest.TempPathFactory, image: str) -> AsyncIterator[DockerSandbox]:
     del image
     campaign = f"forge-{os.getpid()}-{secrets.token_hex(3)}"
-    async with DockerSandbox("visited", campaign, tmp_path_factory.mktemp("g"), ready=1) as made:
+    async with DockerSandbox("session", campaign, tmp_path_factory.mktemp("g"), ready=1) as made:
         yield made
 
 
