@@ -231,7 +231,7 @@ async def measure(
                 line = bar.add_task("measuring", total=runs * len(parts.suite.split(split)) * len(trees))
 
                 async def one(tree: str, task: Task, scope: str) -> Trial:
-                    job = Job(tree=tree, task=task, purpose=Purpose.EVAL, seed=seed_of(scope), memo=scope)
+                    job = Job(tree=tree, task=task, purpose=Purpose.EVAL, seed=seed_of(scope), answer_scope=scope)
                     trial = await parts.evaluator.trial(job)
                     bar.advance(line)
                     return trial

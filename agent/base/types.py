@@ -209,7 +209,7 @@ class Caps:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Usage:
-    """What model calls cost. `fresh_*` was really asked of a provider; the rest came out of a memo."""
+    """What model calls cost. `fresh_*` was really asked of a provider; the rest were shared answers."""
 
     calls: int = 0
     fresh_calls: int = 0
@@ -228,14 +228,14 @@ class Usage:
 class CallScope:
     """What one box may do at the gateway, and under which name its calls are recorded.
 
-    `models` maps the alias that the box may name to a role of the configuration. `memo` names the scope in
+    `models` maps the alias that the box may name to a role of the configuration. `answer_scope` names the scope in
     which the k-th occurrence of an identical request gets the recorded answer; None never shares. `deadline` is on
     the monotonic clock, in seconds.
     """
 
     trial: str
     models: Mapping[str, str]
-    memo: str | None = None
+    answer_scope: str | None = None
     caps: Caps = Caps()
     deadline: float | None = None
 
@@ -288,14 +288,14 @@ class Gateway(Protocol):
 # One answered call as the ledger keeps it; requests and responses are canonical JSON bytes.
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Call:
-    """One model call. `key` is the hash of the canonical request, `k` its occurrence within `memo`."""
+    """One model call. `key` is the hash of the canonical request, `k` its occurrence within `answer_scope`."""
 
     trial: str
     role: str
     model: str
     key: str
     k: int
-    memo: str | None
+    answer_scope: str | None
     fresh: bool
     request: bytes
     response: bytes
@@ -308,14 +308,14 @@ class Call:
 
 
 class CallRecord(Protocol):
-    """Where the gateway writes calls before their answers are relied on, and reads memo scopes."""
+    """Where the gateway writes calls before their answers are relied on, and reads answer scopes."""
 
     def record_call(self, call: Call) -> None:
         """Keep one call durably. Raises RecordBroken."""
         ...
 
-    def recall(self, memo: str, key: str, k: int) -> Call | None:
-        """The recorded call for the k-th occurrence of a request in a memo scope, if there is one."""
+    def recall(self, answer_scope: str, key: str, k: int) -> Call | None:
+        """The recorded call for the k-th occurrence of a request in an answer scope, if there is one."""
         ...
 
 

@@ -87,7 +87,7 @@ class Question:
 
     body: Json
     trial: str
-    memo: str | None
+    answer_scope: str | None
     key: str
     k: int
 

@@ -80,8 +80,8 @@ def replay(
 
 
 def _in_order(pairs: Sequence[PairRow]) -> list[PairRow]:
-    """The pairs that the gate has counted: those before the first place that is still in flight."""
-    return [pair for number, pair in enumerate(pairs) if pair.place == number]
+    """The pairs that the gate has counted: those before the first index that is still in flight."""
+    return [pair for number, pair in enumerate(pairs) if pair.index == number]
 
 
 def _path(

@@ -233,7 +233,7 @@ class _Reader:
         # Only a commit holds all the steps; another candidate's earlier steps stand under their own numbers.
         whole = candidate.fate in {Fate.CHAMPION, Fate.WAITING}
         steps = lineage(self.candidates, self.champions, candidate.id) if whole else [candidate]
-        pairs = self._same_places(base, candidate.id)
+        pairs = self._same_indices(base, candidate.id)
         differ = [after.score - before.score for before, after in pairs]
         return Patch(
             candidate=candidate,
@@ -256,14 +256,14 @@ class _Reader:
         cut = max(0, len(diff) - limit)
         return Step(candidate=candidate.id, subject=candidate.subject, diff=diff[:limit], cut=cut)
 
-    def _same_places(self, base: int, candidate: int) -> list[tuple[Mark, Mark]]:
+    def _same_indices(self, base: int, candidate: int) -> list[tuple[Mark, Mark]]:
         """Search trials of both sides on the same task with the same seed and answers."""
-        before = {mark.place: mark for _, mark in self.groups.get((Purpose.SEARCH, base), [])}
-        after = sorted((mark.place, mark) for _, mark in self.groups.get((Purpose.SEARCH, candidate), []))
-        return [(before[place], mark) for place, mark in after if place in before]
+        before = {mark.trial_index: mark for _, mark in self.groups.get((Purpose.SEARCH, base), [])}
+        after = sorted((mark.trial_index, mark) for _, mark in self.groups.get((Purpose.SEARCH, candidate), []))
+        return [(before[index], mark) for index, mark in after if index in before]
 
     def _changes(self, pairs: Sequence[tuple[Mark, Mark]], base: int, limit: int) -> Iterable[Change]:
-        """What changed most, gains and losses in turn; one place a task."""
+        """What changed most, gains and losses in turn; one index a task."""
         ranked = sorted((p for p in pairs if p[0].score != p[1].score), key=lambda p: p[0].score - p[1].score)
         ends = [pair for both in zip(ranked, reversed(ranked), strict=True) for pair in both][: len(ranked)]
         for before, after in list({pair[0].task: pair for pair in reversed(ends)}.values())[::-1][:SHOWN_CHANGES]:

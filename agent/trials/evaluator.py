@@ -42,7 +42,7 @@ MODEL_ALIAS = "ratchet"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """One trial to be run. `memo` names the scope in which model answers are shared (gate.md, coupled pairs).
+    """One trial to be run. `answer_scope` names the scope in which model answers are shared (gate.md, coupled pairs).
 
     `name` is the trial's id; a replay gives the recorded one, None makes a new one.
     """
@@ -51,7 +51,7 @@ class Job:
     task: Task
     purpose: Purpose
     seed: int
-    memo: str | None
+    answer_scope: str | None
     name: str | None = None
 
 
@@ -172,7 +172,9 @@ class Evaluator:
             started, name = time.monotonic(), job.name or uuid.uuid4().hex[:12]
             image = self._images.get(job.task.id, self._image)
             visited = await self._visit(
-                scope=CallScope(trial=name, models={MODEL_ALIAS: "solver"}, memo=job.memo, caps=self._caps),
+                scope=CallScope(
+                    trial=name, models={MODEL_ALIAS: "solver"}, answer_scope=job.answer_scope, caps=self._caps
+                ),
                 scaffold=self._scaffolds[job.tree],
                 task={"instruction.md": job.task.instruction.encode()},
                 workspace=job.task.files,

@@ -37,7 +37,7 @@ class Forget:
     def record_call(self, call: Call) -> None:
         """Forget it."""
 
-    def recall(self, memo: str, key: str, k: int) -> Call | None:  # noqa: ARG002
+    def recall(self, answer_scope: str, key: str, k: int) -> Call | None:  # noqa: ARG002
         """Nothing is known."""
         return None
 
@@ -149,7 +149,7 @@ async def memory(calls: int) -> None:
         start, seen = time.perf_counter(), []
         for i in range(calls):
             if i % 1000 == 0:
-                session = BoxSession(CallScope(trial=f"t{i}", models={"m": "solver"}, memo=f"pair{i}"), nothing)
+                session = BoxSession(CallScope(trial=f"t{i}", models={"m": "solver"}, answer_scope=f"pair{i}"), nothing)
             messages = [{"role": "user", "content": f"question {i % 1000}"}]
             await gateway.call(session, Dialect.CHAT, {"model": "m", "messages": messages})
             if i % (calls // 10) == calls // 10 - 1:

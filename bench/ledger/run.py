@@ -156,7 +156,7 @@ def step(state: State, strategy: Strategy, rng: np.random.Generator, number: int
     """Everything around one search trial that is not the trial."""
     choice = strategy.next(state.archive, rng)
     node = choice.node if isinstance(choice, Measure) else 0
-    flight = Measure(node, state.free_place(node, set()))
+    flight = Measure(node, state.free_index(node, set()))
     state.archive.begin(flight)
     trial = Trial(
         id=f"{time.time_ns():x}-{number}", tree=state.candidates[node].tree or "", task=f"task-{number % TASKS}",

@@ -37,7 +37,7 @@ class Writer:
     hostile: bool = False
     settings: GateSettings = field(default_factory=GateSettings)
     skills: dict[int, float] = field(default_factory=dict)
-    places: dict[int, int] = field(default_factory=dict)
+    indices: dict[int, int] = field(default_factory=dict)
     champions: list[int] = field(default_factory=lambda: [0])
     tests: int = 0
     made: int = 0
@@ -90,7 +90,7 @@ class Writer:
         messages = b'{"messages":[{"content":"solve it","role":"user"}],"model":"m"}'
         self.ledger.record_call(
             Call(
-                trial=trial, role="solver", model=self.text("small"), key="k", k=0, memo=None, fresh=True,
+                trial=trial, role="solver", model=self.text("small"), key="k", k=0, answer_scope=None, fresh=True,
                 request=messages, response=b'{"choices":[]}', status=200, tokens_in=400, tokens_out=90,
                 dollars=0.0004, seconds=1.0, retries=0,
             )
@@ -103,15 +103,15 @@ class Writer:
 
     def search(self, candidate: int, count: int) -> None:
         for _ in range(count):
-            place = self.places[candidate] = self.places.get(candidate, -1) + 1
-            trial = self.trial(candidate, self.name(Split.SEARCH, place % SIZES[Split.SEARCH]), Purpose.SEARCH)
-            self.ledger.add_trial(trial, candidate=candidate, place=place)
+            index = self.indices[candidate] = self.indices.get(candidate, -1) + 1
+            trial = self.trial(candidate, self.name(Split.SEARCH, index % SIZES[Split.SEARCH]), Purpose.SEARCH)
+            self.ledger.add_trial(trial, candidate=candidate, index=index)
             self.call(trial.id)
 
     def holdout(self, candidate: int) -> None:
-        for place in range(SIZES[Split.HOLDOUT]):
-            trial = self.trial(candidate, self.name(Split.HOLDOUT, place), Purpose.HOLDOUT)
-            self.ledger.add_trial(trial, candidate=candidate, place=place)
+        for index in range(SIZES[Split.HOLDOUT]):
+            trial = self.trial(candidate, self.name(Split.HOLDOUT, index), Purpose.HOLDOUT)
+            self.ledger.add_trial(trial, candidate=candidate, index=index)
 
     def gate(self, candidate: int, most: int) -> None:
         champion = self.champions[-1]
@@ -123,13 +123,13 @@ class Writer:
             settings={**asdict(self.settings), "runs": 10},
         )
         test = PairedTest(self.settings, row.id, row.commits)
-        for place in range(most):
+        for index in range(most):
             task = self.name(Split.GATE, self.rng.randrange(SIZES[Split.GATE]))
             if self.rng.random() < 0.002:
-                self.ledger.add_pair(row, place, task, None, "candidate")
+                self.ledger.add_pair(row, index, task, None, "candidate")
                 continue
             sides = (self.trial(champion, task, Purpose.GATE), self.trial(candidate, task, Purpose.GATE))
-            self.ledger.add_pair(row, place, task, sides, None)
+            self.ledger.add_pair(row, index, task, sides, None)
             if test.add(sides[0].score, sides[1].score) is not None:
                 break
         decision = test.decide() or test.close(Verdict.OUT_OF_BUDGET, self.text("the time is used up"))
@@ -164,7 +164,7 @@ def write(path: Path, *, candidates: int, trials: int, seed: int = 1, hostile: b
             waiting = [*_fresh(writer)]
             if number % every == 0 and waiting:
                 best = max(waiting, key=lambda c: writer.skills[c])
-                writer.search(best, max(0, 60 - writer.places.get(best, -1)))
+                writer.search(best, max(0, 60 - writer.indices.get(best, -1)))
                 writer.gate(best, max(40, min(1500, left * every // 3)))
             if number in writer.skills:
                 writer.search(number, max(1, min(left, 3 * trials // candidates // 2)))

@@ -30,7 +30,7 @@ def trial(name: str, *, purpose: Purpose = Purpose.SEARCH, score: float = 1.0) -
 
 def call(request: bytes = b"{}", *, k: int = 0, fresh: bool = True) -> Call:
     return Call(
-        trial="t1", role="solver", model="p/m", key="key", k=k, memo="m", fresh=fresh, request=request,
+        trial="t1", role="solver", model="p/m", key="key", k=k, answer_scope="m", fresh=fresh, request=request,
         response=b'{"a":%d}' % k, status=200, tokens_in=10, tokens_out=5, dollars=0.25, seconds=0.1, retries=0,
     )  # fmt: skip
 
@@ -40,14 +40,14 @@ def fill(ledger: Ledger) -> None:
     ledger.remember("suite", "abc")
     for number in range(3):
         ledger.add_candidate(candidate(number), fingerprint=f"f{number}", diff=f"diff {number}", transcript="said")
-        for place in range(4):
-            ledger.add_trial(trial(f"s{number}-{place}", score=place / 3), candidate=number, place=place)
+        for index in range(4):
+            ledger.add_trial(trial(f"s{number}-{index}", score=index / 3), candidate=number, index=index)
     for k in range(3):
         ledger.record_call(call(b'{"messages":[{"content":"%d"}]}' % k, k=k, fresh=k > 0))
     test = ledger.open_test(candidate=1, champion=0, commits=0, policy="proven", settings={"alpha": 0.05})
-    for place in range(3):
-        sides = (trial(f"a{place}", purpose=Purpose.GATE, score=0.0), trial(f"b{place}", purpose=Purpose.GATE))
-        ledger.add_pair(test, place, "t", sides, None)
+    for index in range(3):
+        sides = (trial(f"a{index}", purpose=Purpose.GATE, score=0.0), trial(f"b{index}", purpose=Purpose.GATE))
+        ledger.add_pair(test, index, "t", sides, None)
     ledger.add_pair(test, 3, "t", None, "champion")
     ledger.close_test(test.id, "accepted", {"pairs": 3})
     ledger.add_commit(sha="c0ffee", parent="base", candidate=1, test=test.id)

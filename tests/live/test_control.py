@@ -130,7 +130,7 @@ async def test_the_first_trial_of_a_candidate_is_made_again_after_a_fault(make_l
         campaign.config.boxes.__dict__["patience_minutes"] = 60.0
         await campaign.run()
     with lab.ledger() as ledger:
-        assert len([c for c, _, _ in ledger.places(Purpose.SEARCH) if c == 1]) > 1
+        assert len([c for c, _, _ in ledger.indices(Purpose.SEARCH) if c == 1]) > 1
 
 
 async def test_what_hangs_is_said_ended_and_made_again(make_lab: MakeLab) -> None:

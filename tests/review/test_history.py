@@ -177,10 +177,10 @@ def test_transcripts_are_of_the_search_trials_that_changed() -> None:
 
 def test_of_the_gate_only_totals_are_shown() -> None:
     pairs = [
-        PairRow(place=n, task=f"secret-{n}", champion=a, candidate=b, void_side=None, at=0.0)
+        PairRow(index=n, task=f"secret-{n}", champion=a, candidate=b, void_side=None, at=0.0)
         for n, (a, b) in enumerate([(0.0, 1.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0)])
     ]
-    pairs.append(PairRow(place=4, task="secret-4", champion=None, candidate=None, void_side="both", at=0.0))
+    pairs.append(PairRow(index=4, task="secret-4", champion=None, candidate=None, void_side="both", at=0.0))
     text = shown(dossier(meetings=[(0, pairs)]))
     assert "gate: against #0 all gate tasks together: 4 fresh pairs, 2 won, 1 lost, 1 equal, 1 void" in text
     assert "secret" not in text

@@ -63,7 +63,7 @@ def fill(folder: Path) -> None:
                     id=f"{purpose}{number}", tree=f"tree{number}", task=f"{NASTY} {purpose}", purpose=purpose, seed=1,
                     score=float(number), reason=NASTY, transcript=NASTY + "x" * (1 << 20), usage=Usage(), seconds=1.0,
                 )  # fmt: skip
-                ledger.add_trial(trial, candidate=number, place=0)
+                ledger.add_trial(trial, candidate=number, index=0)
         numbers = {**asdict(GateSettings()), "runs": 10}
         test = ledger.open_test(candidate=1, champion=0, commits=0, policy="proven", settings=numbers)
         ledger.close_test(test.id, "accepted", {"sentence": NASTY})

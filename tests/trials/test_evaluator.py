@@ -66,7 +66,7 @@ async def boxes_of(folder: Path, task: Task) -> tuple[list[BoxSpec], float]:
             caps=Caps(),
             parallel=1,
         )
-        trial = await evaluator.trial(Job(tree="tree", task=task, purpose=Purpose.SEARCH, seed=1, memo=None))
+        trial = await evaluator.trial(Job(tree="tree", task=task, purpose=Purpose.SEARCH, seed=1, answer_scope=None))
         return sandbox.opened, trial.score
 
 

@@ -32,20 +32,20 @@ class Admission:
         self.order = shuffler.sample(tasks, len(tasks))
         self._finder = FlagFinder(parts.suite.tasks)
 
-    async def search_trial(self, candidate: Candidate, place: int) -> Trial:
-        """The `place`-th search trial of a candidate: task order and answers are shared by all candidates."""
-        turn, index = divmod(place, len(self.order))
-        task = self.order[index]
+    async def search_trial(self, candidate: Candidate, index: int) -> Trial:
+        """The `index`-th search trial of a candidate: task order and answers are shared by all candidates."""
+        turn, number = divmod(index, len(self.order))
+        task = self.order[number]
         trial = await self._parts.evaluator.trial(
             Job(
                 tree=candidate.tree or "",
                 task=task,
                 purpose=Purpose.SEARCH,
                 seed=seed_of(self._config.seed, "search", task.id, turn),
-                memo=f"search:{task.id}:{turn}",
+                answer_scope=f"search:{task.id}:{turn}",
             )
         )
-        self._state.searched(trial, candidate.id, place)
+        self._state.searched(trial, candidate.id, index)
         return trial
 
     async def propose(self, step: Expand) -> None:

@@ -50,7 +50,7 @@ class Campaign:
         self.stopping: str | None = None
         self.trouble: str | None = None
         self._queue: deque[Planned] = deque()
-        self._places: dict[int, set[int]] = {}
+        self._taken: dict[int, set[int]] = {}
         self._rng = np.random.default_rng(seed_of(self.config.seed, "search", self.state.trials))
         self._woken = asyncio.Event()
         self._same_left = 0
@@ -195,8 +195,8 @@ class Campaign:
     # ---------------------------------------------------------------------------- planning
 
     def _plan_pair(self, match: Match) -> Planned:
-        place = match.next_place()
-        return Planned(label=f"pair {place + 1}", boxes=PAIR_BOXES, work=lambda: self.gate.pair(match, place))
+        index = match.next_index()
+        return Planned(label=f"pair {index + 1}", boxes=PAIR_BOXES, work=lambda: self.gate.pair(match, index))
 
     def _plan_search(self) -> Planned | None:
         """The baseline of the seed first; then what the strategy says."""
@@ -227,10 +227,10 @@ class Campaign:
         return Planned(label=f"proposal from #{step.parent}", boxes=0, work=lambda: self.admission.propose(step))
 
     def _plan_measure(self, node: int) -> Planned:
-        taken = self._places.setdefault(node, set())
-        place = self.state.free_place(node, taken)
-        taken.add(place)
-        step = Measure(node, place)
+        taken = self._taken.setdefault(node, set())
+        index = self.state.free_index(node, taken)
+        taken.add(index)
+        step = Measure(node, index)
         self.state.archive.begin(step)
         return Planned(label=f"search trial of #{node}", boxes=1, work=lambda: self._measure(step))
 
@@ -240,7 +240,7 @@ class Campaign:
             await self.admission.search_trial(self.state.candidates[step.node], step.turn)
         finally:
             self.state.archive.end(step)
-            self._places[step.node].discard(step.turn)
+            self._taken[step.node].discard(step.turn)
         self._check_baseline()
         self.gate.open_match()
 
@@ -278,26 +278,26 @@ class Campaign:
 
     def _queue_same(self) -> None:
         """The A/A check: the seed against itself, with the same answers, at the concurrency that was asked for."""
-        done = len(self.state.ledger.places(Purpose.SAME)) // 2
+        done = len(self.state.ledger.indices(Purpose.SAME)) // 2
         pairs = range(done, min(self.config.gate_options.same_pairs, len(self.admission.order)))
         self._same_left = len(pairs)
-        for place in pairs:
-            work = partial(self._same, place)
-            self._queue.append(Planned(label=f"A/A pair {place}", boxes=PAIR_BOXES, work=work, again=True))
+        for index in pairs:
+            work = partial(self._same, index)
+            self._queue.append(Planned(label=f"A/A pair {index}", boxes=PAIR_BOXES, work=work, again=True))
 
-    async def _same(self, place: int) -> None:
+    async def _same(self, index: int) -> None:
         """One A/A pair. Both sides share all model answers, so only load or chance in the scaffold can part them."""
-        seed, task = self.state.candidates[0], self.admission.order[place]
-        number, memo = seed_of(self.config.seed, "search", task.id, 0), f"search:{task.id}:0"
-        job = Job(tree=seed.tree or "", task=task, purpose=Purpose.SAME, seed=number, memo=memo)
+        seed, task = self.state.candidates[0], self.admission.order[index]
+        number, answer_scope = seed_of(self.config.seed, "search", task.id, 0), f"search:{task.id}:0"
+        job = Job(tree=seed.tree or "", task=task, purpose=Purpose.SAME, seed=number, answer_scope=answer_scope)
         outcome = await both(self.parts.evaluator, job, job, number)
         if isinstance(outcome, Void):
             raise InfrastructureError(outcome.reason)
         self._same_left -= 1
         for side, trial in enumerate(outcome):
-            self.state.measured(trial, seed.id, 2 * place + side)
+            self.state.measured(trial, seed.id, 2 * index + side)
         if self._same_left == 0:
-            self.state.ledger.note("same", same_sentence([s for _, _, s in self.state.ledger.places(Purpose.SAME)]))
+            self.state.ledger.note("same", same_sentence([s for _, _, s in self.state.ledger.indices(Purpose.SAME)]))
 
     async def _pause(self, reason: str) -> None:
         """Back off after a fault of the laboratory; after an outage of a provider, until it is back.

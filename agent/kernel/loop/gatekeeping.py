@@ -108,9 +108,9 @@ class Gatekeeper:
         foreseen = limit or state.trials / max(self._parts.budget.fraction(), 1e-9)
         return state.gate_trials / max(foreseen, 1.0)
 
-    async def pair(self, match: Match, place: int) -> None:
+    async def pair(self, match: Match, index: int) -> None:
         """One pair of the open test; the pair that decides it also sees to what follows."""
-        self._state.count_gate_pairs(await match.play(place))
+        self._state.count_gate_pairs(await match.play(index))
         if match.decision is not None and self.match is match and not self.concluding:
             await self._conclude(match, match.decision)
 
@@ -251,26 +251,26 @@ class Gatekeeper:
         jobs = [(n, task, turn) for n, (turn, task) in enumerate((r, t) for r in range(runs) for t in tasks)]
         if not jobs:
             return holdout_words([])
-        done = {(owner, place) for owner, place, _ in ledger.places(Purpose.HOLDOUT)}
+        done = {(owner, index) for owner, index, _ in ledger.indices(Purpose.HOLDOUT)}
         sides = (self._state.candidates[0], candidate)
         missing = [(side, *job) for job in jobs for side in sides if (side.id, job[0]) not in done]
         if missing:
             ledger.note("holdout", f"#{candidate.id} is measured on {len(tasks)} held-out tasks x {runs}")
         async with asyncio.TaskGroup() as group:
-            for side, place, task, turn in missing:
-                group.create_task(self._holdout_trial(side, place, task, turn))
-        scores = [score for owner, _, score in ledger.places(Purpose.HOLDOUT) if owner == candidate.id]
+            for side, index, task, turn in missing:
+                group.create_task(self._holdout_trial(side, index, task, turn))
+        scores = [score for owner, _, score in ledger.indices(Purpose.HOLDOUT) if owner == candidate.id]
         return holdout_words(scores)
 
-    async def _holdout_trial(self, candidate: Candidate, place: int, task: Task, turn: int) -> None:
+    async def _holdout_trial(self, candidate: Candidate, index: int, task: Task, turn: int) -> None:
         job = Job(
             tree=candidate.tree or "",
             task=task,
             purpose=Purpose.HOLDOUT,
             seed=seed_of(self._config.seed, "holdout", task.id, turn),
-            memo=f"holdout:{task.id}:{turn}",
+            answer_scope=f"holdout:{task.id}:{turn}",
         )
-        self._state.measured(await self._parts.evaluator.trial(job), candidate.id, place)
+        self._state.measured(await self._parts.evaluator.trial(job), candidate.id, index)
 
 
 def _cost(parts: Parts) -> str:

@@ -1,6 +1,6 @@
 """One candidate meets the champion at the commit gate: fresh, interleaved, paired trials in a fixed order.
 
-The draw of tasks is fixed by the test's index before any pair is run; results count in the order of their places,
+The draw of tasks is fixed by the test's index before any pair is run; results count in the order of their indices,
 so a campaign that is killed and resumed reaches the same verdict.
 """
 
@@ -43,7 +43,7 @@ def shares_of(tasks: Sequence[Task]) -> dict[str, float]:
 
 
 class Match:
-    """The pairs of one test. `places` in flight are handed out once, and finished ones are fed in order.
+    """The pairs of one test. Indices are handed out once, and finished ones are fed in order.
 
     The deterministic tasks are run once a side, before the first pair; the pairs draw from the others.
     """
@@ -65,7 +65,7 @@ class Match:
         self._fixed_tasks = [task for task in tasks if task.id in opening.shares]
         self._tasks = [task for task in tasks if task.id not in opening.shares]
         self._seed, self._ledger, self._evaluator = seed, ledger, evaluator
-        self._arrived = {pair.place: event_of(pair) for pair in ledger.pairs(row.id)}
+        self._arrived = {pair.index: event_of(pair) for pair in ledger.pairs(row.id)}
         self._given = set(self._arrived)
         self._fed = 0
         self._begin()
@@ -80,13 +80,13 @@ class Match:
         """Pairs fed to the test so far, voids included."""
         return self._fed
 
-    def next_place(self) -> int:
+    def next_index(self) -> int:
         """Hand out the next pair."""
-        place = next(n for n in range(len(self._given) + 1) if n not in self._given)
-        self._given.add(place)
-        return place
+        index = next(n for n in range(len(self._given) + 1) if n not in self._given)
+        self._given.add(index)
+        return index
 
-    async def play(self, place: int) -> int:
+    async def play(self, index: int) -> int:
         """Run one pair, write it down, and count it when its turn comes; the first one to be run begins the test.
 
         Returns:
@@ -100,24 +100,24 @@ class Match:
                 fixed = await self._play_fixed() if self.test is None else 0
             if self.decision is not None:
                 return fixed
-            task = self.draw(place)
-            outcome = await self._both(task, place)
+            task = self.draw(index)
+            outcome = await self._both(task, index)
         except BaseException:
-            self._given.discard(place)  # not run to its end, as if killed: the same pair is played again
+            self._given.discard(index)  # not run to its end, as if killed: the same pair is played again
             raise
         if isinstance(outcome, Void):
-            self._ledger.add_pair(self.row, place, task.id, None, outcome.side)
-            self._arrived[place] = outcome.side
+            self._ledger.add_pair(self.row, index, task.id, None, outcome.side)
+            self._arrived[index] = outcome.side
             self._feed()
             raise InfrastructureError(outcome.reason)
-        self._ledger.add_pair(self.row, place, task.id, outcome, None)
-        self._arrived[place] = (outcome[0].score, outcome[1].score)
+        self._ledger.add_pair(self.row, index, task.id, outcome, None)
+        self._arrived[index] = (outcome[0].score, outcome[1].score)
         self._feed()
         return fixed + 1
 
-    def draw(self, place: int) -> Task:
+    def draw(self, index: int) -> Task:
         """The task of a pair: iid over the gate tasks by weight, fixed before the pair is seen."""
-        return draw(self._tasks, self._seed, self.row.id, place)
+        return draw(self._tasks, self._seed, self.row.id, index)
 
     def close(self, verdict: Verdict, why: str) -> Decision:
         """End the test without proof, for a reason from outside; an earlier decision stands."""
@@ -133,25 +133,25 @@ class Match:
         Raises:
             InfrastructureError: nothing of a spoiled run is kept, since no chance can have been in it.
         """
-        done = {pair.place for pair in self._ledger.fixed_pairs(self.row.id)}
+        done = {pair.index for pair in self._ledger.fixed_pairs(self.row.id)}
         missing = [(task, -n) for n, task in enumerate(self._fixed_tasks, 1) if -n not in done]
         async with asyncio.TaskGroup() as group:
-            for task, place in missing:
-                group.create_task(self._fix(task, place))
+            for task, index in missing:
+                group.create_task(self._fix(task, index))
         self._begin()
         return len(missing)
 
-    async def _fix(self, task: Task, place: int) -> None:
-        outcome = await self._both(task, place)
+    async def _fix(self, task: Task, index: int) -> None:
+        outcome = await self._both(task, index)
         if isinstance(outcome, Void):
             raise InfrastructureError(outcome.reason)
-        self._ledger.add_pair(self.row, place, task.id, outcome, None)
+        self._ledger.add_pair(self.row, index, task.id, outcome, None)
 
-    async def _both(self, task: Task, place: int) -> tuple[Trial, Trial] | Void:
-        seed = seed_of(self._seed, "gate", self.row.id, place)
-        memo = f"gate:{self.row.id}:{place}"
+    async def _both(self, task: Task, index: int) -> tuple[Trial, Trial] | Void:
+        seed = seed_of(self._seed, "gate", self.row.id, index)
+        answer_scope = f"gate:{self.row.id}:{index}"
         champion, candidate = (
-            Job(tree=side.tree or "", task=task, purpose=Purpose.GATE, seed=seed, memo=memo)
+            Job(tree=side.tree or "", task=task, purpose=Purpose.GATE, seed=seed, answer_scope=answer_scope)
             for side in (self.champion, self.candidate)
         )
         return await both(self._evaluator, champion, candidate, seed)
@@ -169,9 +169,9 @@ class Match:
             self._fed += 1
 
 
-def draw(tasks: Sequence[Task], seed: int, test: int, place: int) -> Task:
-    """The task of one pair: it follows from the campaign's seed, the test's index and the place alone."""
-    rng = random.Random(seed_of(seed, "draw", test, place))  # noqa: S311 (reproducible, not secret)
+def draw(tasks: Sequence[Task], seed: int, test: int, index: int) -> Task:
+    """The task of one pair: it follows from the campaign's seed, the test and the pair's index alone."""
+    rng = random.Random(seed_of(seed, "draw", test, index))  # noqa: S311 (reproducible, not secret)
     return rng.choices(tasks, weights=[task.weight for task in tasks])[0]
 
 
@@ -209,7 +209,7 @@ def retest(row: TestRow, ledger: Ledger, opening: Opening) -> PairedTest | Bette
     fixed = fixed_of(ledger, row.id, opening.shares)
     if fixed is None:
         return gate_test(row, opening, Fixed())
-    pairs = {pair.place: pair for pair in ledger.pairs(row.id)}
+    pairs = {pair.index: pair for pair in ledger.pairs(row.id)}
     gap = next(n for n in range(len(pairs) + 1) if n not in pairs)
     return gate_test(row, opening, fixed, [event_of(pairs[n]) for n in range(gap)])
 

@@ -23,7 +23,7 @@ TREES_KEPT = 64
 
 
 class Measured:
-    """The search trials of one candidate in sum, and which of its places they took."""
+    """The search trials of one candidate in sum, and which of its indices they took."""
 
     __slots__ = ("_above", "_next", "total", "trials")
 
@@ -33,33 +33,33 @@ class Measured:
         self._next, self._above = 0, set[int]()
 
     @classmethod
-    def of(cls, tally: Tally, places: Callable[[], Iterable[int]]) -> Measured:
-        """As the ledger knows it; `places` is only asked if there is a hole in them."""
+    def of(cls, tally: Tally, indices: Callable[[], Iterable[int]]) -> Measured:
+        """As the ledger knows it; `indices` is only asked if there is a hole in them."""
         known = cls()
         known.trials, known.total, known._next = tally.trials, tally.total, tally.top + 1
         if tally.trials != tally.top + 1:
             known._next = 0
-            for place in places():
-                known._take(place)
+            for index in indices():
+                known._take(index)
         return known
 
-    def add(self, place: int, score: float) -> None:
+    def add(self, index: int, score: float) -> None:
         """Count one finished trial."""
         self.trials, self.total = self.trials + 1, self.total + score
-        self._take(place)
+        self._take(index)
 
-    def _take(self, place: int) -> None:
-        self._above.add(place)
+    def _take(self, index: int) -> None:
+        self._above.add(index)
         while self._next in self._above:
             self._above.remove(self._next)
             self._next += 1
 
     def free(self, taken: Container[int]) -> int:
-        """The first place that is neither finished nor `taken`."""
-        place = self._next
-        while place in self._above or place in taken:
-            place += 1
-        return place
+        """The first index that is neither finished nor `taken`."""
+        index = self._next
+        while index in self._above or index in taken:
+            index += 1
+        return index
 
 
 class State:
@@ -78,8 +78,8 @@ class State:
         self.gate_trials = ledger.count_trials(Purpose.GATE)
         self._search = {c: Measured() for c in self.candidates}
         for tally in ledger.tallies(Purpose.SEARCH):
-            places = partial(ledger.scores, Purpose.SEARCH, tally.candidate)
-            self._search[tally.candidate] = Measured.of(tally, places)
+            indices = partial(ledger.scores, Purpose.SEARCH, tally.candidate)
+            self._search[tally.candidate] = Measured.of(tally, indices)
 
     @property
     def champion(self) -> int:
@@ -131,9 +131,9 @@ class State:
         self.accepted += 1
         self.archive.crown(candidate)
 
-    def measured(self, trial: Trial, candidate: int, place: int) -> None:
+    def measured(self, trial: Trial, candidate: int, index: int) -> None:
         """Write down one finished holdout trial."""
-        self.ledger.add_trial(trial, candidate=candidate, place=place)
+        self.ledger.add_trial(trial, candidate=candidate, index=index)
         self.trials += 1
 
     def count_gate_pairs(self, pairs: int) -> None:
@@ -141,16 +141,16 @@ class State:
         self.trials += 2 * pairs
         self.gate_trials += 2 * pairs
 
-    def searched(self, trial: Trial, candidate: int, place: int) -> None:
+    def searched(self, trial: Trial, candidate: int, index: int) -> None:
         """Write down one finished search trial."""
-        self.ledger.add_trial(trial, candidate=candidate, place=place)
-        self._search[candidate].add(place, trial.score)
+        self.ledger.add_trial(trial, candidate=candidate, index=index)
+        self._search[candidate].add(index, trial.score)
         self.trials += 1
         if candidate in self.archive:
             self.archive.record(candidate, trial.score)
 
-    def free_place(self, candidate: int, taken: set[int]) -> int:
-        """The first search place of a candidate that is neither finished nor in flight."""
+    def free_index(self, candidate: int, taken: set[int]) -> int:
+        """The first search index of a candidate that is neither finished nor in flight."""
         return self._search[candidate].free(taken)
 
     def base_of(self, candidate: int) -> int:

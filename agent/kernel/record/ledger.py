@@ -21,6 +21,7 @@ REVERTS = "reverts"
 Event = tuple[int, float, str, str]
 """(id, Unix seconds, kind, text)."""
 
+_CALLS = "SELECT *, memo AS answer_scope FROM calls"
 _FAR = 2**62
 _OVERWRITTEN = frozenset({"seconds"})
 """Values that change all the time, whose history nobody asks for: they are kept outside the chain."""
@@ -43,7 +44,7 @@ class TestRow:
 class PairRow:
     """One pair of a test; `void_side` names the side whose laboratory failed, and then there are no scores."""
 
-    place: int
+    index: int
     task: str
     champion: float | None
     candidate: float | None
@@ -59,7 +60,7 @@ class Mark(NamedTuple):
     candidate: int
     purpose: Purpose
     task: str
-    place: int
+    trial_index: int
     score: float
 
 
@@ -78,7 +79,7 @@ class Spent(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tally:
-    """The trials of one candidate for one purpose: how many, the sum of their scores, and the highest place."""
+    """The trials of one candidate for one purpose: how many, the sum of their scores, and the highest index."""
 
     candidate: int
     trials: int
@@ -146,23 +147,23 @@ class Ledger(Store):
                 "INSERT INTO calls (at, trial, role, model, key, k, memo, fresh, request, response, status, tokens_in,"
                 " tokens_out, dollars, seconds, retries) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    time.time(), call.trial, call.role, call.model, call.key, call.k, call.memo, call.fresh,
+                    time.time(), call.trial, call.role, call.model, call.key, call.k, call.answer_scope, call.fresh,
                     pack_request(db, call.request), put(db, call.response), call.status, call.tokens_in,
                     call.tokens_out, call.dollars, call.seconds, call.retries,
                 ),
             )  # fmt: skip
 
-    def recall(self, memo: str, key: str, k: int) -> Call | None:
-        """The recorded fresh answer for the k-th occurrence of a request in a memo scope, if there is one."""
-        sql = "SELECT * FROM calls WHERE memo = ? AND key = ? AND k = ? AND fresh AND status = 200 LIMIT 1"
-        rows = self._rows(sql, memo, key, k)
+    def recall(self, answer_scope: str, key: str, k: int) -> Call | None:
+        """The recorded fresh answer for the k-th occurrence of a request in an answer scope, if there is one."""
+        sql = f"{_CALLS} WHERE memo = ? AND key = ? AND k = ? AND fresh AND status = 200 LIMIT 1"
+        rows = self._rows(sql, answer_scope, key, k)
         return self._call(rows[0]) if rows else None
 
     def calls(self, trial: str | None = None, last: int = 100) -> list[Call]:
         """The calls of one trial in order, or the last ones of the campaign."""
         if trial is not None:
-            return [self._call(r) for r in self._rows("SELECT * FROM calls WHERE trial = ? ORDER BY id", trial)]
-        rows = self._rows("SELECT * FROM calls ORDER BY id DESC LIMIT ?", last)
+            return [self._call(r) for r in self._rows(f"{_CALLS} WHERE trial = ? ORDER BY id", trial)]
+        rows = self._rows(f"{_CALLS} ORDER BY id DESC LIMIT ?", last)
         return [self._call(r) for r in reversed(rows)]
 
     def _call(self, row: sqlite3.Row) -> Call:
@@ -213,10 +214,10 @@ class Ledger(Store):
 
     # -------------------------------------------------------------------------------- trials, tests, commits
 
-    def add_trial(self, trial: Trial, *, candidate: int, place: int) -> None:
-        """Keep one finished trial; `place` is its index within (candidate, purpose)."""
+    def add_trial(self, trial: Trial, *, candidate: int, index: int) -> None:
+        """Keep one finished trial; `index` is its index within (candidate, purpose)."""
         with self._writing() as db:
-            _insert_trial(db, trial, candidate, place)
+            _insert_trial(db, trial, candidate, index)
 
     def trials(self, *, purpose: Purpose | None = None, candidate: int | None = None) -> list[Trial]:
         """Trials in the order in which they finished."""
@@ -227,8 +228,8 @@ class Ledger(Store):
         return [self._trial(row) for row in rows]
 
     def failed(self, candidate: int, last: int) -> list[Trial]:
-        """The search trials of a candidate at its last places that scored below 1, in order of their place."""
-        # By place and not by time: the index answers that without a look at all trials of the candidate.
+        """The search trials of a candidate with the highest indices that scored below 1, in order of their index."""
+        # By index and not by time: the table's own index answers that without reading all trials of the candidate.
         sql = "SELECT * FROM trials WHERE candidate = ? AND purpose = ? AND score < 1 ORDER BY place DESC LIMIT ?"
         return [self._trial(row) for row in reversed(self._rows(sql, candidate, Purpose.SEARCH, last))]
 
@@ -237,18 +238,18 @@ class Ledger(Store):
         rows = self._rows("SELECT * FROM trials WHERE id = ?", trial_id)
         return self._trial(rows[0]) if rows else None
 
-    def places(self, purpose: Purpose) -> list[tuple[int, int, float]]:
-        """(candidate, place, score) of every trial of one purpose."""
+    def indices(self, purpose: Purpose) -> list[tuple[int, int, float]]:
+        """(candidate, index, score) of every trial of one purpose."""
         sql = "SELECT candidate, place, score FROM trials WHERE purpose = ? ORDER BY candidate, place"
         return [tuple(row) for row in self._rows(sql, purpose)]
 
-    def placed(self, purpose: Purpose, candidate: int) -> dict[int, Trial]:
-        """The trials of one candidate by their place."""
+    def by_index(self, purpose: Purpose, candidate: int) -> dict[int, Trial]:
+        """The trials of one candidate by their index."""
         sql = "SELECT * FROM trials WHERE purpose = ? AND candidate = ? ORDER BY place"
         return {row["place"]: self._trial(row) for row in self._rows(sql, purpose, candidate)}
 
     def scores(self, purpose: Purpose, candidate: int) -> dict[int, float]:
-        """Place -> score of one candidate's trials."""
+        """Index -> score of one candidate's trials."""
         sql = "SELECT place, score FROM trials WHERE purpose = ? AND candidate = ? ORDER BY place"
         return {row[0]: row[1] for row in self._rows(sql, purpose, candidate)}
 
@@ -317,35 +318,35 @@ class Ledger(Store):
         return found
 
     def add_pair(
-        self, test: TestRow, place: int, task: str, sides: tuple[Trial, Trial] | None, void: str | None
+        self, test: TestRow, index: int, task: str, sides: tuple[Trial, Trial] | None, void: str | None
     ) -> None:
         """Keep one pair, both trials (champion, candidate) at once, or the side whose laboratory failed.
 
-        `place` counts from 0; deterministic tasks, which run once a side, have the places -1, -2, ...
+        `index` counts from 0; deterministic tasks, which run once a side, have the indices -1, -2, ...
         """
         with self._writing() as db:
             ids: tuple[str | None, str | None] = (None, None)
             if sides is not None:
-                _insert_trial(db, sides[0], test.champion, place)
-                _insert_trial(db, sides[1], test.candidate, place)
+                _insert_trial(db, sides[0], test.champion, index)
+                _insert_trial(db, sides[1], test.candidate, index)
                 ids = (sides[0].id, sides[1].id)
             db.execute(
                 "INSERT INTO pairs VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (test.id, place, time.time(), task, *ids, void),
+                (test.id, index, time.time(), task, *ids, void),
             )
 
     def pairs(self, test: int) -> list[PairRow]:
-        """The pairs of a test in order of their place, from 0."""
+        """The pairs of a test in order of their index, from 0."""
         return self._pairs(test, 0, _FAR)
 
     def fixed_pairs(self, test: int) -> list[PairRow]:
-        """The one run a side of each deterministic task: places below 0, the first task at -1, in that order."""
+        """The one run a side of each deterministic task: indices below 0, the first task at -1, in that order."""
         return self._pairs(test, -_FAR, -1)[::-1]
 
     def _pairs(self, test: int, first: int, last: int) -> list[PairRow]:
         rows = self._rows(
-            "SELECT p.place, p.task, a.score AS champion, b.score AS candidate, p.void_side, p.at FROM pairs p"
-            " LEFT JOIN trials a ON a.id = p.champion_trial LEFT JOIN trials b ON b.id = p.candidate_trial"
+            'SELECT p.place AS "index", p.task, a.score AS champion, b.score AS candidate, p.void_side, p.at'
+            " FROM pairs p LEFT JOIN trials a ON a.id = p.champion_trial LEFT JOIN trials b ON b.id = p.candidate_trial"
             " WHERE p.test = ? AND p.place BETWEEN ? AND ? ORDER BY p.place",
             test,
             first,
@@ -354,12 +355,12 @@ class Ledger(Store):
         return [PairRow(**dict(row)) for row in rows]
 
     def pair_trials(self, test: int) -> list[tuple[int, Trial, Trial]]:
-        """(place, champion's trial, candidate's trial) of every pair of a test that is not void."""
+        """(index, champion's trial, candidate's trial) of every pair of a test that is not void."""
         rows = self._rows(
             "SELECT place, champion_trial, candidate_trial FROM pairs WHERE test = ? ORDER BY place", test
         )
         found = ((row[0], self.trial(row[1] or ""), self.trial(row[2] or "")) for row in rows)
-        return [(place, first, second) for place, first, second in found if first and second]
+        return [(index, first, second) for index, first, second in found if first and second]
 
     def close_test(self, test: int, verdict: str, decision: Mapping[str, Any]) -> None:
         """Keep the verdict of a test; the same one again, after a restart, changes nothing."""
@@ -422,12 +423,12 @@ def _insert_candidate(
     )  # fmt: skip
 
 
-def _insert_trial(db: sqlite3.Connection, trial: Trial, candidate: int, place: int) -> None:
+def _insert_trial(db: sqlite3.Connection, trial: Trial, candidate: int, index: int) -> None:
     usage = json.dumps({name: getattr(trial.usage, name) for name in Usage.__slots__})
     db.execute(
         "INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            trial.id, time.time(), trial.tree, candidate, trial.task, trial.purpose, place, trial.seed, trial.score,
+            trial.id, time.time(), trial.tree, candidate, trial.task, trial.purpose, index, trial.seed, trial.score,
             trial.reason, put(db, trial.transcript.encode()), usage, trial.seconds,
         ),
     )  # fmt: skip

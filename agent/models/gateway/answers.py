@@ -1,4 +1,4 @@
-"""The k-th occurrence of an identical request in a memo scope gets one answer, whoever asks first."""
+"""The k-th occurrence of an identical request in an answer scope gets one answer, whoever asks first."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ class AnswerCache:
         self._flights: dict[FlightId, _Flight] = {}
 
     async def get(
-        self, memo: str, key: str, k: int, ask: Callable[[], Coroutine[None, None, Call]]
+        self, answer_scope: str, key: str, k: int, ask: Callable[[], Coroutine[None, None, Call]]
     ) -> tuple[Call, bool]:
         """The answer, and whether this very caller is the one who had it made.
 
         A call in flight is cancelled only when nobody waits for it any more.
         """
-        recorded = self._record.recall(memo, key, k)
+        recorded = self._record.recall(answer_scope, key, k)
         if recorded is not None and recorded.status == OK:
             return recorded, False
-        flight = self._flights.get((memo, key, k))
+        flight = self._flights.get((answer_scope, key, k))
         first = flight is None
         if flight is None:
-            flight = self._flights[memo, key, k] = _Flight(asyncio.create_task(ask()))
-            flight.task.add_done_callback(lambda task: self._landed((memo, key, k), task))
+            flight = self._flights[answer_scope, key, k] = _Flight(asyncio.create_task(ask()))
+            flight.task.add_done_callback(lambda task: self._landed((answer_scope, key, k), task))
         flight.waiters += 1
         try:
             return await asyncio.shield(flight.task), first
         finally:
             flight.waiters -= 1
             if not flight.waiters and not flight.task.done():
-                self._flights.pop((memo, key, k), None)
+                self._flights.pop((answer_scope, key, k), None)
                 flight.task.cancel()
 
     def _landed(self, flight: FlightId, task: asyncio.Task[Call]) -> None:

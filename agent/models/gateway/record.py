@@ -18,12 +18,12 @@ class MemoryRecord:
     def record_call(self, call: Call) -> None:
         """Keep one call."""
         self.calls.append(call)
-        if call.memo is not None and call.fresh and call.status == OK:
-            self._memo.setdefault((call.memo, call.key, call.k), call)
+        if call.answer_scope is not None and call.fresh and call.status == OK:
+            self._memo.setdefault((call.answer_scope, call.key, call.k), call)
 
-    def recall(self, memo: str, key: str, k: int) -> Call | None:
-        """The first complete answer to the k-th occurrence of a request in a memo scope."""
-        return self._memo.get((memo, key, k))
+    def recall(self, answer_scope: str, key: str, k: int) -> Call | None:
+        """The first complete answer to the k-th occurrence of a request in an answer scope."""
+        return self._memo.get((answer_scope, key, k))
 
 
 class Recording:

@@ -90,7 +90,7 @@ class GatewayServer:
         self._providers = dict(providers or {})
         self._upstreams: dict[str, tuple[Upstream, ...]] = {}
         self._sessions: set[BoxSession] = set()
-        self._memo = AnswerCache(record)
+        self._answers = AnswerCache(record)
         self._listener = Listener(self)
         self._stack = AsyncExitStack()
 
@@ -220,7 +220,7 @@ class GatewayServer:
         request = checks.canonical({**named, "model": role, "dialect": dialect})
         key = hashlib.sha256(request).hexdigest()
         k = session.occurrences(key)
-        upstream = self._choose(role, f"{self._seed}/{session.scope.memo or session.scope.trial}/{key}/{k}")
+        upstream = self._choose(role, f"{self._seed}/{session.scope.answer_scope or session.scope.trial}/{key}/{k}")
         wanted = form.output_limit(body)
         limit = _limit(upstream.model, wanted)
         tokens_in, tokens_out = _bound(upstream.model, request, body, limit)
@@ -261,9 +261,9 @@ class GatewayServer:
 
     async def _recalled_or_fresh(self, scope: CallScope, ask: _Ask) -> Call:
         """The answer as it stands in this trial's books."""
-        if scope.memo is None:
+        if scope.answer_scope is None:
             return await self._fresh(scope, ask)
-        call, mine = await self._memo.get(scope.memo, ask.key, ask.k, lambda: self._fresh(scope, ask))
+        call, mine = await self._answers.get(scope.answer_scope, ask.key, ask.k, lambda: self._fresh(scope, ask))
         if not mine:
             call = as_shared(call, scope.trial)
             self._record.record_call(call)
@@ -290,7 +290,7 @@ class GatewayServer:
         return call
 
     async def _answered(self, scope: CallScope, ask: _Ask) -> Call:
-        question = Question(body=ask.body, trial=scope.trial, memo=scope.memo, key=ask.key, k=ask.k)
+        question = Question(body=ask.body, trial=scope.trial, answer_scope=scope.answer_scope, key=ask.key, k=ask.k)
         native = ask.upstream.provider.native
         translated = partial(translate.answer, native, ask.dialect, body=ask.asked)
         reply = await ask.upstream.ask(question, ask.tokens, translated)
@@ -323,7 +323,7 @@ class GatewayServer:
             model=f"{ask.upstream.model.provider}/{ask.upstream.model.name}",
             key=ask.key,
             k=ask.k,
-            memo=scope.memo,
+            answer_scope=scope.answer_scope,
             fresh=True,
             request=self.redactor.raw(ask.request),
             response=response,
@@ -399,4 +399,4 @@ def _bound(model: ModelConfig, request: bytes, body: Json, limit: int) -> tuple[
 
 
 def _flight(scope: CallScope, ask: _Ask) -> FlightId:
-    return scope.memo or scope.trial, ask.key, ask.k
+    return scope.answer_scope or scope.trial, ask.key, ask.k

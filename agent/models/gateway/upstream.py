@@ -214,4 +214,4 @@ def _limiter(per_minute: int | None) -> AsyncLimiter | None:
 
 
 def _flight(question: Question) -> FlightId:
-    return question.memo or question.trial, question.key, question.k
+    return question.answer_scope or question.trial, question.key, question.k

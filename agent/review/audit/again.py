@@ -50,7 +50,12 @@ async def replay(
 
     async def one(trial: Trial) -> Replayed:
         job = Job(
-            tree=trial.tree, task=tasks[trial.task], purpose=Purpose.EVAL, seed=trial.seed, memo=None, name=trial.id
+            tree=trial.tree,
+            task=tasks[trial.task],
+            purpose=Purpose.EVAL,
+            seed=trial.seed,
+            answer_scope=None,
+            name=trial.id,
         )
         try:
             again = await evaluator.trial(job)
@@ -93,14 +98,16 @@ async def compare(
     scope = secrets.token_hex(8)
     drawn = random.Random(scope).choices(tasks, weights=[t.weight for t in tasks], k=pairs)  # noqa: S311 (no secret)
 
-    async def one(place: int, task: Task) -> tuple[float, float] | None:
-        memo, seed = f"fresh:{scope}:{place}", seed_of(scope, place)
-        before, after = (Job(tree=tree, task=task, purpose=Purpose.EVAL, seed=seed, memo=memo) for tree in trees)
+    async def one(index: int, task: Task) -> tuple[float, float] | None:
+        answer_scope, seed = f"fresh:{scope}:{index}", seed_of(scope, index)
+        before, after = (
+            Job(tree=tree, task=task, purpose=Purpose.EVAL, seed=seed, answer_scope=answer_scope) for tree in trees
+        )
         outcome = await both(evaluator, before, after, seed)
         done()
         return None if isinstance(outcome, Void) else (outcome[0].score, outcome[1].score)
 
-    results = await _all([one(place, task) for place, task in enumerate(drawn)])
+    results = await _all([one(index, task) for index, task in enumerate(drawn)])
     good = tuple(pair for pair in results if pair is not None)
     voids = pairs - len(good)
     if voids > TOLERATED_VOIDS * pairs:

@@ -221,11 +221,11 @@ def _pairs(entry: Entry, test: TestRow, evidence: Evidence) -> Iterator[Finding]
     known = {one.id: one for one in ledger.candidates()}
     sides = (("champion", known[entry.champion].tree), ("candidate", entry.candidate.tree))
     wrong: list[str] = []
-    for place, *trials in ledger.pair_trials(test.id):
-        seed = seed_of(evidence.seed, "gate", test.id, place)
+    for index, *trials in ledger.pair_trials(test.id):
+        seed = seed_of(evidence.seed, "gate", test.id, index)
         for (side, tree), trial in zip(sides, trials, strict=True):
             if (trial.tree, trial.seed, trial.purpose) != (tree, seed, Purpose.GATE):
-                wrong.append(f"pair {place}: the {side}'s trial {trial.id} is of another tree, seed or purpose")
+                wrong.append(f"pair {index}: the {side}'s trial {trial.id} is of another tree, seed or purpose")
     yield _many("trials", wrong, "each of the right tree and seed")
     recorded, now = ledger.recollect("suite"), evidence.suite
     if recorded != now.hash:
@@ -236,9 +236,9 @@ def _pairs(entry: Entry, test: TestRow, evidence: Evidence) -> Iterator[Finding]
     yield _same("deterministic tasks", _shares(fixed), _shares(shares_of(now.split(Split.GATE))))
     tasks = [task for task in now.split(Split.GATE) if task.id not in fixed]
     drawn = [
-        f"pair {pair.place} is not of the task that was drawn"
+        f"pair {pair.index} is not of the task that was drawn"
         for pair in ledger.pairs(test.id)
-        if pair.task != draw(tasks, evidence.seed, test.id, pair.place).id
+        if pair.task != draw(tasks, evidence.seed, test.id, pair.index).id
     ]
     yield _many("draw", drawn, "every pair is of the task that was drawn for it")
 
@@ -258,7 +258,7 @@ def _words(commit: Commit, entry: Entry, decision: Decision | None, evidence: Ev
     yield _same("body", commit.body, commit_body(candidate, earlier), "as in the ledger")
     if decision is None:
         return
-    holdout = holdout_words([s for owner, _, s in ledger.places(Purpose.HOLDOUT) if owner == candidate.id])
+    holdout = holdout_words([s for owner, _, s in ledger.indices(Purpose.HOLDOUT) if owner == candidate.id])
     said = commit.trailers.get("Ratchet-Holdout", "")
     due = evidence_trailers(
         evidence.repository.campaign,

@@ -27,7 +27,7 @@ TRANSCRIPT_LINES = 60
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dossier:
-    """Everything about one candidate. `before` and `after` are search trials by place, of `base` and of itself."""
+    """Everything about one candidate. `before` and `after` are search trials by index, of `base` and of itself."""
 
     candidate: Candidate
     commit: Commit | None
@@ -59,8 +59,8 @@ def collect(candidate: Candidate, ledger: Ledger, commits: Sequence[Commit]) -> 
         diff=diff,
         proposal=proposal,
         base=base,
-        before=ledger.placed(Purpose.SEARCH, base) if base != candidate.id else {},
-        after=ledger.placed(Purpose.SEARCH, candidate.id),
+        before=ledger.by_index(Purpose.SEARCH, base) if base != candidate.id else {},
+        after=ledger.by_index(Purpose.SEARCH, candidate.id),
         meetings=[(t.champion, _counted(t, ledger)) for t in ledger.tests() if t.candidate == candidate.id],
         trials={purpose: sum(t.purpose is purpose for t in every) for purpose in Purpose},
         usage=sum((t.usage for t in every), Usage()),
@@ -150,7 +150,7 @@ def _gate_line(pairs: Sequence[PairRow]) -> str:
 
 
 def changed(dossier: Dossier) -> list[tuple[Trial, Trial]]:
-    """Search trials of the same place that scored otherwise, in order of their task."""
+    """Search trials of the same index that scored otherwise, in order of their task."""
     both = sorted(dossier.before.keys() & dossier.after.keys())
     pairs = [(dossier.before[n], dossier.after[n]) for n in both]
     return sorted((p for p in pairs if p[0].score != p[1].score), key=lambda p: p[1].task)
@@ -167,11 +167,11 @@ def _task_table(dossier: Dossier) -> Table:
     table.add_column("last fell short because", overflow="fold")
     both = dossier.before.keys() & dossier.after.keys()
     for task in sorted({trial.task for trial in dossier.after.values()}):
-        mine = {place: trial for place, trial in dossier.after.items() if trial.task == task}
+        mine = {index: trial for index, trial in dossier.after.items() if trial.task == task}
         short = [trial.reason for trial in mine.values() if trial.score < 1]
         cells = [f"  {task}", str(len(mine)), f"{_mean(mine):.2f}", short[-1] if short else ""]
         if compared:
-            theirs = {place: trial for place, trial in dossier.before.items() if trial.task == task}
+            theirs = {index: trial for index, trial in dossier.before.items() if trial.task == task}
             marks = [mine[n].score - theirs[n].score for n in mine.keys() & both]
             won, lost = (sum(sign * mark > 0 for mark in marks) for sign in (1, -1))
             old = f"{_mean(theirs):.2f}" if theirs else "-"

@@ -149,7 +149,7 @@ async def _two_that_wait(campaign: Campaign, lab: Lab) -> None:
         )
         match = campaign.gate.meeting(row)
         while match.decision is None:
-            await match.play(match.next_place())
+            await match.play(match.next_index())
         accepted = campaign.gate._acceptance(match, match.decision, [], "not measured")
         campaign.state.approvals.keep(accepted)
         campaign.state.settle(one.id, Fate.WAITING, "waits")

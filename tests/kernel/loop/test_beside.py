@@ -19,7 +19,7 @@ file, first, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 with Ledger(file) as ledger:
     for n in range(first, first + count):
         ledger.add_trial(Trial(id=f"t{n}", tree="x", task="t", purpose=Purpose.SEARCH, seed=n, score=n % 2,
-            reason="", transcript=str(n), usage=Usage(), seconds=0.0), candidate=0, place=n)
+            reason="", transcript=str(n), usage=Usage(), seconds=0.0), candidate=0, index=n)
 """
 
 
@@ -40,7 +40,7 @@ def test_a_reader_in_the_middle_of_a_long_look_holds_nobody_up(tmp_path: Path) -
         with reader.snapshot():
             before = reader.count_trials()
             assert writer(file, 0, 300).wait(60) == 0
-            assert reader.count_trials() == before == len(reader.places(Purpose.SEARCH)) == 0
+            assert reader.count_trials() == before == len(reader.indices(Purpose.SEARCH)) == 0
         assert reader.count_trials() == 300
 
 

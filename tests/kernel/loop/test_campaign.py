@@ -117,8 +117,8 @@ async def test_no_byte_of_a_gate_or_holdout_task_reaches_a_box_that_improves(mak
     lab = make_lab(improve, trials=300)
     await lab.run()
     with lab.ledger() as ledger:
-        assert ledger.places(Purpose.GATE)
-        assert ledger.places(Purpose.HOLDOUT)
+        assert ledger.indices(Purpose.GATE)
+        assert ledger.indices(Purpose.HOLDOUT)
     everything = b"\n".join(seen)
     assert b"search-" in everything
     for word in (b"gate-", b"of gate", b"holdout-", b"of holdout", b"secret check"):
@@ -205,7 +205,7 @@ async def test_an_outage_of_both_sides_is_no_lopsided_void(make_lab: MakeLab) ->
     lab = make_lab(better, solve=outage)
     async with lab.campaign() as campaign:
         jobs = [
-            Job(tree=campaign.parts.repository.tree_of("main"), task=t, purpose=Purpose.EVAL, seed=1, memo=None)
+            Job(tree=campaign.parts.repository.tree_of("main"), task=t, purpose=Purpose.EVAL, seed=1, answer_scope=None)
             for t in campaign.parts.suite.tasks[:2]
         ]
         down = True
@@ -243,7 +243,7 @@ async def test_a_stopped_campaign_goes_on_where_it_was(make_lab: MakeLab) -> Non
             watcher.cancel()
     await lab.run()
     with lab.ledger() as ledger:
-        taken = Counter((c, p) for c, p, _ in ledger.places(Purpose.SEARCH))
+        taken = Counter((c, p) for c, p, _ in ledger.indices(Purpose.SEARCH))
         assert max(taken.values()) == 1
         assert len(ledger.commits()) == 1
         assert [test.verdict for test in ledger.tests()].count("accepted") == 1
@@ -279,7 +279,7 @@ async def test_deterministic_tasks_are_run_once_a_side_also_over_a_restart(make_
     fixed = {f"gate-{n}" for n in range(count)}
     with lab.ledger() as ledger:
         [row] = [row for row in ledger.tests() if row.verdict == "accepted"]
-        assert [pair.place for pair in ledger.fixed_pairs(row.id)] == [*range(-1, -1 - count, -1)]
+        assert [pair.index for pair in ledger.fixed_pairs(row.id)] == [*range(-1, -1 - count, -1)]
         assert {pair.task for pair in ledger.fixed_pairs(row.id)} == fixed
         assert not fixed & {pair.task for pair in ledger.pairs(row.id)}
         assert bool(ledger.pairs(row.id)) == (count < 12)

@@ -39,9 +39,11 @@ def trial(name: str, *, purpose: Purpose = Purpose.SEARCH, score: float = 1.0) -
     )  # fmt: skip
 
 
-def call(request: bytes = b"{}", *, memo: str | None = "m", k: int = 0, fresh: bool = True, status: int = 200) -> Call:
+def call(
+    request: bytes = b"{}", *, answer_scope: str | None = "m", k: int = 0, fresh: bool = True, status: int = 200
+) -> Call:
     return Call(
-        trial="t1", role="solver", model="p/m", key="key", k=k, memo=memo, fresh=fresh, request=request,
+        trial="t1", role="solver", model="p/m", key="key", k=k, answer_scope=answer_scope, fresh=fresh, request=request,
         response=b'{"a":1}', status=status, tokens_in=10, tokens_out=5, dollars=0.25, seconds=0.1, retries=0,
     )  # fmt: skip
 
@@ -91,7 +93,7 @@ def test_only_fresh_calls_cost(ledger: Ledger) -> None:
 
 def test_a_pair_is_kept_with_both_trials_or_not_at_all(ledger: Ledger) -> None:
     test = ledger.open_test(candidate=1, champion=0, commits=0, policy="proven", settings={})
-    ledger.add_trial(trial("taken"), candidate=0, place=0)
+    ledger.add_trial(trial("taken"), candidate=0, index=0)
     sides = (trial("a", purpose=Purpose.GATE), trial("taken", purpose=Purpose.GATE))
     with pytest.raises(RecordBroken):
         ledger.add_pair(test, 0, "t", sides, None)
@@ -110,13 +112,13 @@ def test_gate_indices_count_from_one_and_never_repeat(ledger: Ledger) -> None:
 
 
 def test_trials_are_read_back_as_they_were(ledger: Ledger) -> None:
-    ledger.add_trial(trial("x"), candidate=2, place=7)
+    ledger.add_trial(trial("x"), candidate=2, index=7)
     assert ledger.trial("x") == trial("x")
-    assert ledger.places(Purpose.SEARCH) == [(2, 7, 1.0)]
+    assert ledger.indices(Purpose.SEARCH) == [(2, 7, 1.0)]
 
 
 def test_a_changed_body_is_found(ledger: Ledger) -> None:
-    ledger.add_trial(trial("x"), candidate=0, place=0)
+    ledger.add_trial(trial("x"), candidate=0, index=0)
     with tampering(ledger.path) as db:
         db.execute("UPDATE blobs SET body = ?", (zlib.compress(b"forged"),))
     with pytest.raises(RecordBroken):

@@ -33,8 +33,8 @@ def test_what_a_ledger_of_version_1_says_is_kept(old: Path) -> None:
         events = db.execute("SELECT id, at, kind, text FROM events ORDER BY id").fetchall()
         named = dict(db.execute("SELECT key, value FROM meta").fetchall())
     with Ledger(old) as ledger:
-        places = {(p.value, *row) for p in Purpose for row in ledger.places(p)}
-        assert places == {(purpose, candidate, place, score) for _, candidate, purpose, place, score in trials}
+        indices = {(p.value, *row) for p in Purpose for row in ledger.indices(p)}
+        assert indices == {(purpose, candidate, index, score) for _, candidate, purpose, index, score in trials}
         assert {one.id for one in ledger.trials()} == {row[0] for row in trials}
         assert len(trials) == ledger.count_trials() == 111
         assert [(c.id, str(c.fate), c.reason) for c in ledger.candidates()] == fates

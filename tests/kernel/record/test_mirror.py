@@ -63,7 +63,7 @@ def test_a_transaction_that_fails_leaves_no_line(ledger: Ledger, tmp_path: Path)
     ledger.add_candidate(candidate(0), fingerprint=None, diff="", transcript="")
     before = record(tmp_path)
     with pytest.raises(Exception, match="FOREIGN KEY"):
-        ledger.add_trial(trial("x"), candidate=7, place=0)
+        ledger.add_trial(trial("x"), candidate=7, index=0)
     assert record(tmp_path) == before
     ledger.note("k", "text")
     assert [line["row"] for line in record(tmp_path)[len(before) :]] == ["events"]

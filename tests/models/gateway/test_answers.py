@@ -45,7 +45,10 @@ async def draw(client: Any, **more: Any) -> str:
 
 async def test_both_sides_of_a_pair_get_the_same_samples_in_order(run_gateway: Any, scripted_models: Any) -> None:
     async with run_gateway(scripted_models, providers={"solver": dice()}) as bench:
-        (one, path_one), (two, path_two) = await bench.session(memo="pair"), await bench.session(memo="pair")
+        (one, path_one), (two, path_two) = (
+            await bench.session(answer_scope="pair"),
+            await bench.session(answer_scope="pair"),
+        )
         left, right = bench.openai(path_one), bench.openai(path_two)
         first = [await draw(left), await draw(left)]
         second = [await draw(right), await draw(right), await draw(right)]
@@ -59,7 +62,10 @@ async def test_both_sides_of_a_pair_get_the_same_samples_in_order(run_gateway: A
 
 async def test_streaming_or_not_is_the_same_request(run_gateway: Any, scripted_models: Any) -> None:
     async with run_gateway(scripted_models, providers={"solver": dice()}) as bench:
-        (_, path_one), (two, path_two) = await bench.session(memo="pair"), await bench.session(memo="pair")
+        (_, path_one), (two, path_two) = (
+            await bench.session(answer_scope="pair"),
+            await bench.session(answer_scope="pair"),
+        )
         assert await draw(bench.openai(path_one)) == "draw 0"
         stream = await bench.openai(path_two).chat.completions.create(model="small", messages=ASK, stream=True)
         assert "".join([c.choices[0].delta.content or "" async for c in stream]) == "draw 0"
@@ -70,7 +76,7 @@ async def test_other_parameters_other_scopes_and_no_scope_share_nothing(run_gate
     async with run_gateway(scripted_models, providers={"solver": dice()}) as bench:
         drawn = []
         for scope, more in (("a", {}), ("a", {"temperature": 0.5}), ("b", {}), (None, {}), (None, {})):
-            _, path = await bench.session(memo=scope)
+            _, path = await bench.session(answer_scope=scope)
             drawn.append(await draw(bench.openai(path), **more))
     assert drawn == [f"draw {i}" for i in range(5)]
 
@@ -78,7 +84,10 @@ async def test_other_parameters_other_scopes_and_no_scope_share_nothing(run_gate
 async def test_a_call_in_flight_is_shared(until: Any, run_gateway: Any, scripted_models: Any) -> None:
     slow = Slow()
     async with run_gateway(scripted_models, providers={"solver": slow}) as bench:
-        (one, path_one), (two, path_two) = await bench.session(memo="pair"), await bench.session(memo="pair")
+        (one, path_one), (two, path_two) = (
+            await bench.session(answer_scope="pair"),
+            await bench.session(answer_scope="pair"),
+        )
         both = asyncio.gather(draw(bench.openai(path_one)), draw(bench.openai(path_two)))
         await slow.asked.wait()
         await until(lambda: two.pending)
@@ -92,7 +101,10 @@ async def test_the_call_completes_for_the_other_side_when_the_first_asker_dies(
 ) -> None:
     slow = Slow()
     async with run_gateway(scripted_models, providers={"solver": slow}) as bench:
-        (one, path_one), (two, path_two) = await bench.session(memo="pair"), await bench.session(memo="pair")
+        (one, path_one), (two, path_two) = (
+            await bench.session(answer_scope="pair"),
+            await bench.session(answer_scope="pair"),
+        )
         first = asyncio.ensure_future(draw(bench.openai(path_one)))
         await slow.asked.wait()
         second = asyncio.ensure_future(draw(bench.openai(path_two)))
@@ -111,7 +123,7 @@ async def test_a_call_that_nobody_waits_for_is_given_up_and_booked_at_its_bound(
 ) -> None:
     slow = Slow()
     async with run_gateway(scripted_models, providers={"solver": slow}) as bench:
-        session, path = await bench.session(memo="pair")
+        session, path = await bench.session(answer_scope="pair")
         call = asyncio.ensure_future(draw(bench.openai(path), max_tokens=7))
         await slow.asked.wait()
         call.cancel()
@@ -127,24 +139,24 @@ async def test_the_memo_survives_a_restart(run_gateway: Any, scripted_models: An
     record = MemoryRecord()
     for expected_fresh in (1, 0):
         async with run_gateway(scripted_models, providers={"solver": dice()}, record=record) as bench:
-            session, path = await bench.session(memo="pair")
+            session, path = await bench.session(answer_scope="pair")
             assert await draw(bench.openai(path)) == "draw 0"
         assert session.usage.fresh_calls == expected_fresh
 
 
 async def test_a_refusal_is_not_remembered(run_gateway: Any, scripted_models: Any) -> None:
     async with run_gateway(scripted_models, providers={"solver": dice()}) as bench:
-        _, path = await bench.session(memo="pair", caps=Caps(tokens=1))
+        _, path = await bench.session(answer_scope="pair", caps=Caps(tokens=1))
         with pytest.raises(Exception, match="cap on tokens"):
             await draw(bench.openai(path))
-        _, path = await bench.session(memo="pair")
+        _, path = await bench.session(answer_scope="pair")
         assert await draw(bench.openai(path)) == "draw 0"
 
 
 async def test_caps_bind_both_sides_of_a_pair_alike(run_gateway: Any, scripted_models: Any) -> None:
     async with run_gateway(scripted_models, providers={"solver": dice()}) as bench:
         for _ in range(2):
-            _, path = await bench.session(memo="pair", caps=Caps(calls=2))
+            _, path = await bench.session(answer_scope="pair", caps=Caps(calls=2))
             client = bench.openai(path)
             assert [await draw(client), await draw(client)] == ["draw 0", "draw 1"]
             with pytest.raises(Exception, match="cap on calls"):

@@ -16,7 +16,7 @@ from agent.models.providers.scripted import Script, ScriptedProvider
 
 
 def asked(text: str) -> Question:
-    return Question(body={"messages": [{"role": "user", "content": text}]}, trial="t", memo=None, key="k", k=0)
+    return Question(body={"messages": [{"role": "user", "content": text}]}, trial="t", answer_scope=None, key="k", k=0)
 
 
 async def said(provider: ScriptedProvider, text: str) -> Any:
