@@ -1,4 +1,4 @@
-"""The commands of the morning after: diff, verify, promote, revert."""
+"""Check a claim: measure commits afresh (eval), or hold a commit against its record (verify)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agent.base.errors import UserError
-from agent.cli.options import DEFAULT_CONFIG, AsJson, CampaignName, ConfigPath, load, terminal
+from agent.cli.options import DEFAULT_CONFIG, AsJson, CampaignName, ConfigPath, check_order, load, terminal
 from agent.kernel.loop.opening import open_ledger, open_repository
 
 if TYPE_CHECKING:
@@ -20,36 +20,35 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-Fresh = Annotated[int, typer.Option("--fresh", min=0, metavar="N", help="measure N new pairs, with model calls")]
-REVERT_PAIRS = 20
+FreshPairs = Annotated[
+    int, typer.Option("--fresh", min=0, metavar="N", help="measure N new pairs, with model calls; 0: none")
+]
 
 
-@app.command()
-def diff(
-    before: Annotated[str, typer.Argument(help="candidate (7, #7, champion, seed) or anything git calls a commit")],
-    after: Annotated[str, typer.Argument(help="the same")],
+@app.command(name="eval")
+def evaluate(
     path: ConfigPath = DEFAULT_CONFIG,
     *,
+    rev: Annotated[str | None, typer.Option(help="commit to measure; default: the champion")] = None,
+    against: Annotated[str | None, typer.Option(help="commit to compare with, in fresh coupled pairs")] = None,
+    split: Annotated[str, typer.Option(help="search, gate or holdout")] = "holdout",
+    runs: Annotated[int, typer.Option(min=1, help="trials of each task")] = 1,
     name: CampaignName = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Show what differs between two candidates or commits."""
-    from rich.text import Text
+    """Measure one commit, or two against each other, with fresh trials that are not recorded."""
+    import asyncio
 
-    from agent.base.text import visible
-    from agent.review.history import render_diff
-    from agent.review.lookup import find_tree
+    from agent.base.types import Split
+    from agent.cli.measuring import measure_commits
+    from agent.review.summary import print_measured
 
-    config, console = load(path, {"name": name}), terminal()
-    with open_ledger(config) as ledger:
-        repository = open_repository(config, ledger)
-        sides = [find_tree(side, ledger, repository) for side in (before, after)]
-        text = repository.diff(sides[0][0], sides[1][0])
-    for sign, (_, label) in zip("-+", sides, strict=True):
-        console.print(Text(f"{sign} {visible(label)}", style="bold"))
-    if text:
-        render_diff(text, console)
-    else:
-        console.print(Text("no difference"))
+    if split not in set(Split):
+        raise UserError("--split", f"there is no split {split!r}", "Use search, gate or holdout.")
+    config = load(path, {"name": name})
+    revs = [rev, against][: 2 if against else 1]
+    measured = asyncio.run(measure_commits(config, revs, Split(split), runs, terminal(stderr=as_json)))
+    print_measured(measured, terminal(), as_json=as_json)
 
 
 @app.command()
@@ -57,16 +56,16 @@ def verify(
     commit: Annotated[str | None, typer.Argument(help="an accepted patch: commit, ref, number or `champion`")] = None,
     path: ConfigPath = DEFAULT_CONFIG,
     *,
-    whole: Annotated[bool, typer.Option("--ledger", help="every row of the record instead of one commit")] = False,
+    whole: Annotated[bool, typer.Option("--ledger", help="check every row of the ledger; takes no COMMIT")] = False,
     replay: Annotated[bool, typer.Option("--replay", help="run its trials again with the recorded answers")] = False,
-    fresh: Fresh = 0,
+    fresh: FreshPairs = 0,
     name: CampaignName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Recompute a commit's verdict from the ledger; exit 3 if anything does not match.
+    """Recompute a commit's verdict from the ledger; exit code 3 if anything does not match.
 
-    Exit 4 if the pairs of --fresh do not bear the claim out. Without --replay and --fresh no box is started
-    and no model is called. --ledger takes no COMMIT.
+    Exit code 4 if the pairs of --fresh do not confirm the claim. Without --replay and --fresh no box starts
+    and no model is called.
     """
     import json
 
@@ -76,10 +75,11 @@ def verify(
 
     if whole:
         if commit is not None and path != DEFAULT_CONFIG:
-            raise UserError("--ledger", "looks at every row, not at one commit", "Leave COMMIT out.")
+            raise UserError("--ledger", "checks every row, not one commit", "Remove COMMIT.")
         raise typer.Exit(_verify_ledger(path if commit is None else Path(commit), name, as_json=as_json))
     if commit is None:
-        raise UserError("COMMIT", "nothing says which patch", "Name one, such as `champion`, or add --ledger.")
+        raise UserError("COMMIT", "no patch is named", "Name one, for example `champion`, or add --ledger.")
+    check_order("verify", path, commit)
     config = load(path, {"name": name})
     with open_ledger(config) as ledger:
         evidence = _evidence(config, ledger)
@@ -107,75 +107,6 @@ def _verify_ledger(path: Path, name: str | None, *, as_json: bool) -> int:
     with open_ledger(config) as ledger:
         commits = open_repository(config, ledger).accepted()
         return 0 if check_ledger(ledger, commits, terminal(), as_json=as_json) else TAMPERED
-
-
-@app.command()
-def promote(
-    path: ConfigPath = DEFAULT_CONFIG,
-    *,
-    only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="ID", help="pick this patch; repeat for more")
-    ] = None,
-    squash: Annotated[bool, typer.Option("--squash", help="one commit for all")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
-    name: CampaignName = None,
-) -> None:
-    """Bring accepted patches to the branch that you are on: all by merge, or those named by cherry-pick."""
-    import sys
-
-    from agent.review.act.promote import Checkout, carry_out, plan
-    from agent.review.lookup import find_candidate
-
-    config = load(path, {"name": name})
-    with open_ledger(config) as ledger:
-        repository = open_repository(config, ledger)
-        picked = [find_candidate(one, ledger, repository).id for one in only or ()]
-        checkout = Checkout(repository.root)
-        wanted = plan(checkout, repository.branch, repository.accepted(), picked, squash=squash)
-    for line in wanted.lines():
-        typer.echo(line)
-    if not yes:
-        if not sys.stdin.isatty():
-            raise UserError("promote", "there is nobody to ask", "Add --yes if that is what you want.")
-        if not typer.confirm("Change your working tree so?"):
-            raise typer.Exit(0)
-    head = carry_out(checkout, wanted, typer.echo)
-    typer.echo(f"{wanted.branch} is at {head[:12]}")
-
-
-@app.command()
-def revert(
-    candidate: Annotated[str, typer.Argument(metavar="ID", help="an accepted patch: number, commit or ref")],
-    path: ConfigPath = DEFAULT_CONFIG,
-    *,
-    fresh: Fresh = REVERT_PAIRS,
-    name: CampaignName = None,
-) -> None:
-    """Take a patch back on the campaign's branch, then compare before and after in fresh pairs (--fresh 0: do not)."""
-    from agent.kernel.loop.match import Opening
-    from agent.kernel.loop.settings import gate_settings
-    from agent.kernel.record.ledger import Ledger
-    from agent.kernel.record.lock import held
-    from agent.review.act.revert import revert as take_back
-    from agent.review.audit.judgement import fresh_sentence
-    from agent.review.lookup import find_candidate
-
-    config = load(path, {"name": name})
-    open_ledger(config).close()
-    with held(config.folder), Ledger(config.folder / "ledger.sqlite") as ledger:
-        repository = open_repository(config, ledger)
-        target = find_candidate(candidate, ledger, repository)
-        opening = Opening(settings=gate_settings(config), runs=config.gate_options.runs)
-        done = take_back(target, ledger, repository, opening)
-        typer.echo(f"#{target.id} is taken back by #{done.candidate}, commit {done.sha[:12]} on {repository.branch}")
-        if not fresh:
-            return
-        typer.echo(
-            f"comparing before and after; should it stop, `ratchet verify {done.sha[:12]} --fresh {fresh}` repeats it"
-        )
-        sentence = fresh_sentence(_measured(config, done.trees, fresh), None)
-        ledger.note("revert", f"#{target.id} taken back: {sentence}")
-    typer.echo(sentence)
 
 
 # ------------------------------------------------------------------------------------ steps
@@ -208,29 +139,26 @@ def _claimed(commit: Commit, evidence: Evidence) -> float | None:
 def _replayed(config: Config, evidence: Evidence, commit: Commit) -> Finding:
     import asyncio
 
+    from agent.cli.measuring import replay_trials
     from agent.models.gateway.record import Recording
     from agent.review.audit.judgement import replay_finding
     from agent.review.audit.verify import find_entry
-    from agent.wiring import replay_again
 
     ledger, entry = evidence.ledger, find_entry(commit, evidence.ledger)
     if entry is None or entry.test is None:
-        raise UserError("--replay", "no test of the gate stands behind this commit", "Use --fresh N.")
+        raise UserError("--replay", "this commit has no gate test", "Use --fresh N.")
     if ledger.recollect("suite") != evidence.suite.hash:
-        raise UserError("suite", f"{evidence.suite.name} is not what it was", "Bring the suite of that time back.")
+        problem = f"{evidence.suite.name} has changed since the test, so its trials cannot be repeated"
+        raise UserError("suite", problem, "Check out the suite of that time.")
     trials = [trial for _, *sides in ledger.pair_trials(entry.test) for trial in sides]
     recording = Recording(call for trial in trials for call in ledger.calls(trial.id))
-    return replay_finding(asyncio.run(replay_again(config, trials, recording)))
+    return replay_finding(asyncio.run(replay_trials(config, trials, recording)))
 
 
 def _compared(config: Config, evidence: Evidence, commit: Commit, pairs: int) -> Comparison:
-    repository = evidence.repository
-    return _measured(config, (repository.tree_of(commit.parents[0]), commit.tree), pairs)
-
-
-def _measured(config: Config, trees: tuple[str, str], pairs: int) -> Comparison:
     import asyncio
 
-    from agent.wiring import measure_again
+    from agent.cli.measuring import compare_trees
 
-    return asyncio.run(measure_again(config, trees, pairs))
+    trees = (evidence.repository.tree_of(commit.parents[0]), commit.tree)
+    return asyncio.run(compare_trees(config, trees, pairs))

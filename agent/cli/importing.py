@@ -25,25 +25,25 @@ SHOWN = 20
 
 def tasks_import(
     kind: Annotated[
-        str, typer.Argument(help="harbor, terminal-bench, exercism, humaneval, mbpp, pytest; auto finds out")
+        str, typer.Argument(help="harbor, terminal-bench, exercism, humaneval, mbpp or pytest; auto: detect")
     ],
-    source: Annotated[Path, typer.Argument(help="folder of the tasks, or a JSONL file (plain or gzip)")],
-    dest: Annotated[Path, typer.Argument(help="folder to make the suite in")],
+    source: Annotated[Path, typer.Argument(help="folder of tasks, or a JSONL file (plain or gzip)")],
+    dest: Annotated[Path, typer.Argument(help="folder to create the suite in")],
     *,
     image: Annotated[
-        str | None, typer.Option(help="image for every task instead of the one it names; own: Ratchet's own")
+        str | None, typer.Option(help="image for every task, instead of the one it names; own: Ratchet's own")
     ] = None,
     check: Annotated[
-        str | None, typer.Option(help="exercism: command whose exit code grades tasks that are not in Python")
+        str | None, typer.Option(help="exercism: command whose exit code grades tasks in other languages than Python")
     ] = None,
     solve: Annotated[
-        bool, typer.Option("--solve", help="run reference scripts in boxes, and keep what they leave as solutions")
+        bool, typer.Option("--solve", help="run reference scripts in boxes and keep the files they leave as solutions")
     ] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="put it in the place of an earlier import")] = False,
-    parallel: Annotated[int, typer.Option(min=1, help="boxes at a time, with --solve")] = 4,
+    replace: Annotated[bool, typer.Option("--replace", help="replace an earlier import")] = False,
+    parallel: Annotated[int, typer.Option(min=1, help="number of boxes at a time, with --solve")] = 4,
     as_json: AsJson = False,
 ) -> None:
-    """Make a suite of tasks in another format; what cannot be carried over is refused by the feature's name."""
+    """Convert tasks of another format to a suite; a task that needs an unsupported feature is refused with its name."""
     from rich.console import Console
 
     from agent.suites.importing.draft import Options
@@ -128,7 +128,7 @@ def solve_references(folder: Path, base: str | None, parallel: int, console: Con
 
 def _say(imported: Imported, solved: list[Solved], *, as_json: bool) -> None:
     from agent.base.text import visible
-    from agent.suites.table import print_stdout
+    from agent.review.terminal.suites import print_stdout
 
     problems = {one.task: one.problem for one in solved if one.problem}
     if as_json:
@@ -151,7 +151,7 @@ def _say(imported: Imported, solved: list[Solved], *, as_json: bool) -> None:
         console.print(visible(line), markup=False, soft_wrap=True)
     if len(lines) > SHOWN:
         console.print(f"and {len(lines) - SHOWN} more, see {imported.dest / 'import.json'}", markup=False)
-    end = "a suite now" if imported.changed else "unchanged: it held just this before"
-    said = f"{imported.taken} tasks taken ({imported.kind}), {len(imported.refused)} refused; {imported.dest} is {end}"
+    end = "written" if imported.changed else "unchanged"
+    said = f"{imported.taken} tasks imported ({imported.kind}), {len(imported.refused)} refused; {imported.dest} {end}"
     console.print(said, markup=False, soft_wrap=True)
     console.print(f"Prove it with `ratchet tasks check {imported.dest}`.", markup=False, soft_wrap=True)

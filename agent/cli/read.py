@@ -1,4 +1,4 @@
-"""The commands that read a campaign: status, log, show, calls, report, serve."""
+"""Read a campaign: status, log, show, diff, calls, report, export, serve."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from typing import Annotated
 import typer
 
 from agent.base.errors import UserError
-from agent.cli.decisions import app as decide_app
-from agent.cli.options import DEFAULT_CONFIG, AsJson, CampaignName, ConfigPath, load, terminal
+from agent.cli.options import DEFAULT_CONFIG, AsJson, CampaignName, ConfigPath, check_order, load, terminal
 from agent.kernel.loop.opening import open_ledger, open_repository
 
 app = typer.Typer()
-app.add_typer(decide_app)
 
 
 @app.command()
@@ -24,7 +22,7 @@ def status(
     name: CampaignName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say how a campaign stands; works while it runs."""
+    """Show the state of a campaign; works while it runs."""
     from agent.review.terminal.status import print_status
 
     config = load(path, {"name": name})
@@ -37,8 +35,10 @@ def log(
     path: ConfigPath = DEFAULT_CONFIG,
     *,
     name: CampaignName = None,
-    rejected: Annotated[bool, typer.Option("--rejected", help="also what was turned down, and why")] = False,
-    graph: Annotated[bool, typer.Option("--graph", help="the whole archive, by lineage")] = False,
+    rejected: Annotated[
+        bool, typer.Option("--rejected", help="also list rejected and refused patches, and why")
+    ] = False,
+    graph: Annotated[bool, typer.Option("--graph", help="show the whole archive by lineage")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List the accepted self-patches of a campaign with their evidence."""
@@ -65,14 +65,15 @@ def show(
     *,
     name: CampaignName = None,
     transcripts: Annotated[
-        bool, typer.Option("--transcripts", help="also the search trials that it changed, before and after")
+        bool, typer.Option("--transcripts", help="also show the search trials that it changed, before and after")
     ] = False,
-    proposal: Annotated[bool, typer.Option("--proposal", help="also what its proposer printed")] = False,
+    proposal: Annotated[bool, typer.Option("--proposal", help="also show what its improver printed")] = False,
 ) -> None:
-    """Show one candidate: why it was accepted or not, what it won and lost, its cost and its patch."""
+    """Show one candidate: verdict and reason, tasks won and lost, cost and patch."""
     from agent.review.lookup import find_candidate
     from agent.review.terminal.show import collect, render_show
 
+    check_order("show", path, candidate)
     config = load(path, {"name": name})
     with open_ledger(config) as ledger:
         repository = open_repository(config, ledger)
@@ -82,11 +83,40 @@ def show(
 
 
 @app.command()
+def diff(
+    before: Annotated[str, typer.Argument(help="7, #7, champion, seed, or a commit or ref")],
+    after: Annotated[str, typer.Argument(help="the same")],
+    path: ConfigPath = DEFAULT_CONFIG,
+    *,
+    name: CampaignName = None,
+) -> None:
+    """Show the difference between two candidates or commits."""
+    from rich.text import Text
+
+    from agent.base.text import visible
+    from agent.review.history import render_diff
+    from agent.review.lookup import find_tree
+
+    check_order("diff", path, before, after)
+    config, console = load(path, {"name": name}), terminal()
+    with open_ledger(config) as ledger:
+        repository = open_repository(config, ledger)
+        sides = [find_tree(side, ledger, repository) for side in (before, after)]
+        text = repository.diff(sides[0][0], sides[1][0])
+    for sign, (_, label) in zip("-+", sides, strict=True):
+        console.print(Text(f"{sign} {visible(label)}", style="bold"))
+    if text:
+        render_diff(text, console)
+    else:
+        console.print(Text("no difference"))
+
+
+@app.command()
 def calls(
     path: ConfigPath = DEFAULT_CONFIG,
     *,
-    trial: Annotated[str | None, typer.Option(help="only the calls of this trial or proposal, in full")] = None,
-    last: Annotated[int, typer.Option(min=1, help="how many of the last calls to list")] = 20,
+    trial: Annotated[str | None, typer.Option(help="show only the calls of this trial or proposal, in full")] = None,
+    last: Annotated[int, typer.Option(min=1, help="number of calls to list, latest last")] = 20,
     name: CampaignName = None,
 ) -> None:
     """List the recorded model calls; --trial shows requests and answers in full."""
@@ -101,10 +131,12 @@ def calls(
 def report(
     path: ConfigPath = DEFAULT_CONFIG,
     *,
-    output: Annotated[Path | None, typer.Option(help="the file; default: report.html in the campaign's folder")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="file to write; default: report.html in the campaign's folder")
+    ] = None,
     name: CampaignName = None,
 ) -> None:
-    """Write one HTML file about a campaign that opens from disk; works while it runs."""
+    """Write a report of the campaign as one HTML file; works while it runs."""
     from agent.kernel.loop.settings import gate_settings
     from agent.review.facts import collect
     from agent.review.report.report import render, save
@@ -123,17 +155,19 @@ def export(
     path: ConfigPath = DEFAULT_CONFIG,
     *,
     kind: Annotated[str, typer.Option("--format", help="csv, jsonl or parquet")] = "csv",
-    out: Annotated[Path | None, typer.Option(help="folder for the files; default: export/ of the campaign")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="folder to write to; default: export/ in the campaign's folder")
+    ] = None,
     name: CampaignName = None,
 ) -> None:
-    """Write the record as tables for notebooks, one file a table; works while the campaign runs."""
+    """Write the ledger's tables for notebooks, one file per table; works while the campaign runs."""
     from rich.console import Console
 
     from agent.review.export import Format
     from agent.review.export import export as write
 
     if kind not in set(Format):
-        raise UserError("--format", f"no format named {kind!r}", f"Use {', '.join(Format)}.")
+        raise UserError("--format", f"there is no format {kind!r}", f"Use {', '.join(Format)}.")
     config, console = load(path, {"name": name}), terminal()
     with open_ledger(config) as ledger, Console(stderr=True).status("writing tables"):
         files = write(ledger, out or config.folder / "export", Format(kind))
@@ -146,18 +180,16 @@ def serve(
     path: ConfigPath = DEFAULT_CONFIG,
     *,
     name: CampaignName = None,
-    host: Annotated[
-        str, typer.Option(help="address to listen at; others than loopback need --token-file")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")] = 8737,
+    host: Annotated[str, typer.Option(help="address to listen on; any but loopback needs --token-file")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="port to listen on; 0: any free one")] = 8737,
     token_file: Annotated[
-        Path | None, typer.Option(help="file with the token that start, stop, approve and reject need; made if missing")
+        Path | None, typer.Option(help="file with the token for start, stop, approve and reject; created if missing")
     ] = None,
     allow_host: Annotated[
-        list[str] | None, typer.Option(help="a further host name under which it is reached (repeatable)")
+        list[str] | None, typer.Option(help="another host name that browsers may use; repeat for more")
     ] = None,
 ) -> None:
-    """Show the campaigns of the runs folder in a browser, live; read-only without --token-file."""
+    """Serve a live dashboard of all campaigns in the runs folder; read-only without --token-file."""
     from agent.review.dashboard.actions import Levers
     from agent.review.dashboard.guard import Rules, read_token
     from agent.review.dashboard.serve import Dashboard, address, is_loopback, listen, serve_until_interrupted
@@ -169,11 +201,11 @@ def serve(
     if token is None and not loopback:
         listening.close()
         raise UserError(
-            "--host", f"{host} can be reached from outside", "Add --token-file FILE; it is made if missing."
+            "--host", f"{host} can be reached from outside", "Add --token-file FILE; it is created if missing."
         )
     names = frozenset(name.lower().rstrip(".") for name in allow_host or ())
     rules = Rules(token=token, loopback=loopback, names=names)
-    typer.echo(f"dashboard: {address(listening)}/c/{config.name}/   (Ctrl-C ends it; the campaign runs on)")
+    typer.echo(f"dashboard: {address(listening)}/c/{config.name}/   (Ctrl-C stops the dashboard, not the campaign)")
     if token_file:
-        typer.echo(f"the token that changes need is in {token_file}")
+        typer.echo(f"the token for changes is in {token_file}")
     serve_until_interrupted(Dashboard(config.runs, rules, Levers(config, path)), listening)

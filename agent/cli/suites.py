@@ -1,4 +1,4 @@
-"""The commands for task suites: `ratchet tasks ...`."""
+"""Commands about task suites: `ratchet tasks ...`."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from agent.base.types import Suite
     from agent.suites.check import Proof
 
-app = typer.Typer(help="Look at task suites, write and prove them.", no_args_is_help=True, rich_markup_mode=None)
-SuitePath = Annotated[Path, typer.Argument(help="folder of a suite")]
+app = typer.Typer(help="List, write, import and prove task suites.", no_args_is_help=True, rich_markup_mode=None)
+SuitePath = Annotated[Path, typer.Argument(help="folder of the suite")]
 app.command("import")(tasks_import)
 
 
@@ -33,8 +33,8 @@ def tasks_list(
     as_json: AsJson = False,
 ) -> None:
     """List the tasks of a suite."""
+    from agent.review.terminal.suites import listed, print_list, print_stdout
     from agent.suites.loader import load_suite
-    from agent.suites.table import listed, print_list, print_stdout
 
     loaded = load_suite(suite)
     tasks = [task for task in loaded.tasks if tag is None or tag in task.tags]
@@ -48,21 +48,23 @@ def tasks_list(
 def tasks_check(
     suite: SuitePath,
     *,
-    parallel: Annotated[int, typer.Option(min=1, help="boxes at a time")] = 4,
-    image: Annotated[str | None, typer.Option(help="base image, as scaffold.image in campaign.yaml")] = None,
+    parallel: Annotated[int, typer.Option(min=1, help="number of boxes at a time")] = 4,
+    image: Annotated[
+        str | None, typer.Option(help="base image of the boxes, like `scaffold.image` in campaign.yaml")
+    ] = None,
     fix_splits: Annotated[
-        bool, typer.Option("--fix-splits", help="put what is not proven into quarantine.yaml, out of every split")
+        bool, typer.Option("--fix-splits", help="move unproven tasks to quarantine.yaml, out of every split")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Prove a suite in real boxes: starting, emptied and broken files score 0, the reference solution 1, twice."""
+    """Prove a suite in real boxes: starting, emptied and broken files score 0; the reference solution 1, twice."""
     import asyncio
 
     from rich.console import Console
 
+    from agent.review.terminal.suites import print_proofs, print_stdout, proven
     from agent.suites.loader import load_suite, suite_file
     from agent.suites.quarantine import quarantine
-    from agent.suites.table import print_proofs, print_stdout, proven
 
     loaded = load_suite(suite)
     proofs = asyncio.run(prove_suite(loaded, parallel, image, Console(stderr=True, highlight=False)))
@@ -74,7 +76,7 @@ def tasks_check(
     if bad and fix_splits:
         quarantine(suite_file(suite).parent, bad)
         left = load_suite(suite)
-        typer.echo(f"{len(bad)} tasks are in quarantine now; the suite is {left.name}@{left.hash}", err=True)
+        typer.echo(f"moved {len(bad)} tasks to quarantine; the suite is now {left.name}@{left.hash}", err=True)
     raise typer.Exit(2 if bad and not fix_splits else 0)
 
 
@@ -105,8 +107,10 @@ async def prove_suite(suite: Suite, parallel: int, base: str | None, console: Co
 
 
 @app.command("new")
-def tasks_new(path: Annotated[Path, typer.Argument(help="folder to make: a suite, or a task inside a suite")]) -> None:
-    """Write a small suite, or one more task inside a suite's folder; it passes `ratchet tasks check` as it is."""
+def tasks_new(
+    path: Annotated[Path, typer.Argument(help="folder to create: a suite, or a task inside a suite")],
+) -> None:
+    """Write a small suite, or a task inside a suite's folder, that passes `ratchet tasks check`."""
     from agent.suites.skeleton import write_new
 
     for written in write_new(path):
@@ -119,5 +123,5 @@ def tasks_schema(kind: Annotated[str, typer.Argument(help="suite (suite.yaml) or
     from agent.suites.format import SCHEMAS, schema
 
     if kind not in SCHEMAS:
-        raise UserError(kind, "is no kind of file", f"Use {' or '.join(SCHEMAS)}.")
+        raise UserError(kind, "there is no such kind of file", f"Use {' or '.join(SCHEMAS)}.")
     typer.echo(schema(kind), nl=False)

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from agent.base import yaml as strictyaml
 from agent.base.errors import UserError
 from agent.base.trust import DEFAULT_MUTABLE
-from agent.base.types import Caps
+from agent.base.types import BoxSpec, Caps
 from agent.config.models import ModelsConfig
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -108,6 +108,17 @@ class BoxConfig(Section):
         default=20.0,
         description="void what is in flight when nothing finished for so long; never less than a step may take",
     )
+
+    def spec(self, image: str) -> BoxSpec:
+        """A box in which a scaffold runs, with a way to the gateway."""
+        return BoxSpec(
+            image=image,
+            gateway=True,
+            memory_mb=self.memory_mb,
+            cpus=self.cpus,
+            pids=self.pids,
+            disk_mb=self.disk_mb,
+        )
 
     def trial_caps(self) -> Caps:
         """What one trial may ask of the gateway."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -61,7 +62,8 @@ def detach(config: Config, path: Path, options: Sequence[str], console: Console)
             shutil.rmtree(folder, ignore_errors=True)
         return process.returncode
     console.print(Text(f"campaign {config.name} runs in the background as process {process.pid}"))
-    console.print(Text(f"log: {folder / LOG}\nnext: ratchet status {path}   ratchet stop {path}"), soft_wrap=True)
+    where = shlex.join([str(path), *(["--name", config.name] if "--name" in options else [])])
+    console.print(Text(f"log: {folder / LOG}\nnext: ratchet status {where}   ratchet stop {where}"), soft_wrap=True)
     return 0
 
 

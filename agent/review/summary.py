@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -120,11 +119,11 @@ def print_measured(sides: Sequence[Sequence[Trial]], console: Console, *, as_jso
         console.print(f"difference, paired: {difference}", markup=False)
 
 
-def print_summary(summary: Summary, *, name: str, config: Path, console: Console) -> None:
-    """The summary for people, fit for 80 columns."""
+def print_summary(summary: Summary, *, name: str, hint: Callable[[str], str], console: Console) -> None:
+    """The summary for people, fit for 80 columns; `hint` completes a `ratchet` command to one that can be pasted."""
     console.rule(f"campaign {name}: {clean_line(summary.ending)}")
     _print_scores(summary, console)
-    _print_candidates(summary, console)
+    _print_candidates(summary, hint, console)
     cost = f"${summary.dollars:.4f}" + (f" and {summary.unpriced} calls without a price" if summary.unpriced else "")
     console.print(
         f"{summary.trials} trials, {summary.fresh_calls} model calls ({summary.shared_calls} more from the memo), "
@@ -132,11 +131,10 @@ def print_summary(summary: Summary, *, name: str, config: Path, console: Console
         highlight=False,
     )
     console.print("\nNext:", style="bold")
-    where = f"{config} --name {name}"
-    commands = [f"git log ratchet/{name}", f"ratchet log {where}", f"ratchet status {where}"]
+    commands = [f"git log ratchet/{name}", hint("log"), hint("status")]
     if summary.champion_id:
         commands.insert(1, f"git diff HEAD ratchet/{name}")
-        commands.append(f"ratchet show {summary.champion_id} {where}")
+        commands.append(hint(f"show {summary.champion_id}"))
     for command in commands:
         console.print(Text(f"  {command}"))
 
@@ -154,7 +152,7 @@ def _print_scores(summary: Summary, console: Console) -> None:
     console.print(table, highlight=False)
 
 
-def _print_candidates(summary: Summary, console: Console) -> None:
+def _print_candidates(summary: Summary, hint: Callable[[str], str], console: Console) -> None:
     made = summary.candidates[1:]
     accepted = [c for c in made if c.fate is Fate.CHAMPION]
     down = [c for c in made if c.fate in {Fate.REJECTED, Fate.REFUSED}]
@@ -170,4 +168,4 @@ def _print_candidates(summary: Summary, console: Console) -> None:
         line = f"  #{candidate.id} {candidate.fate}: {clean_line(candidate.subject)}"
         console.print(Text(line, style=style), Text(f"     {clean_line(candidate.reason)}", style=style), sep="\n")
     if len(down) > SHOWN_TURNED_DOWN:
-        console.print(f"  ... and {len(down) - SHOWN_TURNED_DOWN} more: ratchet log --rejected", style="dim")
+        console.print(f"  ... and {len(down) - SHOWN_TURNED_DOWN} more: {hint('log --rejected')}", style="dim")

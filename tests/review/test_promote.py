@@ -158,7 +158,7 @@ def test_the_command_asks_first_and_without_anybody_to_ask_does_nothing(night: N
     before = night.git("rev-parse", "main")
     done = night.ratchet("promote")
     assert "Raise SKILL to 60" in done.output
-    assert "nobody to ask. Add --yes" in str(done.exception)
+    assert "standard input is not a terminal. Add --yes" in str(done.exception)
     assert night.git("rev-parse", "main") == before
     done = night.ratchet("promote", "--yes", "--only", "ratchet/night")
     assert done.exit_code == 0, done.output

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from agent.base.errors import UserError
 
 if TYPE_CHECKING:
+    from agent.base.types import Suite
     from agent.config.campaign import Config
     from agent.kernel.git.repository import Repository
     from agent.kernel.record.ledger import Ledger
@@ -40,3 +41,13 @@ def open_repository(config: Config, ledger: Ledger) -> Repository:
 
     base = ledger.recollect("base") or config.scaffold.base
     return Repository.open(config.scaffold.repo, config.name, config.scaffold.mutable, base)
+
+
+def check_unchanged(config: Config, ledger: Ledger, suite: Suite) -> None:
+    """Refuse to resume a campaign whose suite, mutable paths or seed differ from those that it started with."""
+    facts = {"suite": suite.hash, "scaffold.mutable": list(config.scaffold.mutable), "seed": config.seed}
+    for field, value in facts.items():
+        known = ledger.recollect(field)
+        if known is not None and known != value:
+            raise UserError(field, f"was {known} when campaign {config.name} started", "Choose a new `name`.")
+        ledger.remember(field, value)

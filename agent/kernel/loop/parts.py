@@ -12,9 +12,22 @@ from agent.kernel.decide.search import Strategy
 from agent.kernel.git.repository import Repository
 from agent.kernel.loop.proposer import Proposer
 from agent.kernel.loop.state import Scaffolds, State
-from agent.trials.evaluator import Evaluator
+from agent.trials.evaluator import Evaluator, Visit
 
 Work = Callable[[], Coroutine[object, object, object]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialParts:
+    """What it takes to run trials. Gateway and boxes are open."""
+
+    suite: Suite
+    repository: Repository
+    budget: Budget
+    gateway: Gateway
+    visit: Visit
+    scaffolds: Scaffolds
+    evaluator: Evaluator
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,9 +7,12 @@ import math
 from agent.base.errors import UserError
 from agent.base.types import Split, Suite
 from agent.config.campaign import Config
+from agent.kernel.decide.boundary import Boundary
+from agent.kernel.decide.budget import Budget, Limits, Spent
 from agent.kernel.decide.gate import Control, GateSettings, bets_for, pairs_to_prove
 from agent.kernel.decide.search import SearchSettings
 from agent.kernel.loop.match import Opening, shares_of
+from agent.kernel.record.ledger import Ledger
 
 
 def search_settings(config: Config, suite: Suite) -> SearchSettings:
@@ -58,3 +61,26 @@ def unprovable(config: Config, suite: Suite) -> UserError | None:
     problem = f"{trials} trials leave {pairs} pairs for the gate, and {needed} are needed even if all are won"
     few = math.ceil(2 * needed / options.share)
     return UserError("budget.trials", problem, f"Give {few} or many more, or set gate: better, which proves nothing.")
+
+
+def boundary_of(config: Config) -> Boundary:
+    """What a patch may change, as the configuration sets it."""
+    return Boundary(
+        mutable=config.scaffold.mutable,
+        max_files_changed=config.patch.max_files,
+        max_file_bytes=config.patch.max_file_kb << 10,
+        max_patch_bytes=config.patch.max_kb << 10,
+    )
+
+
+def budget_of(config: Config, ledger: Ledger, *, hours: float | None) -> Budget:
+    """What is left of the limits, given what the ledger's earlier runs spent."""
+    spent, seconds = ledger.spent(), float(ledger.recollect("seconds") or 0.0)
+    return Budget(
+        Limits(
+            dollars=config.budget.dollars,
+            tokens=config.budget.tokens,
+            seconds=None if hours is None else hours * 3600,
+        ),
+        Spent(dollars=spent.dollars, tokens=spent.fresh_tokens, calls=spent.fresh_calls, seconds=seconds),
+    )

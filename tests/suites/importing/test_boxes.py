@@ -11,7 +11,7 @@ from rich.console import Console
 
 from agent.base.errors import UserError
 from agent.cli.importing import solve_references
-from agent.cli.tasks import prove_suite
+from agent.cli.suites import prove_suite
 from agent.suites.importing.draft import OWN_IMAGE, Options
 from agent.suites.importing.run import import_suite
 from agent.suites.loader import load_suite

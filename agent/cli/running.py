@@ -1,0 +1,64 @@
+"""What `ratchet run` does: one campaign in this process, to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from agent.base.errors import UserError
+from agent.config.campaign import Config
+from agent.kernel.loop.campaign import Campaign
+from agent.kernel.record.ledger import Ledger
+from agent.kernel.record.lock import held
+from agent.live.notifications import Notifier
+from agent.live.panel import watch
+from agent.live.signals import stop_on_signals
+from agent.review.summary import print_summary, summarise
+from agent.wiring import campaign_parts
+
+
+def run_campaign(config: Config, hint: Callable[[str], str], console: Console) -> int:
+    """Run a campaign to its end and print its summary; returns the exit code. `hint` completes a command to paste."""
+    file = config.folder / "ledger.sqlite"
+    with _no_folder_after_a_failed_start(config.folder), held(config.folder), Ledger(file) as ledger:
+        ledger.mirror_to(config.folder)
+        try:
+            code = asyncio.run(_campaign(config, ledger, console))
+        except asyncio.CancelledError:
+            console.print("stopped at once; run the same command again to resume")
+            return 130
+        print_summary(summarise(ledger), name=config.name, hint=hint, console=console)
+    return code
+
+
+@contextmanager
+def _no_folder_after_a_failed_start(folder: Path) -> Iterator[None]:
+    existed = folder.exists()
+    try:
+        yield
+    except UserError:
+        if not existed:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+async def _campaign(config: Config, ledger: Ledger, console: Console) -> int:
+    notifier = Notifier(config, ledger)
+    async with campaign_parts(config, ledger, console) as parts:
+        campaign = Campaign(parts)
+        interrupted = stop_on_signals(campaign, console.print)
+        ledger.note("begin", f"process {os.getpid()} runs the campaign")
+        view, notifying = asyncio.create_task(watch(campaign, console)), asyncio.create_task(notifier.run())
+        try:
+            await campaign.run()
+        finally:
+            view.cancel()
+            notifier.end()
+            await asyncio.gather(view, notifying, return_exceptions=True)
+    return 130 if interrupted() else 0

@@ -1,0 +1,33 @@
+"""Fresh trials of given scaffolds on given tasks, which decide nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from agent.base.types import Purpose, Task, Trial
+from agent.trials.evaluator import Evaluator, Job, seed_of
+
+
+async def measure(
+    evaluator: Evaluator, trees: Sequence[str], tasks: Sequence[Task], runs: int, done: Callable[[], object]
+) -> list[list[Trial]]:
+    """`runs` trials of every task for every tree; one list a tree, in the same order of tasks.
+
+    The trees share a seed and their model answers run by run, so that their scores can be compared in pairs.
+    `done` is called after each trial.
+
+    Raises:
+        InfrastructureError: a trial is void, and with it the measurement.
+    """
+
+    async def one(tree: str, task: Task, scope: str) -> Trial:
+        trial = await evaluator.trial(
+            Job(tree=tree, task=task, purpose=Purpose.EVAL, seed=seed_of(scope), answer_scope=scope),
+        )
+        done()
+        return trial
+
+    scopes = [(task, f"eval:{task.id}:{run}") for run in range(runs) for task in tasks]
+    trials = await asyncio.gather(*(one(tree, task, scope) for task, scope in scopes for tree in trees))
+    return [list(trials[side :: len(trees)]) for side in range(len(trees))]
