@@ -24,6 +24,10 @@ Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
+RENAMED = {"search.sureness": "search.min_z"}
+"""Keys of earlier versions, and what they are called now."""
+
+
 class Section(BaseModel):
     """A part of the file: no unknown keys, nothing changed after loading."""
 
@@ -31,55 +35,76 @@ class Section(BaseModel):
 
 
 class ScaffoldConfig(Section):
-    """What is under improvement: any program that keeps the contract of docs/scaffold.md."""
+    """What is improved: any program that keeps the contract of docs/scaffold.md."""
 
     repo: Path = Field(default=Path(), description="git repository that holds the scaffold")
-    base: str = Field(default="HEAD", description="commit to start from: the seed")
-    mutable: tuple[str, ...] = Field(default=DEFAULT_MUTABLE, description="paths that may be rewritten")
+    base: str = Field(default="HEAD", description="commit to start from, the seed scaffold")
+    mutable: tuple[str, ...] = Field(default=DEFAULT_MUTABLE, description="paths that patches may change")
     include: tuple[str, ...] = Field(
-        default=(), description="further paths a box sees, read-only; never put tests here"
+        default=(), description="further paths that a box sees, read-only; never put tests here"
     )
-    command: tuple[str, ...] = Field(default=("python3", "-P", "-m", "agent.scaffold"), description="run in /workspace")
-    image: str | None = Field(default=None, description="base image of the box; null: Ratchet's own")
+    command: tuple[str, ...] = Field(
+        default=("python3", "-P", "-m", "agent.scaffold"), description="command that a box runs in /workspace"
+    )
+    image: str | None = Field(default=None, description="base image of the boxes; null: Ratchet's own")
 
 
 class SearchConfig(Section):
-    """The lenient part."""
+    """The lenient part: where trials and proposals go, and who meets the champion."""
 
     strategy: Literal["thompson", "hgm", "greedy", "dgm"] = Field(
-        default="thompson", description="where trials and proposals go; hgm and dgm: as those systems do"
+        default="thompson",
+        description="how trials and proposals are spread over the archive; hgm, dgm: as in those systems",
     )
-    min_trials: Count = Field(default=40, description="search trials before a candidate may meet the champion")
-    growth: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.6, description="room for trials^growth candidates")
-    margin: Share = Field(default=0.04, description="how much better its search score must be")
-    sureness: Annotated[float, Field(ge=0, le=10)] = Field(default=2.5, description="... and in standard errors")
+    min_trials: Count = Field(default=40, description="search trials a candidate needs before a gate test")
+    growth: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.6,
+        description="exponent: the archive grows to trials^growth candidates; larger: more of them, fewer trials each",
+    )
+    margin: Share = Field(
+        default=0.04, description="lead over the champion, in score (0 to 1), that a candidate needs for a gate test"
+    )
+    min_z: Annotated[float, Field(ge=0, le=10)] = Field(
+        default=2.5, description="the same lead in standard errors; larger: fewer gate tests of lucky candidates"
+    )
 
 
 class GateConfig(Section):
-    """Details of the strict part."""
+    """Details of the strict part: the gate test."""
 
-    error: Literal["fdr", "familywise"] = Field(default="fdr", description="what alpha bounds over the campaign")
-    alpha: Annotated[float, Field(gt=0, lt=1)] | None = Field(default=None, description="null: .10 fdr, .05 familywise")
+    error: Literal["fdr", "familywise"] = Field(
+        default="fdr",
+        description="what alpha bounds: fdr: the expected share of false commits; familywise: the chance of any",
+    )
+    alpha: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None,
+        description="that bound, a probability, over the whole campaign; null: 0.10 for fdr, 0.05 otherwise",
+    )
     spending: Count = Field(
-        default=30, description="candidates over which most of alpha is spread; few for a short campaign"
+        default=30, description="gate tests over which half of alpha is spread; small for a short campaign"
     )
-    effect: Share = Field(default=0.05, description="smaller improvements are given up on as futile")
-    max_pairs: Count = Field(default=1500, description="pairs before a test ends without proof")
+    effect: Share = Field(
+        default=0.05, description="improvement in score (0 to 1) worth finding; a test gives up on smaller ones"
+    )
+    max_pairs: Count = Field(default=1500, description="pairs of trials after which a test ends without proof")
     same_pairs: Annotated[int, Field(ge=0)] = Field(
-        default=4, description="seed against itself before the first proposal"
+        default=4,
+        description="pairs of the seed against itself before the first proposal, to show unequal load; 0: none",
     )
-    runs: Count = Field(default=10, description="pairs of a `gate: better` comparison")
-    share: Share = Field(default=0.5, description="no new test once the gate has used this share of all trials")
+    runs: Count = Field(default=10, description="pairs of trials of a comparison under `gate: better`")
+    share: Share = Field(
+        default=0.5, description="share (0 to 1) of all trials that gate tests may use; no new test starts above it"
+    )
 
 
 class BudgetConfig(Section):
-    """Hard limits of the whole campaign; null is no limit. At least one of them is needed."""
+    """Hard limits of the whole campaign; null: no limit. Set at least one."""
 
-    hours: Positive | None = 8.0
-    tokens: Count | None = None
-    dollars: Positive | None = None
-    trials: Count | None = None
-    commits: Count | None = Field(default=None, description="stop after so many accepted patches")
+    hours: Positive | None = Field(default=8.0, description="hours of running time, over all runs of the campaign")
+    tokens: Count | None = Field(default=None, description="model tokens, prompt and completion")
+    dollars: Positive | None = Field(default=None, description="US dollars for model calls; needs known prices")
+    trials: Count | None = Field(default=None, description="trials of all kinds")
+    commits: Count | None = Field(default=None, description="accepted patches to stop after")
 
     @model_validator(mode="after")
     def _bounded(self) -> BudgetConfig:
@@ -89,24 +114,26 @@ class BudgetConfig(Section):
 
 
 class BoxConfig(Section):
-    """The boxes, and what one attempt may use."""
+    """The boxes, and what one trial or proposal may use."""
 
     parallel: Count = Field(default=4, description="trials at a time")
     proposals: Count = Field(default=1, description="proposals at a time")
-    memory_mb: Annotated[int, Field(ge=64)] = 512
-    cpus: Positive = 1.0
-    pids: Annotated[int, Field(ge=16)] = 128
-    disk_mb: Annotated[int, Field(ge=8)] = 128
-    runtime: str | None = Field(default=None, description="container runtime, e.g. runsc (gVisor)")
+    memory_mb: Annotated[int, Field(ge=64)] = Field(default=512, description="memory of a box in MiB; there is no swap")
+    cpus: Positive = Field(default=1.0, description="processors of a box")
+    pids: Annotated[int, Field(ge=16)] = Field(default=128, description="processes and threads of a box")
+    disk_mb: Annotated[int, Field(ge=8)] = Field(default=128, description="MiB for files in each of /workspace and /tmp")
+    runtime: str | None = Field(default=None, description="container runtime, for example runsc (gVisor)")
     propose_timeout: Positive = Field(default=600.0, description="seconds for one proposal")
-    trial_calls: Count | None = Field(default=64, description="model calls in one trial")
-    trial_tokens: Count | None = Field(default=200_000, description="tokens in one trial")
-    proposal_calls: Count | None = Field(default=128, description="model calls in one proposal")
-    proposal_tokens: Count | None = Field(default=2_000_000, description="tokens in one proposal")
-    patience_minutes: Positive = Field(default=240.0, description="how long to wait for a failed laboratory")
+    trial_calls: Count | None = Field(default=64, description="model calls in one trial; null: no limit")
+    trial_tokens: Count | None = Field(default=200_000, description="model tokens in one trial; null: no limit")
+    proposal_calls: Count | None = Field(default=128, description="model calls in one proposal; null: no limit")
+    proposal_tokens: Count | None = Field(default=2_000_000, description="model tokens in one proposal; null: no limit")
+    patience_minutes: Positive = Field(
+        default=240.0, description="minutes to retry after an infrastructure error before the campaign stops"
+    )
     stall_minutes: Positive = Field(
         default=20.0,
-        description="void what is in flight when nothing finished for so long; never less than a step may take",
+        description="minutes without a result after which work in flight is void; at least what one step may take",
     )
 
     def spec(self, image: str) -> BoxSpec:
@@ -132,42 +159,52 @@ class BoxConfig(Section):
 class PatchConfig(Section):
     """How much one patch may change; a larger one is refused."""
 
-    max_files: Count = Field(default=64, description="files touched")
-    max_file_kb: Count = Field(default=256, description="KiB of one file that it leaves")
-    max_kb: Count = Field(default=512, description="KiB of all files that it touches")
+    max_files: Count = Field(default=64, description="files that a patch may change")
+    max_file_kb: Count = Field(default=256, description="KiB of any one changed file, after the patch")
+    max_kb: Count = Field(default=512, description="KiB of all changed files together, after the patch")
 
 
 class NotifyConfig(Section):
-    """Who is told what happens. A notifier that fails is noted and harms nothing."""
+    """Who is notified of what. A notification that fails is recorded and does no harm."""
 
-    command: tuple[str, ...] = Field(default=(), description="program and arguments; the event comes as JSON on stdin")
+    command: tuple[str, ...] = Field(
+        default=(), description="program and arguments to run; it gets the event as JSON on standard input"
+    )
     webhook: Annotated[str, Field(pattern=r"^(https?://|\$[A-Za-z_])")] | None = Field(
-        default=None, description="URL that gets the event as JSON by POST; $NAME reads it from the environment"
+        default=None, description="URL to POST the event to as JSON; $NAME reads it from the environment"
     )
     events: tuple[Literal["commit", "approval", "pause", "resume", "stall", "end"], ...] = Field(
-        default=("commit", "approval", "pause", "stall", "end"), description="what is told"
+        default=("commit", "approval", "pause", "stall", "end"), description="kinds of events to send"
     )
 
 
 class Config(Section):
     """The whole of campaign.yaml."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,39}$")] = "campaign"
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    suite: Path
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,39}$")] = Field(
+        default="campaign", description="names the branch ratchet/<name> and the folder in `runs`"
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(default=0, description="seed of every random choice")
+    suite: Path = Field(description="folder of the task suite")
     runs: Path = Field(default=Path("runs"), description="folder of the campaigns' records")
     scaffold: ScaffoldConfig = ScaffoldConfig()
     models: ModelsConfig
     search: SearchConfig = SearchConfig()
-    gate: Literal["proven", "better"] = "proven"
+    gate: Literal["proven", "better"] = Field(
+        default="proven",
+        description="proven: commit only what a test proves better, with bounded error; better: what scores better "
+        "in a few pairs, which proves nothing",
+    )
     gate_options: GateConfig = GateConfig()
     approve: Literal["auto", "human", "flagged"] = Field(
         default="auto",
-        description="human: an accepted patch waits for `ratchet approve`; flagged: one with flags does",
+        description="human: an accepted patch waits for `ratchet approve`; flagged: it waits if it has flags",
     )
     patch: PatchConfig = PatchConfig()
     notify: NotifyConfig = NotifyConfig()
-    holdout_runs: Annotated[int, Field(ge=0)] = Field(default=1, description="holdout trials a task, per champion")
+    holdout_runs: Annotated[int, Field(ge=0)] = Field(
+        default=1, description="trials of each holdout task, per champion; for the report only"
+    )
     budget: BudgetConfig = BudgetConfig()
     boxes: BoxConfig = BoxConfig()
 
@@ -215,6 +252,8 @@ def _explain(path: Path, error: ValidationError) -> UserError:
         message = first["msg"].removeprefix("Value error, ")
         fix = "Add it." if first["type"] == "missing" else f"Fix it (you wrote {first['input']!r})."
         return UserError(f"{path}: {field}", message[0].lower() + message[1:], fix)
+    if (renamed := RENAMED.get(field)) is not None:
+        return UserError(f"{path}: {field}", "the key was renamed", f"Write `{renamed}`.")
     known = _keys(Config, first["loc"][:-1])
     close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0.5)
     fix = f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(known)}."
@@ -222,7 +261,7 @@ def _explain(path: Path, error: ValidationError) -> UserError:
 
 
 def _keys(model: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:
-    """The keys that may stand at a place of the file; unknown places give none."""
+    """The keys that are allowed at a location in the file."""
     for part in loc:
         if isinstance(part, int):
             continue

@@ -1,8 +1,9 @@
-"""A commented campaign.yaml, written out of the configuration's own fields, so that it cannot go stale."""
+"""A commented campaign.yaml, generated from the configuration's own fields."""
 
 from __future__ import annotations
 
 import json
+import textwrap
 from typing import Any
 
 from pydantic import BaseModel
@@ -10,9 +11,11 @@ from pydantic_core import PydanticUndefined
 
 from agent.config.campaign import Config
 
+COLUMNS = 100
+
 _HEAD = """\
 # A Ratchet campaign. Every key that is not set keeps the default written here.
-# ratchet doctor checks this file; ratchet run starts the campaign or goes on with it.
+# ratchet doctor checks this file; ratchet run starts the campaign, or resumes it.
 """
 
 _MODELS = """\
@@ -40,15 +43,18 @@ def _section(model: type[BaseModel], indent: str) -> list[str]:
             lines.append(_MODELS)
             continue
         value = field.default
-        note = f"   # {field.description}" if field.description else ""
         if isinstance(value, BaseModel):
             about = (type(value).__doc__ or "").strip().splitlines()[0]
-            lines += [f"{indent}# {about}", f"{indent}{name}:"]
+            lines += [*_comment(about, indent), f"{indent}{name}:"]
             lines += [*_section(type(value), indent + "  "), ""]
         else:
             shown = _GIVEN.get(name) if value is PydanticUndefined else _yaml(value)
-            lines.append(f"{indent}{name}: {shown}{note}")
+            lines += [*_comment(field.description or "", indent), f"{indent}{name}: {shown}"]
     return lines
+
+
+def _comment(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(text, COLUMNS, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}#   ")
 
 
 def _yaml(value: Any) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from agent.base.errors import UserError
-from agent.config.campaign import load_config
+from agent.config.campaign import RENAMED, Config, load_config
 from agent.config.template import render_template
 
 GOOD = "suite: tasks/starter\nmodels:\n  solver: {provider: embedded}\n  improver: {provider: embedded}\n"
@@ -51,12 +53,44 @@ def test_the_commented_template_says_exactly_the_defaults(tmp_path: Path) -> Non
         (GOOD + "suite: other\n", "campaign.yaml", "duplicate"),
     ],
 )
-def test_a_mistake_is_one_line_with_its_field_and_its_mend(tmp_path: Path, text: str, field: str, hint: str) -> None:
+def test_a_mistake_is_one_line_with_its_field_and_its_fix(tmp_path: Path, text: str, field: str, hint: str) -> None:
     with pytest.raises(UserError) as error:
         load_config(write(tmp_path, text))
     assert field in error.value.field
     assert hint in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_a_renamed_key_is_an_error_that_names_the_new_one(tmp_path: Path, old: str, new: str) -> None:
+    section, key = old.split(".")
+    with pytest.raises(UserError, match="renamed") as error:
+        load_config(write(tmp_path, f"{GOOD}{section}: {{{key}: 1}}\n"))
+    assert error.value.field.endswith(old)
+    assert f"`{new}`" in error.value.fix
+
+
+def test_a_renamed_key_is_in_the_configuration_under_its_new_name_only() -> None:
+    keys = set(all_keys(Config))
+    assert not keys & RENAMED.keys()
+    assert set(RENAMED.values()) <= keys
+
+
+def test_every_key_is_described() -> None:
+    fields = all_keys(Config)
+    assert len(fields) > 40
+    for name, field in fields.items():
+        if not isinstance(field.default, BaseModel) and name != "models":
+            assert field.description, name
+
+
+def all_keys(model: type[BaseModel], above: str = "") -> dict[str, FieldInfo]:
+    found: dict[str, FieldInfo] = {}
+    for name, field in model.model_fields.items():
+        found[above + name] = field
+        if isinstance(field.default, BaseModel):
+            found |= all_keys(type(field.default), f"{above}{name}.")
+    return found
 
 
 def test_options_of_the_command_line_win(tmp_path: Path) -> None:

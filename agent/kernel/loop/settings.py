@@ -22,7 +22,7 @@ def search_settings(config: Config, suite: Suite) -> SearchSettings:
         min_trials=config.search.min_trials,
         growth=config.search.growth,
         margin=config.search.margin,
-        sureness=config.search.sureness,
+        sureness=config.search.min_z,
         max_gate_share=config.gate_options.share,
     )
 
