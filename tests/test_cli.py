@@ -9,9 +9,15 @@ import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.metadata import version
 from pathlib import Path
 
+import click
 import pytest
+import typer
+
+from agent.cli.app import app
+from agent.cli.options import again
 
 CONFIG = """
 name: night
@@ -21,6 +27,8 @@ models:
   improver: {model}
 """
 EMBEDDED = "{provider: embedded}"
+SHORT = 66
+"""Characters that `ratchet --help` has for a command on 80 columns."""
 
 
 def ratchet(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -59,7 +67,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def refusing() -> Iterator[str]:
-    """A server that knows no key and no model: 401 for the key `wrong`, 404 for any other."""
+    """A server that refuses every call: 401 for the key `wrong`, 404 for any other."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -110,14 +118,14 @@ def test_a_missing_suite_is_one_line(home: Path, checkout: Path) -> None:
     assert_one_line(ratchet(home, "run"), home, "no/such/suite")
 
 
-def test_a_folder_that_is_no_repository_is_one_line(home: Path) -> None:
+def test_a_folder_without_a_repository_is_one_line(home: Path) -> None:
     (home / ".git").rename(home / "elsewhere")
     done = ratchet(home, "run")
     (home / "elsewhere").rename(home / ".git")
     assert_one_line(done, home, "scaffold.repo", "git init")
 
 
-def test_a_branch_of_somebody_else_is_one_line_and_stays(home: Path) -> None:
+def test_a_branch_of_someone_else_is_one_line_and_stays(home: Path) -> None:
     git(home, "branch", "ratchet/night")
     git(home, "commit", "-qm", "theirs", "--allow-empty")
     git(home, "branch", "-f", "ratchet/night", "HEAD")
@@ -192,7 +200,7 @@ def test_init_writes_a_file_that_the_doctor_reads(home: Path, checkout: Path) ->
     assert "ok   repo" in doctor.stdout
 
 
-def test_a_budget_that_can_prove_nothing_is_said_before_it_is_spent(home: Path, checkout: Path) -> None:
+def test_a_budget_that_can_prove_nothing_is_reported_before_it_is_spent(home: Path, checkout: Path) -> None:
     (home / "campaign.yaml").write_text(config(checkout) + "budget: {trials: 20}\n")
     doctor = ratchet(home, "doctor", DOCKER_HOST="unix:///nonexistent/docker.sock")
     assert "FAIL proof" in doctor.stdout
@@ -209,6 +217,54 @@ def test_status_and_log_of_a_campaign_that_never_ran_are_one_line(home: Path) ->
     for command in ("status", "log"):
         assert_one_line(ratchet(home, command), home, "no campaign 'night'")
     assert_one_line(ratchet(home, "stop"), home, "no process is running")
+
+
+@pytest.mark.parametrize(
+    ("given", "right"),
+    [
+        (["show", "campaign.yaml", "7"], "ratchet show 7 campaign.yaml"),
+        (["diff", "campaign.yaml", "seed", "7"], "ratchet diff seed 7 campaign.yaml"),
+        (["verify", "campaign.yaml", "7"], "ratchet verify 7 campaign.yaml"),
+        (["revert", "campaign.yaml", "7"], "ratchet revert 7 campaign.yaml"),
+        (["approve", "campaign.yaml", "7"], "ratchet approve 7 campaign.yaml"),
+        (["reject", "other.yaml", "#7"], "ratchet reject '#7' other.yaml"),
+        (["show", "other.yaml"], "ratchet show ID other.yaml"),
+    ],
+)
+def test_an_id_after_the_file_is_an_error_that_shows_the_right_order(home: Path, given: list[str], right: str) -> None:
+    (home / "campaign.yaml").rename(home / "other.yaml") if "other.yaml" in given else None
+    done = ratchet(home, *given)
+    assert_one_line(done, home, "the configuration file comes last", f"`{right}`")
+
+
+def test_what_is_not_a_number_cannot_be_approved(home: Path) -> None:
+    assert_one_line(ratchet(home, "approve", "champion"), home, "'champion' is not the number", "ratchet status")
+
+
+def test_the_version_is_the_installed_one() -> None:
+    done = ratchet(Path.cwd(), "--version")
+    assert (done.returncode, done.stdout) == (0, f"ratchet {version('ratchet')}\n")
+
+
+def test_hints_repeat_the_file_and_the_name_that_were_given(tmp_path: Path) -> None:
+    done = ratchet(tmp_path, "init", "my campaign.yaml")
+    assert "ratchet doctor 'my campaign.yaml'" in done.stdout
+    assert "ratchet run 'my campaign.yaml'" in done.stdout
+    assert again("show 3", Path("x.yaml"), "night") == "ratchet show 3 x.yaml --name night"
+
+
+def test_every_command_and_option_says_what_it_does() -> None:
+    for path, command in every_command(typer.main.get_command(app)):
+        assert command.help, path
+        assert path == "ratchet" or "..." not in command.get_short_help_str(SHORT), path
+        for parameter in command.params:
+            assert getattr(parameter, "help", None), (path, parameter.name)
+
+
+def every_command(command: click.Command, path: str = "ratchet") -> Iterator[tuple[str, click.Command]]:
+    yield path, command
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from every_command(inner, f"{path} {name}")
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -27,7 +27,10 @@ def promote(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
     name: CampaignName = None,
 ) -> None:
-    """Bring accepted patches to the branch that you are on: merge all of them, or cherry-pick some."""
+    """Bring accepted patches to the branch that you are on.
+
+    All of them by merge, or those named by --only as cherry-picks. Asks before it changes anything.
+    """
     import sys
 
     from agent.review.act.promote import Checkout, carry_out, plan
@@ -58,7 +61,10 @@ def revert(
     fresh: FreshPairs = REVERT_PAIRS,
     name: CampaignName = None,
 ) -> None:
-    """Take a patch back on the campaign's branch, then compare before and after in fresh pairs."""
+    """Take a patch back on the campaign's branch.
+
+    Then compares before and after in fresh pairs.
+    """
     import asyncio
 
     from agent.cli.measuring import compare_trees

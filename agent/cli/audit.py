@@ -36,7 +36,10 @@ def evaluate(
     name: CampaignName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure one commit, or two against each other, with fresh trials that are not recorded."""
+    """Measure one commit, or compare two, with fresh trials.
+
+    Nothing is recorded or decided.
+    """
     import asyncio
 
     from agent.base.types import Split
@@ -62,10 +65,10 @@ def verify(
     name: CampaignName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Recompute a commit's verdict from the ledger; exit code 3 if anything does not match.
+    """Recompute a commit's verdict from the ledger.
 
-    Exit code 4 if the pairs of --fresh do not confirm the claim. Without --replay and --fresh no box starts
-    and no model is called.
+    Exit code 3: something does not match. Exit code 4: the pairs of --fresh do not confirm the claim.
+    Without --replay and --fresh no box starts and no model is called.
     """
     import json
 

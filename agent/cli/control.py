@@ -69,7 +69,10 @@ def stop(
     name: CampaignName = None,
     wait: Annotated[bool, typer.Option("--wait", help="return when the campaign has ended")] = False,
 ) -> None:
-    """Stop a running campaign after the work in flight; a second `stop` stops it now."""
+    """Stop a running campaign after the work in flight.
+
+    A second `ratchet stop` stops it now.
+    """
     import time
 
     from agent.kernel.record.lock import holder, signal_holder
@@ -89,7 +92,10 @@ def approve(
     name: CampaignName = None,
     by: Annotated[str | None, typer.Option(help="who approves; default: your login name")] = None,
 ) -> None:
-    """Commit a patch that passed the gate and waits for a person (`approve: human`)."""
+    """Commit a patch that passed the gate and waits for you.
+
+    Patches wait under `approve: human` and `approve: flagged`. Works while the campaign runs, and after it.
+    """
     _decide(candidate_number("approve", candidate, path), path, name, by, why=None)
 
 
@@ -102,7 +108,10 @@ def reject(
     by: Annotated[str | None, typer.Option(help="who rejects; default: your login name")] = None,
     why: Annotated[str, typer.Option(help="the reason, for the record")] = "",
 ) -> None:
-    """Reject a patch that passed the gate and waits for a person; nothing is built on it."""
+    """Reject a patch that passed the gate and waits for you.
+
+    No further patch builds on it.
+    """
     _decide(candidate_number("reject", candidate, path), path, name, by, why=why)
 
 

@@ -1,4 +1,4 @@
-"""`ratchet doctor`: every finding in one line, with the command that fixes it. Part of the command line."""
+"""What `ratchet doctor` checks: one line per finding, and the command that fixes a failure."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ NEEDED_DISK_GB = 2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """One thing that was looked at. `fix` is a command; a finding that is not ok always has one."""
+    """One thing that was checked. `fix` is what to do about it; every failure has one."""
 
     what: str
     ok: bool
@@ -47,7 +47,7 @@ class Finding:
 
 
 def examine(path: Path | None, *, repair: bool) -> bool:
-    """Print every finding; True if nothing is wrong. `path` None leaves out what a configuration says."""
+    """Print every finding; True if nothing is wrong. Without a `path`, nothing of a configuration is checked."""
     console = Console(highlight=False)
     fine = True
     for finding in _findings(path, repair=repair, say=lambda line: console.print(Text(f"  {line}", style="dim"))):
@@ -87,13 +87,13 @@ def _of_config(config: Config) -> Iterator[Finding]:
 
 
 def _tried(what: str, look: Callable[[], str]) -> Finding:
-    """A look that says what it found, or raises an error that names the fix."""
+    """A finding from a check that returns what it found, or raises an error that names the fix."""
     try:
         return Finding(what=what, ok=True, text=look())
     except UserError as error:
         return Finding(what=what, ok=False, text=f"{error.field}: {error.problem}", fix=error.fix)
     except RatchetError as error:
-        return Finding(what=what, ok=False, text=str(error), fix="ratchet doctor --fix, or try again later")
+        return Finding(what=what, ok=False, text=str(error), fix="run `ratchet doctor --fix`, or try again later")
 
 
 def _python() -> Finding:
@@ -112,8 +112,13 @@ def _git() -> Finding:
 
 def _disk() -> Finding:
     free = shutil.disk_usage(tempfile.gettempdir()).free / 1e9
-    text = f"{free:.1f} GB free for temporary files"
-    return Finding(what="disk", ok=free >= NEEDED_DISK_GB, text=text, fix=f"free {NEEDED_DISK_GB} GB")
+    text = f"{free:.1f} GB free for temporary files in {tempfile.gettempdir()}"
+    return Finding(
+        what="disk",
+        ok=free >= NEEDED_DISK_GB,
+        text=text,
+        fix=f"free {NEEDED_DISK_GB} GB, or set TMPDIR to another disk",
+    )
 
 
 def _engine(*, repair: bool, say: Callable[[str], None]) -> Finding:
@@ -142,17 +147,17 @@ def _suite(suite: Suite) -> str:
 
 
 def _proof(config: Config, load: Callable[[], Suite]) -> str:
-    """What the budget can prove on this suite; one that can prove nothing is a finding."""
+    """What the budget can prove on this suite. Raises UserError if that is nothing."""
     if config.gate != "proven":
-        return f"gate: {config.gate} proves nothing; commits say so"
+        return f"gate: {config.gate} proves nothing, and commits say so"
     suite = load()
     if all(task.deterministic for task in suite.split(Split.GATE)):
-        return "every gate task is deterministic: one run a side decides"
+        return "every gate task is deterministic: fixed runs of each side decide"
     if (error := unprovable(config, suite)) is not None:
         raise error
     prediction = forecast(config, suite)
     if prediction is None:
-        return "no limit says how many trials there are; `ratchet simulate --cost-per-trial` predicts"
+        return "no limit bounds the number of trials; `ratchet simulate --cost-per-trial` predicts"
     if prediction.provable_half is None:
         problem = f"{prediction.trials:,} trials are too few to prove any improvement"
         raise UserError("budget", problem, "Give more trials, or set gate: better, which proves nothing.")
@@ -182,4 +187,6 @@ def _models(config: Config) -> str:
 
 def _prices(config: Config) -> str:
     unknown = unknown_prices(config.models)
-    return f"no price known for {', '.join(unknown)}: count tokens, not money" if unknown else "all known"
+    return (
+        f"no price is known for {', '.join(unknown)}: limit tokens, not dollars" if unknown else "known for every model"
+    )

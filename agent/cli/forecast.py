@@ -1,4 +1,4 @@
-"""What a configuration can prove, said before anything is spent. Part of the command line."""
+"""What a configuration can prove, predicted before anything is spent."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from agent.kernel.decide.simulate import Prediction, predict
 from agent.kernel.loop.settings import gate_settings, search_settings
 
 SECONDS_PER_TRIAL = 30.0
-"""What one trial is taken to last where nobody says otherwise."""
+"""Assumed duration of one trial, unless given."""
 SEED_SCORE = 0.35
-"""What the seed scaffold is taken to score where nobody says otherwise."""
+"""Assumed mean score of the seed scaffold, unless given."""
 
 
 def trials_of(config: Config, *, seconds_per_trial: float, cost_per_trial: float | None) -> int | None:
-    """How many trials the first of the budget's limits leaves; None where no limit tells."""
+    """The number of trials that the budget allows; None if no limit bounds it."""
     budget = config.budget
     hours = None if budget.hours is None else budget.hours * 3600 * config.boxes.parallel / seconds_per_trial
     money = None if budget.dollars is None or not cost_per_trial else budget.dollars / cost_per_trial
@@ -30,7 +30,7 @@ def forecast(
     cost_per_trial: float | None = None,
     score: float = SEED_SCORE,
 ) -> Prediction | None:
-    """The prediction for this suite and budget; None where no limit says how many trials there are."""
+    """The prediction for this suite and budget; None if no limit bounds the number of trials."""
     trials = trials_of(config, seconds_per_trial=seconds_per_trial, cost_per_trial=cost_per_trial)
     if trials is None:
         return None

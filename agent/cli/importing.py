@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from agent.suites.importing.solving import Solved
 
 SHOWN = 20
-"""Refused tasks that are shown one by one; import.json has them all."""
+"""Lines about refused or unsolved tasks that are printed; import.json has all of them."""
 
 
 def tasks_import(
@@ -43,7 +43,10 @@ def tasks_import(
     parallel: Annotated[int, typer.Option(min=1, help="number of boxes at a time, with --solve")] = 4,
     as_json: AsJson = False,
 ) -> None:
-    """Convert tasks of another format to a suite; a task that needs an unsupported feature is refused with its name."""
+    """Convert tasks of another format to a suite.
+
+    A task that needs an unsupported feature is refused, and the feature is named.
+    """
     from rich.console import Console
 
     from agent.suites.importing.draft import Options
@@ -91,7 +94,7 @@ def _import(
 
 
 def solve_references(folder: Path, base: str | None, parallel: int, console: Console) -> list[Solved]:
-    """Run the reference scripts of a suite and write what they leave into it. Raises InfrastructureError."""
+    """Run a suite's reference scripts and keep the files they leave as solutions. Raises InfrastructureError."""
     import asyncio
     import tempfile
 

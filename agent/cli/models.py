@@ -11,7 +11,10 @@ app = typer.Typer(help="Try the configured models.", no_args_is_help=True, rich_
 
 @app.command("test")
 def models_test(path: ConfigPath = DEFAULT_CONFIG) -> None:
-    """Make a few tiny calls per role and show latency, tokens, price and supported features."""
+    """Make a few tiny calls per role and show what works.
+
+    Shows latency, tokens, price and the features that the endpoint supports.
+    """
     import asyncio
 
     from agent.models.gateway.features import try_models

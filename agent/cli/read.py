@@ -41,7 +41,7 @@ def log(
     graph: Annotated[bool, typer.Option("--graph", help="show the whole archive by lineage")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the accepted self-patches of a campaign with their evidence."""
+    """List accepted patches with their evidence."""
     from agent.review.history import log_facts, render_graph, render_log
 
     config = load(path, {"name": name})
@@ -69,7 +69,7 @@ def show(
     ] = False,
     proposal: Annotated[bool, typer.Option("--proposal", help="also show what its improver printed")] = False,
 ) -> None:
-    """Show one candidate: verdict and reason, tasks won and lost, cost and patch."""
+    """Show one candidate: verdict, tasks won and lost, cost, patch."""
     from agent.review.lookup import find_candidate
     from agent.review.terminal.show import collect, render_show
 
@@ -119,7 +119,7 @@ def calls(
     last: Annotated[int, typer.Option(min=1, help="number of calls to list, latest last")] = 20,
     name: CampaignName = None,
 ) -> None:
-    """List the recorded model calls; --trial shows requests and answers in full."""
+    """List recorded model calls; --trial shows them in full."""
     from agent.review.terminal.calls import print_calls
 
     config = load(path, {"name": name})
@@ -136,7 +136,7 @@ def report(
     ] = None,
     name: CampaignName = None,
 ) -> None:
-    """Write a report of the campaign as one HTML file; works while it runs."""
+    """Write a report as one HTML file; works while it runs."""
     from agent.kernel.loop.settings import gate_settings
     from agent.review.facts import collect
     from agent.review.report.report import render, save
@@ -160,7 +160,10 @@ def export(
     ] = None,
     name: CampaignName = None,
 ) -> None:
-    """Write the ledger's tables for notebooks, one file per table; works while the campaign runs."""
+    """Write the ledger's tables for notebooks, one file per table.
+
+    Works while the campaign runs.
+    """
     from rich.console import Console
 
     from agent.review.export import Format
@@ -189,7 +192,10 @@ def serve(
         list[str] | None, typer.Option(help="another host name that browsers may use; repeat for more")
     ] = None,
 ) -> None:
-    """Serve a live dashboard of all campaigns in the runs folder; read-only without --token-file."""
+    """Serve a live dashboard of all campaigns in the runs folder.
+
+    It is read-only without --token-file.
+    """
     from agent.review.dashboard.actions import Levers
     from agent.review.dashboard.guard import Rules, read_token
     from agent.review.dashboard.serve import Dashboard, address, is_loopback, listen, serve_until_interrupted

@@ -41,7 +41,10 @@ def doctor(
         bool, typer.Option("--fix", help="fix what can be fixed (as root, install and start Docker)")
     ] = False,
 ) -> None:
-    """Check Docker, image, git, disk, models and prices; each failure shows how to fix it."""
+    """Check Docker, image, git, disk, suite, models and prices.
+
+    Each failure shows how to fix it.
+    """
     from agent.cli.doctor import examine
 
     raise typer.Exit(0 if examine(path if path.exists() or path != DEFAULT_CONFIG else None, repair=fix) else 2)
@@ -55,7 +58,10 @@ def simulate(
     cost_per_trial: Annotated[float | None, typer.Option(min=0.0, help="US dollars that one trial costs")] = None,
     score: Annotated[float, typer.Option(min=0.01, max=0.99, help="mean score of the seed scaffold")] = 0.35,
 ) -> None:
-    """Predict what this suite and budget can prove, by simulating the same gate and search."""
+    """Predict what this suite and budget can prove.
+
+    The prediction simulates campaigns with the same gate and search.
+    """
     from agent.cli.forecast import forecast
     from agent.suites.loader import load_suite
 

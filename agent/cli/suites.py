@@ -57,7 +57,10 @@ def tasks_check(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Prove a suite in real boxes: starting, emptied and broken files score 0; the reference solution 1, twice."""
+    """Prove in boxes that every task can be solved and cheating fails.
+
+    Starting, emptied and broken files must score 0; the reference solution must score 1, twice.
+    """
     import asyncio
 
     from rich.console import Console
@@ -110,7 +113,10 @@ async def prove_suite(suite: Suite, parallel: int, base: str | None, console: Co
 def tasks_new(
     path: Annotated[Path, typer.Argument(help="folder to create: a suite, or a task inside a suite")],
 ) -> None:
-    """Write a small suite, or a task inside a suite's folder, that passes `ratchet tasks check`."""
+    """Write a small suite, or a task inside a suite's folder.
+
+    What it writes passes `ratchet tasks check`.
+    """
     from agent.suites.skeleton import write_new
 
     for written in write_new(path):

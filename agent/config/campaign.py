@@ -121,7 +121,9 @@ class BoxConfig(Section):
     memory_mb: Annotated[int, Field(ge=64)] = Field(default=512, description="memory of a box in MiB; there is no swap")
     cpus: Positive = Field(default=1.0, description="processors of a box")
     pids: Annotated[int, Field(ge=16)] = Field(default=128, description="processes and threads of a box")
-    disk_mb: Annotated[int, Field(ge=8)] = Field(default=128, description="MiB for files in each of /workspace and /tmp")
+    disk_mb: Annotated[int, Field(ge=8)] = Field(
+        default=128, description="MiB for files in each of /workspace and /tmp"
+    )
     runtime: str | None = Field(default=None, description="container runtime, for example runsc (gVisor)")
     propose_timeout: Positive = Field(default=600.0, description="seconds for one proposal")
     trial_calls: Count | None = Field(default=64, description="model calls in one trial; null: no limit")
