@@ -21,7 +21,7 @@ from agent.base.types import BoxSpec, Caps, Purpose, Split, Suite, Task, Trial
 from agent.config.campaign import Config
 from agent.kernel.decide.boundary import Boundary
 from agent.kernel.decide.budget import Budget, Limits, Spent
-from agent.kernel.decide.search import STRATEGIES
+from agent.kernel.decide.strategies import STRATEGIES
 from agent.kernel.loop.campaign import Campaign
 from agent.kernel.loop.opening import open_repository
 from agent.kernel.loop.parts import Parts

@@ -1,36 +1,22 @@
-"""The search line: the archive of candidates and where the next proposal or trial goes. Pure, no I/O.
+"""The archive of candidates: every node with its search trials, sums over clades, what is in flight. Pure, no I/O.
 
-Lenient on purpose: nothing here decides what is committed. Steps are chosen before their outcomes are
-seen; whoever carries one out calls `Archive.begin`, then `record` or `add`, then `end` in any case.
+Steps are chosen before their outcomes are seen. The caller that carries one out calls `Archive.begin`, then
+`record` or `add`, then `end` in any case.
 """
 
 from __future__ import annotations
 
-import ast
-import hashlib
-import math
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from agent.base.types import Files
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Rows = Ints | slice
-EVERY: Final = slice(None)
+from agent.kernel.decide.statistics import EVERY, Floats, Ints, Rows
 
 SIZE, ALIVE, EXPANDABLE, TRIALS, PENDING, PROPOSALS, CHILDREN, FAILED, START, END, ABOVE = COLUMNS = range(11)
 PRIOR: Final = 2.0
 """Trials that a node's prior is worth, as in Beta(1, 1)."""
-FRESH: Final = 256
-"""Rows that are drawn anew for one decision, so that its time does not grow with the archive."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +25,7 @@ class SearchSettings:
 
     `growth`: the archive may hold trials^growth nodes. A failed proposal weighs `failure_weight` of a node,
     so that an improver that only fails does not starve the trials. `margin`, `slack`: score differences.
-    `sureness`: standard errors by which a node must lead the champion before a test is worth its trials.
+    `min_z`: standard errors by which a node must lead the champion before a test is worth its trials.
     """
 
     growth: float = 0.6
@@ -49,7 +35,7 @@ class SearchSettings:
     margin: float = 0.04
     slack: float = 0.10
     quantile: float = 0.05
-    sureness: float = 2.5
+    min_z: float = 2.5
     max_gate_share: float = 0.5
 
     @property
@@ -148,27 +134,27 @@ class Archive:
         self._int[SIZE, row], self._int[ALIVE, row] = size, alive
         self._int[EXPANDABLE, row] = alive and expandable
         self._nodes += alive
-        self._place(row, parent)
+        self._insert(row, parent)
         if parent is None:
             self.champion = node
         elif not alive:
             self.fail(parent)
 
-    def _place(self, row: int, parent: int | None) -> None:
-        """Open a place for `row` at the end of its parent's interval."""
+    def _insert(self, row: int, parent: int | None) -> None:
+        """Insert `row` at the end of its parent's interval."""
         start, end = self._int[START, :row], self._int[END, :row]
-        place = 0
+        at = 0
         self._int[ABOVE, row] = -1
         if parent is not None:
             above = self._rows[parent]
             self._int[ABOVE, row] = above
-            place = int(end[above])
+            at = int(end[above])
             self._int[CHILDREN, above] += 1
-            holds = (start <= start[above]) & (end >= place)
-            end[holds | (start >= place)] += 1
-            start[start >= place] += 1
-        self._order = np.insert(self._order, place, row)
-        self._int[START, row], self._int[END, row] = place, place + 1
+            holds = (start <= start[above]) & (end >= at)
+            end[holds | (start >= at)] += 1
+            start[start >= at] += 1
+        self._order = np.insert(self._order, at, row)
+        self._int[START, row], self._int[END, row] = at, at + 1
 
     def record(self, node: int, score: float) -> None:
         """Count one finished search trial, score in [0, 1]."""
@@ -308,223 +294,3 @@ class Archive:
         means = (PRIOR * center + won) / (PRIOR + won + lost)
         means[above < 0] = 0.5
         return PRIOR * np.stack([means, 1.0 - means])
-
-
-class Strategy(Protocol):
-    """Where the next proposal or trial goes."""
-
-    def next(self, archive: Archive, rng: np.random.Generator) -> Step:
-        """The next step, given everything recorded and everything in flight."""
-        ...
-
-
-class Thompson:
-    """Clade Thompson sampling as in the Huxley-Goedel machine (Wang et al. 2025): the default.
-
-    A proposal when trials^growth >= nodes, from the best draw of Beta(a + s, b + f) over clades; else one
-    more trial of the best draw over own outcomes. A failed proposal counts as a failure of its parent.
-    The champion is measured first, since everyone is compared with it.
-
-    Args:
-        inherit: centre a node's prior (a, b) at its parent's score. False is Beta(1, 1) for all, as published:
-            with many nodes and few trials, the offspring of failures outbid whatever works.
-    """
-
-    def __init__(self, *, inherit: bool = True) -> None:
-        self._inherit = inherit
-        self._proposals, self._trials = Draws(), Draws()
-
-    def next(self, archive: Archive, rng: np.random.Generator) -> Step:
-        """The next step."""
-        room = archive.trials**archive.settings.growth >= archive.width
-        if room and archive.column(EXPANDABLE).any():
-            clades = self._priors(archive)
-            clades = clades + archive.clades(clades)
-            clades[1] += archive.column(FAILED)
-            parent = self._proposals.best(lambda rows: clades[:, rows], archive.column(EXPANDABLE), rng)
-            return Expand(archive.ids[parent])
-        champion = archive.row(archive.champion)
-        if _begun(archive, champion) < archive.settings.enough:
-            return _measure(archive, champion)
-
-        def own(rows: Rows) -> Floats:
-            priors = self._priors(archive, rows)
-            return priors + archive.own(priors, rows)
-
-        return _measure(archive, self._trials.best(own, archive.column(ALIVE), rng))
-
-    def _priors(self, archive: Archive, rows: Rows = EVERY) -> Floats:
-        return archive.priors(rows) if self._inherit else np.ones_like(archive.scores[:, rows])
-
-
-class Draws:
-    """One draw a row from its Beta posterior.
-
-    Up to `FRESH` rows, all are drawn anew for every decision. In a larger archive it is `FRESH` of them in turn,
-    the new ones, and the one chosen last; the others keep their draws, which lag behind by a few decisions.
-    """
-
-    def __init__(self) -> None:
-        self._held = np.zeros(0)
-        self._turn, self._chosen = 0, 0
-
-    def best(self, posterior: Callable[[Rows], Floats], allowed: Ints, rng: np.random.Generator) -> int:
-        """The row with the best draw among those allowed; `posterior` gives (a, b) x the rows that it is asked for."""
-        rows = self._due(len(allowed))
-        self._held[rows] = rng.beta(*posterior(rows))
-        self._chosen = int(np.where(allowed > 0, self._held, -1.0).argmax())
-        return self._chosen
-
-    def _due(self, many: int) -> Rows:
-        known = len(self._held)
-        if many <= FRESH or not known:
-            self._held = np.zeros(many)
-            return EVERY
-        if many > known:
-            self._held = np.append(self._held, np.zeros(many - known))
-        due = np.arange(self._turn, self._turn + FRESH) % many
-        self._turn = (self._turn + FRESH) % many
-        return np.concatenate([due, np.arange(known, many), [self._chosen]])
-
-
-class Greedy:
-    """Every node gets the same number of trials; the best mean proposes, the smaller tree on a tie."""
-
-    def next(self, archive: Archive, rng: np.random.Generator) -> Step:  # noqa: ARG002  (same seam)
-        """The next step."""
-        waiting = _first_short(archive)
-        if waiting is not None:
-            return waiting
-        able = np.flatnonzero(archive.column(EXPANDABLE))
-        order = np.lexsort((archive.column(SIZE)[able], -archive.means[able]))
-        return Expand(archive.ids[able[order[0]]])
-
-
-class Dgm:
-    """Parent choice of the Darwin-Goedel machine (Zhang et al. 2025): score and novelty, no posterior.
-
-    Every node gets the same number of trials; the parent is drawn with weight
-    sigmoid(10 (mean - 1/2)) / (1 + children).
-    """
-
-    def next(self, archive: Archive, rng: np.random.Generator) -> Step:
-        """The next step."""
-        waiting = _first_short(archive)
-        if waiting is not None:
-            return waiting
-        able = np.flatnonzero(archive.column(EXPANDABLE))
-        offspring = archive.column(CHILDREN)[able] + archive.column(PROPOSALS)[able]
-        weight = 1.0 / (1.0 + np.exp(-10.0 * (archive.means[able] - 0.5))) / (1.0 + offspring)
-        return Expand(archive.ids[rng.choice(able, p=weight / weight.sum())])
-
-
-STRATEGIES: Final[Mapping[str, Callable[[], Strategy]]] = MappingProxyType(
-    {"thompson": Thompson, "hgm": partial(Thompson, inherit=False), "greedy": Greedy, "dgm": Dgm}
-)
-"""Every strategy by the name that campaign.yaml gives it."""
-
-
-def promising(archive: Archive, gate_share: float = 0.0) -> int | None:
-    """The node that should meet the champion at the gate now, or None.
-
-    It has enough finished trials, so has the champion, its mean is more than `margin` above the champion's,
-    its Beta quantile is above the champion's mean minus `slack`, it leads by `sureness` standard errors of
-    the difference of the two Beta posteriors, and it never met this champion. The best mean wins, then the
-    smaller tree.
-
-    Args:
-        archive: every candidate.
-        gate_share: the share of the campaign's trials that the gate has used so far.
-    """
-    settings, champion = archive.settings, archive.row(archive.champion)
-    finished = archive.column(TRIALS)
-    if gate_share > settings.max_gate_share or finished[champion] < settings.enough:
-        return None
-    scores, means = archive.scores, archive.means
-    ready = (finished >= settings.enough) & (means > means[champion] + settings.margin)
-    rows = np.flatnonzero(ready & (archive.column(ALIVE) > 0))
-    reached = means[rows]
-    best = rows[reached == reached.max(initial=0.0)]
-    bar = float(means[champion]) - settings.slack
-    for some in (best, rows):  # the best will mostly do
-        sure = some[_lead(scores[:, some], scores[:, champion]) > settings.sureness]
-        for row in sure[np.lexsort((archive.column(SIZE)[sure], -means[sure]))]:
-            node = archive.ids[int(row)]
-            won, lost = scores[:, row]
-            untried = (node, archive.champion) not in archive.tried
-            if untried and beta_cdf(bar, 1.0 + float(won), 1.0 + float(lost)) < settings.quantile:
-                return node
-    return None
-
-
-def _lead(scores: Floats, champion: Floats) -> Floats:
-    """By how many standard errors the posterior mean of each (successes, failures) exceeds the champion's."""
-    won, lost = np.column_stack([scores, champion]) + 1.0
-    mean = won / (won + lost)
-    variance = mean * (1.0 - mean) / (won + lost + 1.0)
-    lead: Floats = (mean[:-1] - mean[-1]) / np.sqrt(variance[:-1] + variance[-1])
-    return lead
-
-
-def beta_cdf(x: float, a: float, b: float) -> float:
-    """P(Beta(a, b) <= x), by the continued fraction of DLMF 8.17.22 with the modified Lentz method.
-
-    The q-quantile is above x exactly when this is below q, so no quantile is ever solved for.
-    """
-    if x <= 0.0 or x >= 1.0:
-        return float(x >= 1.0)
-    if x > (a + 1.0) / (a + b + 2.0):
-        return 1.0 - beta_cdf(1.0 - x, b, a)
-    log = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
-    tiny, c, d, value, m = 1e-300, 1.0, 0.0, 1.0, 0
-    while True:
-        half = m // 2
-        if m == 0:
-            step = 1.0
-        elif m % 2:
-            step = -(a + half) * (a + b + half) * x / ((a + 2 * half) * (a + 2 * half + 1))
-        else:
-            step = half * (b - half) * x / ((a + 2 * half - 1) * (a + 2 * half))
-        d = 1.0 / (1.0 + step * d or tiny)
-        c = 1.0 + step / c or tiny
-        value *= c * d
-        if abs(c * d - 1.0) < 1e-14:  # noqa: PLR2004  (double precision)
-            return math.exp(log) * (value - 1.0) / a
-        m += 1
-
-
-def fingerprint(files: Files) -> str:
-    """A hash that is equal for trees that differ only in comments and layout of Python files.
-
-    Docstrings count: a program can read them. Python that does not parse is taken byte by byte.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(files):
-        content = _essence(files[path]) if path.endswith(".py") else files[path]
-        for part in (path.encode(), content):
-            digest.update(len(part).to_bytes(8, "big") + part)
-    return digest.hexdigest()
-
-
-def _essence(source: bytes) -> bytes:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return b"\0" + ast.dump(ast.parse(source)).encode("utf-8", "surrogatepass")
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return source
-
-
-def _measure(archive: Archive, row: int) -> Measure:
-    return Measure(archive.ids[row], _begun(archive, row))
-
-
-def _begun(archive: Archive, row: int) -> int:
-    return int(archive.column(TRIALS)[row] + archive.column(PENDING)[row])
-
-
-def _first_short(archive: Archive) -> Measure | None:
-    """A trial of the oldest living node that has not had its full number yet, those in flight counted."""
-    begun = archive.column(TRIALS) + archive.column(PENDING)
-    short = np.flatnonzero((archive.column(ALIVE) > 0) & (begun < archive.settings.enough))
-    return _measure(archive, int(short[0])) if short.size else None
