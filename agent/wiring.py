@@ -22,7 +22,7 @@ from agent.base.types import Caps, Suite
 from agent.config.campaign import Config
 from agent.kernel.decide.boundary import Boundary
 from agent.kernel.decide.budget import Budget
-from agent.kernel.decide.search import STRATEGIES
+from agent.kernel.decide.strategies import STRATEGIES
 from agent.kernel.git.repository import Repository
 from agent.kernel.loop.opening import check_unchanged, open_repository
 from agent.kernel.loop.parts import Parts, TrialParts

@@ -18,8 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.base.text import clean_line
+from agent.kernel.decide.archive import SIZE
 from agent.kernel.decide.gate import PairedTest
-from agent.kernel.decide.search import SIZE
 from agent.kernel.loop.campaign import Campaign
 from agent.kernel.loop.match import Match
 from agent.live.status import tell

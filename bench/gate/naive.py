@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agent.kernel.decide.archive import SearchSettings
 from agent.kernel.decide.gate import GateSettings, PairedTest, threshold
-from agent.kernel.decide.search import STRATEGIES, SearchSettings
-from agent.kernel.decide.simulate import Campaign, World, many_tests, sigmoid
+from agent.kernel.decide.simulate import SimulatedCampaign, World, many_tests, sigmoid
+from agent.kernel.decide.strategies import STRATEGIES
 
 Z95 = 1.645
 CHUNK = 256
@@ -80,7 +81,7 @@ def first_decision(x: np.ndarray, bar: float, settings: GateSettings) -> tuple[b
 
 def archive_alone(world: World, budget: int, strategy: str, settings: SearchSettings) -> Figures:
     """The search line without a gate: report the node with the best lower bound (thompson, hgm), or the best score."""
-    campaign = Campaign(world, budget, search=settings, gate=None, strategy=STRATEGIES[strategy]())
+    campaign = SimulatedCampaign(world, budget, search=settings, gate=None, strategy=STRATEGIES[strategy]())
     campaign.run()
     won, lost = campaign.archive.scores
     trials = won + lost
@@ -98,7 +99,7 @@ def archive_alone(world: World, budget: int, strategy: str, settings: SearchSett
 def ours(world: World, budget: int, search: SearchSettings, gate: GateSettings) -> Figures:
     """The search line and the gate."""
     strategy = STRATEGIES["thompson"]()
-    end = Campaign(world, budget, search=search, gate=gate, strategy=strategy).run()
+    end = SimulatedCampaign(world, budget, search=search, gate=gate, strategy=strategy).run()
     counts = (end.tests, end.null_tests, end.null_trials)
     return Figures(end.commits, end.false_commits, end.gain, end.overstatement, *counts)
 

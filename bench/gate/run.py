@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from agent.kernel.decide.archive import SearchSettings
 from agent.kernel.decide.gate import Control, GateSettings
-from agent.kernel.decide.search import SearchSettings
 from agent.kernel.decide.simulate import World, WorldSettings
 from bench.gate import evidence, naive
 from bench.gate.naive import Figures
@@ -166,7 +166,7 @@ def rules(tasks: int, *, everything: bool) -> dict[str, Rule]:
         "strict gate on every patch": lambda w, b: naive.strict_every_patch(w, b, GATE),
     }
     if everything:
-        letter = replace(search, sureness=0.0)
+        letter = replace(search, min_z=0.0)
         some["search line + gate, promoted at any lead"] = lambda w, b: naive.ours(w, b, letter, GATE)
     some[OURS] = lambda w, b: naive.ours(w, b, search, GATE)
     return some

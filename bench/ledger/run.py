@@ -29,7 +29,9 @@ import numpy as np
 from agent.base.types import Candidate, Fate, Purpose, Trial, Usage
 from agent.config.campaign import Config
 from agent.config.models import ModelsConfig
-from agent.kernel.decide.search import STRATEGIES, Measure, SearchSettings, Strategy, promising
+from agent.kernel.decide.archive import Measure, SearchSettings
+from agent.kernel.decide.promotion import promising
+from agent.kernel.decide.strategies import STRATEGIES, Strategy
 from agent.kernel.loop.state import State
 from agent.kernel.record.chain import COVERED
 from agent.kernel.record.ledger import Ledger

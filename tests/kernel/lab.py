@@ -17,9 +17,10 @@ from agent.base.trust import DEFAULT_MUTABLE
 from agent.base.types import BoxSpec, Caps, Split, Suite, Task
 from agent.config.campaign import Config
 from agent.config.models import ModelsConfig
+from agent.kernel.decide.archive import SearchSettings
 from agent.kernel.decide.boundary import Boundary
 from agent.kernel.decide.budget import Budget, Limits, Spent
-from agent.kernel.decide.search import STRATEGIES, SearchSettings, Strategy
+from agent.kernel.decide.strategies import STRATEGIES, Strategy
 from agent.kernel.git.repository import Repository
 from agent.kernel.loop.campaign import Campaign
 from agent.kernel.loop.parts import Parts

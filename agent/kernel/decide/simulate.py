@@ -16,8 +16,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.kernel.decide.archive import Archive, Measure, SearchSettings, Step
 from agent.kernel.decide.gate import GateSettings, PairedTest, Verdict, threshold
-from agent.kernel.decide.search import STRATEGIES, Archive, Measure, SearchSettings, Step, Strategy, promising
+from agent.kernel.decide.promotion import promising
+from agent.kernel.decide.strategies import STRATEGIES, Strategy
 
 Floats = NDArray[np.float64]
 
@@ -93,7 +95,7 @@ class Outcome:
     verdicts: Counter[str]
 
 
-class Campaign:
+class SimulatedCampaign:
     """One simulated campaign of `budget` trials: the loop of the kernel without boxes, models or ledger.
 
     Args:
@@ -341,7 +343,7 @@ def _one(
     seed: tuple[int, int],
 ) -> Outcome:
     world = World(settings, np.random.default_rng(seed))
-    return Campaign(world, trials, search=search, gate=gate, strategy=strategy()).run()
+    return SimulatedCampaign(world, trials, search=search, gate=gate, strategy=strategy()).run()
 
 
 def _provable(world: World, pairs: int, gate: GateSettings) -> tuple[float | None, float | None]:

@@ -10,8 +10,9 @@ from functools import partial
 from agent.base.errors import InfrastructureError
 from agent.base.trust import inside
 from agent.base.types import Candidate, Fate, Files, Purpose, Split, Trial
+from agent.kernel.decide.archive import Expand
+from agent.kernel.decide.fingerprint import fingerprint
 from agent.kernel.decide.flags import FlagFinder, flags_key, in_one_line
-from agent.kernel.decide.search import Expand, fingerprint
 from agent.kernel.git.repository import format_message
 from agent.kernel.loop.parts import Parts, Planned
 from agent.kernel.loop.proposer import Proposal

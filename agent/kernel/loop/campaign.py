@@ -18,8 +18,9 @@ import numpy as np
 
 from agent.base.errors import InfrastructureError, RecordBroken, UserError
 from agent.base.types import Candidate, Fate, Purpose
+from agent.kernel.decide.archive import Expand, Measure
+from agent.kernel.decide.fingerprint import fingerprint
 from agent.kernel.decide.gate import Verdict
-from agent.kernel.decide.search import Expand, Measure, fingerprint
 from agent.kernel.loop.admission import Admission, crashed
 from agent.kernel.loop.approval import requests
 from agent.kernel.loop.gatekeeping import Gatekeeper

@@ -11,7 +11,7 @@ from agent.base.types import Candidate, Fate, Purpose, Split, Task
 from agent.kernel.decide.evidence import NOT_MEASURED, commit_body, evidence_trailers, holdout_words
 from agent.kernel.decide.flags import in_one_line
 from agent.kernel.decide.gate import Decision, Verdict
-from agent.kernel.decide.search import promising
+from agent.kernel.decide.promotion import promising
 from agent.kernel.git.repository import BranchMoved
 from agent.kernel.loop.admission import Admission
 from agent.kernel.loop.approval import Acceptance, Request, commit_of, outdated, refusal, turned_down

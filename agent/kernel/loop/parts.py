@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from agent.base.types import Gateway, Suite
 from agent.config.campaign import Config
 from agent.kernel.decide.budget import Budget
-from agent.kernel.decide.search import Strategy
+from agent.kernel.decide.strategies import Strategy
 from agent.kernel.git.repository import Repository
 from agent.kernel.loop.proposer import Proposer
 from agent.kernel.loop.state import Scaffolds, State

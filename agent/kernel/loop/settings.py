@@ -7,10 +7,10 @@ import math
 from agent.base.errors import UserError
 from agent.base.types import Split, Suite
 from agent.config.campaign import Config
+from agent.kernel.decide.archive import SearchSettings
 from agent.kernel.decide.boundary import Boundary
 from agent.kernel.decide.budget import Budget, Limits, Spent
 from agent.kernel.decide.gate import Control, GateSettings, bets_for, pairs_to_prove
-from agent.kernel.decide.search import SearchSettings
 from agent.kernel.loop.match import Opening, shares_of
 from agent.kernel.record.ledger import Ledger
 
@@ -22,7 +22,7 @@ def search_settings(config: Config, suite: Suite) -> SearchSettings:
         min_trials=config.search.min_trials,
         growth=config.search.growth,
         margin=config.search.margin,
-        sureness=config.search.min_z,
+        min_z=config.search.min_z,
         max_gate_share=config.gate_options.share,
     )
 

@@ -10,8 +10,8 @@ from itertools import islice
 from typing import Any
 
 from agent.base.types import Candidate, Fate, Files, Purpose, Trial
+from agent.kernel.decide.archive import Archive, SearchSettings
 from agent.kernel.decide.evidence import base_of, lineage
-from agent.kernel.decide.search import Archive, SearchSettings
 from agent.kernel.loop.approval import Approvals
 from agent.kernel.record.ledger import Ledger, Tally, TestRow
 

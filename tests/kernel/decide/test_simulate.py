@@ -9,9 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.kernel.decide.archive import SearchSettings
 from agent.kernel.decide.gate import GateSettings, PairedTest, threshold
-from agent.kernel.decide.search import STRATEGIES, SearchSettings
-from agent.kernel.decide.simulate import Campaign, Prediction, World, WorldSettings, many_tests, power_of, predict
+from agent.kernel.decide.simulate import (
+    Prediction,
+    SimulatedCampaign,
+    World,
+    WorldSettings,
+    many_tests,
+    power_of,
+    predict,
+)
+from agent.kernel.decide.strategies import STRATEGIES
 
 GATE = GateSettings()
 
@@ -68,7 +77,7 @@ def test_coupled_pairs_prove_more_with_fewer_pairs() -> None:
 @pytest.mark.parametrize("strategy", sorted(STRATEGIES))
 def test_a_campaign_spends_its_budget_and_no_more(strategy: str) -> None:
     search = SearchSettings(task_count=20)
-    campaign = Campaign(world(1), 600, search=search, gate=GATE, strategy=STRATEGIES[strategy]())
+    campaign = SimulatedCampaign(world(1), 600, search=search, gate=GATE, strategy=STRATEGIES[strategy]())
     outcome = campaign.run()
     assert 600 <= campaign.used <= 601
     assert outcome.commits <= outcome.tests == sum(outcome.verdicts.values())

@@ -12,9 +12,9 @@ import pytest
 
 from agent.base.errors import InfrastructureError, SandboxDown, UserError
 from agent.base.types import Candidate, Fate, Purpose, Side
+from agent.kernel.decide.archive import Archive, Expand, Measure, Step
 from agent.kernel.decide.boundary import Boundary
 from agent.kernel.decide.gate import GateSettings
-from agent.kernel.decide.search import Archive, Expand, Measure, Step
 from agent.kernel.git.repository import BranchMoved
 from agent.kernel.loop.campaign import Campaign
 from agent.kernel.loop.match import Opening, opened_with, retest

@@ -1,0 +1,84 @@
+"""Statistics of the search line and the gate that numpy does not have. Pure, no I/O."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Rows = Ints | slice
+EVERY: Final = slice(None)
+
+FRESH: Final = 256
+"""Rows that get a new draw for each decision, so that its time does not grow with the archive."""
+
+
+def beta_cdf(x: float, a: float, b: float) -> float:
+    """P(Beta(a, b) <= x), by the continued fraction of DLMF 8.17.22 with the modified Lentz method.
+
+    The q-quantile is above x exactly when this is below q, so no quantile is ever solved for.
+    """
+    if x <= 0.0 or x >= 1.0:
+        return float(x >= 1.0)
+    if x > (a + 1.0) / (a + b + 2.0):
+        return 1.0 - beta_cdf(1.0 - x, b, a)
+    log = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
+    tiny, c, d, value, m = 1e-300, 1.0, 0.0, 1.0, 0
+    while True:
+        half = m // 2
+        if m == 0:
+            step = 1.0
+        elif m % 2:
+            step = -(a + half) * (a + b + half) * x / ((a + 2 * half) * (a + 2 * half + 1))
+        else:
+            step = half * (b - half) * x / ((a + 2 * half - 1) * (a + 2 * half))
+        d = 1.0 / (1.0 + step * d or tiny)
+        c = 1.0 + step / c or tiny
+        value *= c * d
+        if abs(c * d - 1.0) < 1e-14:  # noqa: PLR2004  (double precision)
+            return math.exp(log) * (value - 1.0) / a
+        m += 1
+
+
+def lead_in_errors(scores: Floats, champion: Floats) -> Floats:
+    """By how many standard errors the posterior mean of each (successes, failures) exceeds the champion's."""
+    won, lost = np.column_stack([scores, champion]) + 1.0
+    mean = won / (won + lost)
+    variance = mean * (1.0 - mean) / (won + lost + 1.0)
+    lead: Floats = (mean[:-1] - mean[-1]) / np.sqrt(variance[:-1] + variance[-1])
+    return lead
+
+
+class Draws:
+    """One draw a row from its Beta posterior.
+
+    Up to `FRESH` rows, all are drawn anew for every decision. In a larger archive it is `FRESH` of them in turn,
+    the new ones, and the one chosen last; the others keep their draws, which lag behind by a few decisions.
+    """
+
+    def __init__(self) -> None:
+        self._held = np.zeros(0)
+        self._turn, self._chosen = 0, 0
+
+    def best(self, posterior: Callable[[Rows], Floats], allowed: Ints, rng: np.random.Generator) -> int:
+        """The row with the best draw among those allowed; `posterior` gives (a, b) x the rows that it is asked for."""
+        rows = self._due(len(allowed))
+        self._held[rows] = rng.beta(*posterior(rows))
+        self._chosen = int(np.where(allowed > 0, self._held, -1.0).argmax())
+        return self._chosen
+
+    def _due(self, many: int) -> Rows:
+        known = len(self._held)
+        if many <= FRESH or not known:
+            self._held = np.zeros(many)
+            return EVERY
+        if many > known:
+            self._held = np.append(self._held, np.zeros(many - known))
+        due = np.arange(self._turn, self._turn + FRESH) % many
+        self._turn = (self._turn + FRESH) % many
+        return np.concatenate([due, np.arange(known, many), [self._chosen]])
