@@ -208,7 +208,7 @@ def test_a_replay_of_answers_that_were_never_given_is_found(home: Path) -> None:
     ledger = home / "runs" / "e2e" / "ledger.sqlite"
     shutil.copy(ledger, home / "kept.sqlite")
     with tampering(ledger) as database:
-        trial = database.execute("SELECT candidate_trial FROM pairs WHERE test = 1 AND place = 0").fetchone()[0]
+        trial = database.execute("SELECT candidate_trial FROM pairs WHERE test = 1 AND pair_index = 0").fetchone()[0]
         database.execute("UPDATE calls SET key = 'forged' WHERE trial = ?", (trial,))
     done = ratchet(home, "verify", "champion", "--replay")
     shutil.copy(home / "kept.sqlite", ledger)

@@ -46,12 +46,11 @@ def log(
 
     config = load(path, {"name": name})
     with open_ledger(config) as ledger:
-        repository, candidates, rows = open_repository(config, ledger), ledger.candidates(), ledger.commits()
+        repository, candidates, champion = open_repository(config, ledger), ledger.candidates(), ledger.champion()
     if as_json:
         typer.echo(json.dumps(log_facts(config.name, repository.accepted(), candidates), indent=1))
     elif graph:
         saved = {one.commit: one.id for one in repository.candidates().values()}
-        champion = rows[-1][2] if rows else 0
         drawn = repository.graph([*saved])
         render_graph(drawn, {repository.base: 0, **saved}, candidates, champion, terminal())
     if not as_json and (rejected or not graph):

@@ -119,14 +119,13 @@ def decide(config: Config, request: Request) -> str:
     with held(config.folder), Ledger(config.folder / "ledger.sqlite") as ledger:
         repository = open_repository(config, ledger)
         repository.claim()
-        repository.reconcile([(sha, parent) for sha, parent, _, _ in ledger.commits()], len(ledger.candidates()))
+        repository.reconcile([row.move for row in ledger.commits()], len(ledger.candidates()))
         settle_alone(ledger, repository, request)
         return _answer(ledger, request)
 
 
 def _check(ledger: Ledger, request: Request) -> None:
-    commits, approvals = ledger.commits(), Approvals(ledger)
-    champion = commits[-1][2] if commits else 0
+    champion, approvals = ledger.champion(), Approvals(ledger)
     problem = refusal(approvals.get(request.candidate), request, champion)
     if problem is not None:
         waiting = ", ".join(f"#{one.candidate}" for one in approvals.waiting(champion)) or "none"
@@ -136,7 +135,7 @@ def _check(ledger: Ledger, request: Request) -> None:
 def _answer(ledger: Ledger, request: Request) -> str:
     entry = Approvals(ledger).get(request.candidate)
     if entry is not None and entry.outcome == "approved":
-        sha = next(sha for sha, _, candidate, _ in ledger.commits() if candidate == request.candidate)
+        sha = next(row.sha for row in ledger.commits() if row.candidate == request.candidate)
         return f"#{request.candidate} is champion ({sha[:10]})"
     if entry is not None and entry.outcome == "rejected":
         return f"#{request.candidate} is turned down"

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from agent.base.errors import UserError
 from agent.base.types import Usage
+from agent.kernel.record.columns import TABLES as LEDGER_TABLES
 from agent.kernel.record.ledger import Ledger
 
 _BATCH = 20_000
@@ -45,76 +47,54 @@ Writer = Callable[[Path, Table, Rows], int]
 """Writes the rows to a file; returns how many."""
 
 
-def _columns(text: str) -> tuple[tuple[str, type], ...]:
-    types: dict[str, type] = {"int": int, "float": float, "str": str}
-    return tuple((name, types[kind]) for name, _, kind in (one.partition(":") for one in text.split()))
+def _columns(table: str, *without: str) -> dict[str, type]:
+    """The ledger's own columns of a table, with their types."""
+    return {name: kind for name, kind in LEDGER_TABLES[table].kinds.items() if name not in without}
+
+
+def _table(name: str, source: str, columns: Mapping[str, type], sql: Mapping[str, str] = MappingProxyType({})) -> Table:
+    """A file of `columns`, read from `source`; `sql` says how to read those that are not columns of the ledger's."""
+    chosen = ", ".join(sql.get(column, f"{name}.{column}") for column in columns)
+    return Table(name=name, columns=tuple(columns.items()), source=f"SELECT {chosen} FROM {source}")  # noqa: S608
 
 
 _USAGE = {name: float if name == "dollars" else int for name in Usage.__slots__}
-_USAGE_SQL = ", ".join(f"json_extract(usage, '$.{name}')" for name in _USAGE)
 
 TABLES = (
-    Table(
-        name="candidates",
-        columns=_columns(
-            "id:int at:float parent:int tree:str subject:str body:str fate:str reason:str size:int fingerprint:str"
-            " diff:str transcript:str search_trials:int search_score:float"
-        ),
-        source="SELECT c.id, c.at, c.parent, c.tree, c.subject, c.body, coalesce(f.fate, c.fate),"
-        " coalesce(f.reason, c.reason), c.size, c.fingerprint, c.diff, c.transcript, coalesce(t.trials, 0),"
-        " t.total / t.trials FROM candidates c"
-        " LEFT JOIN fates f ON f.id = (SELECT max(id) FROM fates WHERE candidate = c.id)"
-        " LEFT JOIN tallies t ON t.candidate = c.id AND t.purpose = 'search' ORDER BY c.id",
+    _table(
+        "candidates",
+        "candidates LEFT JOIN fates f ON f.id = (SELECT max(id) FROM fates WHERE candidate = candidates.id)"
+        " LEFT JOIN tallies t ON t.candidate = candidates.id AND t.purpose = 'search' ORDER BY candidates.id",
+        {**_columns("candidates"), "search_trials": int, "search_score": float},
+        {
+            "fate": "coalesce(f.fate, candidates.fate)",
+            "reason": "coalesce(f.reason, candidates.reason)",
+            "search_trials": "coalesce(t.trials, 0)",
+            "search_score": "t.total / t.trials",
+        },
     ),
-    Table(
-        name="trials",
-        columns=(
-            *_columns(
-                "id:str at:float tree:str candidate:int task:str purpose:str place:int seed:int score:float"
-                " reason:str transcript:str seconds:float"
-            ),
-            *_USAGE.items(),
-        ),
-        source=f"SELECT id, at, tree, candidate, task, purpose, place, seed, score, reason, transcript, seconds,"  # noqa: S608
-        f" {_USAGE_SQL} FROM trials ORDER BY rowid",
+    _table(
+        "trials",
+        "trials ORDER BY rowid",
+        {**_columns("trials", "usage"), **_USAGE},
+        {name: f"json_extract(usage, '$.{name}')" for name in _USAGE},
     ),
-    Table(
-        name="tests",
-        columns=_columns(
-            "id:int at:float candidate:int champion:int commits:int policy:str decided:float verdict:str decision:str"
-        ),
-        source="SELECT t.id, t.at, t.candidate, t.champion, t.commits, t.policy, v.at, v.verdict, v.decision"
-        " FROM tests t LEFT JOIN verdicts v ON v.id = (SELECT max(id) FROM verdicts WHERE test = t.id) ORDER BY t.id",
+    _table(
+        "tests",
+        "tests LEFT JOIN verdicts v ON v.id = (SELECT max(id) FROM verdicts WHERE test = tests.id) ORDER BY tests.id",
+        {**_columns("tests"), "decided": float, "verdict": str, "decision": str},
+        {"decided": "v.at", "verdict": "v.verdict", "decision": "v.decision"},
     ),
-    Table(
-        name="pairs",
-        columns=_columns(
-            "test:int place:int at:float task:str champion_score:float candidate_score:float champion_trial:str"
-            " candidate_trial:str void_side:str"
-        ),
-        source="SELECT p.test, p.place, p.at, p.task, a.score, b.score, p.champion_trial, p.candidate_trial,"
-        " p.void_side FROM pairs p LEFT JOIN trials a ON a.id = p.champion_trial"
-        " LEFT JOIN trials b ON b.id = p.candidate_trial ORDER BY p.test, p.place",
+    _table(
+        "pairs",
+        "pairs LEFT JOIN trials a ON a.id = champion_trial LEFT JOIN trials b ON b.id = candidate_trial"
+        " ORDER BY test, pair_index",
+        {**_columns("pairs"), "champion_score": float, "candidate_score": float},
+        {"champion_score": "a.score", "candidate_score": "b.score"},
     ),
-    Table(
-        name="commits",
-        columns=_columns("sha:str at:float candidate:int test:int parent:str"),
-        source="SELECT sha, at, candidate, test, parent FROM commits ORDER BY at",
-    ),
-    Table(
-        name="calls",
-        columns=_columns(
-            "id:int at:float trial:str role:str model:str key:str k:int memo:str fresh:int response:str status:int"
-            " tokens_in:int tokens_out:int dollars:float seconds:float retries:int"
-        ),
-        source="SELECT id, at, trial, role, model, key, k, memo, fresh, response, status, tokens_in, tokens_out,"
-        " dollars, seconds, retries FROM calls ORDER BY id",
-    ),
-    Table(
-        name="events",
-        columns=_columns("id:int at:float kind:str text:str"),
-        source="SELECT id, at, kind, text FROM events ORDER BY id",
-    ),
+    _table("commits", "commits ORDER BY at", _columns("commits")),
+    _table("calls", "calls ORDER BY id", _columns("calls", "request")),
+    _table("events", "events ORDER BY id", _columns("events")),
 )
 
 

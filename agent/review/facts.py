@@ -16,7 +16,7 @@ from agent.base.types import Candidate, Fate, Purpose, Split
 from agent.kernel.decide.evidence import base_of, lineage
 from agent.kernel.decide.gate import Fixed, GateSettings
 from agent.kernel.loop.match import fixed_of, opened_with
-from agent.kernel.record.ledger import Ledger, Mark, Spent, TestRow
+from agent.kernel.record.ledger import Ledger, Mark, SpendingRow, TestRow
 from agent.review.evidence import Meeting, replay
 from agent.review.reasons import group_of
 from agent.review.summary import Estimate, Summary, summarise, wilson
@@ -151,7 +151,7 @@ class ReportFacts:
     heat: Heat
     patches: tuple[Patch, ...]
     spending: tuple[Spending, ...]
-    roles: tuple[Spent, ...]
+    roles: tuple[SpendingRow, ...]
     events: tuple[tuple[int, float, str, str], ...]
     earlier_events: int
 
@@ -188,8 +188,8 @@ class _Reader:
     def __init__(self, ledger: Ledger, candidates: Sequence[Candidate], marks: Sequence[Mark]) -> None:
         self.ledger, self.candidates = ledger, {c.id: c for c in candidates}
         commits = ledger.commits()
-        self.commits, self.reverts = {candidate: sha for sha, _, candidate, _ in commits}, ledger.reverts()
-        self.champions = (0, *(candidate for _, _, candidate, _ in commits)) if candidates else ()
+        self.commits, self.reverts = {row.candidate: row.sha for row in commits}, ledger.reverts()
+        self.champions = (0, *(row.candidate for row in commits)) if candidates else ()
         self.times = [mark.at for mark in marks]
         self.groups: dict[tuple[Purpose, int], list[tuple[int, Mark]]] = defaultdict(list)
         for number, mark in enumerate(marks, 1):
@@ -315,7 +315,7 @@ def _cell(scores: Sequence[float] | None) -> Cell | None:
     return Cell(mean=sum(scores) / len(scores), trials=len(scores)) if scores else None
 
 
-def _spending(spent: Sequence[Spent], times: Sequence[float]) -> tuple[Spending, ...]:
+def _spending(spent: Sequence[SpendingRow], times: Sequence[float]) -> tuple[Spending, ...]:
     """Cumulative use, at the end of each slice of time."""
     if not spent:
         return ()
@@ -328,16 +328,16 @@ def _spending(spent: Sequence[Spent], times: Sequence[float]) -> tuple[Spending,
     return tuple(points)
 
 
-def _roles(spent: Sequence[Spent]) -> tuple[Spent, ...]:
+def _roles(spent: Sequence[SpendingRow]) -> tuple[SpendingRow, ...]:
     """What each role spent on each model over all times."""
-    sums: dict[tuple[str, str], Spent] = {}
+    sums: dict[tuple[str, str], SpendingRow] = {}
     for row in spent:
         so_far = sums.get((row.role, row.model))
         sums[row.role, row.model] = row if so_far is None else _together(so_far, row)
     return tuple(sums[pair] for pair in sorted(sums))
 
 
-def _together(before: Spent, row: Spent) -> Spent:
+def _together(before: SpendingRow, row: SpendingRow) -> SpendingRow:
     return row._replace(
         calls=before.calls + row.calls,
         fresh=before.fresh + row.fresh,

@@ -39,7 +39,7 @@ def find_commit(name: str, ledger: Ledger, repository: Repository) -> Commit:
     number = _number(name, ledger)
     if number is None:
         return repository.commit(name, "COMMIT")
-    commits = {candidate: sha for sha, _, candidate, _ in ledger.commits()}
+    commits = {row.candidate: row.sha for row in ledger.commits()}
     if number not in commits:
         raise UserError("COMMIT", f"#{number} was not accepted, so no commit claims anything of it", MEND)
     on_branch = {commit.trailers.get("Ratchet-Candidate"): commit for commit in repository.accepted()}
@@ -52,8 +52,7 @@ def _number(name: str, ledger: Ledger) -> int | None:
     if name == "seed":
         return 0
     if name == "champion":
-        commits = ledger.commits()
-        return commits[-1][2] if commits else 0
+        return ledger.champion()
     if not (digits.isascii() and digits.isdigit() and len(digits) < 10):  # noqa: PLR2004 (longer ones are hashes)
         return None
     number = int(digits)
@@ -63,7 +62,7 @@ def _number(name: str, ledger: Ledger) -> int | None:
 
 
 def _number_of(commit: Commit, ledger: Ledger, repository: Repository) -> int | None:
-    by_sha = {sha: candidate for sha, _, candidate, _ in ledger.commits()}
+    by_sha = {row.sha: row.candidate for row in ledger.commits()}
     by_sha |= {saved.commit: saved.id for saved in repository.candidates().values()}
     by_sha[repository.base] = 0
     if commit.sha in by_sha:

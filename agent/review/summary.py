@@ -79,7 +79,7 @@ class Summary:
 def summarise(ledger: Ledger) -> Summary:
     """Compute the summary of a campaign that has begun."""
     commits, spent, reverts = ledger.commits(), ledger.spent(), ledger.reverts()
-    champion = commits[-1][2] if commits else 0
+    champion = ledger.champion()
     purpose = Purpose.HOLDOUT if commits else Purpose.SEARCH
     first, last = ledger.scores(purpose, 0), ledger.scores(purpose, champion)
     both = sorted(first.keys() & last.keys())
@@ -97,7 +97,7 @@ def summarise(ledger: Ledger) -> Summary:
         dollars=spent.dollars,
         unpriced=spent.unpriced,
         seconds=float(ledger.recollect("seconds") or 0.0),
-        ending=end[3] if end else "not ended",
+        ending=end.text if end else "not ended",
     )
 
 

@@ -20,11 +20,12 @@ IN_FLIGHT = PARALLEL + 1
 """Model calls that one kill can lose: one a box, and the proposal's."""
 
 _KEPT = {
-    "trials": "SELECT id, candidate, purpose, place, tree, task, seed, score, transcript FROM trials ORDER BY id",
-    "calls": "SELECT id, trial, key, k, memo, fresh, response, tokens_in, tokens_out, dollars FROM calls ORDER BY id",
+    "trials": "SELECT id, candidate, purpose, trial_index, tree, task, seed, score, transcript FROM trials ORDER BY id",
+    "calls": "SELECT id, trial, key, k, answer_scope, fresh, response, tokens_in, tokens_out, dollars FROM calls"
+    " ORDER BY id",
     "candidates": "SELECT id, parent, tree, subject, diff FROM candidates ORDER BY id",
     "tests": "SELECT id, candidate, champion, commits, policy FROM tests ORDER BY id",
-    "pairs": "SELECT test, place, task, champion_trial, candidate_trial, void_side FROM pairs ORDER BY test, place",
+    "pairs": "SELECT test, pair_index, task, champion_trial, candidate_trial, void_side FROM pairs ORDER BY 1, 2",
     "verdicts": "SELECT id, test, verdict, decision FROM verdicts ORDER BY id",
     "fates": "SELECT id, candidate, fate, reason FROM fates ORDER BY id",
     "meta": "SELECT id, key, value FROM meta ORDER BY id",
@@ -32,9 +33,9 @@ _KEPT = {
     "events": "SELECT id, kind, text FROM events ORDER BY id",
 }
 _TWICE = {
-    "a search, holdout or A/A trial": "SELECT candidate, purpose, place FROM trials WHERE purpose IN"
+    "a search, holdout or A/A trial": "SELECT candidate, purpose, trial_index FROM trials WHERE purpose IN"
     " ('search', 'holdout', 'same') GROUP BY 1, 2, 3 HAVING count(*) > 1",
-    "a paid answer": "SELECT memo, key, k FROM calls WHERE fresh AND status = 200 AND memo IS NOT NULL"
+    "a paid answer": "SELECT answer_scope, key, k FROM calls WHERE fresh AND status = 200 AND answer_scope IS NOT NULL"
     " GROUP BY 1, 2, 3 HAVING count(*) > 1",
     "a commit": "SELECT candidate FROM commits GROUP BY 1 HAVING count(*) > 1",
 }

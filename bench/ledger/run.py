@@ -57,7 +57,7 @@ def ledger_of(folder: Path) -> Path:
 def make(folder: Path, candidates: int, trials: int, seed: int) -> None:
     """About so many candidates and trials, at least one call a search trial."""
     write(ledger_of(folder), candidates=candidates, trials=trials // SHARE, seed=seed, tests=100)
-    names = [name for name in COVERED["trials"] if name not in {"id", "place"}]
+    names = [name for name in COVERED["trials"] if name not in {"id", "trial_index"}]
     calls = [name for name in COVERED["calls"] if name not in {"id", "trial"}]
     with Ledger(ledger_of(folder)) as ledger:
         db = ledger._db  # noqa: SLF001
@@ -69,9 +69,9 @@ def make(folder: Path, candidates: int, trials: int, seed: int) -> None:
                 break
             with ledger._writing():  # noqa: SLF001
                 db.execute(
-                    f"INSERT INTO trials (id, place, {', '.join(names)})"  # noqa: S608 (our own column names)
-                    f" SELECT id || '-' || ?1, place + ?1 * many, {', '.join(names)} FROM trials"
-                    " JOIN tops ON owner = candidate WHERE purpose = 'search' AND place < many",
+                    f"INSERT INTO trials (id, trial_index, {', '.join(names)})"  # noqa: S608 (our own column names)
+                    f" SELECT id || '-' || ?1, trial_index + ?1 * many, {', '.join(names)} FROM trials"
+                    " JOIN tops ON owner = candidate WHERE purpose = 'search' AND trial_index < many",
                     (copy,),
                 )
                 db.execute(

@@ -51,7 +51,7 @@ def survives(home: Home, name: str, fault: Callable[[], None], **more: object) -
     assert process.wait(480) == 0, log.read_text()[-3000:]
     assert not list(violations(home, name))
     with read_only(home.folder / "runs" / name / "ledger.sqlite") as db:
-        asked = "SELECT task, purpose, place, reason FROM trials WHERE candidate = 0 AND score < 1"
+        asked = "SELECT task, purpose, trial_index, reason FROM trials WHERE candidate = 0 AND score < 1"
         assert db.execute(asked).fetchall() == []
         assert db.execute("SELECT count(*) FROM trials").fetchone()[0] >= TRIALS
     return log.read_text()

@@ -12,6 +12,9 @@ from agent.kernel.record.ledger import Ledger
 VERSION_1 = Path(__file__).parent / "data" / "ledger-1.sql"
 """A campaign of 111 trials, one commit and three calls, as the Ratchet of ledger version 1 left it."""
 
+VERSION_2 = VERSION_1.with_name("ledger-2.sql")
+"""What `fill` writes, as the Ratchet of ledger version 2 left it."""
+
 
 def candidate(number: int) -> Candidate:
     parent = None if number == 0 else 0
@@ -56,8 +59,8 @@ def fill(ledger: Ledger) -> None:
     ledger.remember("seconds", 12.5)
 
 
-def version_1(file: Path) -> Path:
-    """Put the old ledger there."""
+def old_ledger(file: Path, recorded: Path = VERSION_1) -> Path:
+    """Put an old ledger there."""
     with closing(sqlite3.connect(file)) as db:
-        db.executescript(VERSION_1.read_text(encoding="utf-8"))
+        db.executescript(recorded.read_text(encoding="utf-8"))
     return file

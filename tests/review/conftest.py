@@ -95,7 +95,7 @@ class Night:
 
     def sql(self, statement: str, *values: object) -> None:
         """What somebody does who has a database tool and no scruples; $TRIAL is one of the first test's."""
-        statement = statement.replace("$TRIAL", "(SELECT champion_trial FROM pairs WHERE test = 1 AND place = 3)")
+        statement = statement.replace("$TRIAL", "(SELECT champion_trial FROM pairs WHERE test = 1 AND pair_index = 3)")
         with tampering(self.lab.folder / "ledger.sqlite") as database:
             assert database.execute(statement, values).rowcount > 0
 

@@ -110,7 +110,7 @@ def test_without_the_settings_the_evidence_is_the_same(path: Path, facts: Report
         "UPDATE verdicts SET decision = json_set(decision, '$.log_e', 9.0) WHERE test = 1",
         "UPDATE verdicts SET decision = json_set(decision, '$.log_threshold', 0.1) WHERE test = 1",
         "UPDATE verdicts SET verdict = 'accepted' WHERE test = 1",
-        "DELETE FROM pairs WHERE test = 1 AND place > 3",
+        "DELETE FROM pairs WHERE test = 1 AND pair_index > 3",
     ],
 )
 def test_a_ledger_that_was_tampered_with_is_found(path: Path, tmp_path: Path, tamper: str) -> None:
@@ -217,7 +217,7 @@ async def test_a_campaign_that_really_ran_is_told_as_it_was(tmp_path: Path, poli
         (commit,) = ledger.commits()
         gate = {t.transcript for t in ledger.trials(purpose=Purpose.GATE)}
     (patch,) = [p for p in facts.patches if p.commit]
-    assert (patch.commit, patch.candidate.subject) == (commit[0], "Raise SKILL to 80")
+    assert (patch.commit, patch.candidate.subject) == (commit.sha, "Raise SKILL to 80")
     assert "+SKILL = 80" in patch.steps[-1].diff
     assert patch.wins > patch.losses
     (meeting,) = patch.meetings
@@ -254,7 +254,8 @@ def test_a_revert_is_shown_but_was_proposed_by_nobody(path: Path, tmp_path: Path
     with sqlite3.connect(path) as source, sqlite3.connect(copy) as target:
         source.backup(target)
     with Ledger(copy) as ledger:
-        _, sha, champion, _ = ledger.commits()[-1]
+        last = ledger.commits()[-1]
+        sha, champion = last.parent, last.candidate
         back = Candidate(id=41, parent=champion, tree="t", subject="Revert", body="", fate=Fate.CHAMPION, reason="r")
         ledger.add_revert(back, diff="-x", sha="f" * 40, parent=sha, reverts=champion)
         facts = collect(ledger)

@@ -89,8 +89,8 @@ def test_a_campaign_goes_on_after_a_revert_and_spends_no_error_on_it(night: Nigh
         commits = ledger.commits()
     # The campaign did go on; two commits count for the level of a new test, the revert does not.
     assert ledger_trials(night) > 900
-    assert all(row.commits == 2 for row in later if row.champion == commits[2][2])
-    assert all(fates[candidate] is Fate.CHAMPION for _, _, candidate, _ in commits)
+    assert all(row.commits == 2 for row in later if row.champion == commits[2].candidate)
+    assert all(fates[candidate] is Fate.CHAMPION for candidate in [row.candidate for row in commits])
 
 
 def ledger_trials(night: Night) -> int:
@@ -103,7 +103,7 @@ def test_a_revert_that_was_killed_before_the_branch_moved_is_finished_at_the_nex
     done = take_back(night, "ratchet/night~1")
     night.git("update-ref", "refs/heads/ratchet/night", tip)
     with night.ledger() as ledger:
-        commits = [(sha, parent) for sha, parent, _, _ in ledger.commits()]
+        commits = [row.move for row in ledger.commits()]
         night.repository().reconcile(commits, len(ledger.candidates()))
     assert night.git("rev-parse", "ratchet/night") == done.sha
 
@@ -111,7 +111,7 @@ def test_a_revert_that_was_killed_before_the_branch_moved_is_finished_at_the_nex
 def test_an_open_test_against_the_old_champion_ends_void(night: Night) -> None:
     night.sql("DELETE FROM commits WHERE test = 2")
     night.sql("DELETE FROM verdicts WHERE test = 2")
-    night.sql("DELETE FROM pairs WHERE test = 2 AND place > 3")
+    night.sql("DELETE FROM pairs WHERE test = 2 AND pair_index > 3")
     night.git("update-ref", "refs/heads/ratchet/night", night.git("rev-parse", "ratchet/night~1"))
     take_back(night, "champion")
     with night.ledger() as ledger:

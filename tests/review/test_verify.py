@@ -92,11 +92,11 @@ def test_a_commit_that_no_campaign_made_is_in_no_row(night: Night) -> None:
     ("statement", "named"),
     [
         ("UPDATE trials SET score = 1 - score WHERE id = $TRIAL", {"figures", "Ratchet-Score"}),
-        ("DELETE FROM pairs WHERE test = 1 AND place = 5", {"verdict"}),
+        ("DELETE FROM pairs WHERE test = 1 AND pair_index = 5", {"verdict"}),
         ("UPDATE verdicts SET decision = replace(decision, '\"accepted', '\"rejected') WHERE test = 1", {"figures"}),
         ("UPDATE verdicts SET verdict = 'rejected' WHERE test = 1", {"verdict"}),
         ("UPDATE tests SET commits = 0 WHERE id = 2", {"commits before the test"}),
-        ("UPDATE pairs SET task = 'gate-99' WHERE test = 1 AND place = 2", {"draw"}),
+        ("UPDATE pairs SET task = 'gate-99' WHERE test = 1 AND pair_index = 2", {"draw"}),
         ("UPDATE trials SET tree = 'feed' WHERE id = $TRIAL", {"trials"}),
         ("UPDATE trials SET seed = seed + 1 WHERE id = $TRIAL", {"trials"}),
         ("UPDATE candidates SET tree = 'feed' WHERE id = (SELECT candidate FROM tests WHERE id = 1)", {"tree"}),

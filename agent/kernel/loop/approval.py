@@ -96,8 +96,8 @@ def commit_of(ledger: Ledger, repository: Repository, tree: str, accepted: Accep
     Raises:
         BranchMoved: the branch is checked out somewhere, or is not where the campaign left it.
     """
-    commits = ledger.commits()
-    parent = commits[-1][0] if commits else repository.base
+    last = ledger.last_commit()
+    parent = last.sha if last is not None else repository.base
     trailers = {**accepted.trailers, **({"Ratchet-Approved-By": by} if by else {}), ANCHOR_TRAILER: ledger.anchor()}
     sha = repository.prepare(tree, format_message(accepted.subject, accepted.body, trailers), parent)
     ledger.add_commit(sha=sha, parent=parent, candidate=accepted.candidate, test=accepted.test)
@@ -112,8 +112,7 @@ def settle_alone(ledger: Ledger, repository: Repository, request: Request) -> No
     Raises:
         UserError: it cannot be carried out.
     """
-    approvals, commits = Approvals(ledger), ledger.commits()
-    champion = commits[-1][2] if commits else 0
+    approvals, champion = Approvals(ledger), ledger.champion()
     entry = approvals.get(request.candidate)
     if (problem := refusal(entry, request, champion)) is not None or entry is None:
         raise UserError("candidate", str(problem), "`ratchet status` lists what waits.")

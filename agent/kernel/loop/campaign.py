@@ -267,7 +267,7 @@ class Campaign:
                 size=sum(map(len, self.admission.mutable(tree).values())),
             )  # fmt: skip
             state.add(seed, fingerprint=fingerprint(self.admission.mutable(tree)), diff="", transcript="")
-        repository.reconcile([(sha, parent) for sha, parent, _, _ in ledger.commits()], len(state.candidates))
+        repository.reconcile([row.move for row in ledger.commits()], len(state.candidates))
         for waiting in state.restore():
             self._queue.append(self.admission.first_trial(waiting))
         self._queue_same()

@@ -197,7 +197,7 @@ class Gatekeeper:
             try:
                 await self._settle(request, entry)
             except BranchMoved as error:
-                if any(candidate == entry.candidate for _, _, candidate, _ in state.ledger.commits()):
+                if any(row.candidate == entry.candidate for row in state.ledger.commits()):
                     raise
                 problem = str(error)
         if problem is not None:

@@ -71,8 +71,8 @@ class State:
         self.approvals = Approvals(ledger)
         self.candidates: dict[int, Candidate] = {c.id: c for c in ledger.candidates()}
         commits = ledger.commits()
-        self.champions: list[int] = [0, *(candidate for _, _, candidate, _ in commits)]
-        self.accepted = sum(test is not None for *_, test in commits)
+        self.champions: list[int] = [0, *(row.candidate for row in commits)]
+        self.accepted = sum(row.test is not None for row in commits)
         """Commits that the gate decided on: a revert is no discovery, and no error may be spent on its account."""
         self.trials = ledger.count_trials()
         self.gate_trials = ledger.count_trials(Purpose.GATE)
@@ -163,7 +163,7 @@ class State:
 
     def open_test(self) -> TestRow | None:
         """The test that was begun and has no verdict, or has an acceptance that nothing came of yet."""
-        committed = {test for _, _, _, test in self.ledger.commits()} | {entry.test for entry in self.approvals}
+        committed = {row.test for row in self.ledger.commits()} | {entry.test for entry in self.approvals}
         for row in self.ledger.tests():
             if row.verdict is None or (row.verdict == Fate.CHAMPION and row.id not in committed):
                 return row

@@ -1,10 +1,10 @@
 """The hash chain over the rows of a ledger: which rows it covers, and how one link follows from the last.
 
-Covered: every row of every table in `COVERED`, all its columns, in the order in which they were written. A body
-(transcript, request, answer) is covered through its hash, which stands in the row that refers to it.
+Covered: every row of every table in `columns.TABLES`, all its columns, in the order in which they were written. A body
+(transcript, request, answer) is covered through its hash, which is in the row that refers to it.
 
 Not covered: `gauges` (how long a campaign ran), and the sums in `tallies` and `spending`, which are computed again
-from covered rows. Nobody holds a secret here: who can write the file can compute a whole new chain. Only a link that
+from covered rows. There is no secret: anyone who can write the file can compute a whole new chain. Only a link that
 was published elsewhere (the trailer `Ratchet-Ledger` of a commit) binds what came before it.
 """
 
@@ -16,33 +16,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-COVERED: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
-    {
-        "meta": ("id", "at", "key", "value"),
-        "calls": (
-            "id", "at", "trial", "role", "model", "key", "k", "memo", "fresh", "request", "response", "status",
-            "tokens_in", "tokens_out", "dollars", "seconds", "retries",
-        ),
-        "candidates": (
-            "id", "at", "parent", "tree", "subject", "body", "fate", "reason", "size", "fingerprint", "diff",
-            "transcript",
-        ),
-        "fates": ("id", "at", "candidate", "fate", "reason"),
-        "trials": (
-            "id", "at", "tree", "candidate", "task", "purpose", "place", "seed", "score", "reason", "transcript",
-            "usage", "seconds",
-        ),
-        "tests": ("id", "at", "candidate", "champion", "commits", "policy"),
-        "pairs": ("test", "place", "at", "task", "champion_trial", "candidate_trial", "void_side"),
-        "verdicts": ("id", "at", "test", "verdict", "decision"),
-        "commits": ("sha", "at", "candidate", "test", "parent"),
-        "events": ("id", "at", "kind", "text"),
-    }
-)  # fmt: skip
-"""Table -> its columns, in the order in which they are hashed."""
+from agent.kernel.record.columns import TABLES
 
-KEYS: Final[Mapping[str, str]] = MappingProxyType({"pairs": "{0}test || ':' || {0}place", "commits": "{0}sha"})
-"""Table -> SQL for the name of a row (`{0}` is a prefix such as `new.`), where that is not its column `id`."""
+COVERED: Final[Mapping[str, Sequence[str]]] = MappingProxyType({name: tuple(t.columns) for name, t in TABLES.items()})
+"""Table -> its columns, in the order in which they are hashed."""
 
 Value = str | int | float | None
 
@@ -51,17 +28,22 @@ _ENCODE: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).enc
 
 def where(table: str) -> str:
     """SQL that finds a row by its name, given to each `?`."""
-    return {"pairs": "test = ? AND place = ?", "commits": "sha = ?"}.get(table, "id = ?")
+    return " AND ".join(f"{column} = ?" for column in TABLES[table].key)
+
+
+def look_up(table: str) -> str:
+    """SQL for all columns of one row by its name."""
+    return f"SELECT {', '.join(COVERED[table])} FROM {table} WHERE {where(table)}"  # noqa: S608 (our own names)
 
 
 def name_parts(table: str, key: str | int) -> Sequence[str | int]:
     """What `where` is given for a row's name."""
-    return [int(part) for part in str(key).split(":")] if table == "pairs" else [key]
+    return [int(part) for part in str(key).split(":")] if len(TABLES[table].key) > 1 else [key]
 
 
 def key_of(table: str, prefix: str = "") -> str:
-    """SQL for the name by which the chain knows a row of a table."""
-    return KEYS.get(table, "{0}id").format(prefix)
+    """SQL for the name by which the chain knows a row of a table; `prefix` may be `new.`."""
+    return " || ':' || ".join(f"{prefix}{column}" for column in TABLES[table].key)
 
 
 def link(previous: bytes, table: str, values: Sequence[Value]) -> bytes:

@@ -1,7 +1,7 @@
-"""What a campaign's folder shows to `cat`: `attempts.tsv` and `record.jsonl`, written behind the ledger's back.
+"""What a campaign's folder shows to `cat`: `attempts.tsv` and `record.jsonl`, derived from the ledger.
 
-The ledger alone is believed. A mirror that cannot be written is given up until the next start, and never stops a
-campaign. Text that a model wrote is escaped (JSON) or reduced to one printable line (TSV).
+Only the ledger counts: nothing is read back from here. A mirror that cannot be written is given up until the next
+start, and never stops a campaign. Text that a model wrote is escaped (JSON) or reduced to one printable line (TSV).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ATTEMPTS, RECORD = "attempts.tsv", "record.jsonl"
 HEADER = ("time", "id", "from", "fate", "trials", "score", "subject", "reason")
 
 Link = tuple[int, str, Sequence[Value], bytes]
-"""A row with its place in the chain: number, table, values, digest."""
+"""A row as the chain links it: its number, table, values, digest."""
 
 _LEFT_OUT = frozenset({("calls", "request")})
 _STANDING = """
@@ -47,7 +47,7 @@ class Source(Protocol):
 
 
 class Mirror:
-    """Two files that grow with the ledger. The last line of an attempt counts; at each start there is one a row."""
+    """Two files that grow with the ledger. The last line of an attempt counts; each start reduces them to one."""
 
     def __init__(self, folder: Path, source: Source) -> None:
         self.trouble: str | None = None
@@ -77,7 +77,7 @@ class Mirror:
             self._give_up(error)
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         for file in self._files:
             try:
                 file.close()
@@ -102,14 +102,14 @@ class Mirror:
         fresh.replace(path)
 
     def _known(self, path: Path) -> int:
-        """The last number that the record on disk rightly holds; what is behind it, or all of it, is cut off."""
+        """The last number that the record on disk holds correctly; what follows, or all of it, is cut off."""
         with path.open("rb+") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - _TAIL_BYTES))
             tail = file.read()
             whole = tail.rfind(b"\n") + 1
-            last = tail[:whole].rstrip(b"\n").rpartition(b"\n")[2]
-            number = self._confirmed(last)
+            lines = tail[:whole].splitlines()
+            number = self._confirmed(lines[-1]) if lines and all(map(_current, lines[size > len(tail) :])) else 0
             file.truncate(size - len(tail) + whole if number else 0)
         return number
 
@@ -123,6 +123,19 @@ class Mirror:
         return number if stored == [digest] else 0
 
 
+def _current(line: bytes) -> bool:
+    """Whether a line has today's columns; a ledger that was migrated may have renamed them."""
+    try:
+        said = json.loads(line)
+        return bool(said.keys() == {"n", "row", "digest", *_shown(said["row"])})
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return False
+
+
+def _shown(table: str) -> list[str]:
+    return [column for column in COVERED[table] if (table, column) not in _LEFT_OUT]
+
+
 def _put_lines(file: IO[str], lines: Iterable[str]) -> None:
     file.writelines(lines)
     file.flush()
@@ -130,10 +143,9 @@ def _put_lines(file: IO[str], lines: Iterable[str]) -> None:
 
 def _record_line(one: Link) -> str:
     number, table, values, digest = one
-    row = {
-        column: value for column, value in zip(COVERED[table], values, strict=True) if (table, column) not in _LEFT_OUT
-    }
-    return json.dumps({"n": number, "row": table, **row, "digest": digest.hex()}) + "\n"
+    row = dict(zip(COVERED[table], values, strict=True))
+    shown = {column: row[column] for column in _shown(table)}
+    return json.dumps({"n": number, "row": table, **shown, "digest": digest.hex()}) + "\n"
 
 
 def _attempt_line(row: Sequence[Any]) -> str:

@@ -1,69 +1,52 @@
-"""The tables of a ledger, as a row of migrations: a new file goes through all of them, an older one through the rest.
+"""The tables of a ledger, as a series of migrations: a new file goes through all, an older one through the rest.
 
-A migration that has been released is never edited; a change of the schema is a new one at the end. Each runs in one
-transaction together with the version number, so that a process that is killed in it leaves the older ledger.
+The columns come from `columns.TABLES`; here are their names in older versions, the indices, the triggers and the
+derived tables. A released migration always makes the same schema (tests compare it with a recorded ledger of each
+version); a change is a new migration at the end. Each runs in one transaction together with the version number, so
+that a process that is killed in the middle leaves the older ledger.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
-from agent.kernel.record.chain import COVERED, key_of, link
+from agent.kernel.record.chain import COVERED, link
+from agent.kernel.record.columns import TABLES
 
+_RENAMED_3: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
+    {("trials", "trial_index"): "place", ("pairs", "pair_index"): "place", ("calls", "answer_scope"): "memo"}
+)
+"""What version 3 renamed: (table, column) -> its name before."""
+
+_NEW_1: Final = ("calls", "candidates", "trials", "pairs", "commits", "events")
 _TABLES_1 = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE blobs (hash TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE calls (
-  id INTEGER PRIMARY KEY, at REAL NOT NULL, trial TEXT NOT NULL, role TEXT NOT NULL, model TEXT NOT NULL,
-  key TEXT NOT NULL, k INTEGER NOT NULL, memo TEXT, fresh INTEGER NOT NULL, request TEXT NOT NULL,
-  response TEXT NOT NULL REFERENCES blobs, status INTEGER NOT NULL, tokens_in INTEGER NOT NULL,
-  tokens_out INTEGER NOT NULL, dollars REAL, seconds REAL NOT NULL, retries INTEGER NOT NULL);
+{tests};
+{tables};
 CREATE INDEX calls_by_memo ON calls (memo, key, k) WHERE fresh AND memo IS NOT NULL;
 CREATE INDEX calls_by_trial ON calls (trial);
-CREATE TABLE candidates (
-  id INTEGER PRIMARY KEY, at REAL NOT NULL, parent INTEGER REFERENCES candidates, tree TEXT, subject TEXT NOT NULL,
-  body TEXT NOT NULL, fate TEXT NOT NULL, reason TEXT NOT NULL, size INTEGER NOT NULL, fingerprint TEXT,
-  diff TEXT REFERENCES blobs, transcript TEXT REFERENCES blobs);
-CREATE TABLE trials (
-  id TEXT PRIMARY KEY, at REAL NOT NULL, tree TEXT NOT NULL, candidate INTEGER NOT NULL REFERENCES candidates,
-  task TEXT NOT NULL, purpose TEXT NOT NULL, place INTEGER NOT NULL, seed INTEGER NOT NULL, score REAL NOT NULL,
-  reason TEXT NOT NULL, transcript TEXT NOT NULL REFERENCES blobs, usage TEXT NOT NULL, seconds REAL NOT NULL);
-CREATE INDEX trials_by_candidate ON trials (candidate, purpose, place);
-CREATE TABLE tests (
-  id INTEGER PRIMARY KEY, at REAL NOT NULL, candidate INTEGER NOT NULL REFERENCES candidates,
-  champion INTEGER NOT NULL REFERENCES candidates, commits INTEGER NOT NULL, policy TEXT NOT NULL,
-  verdict TEXT, decision TEXT);
-CREATE TABLE pairs (
-  test INTEGER NOT NULL REFERENCES tests, place INTEGER NOT NULL, at REAL NOT NULL, task TEXT NOT NULL,
-  champion_trial TEXT REFERENCES trials, candidate_trial TEXT REFERENCES trials, void_side TEXT,
-  PRIMARY KEY (test, place)) WITHOUT ROWID;
-CREATE TABLE commits (
-  sha TEXT PRIMARY KEY, at REAL NOT NULL, candidate INTEGER NOT NULL REFERENCES candidates,
-  test INTEGER REFERENCES tests, parent TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE events (id INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL)
+CREATE INDEX trials_by_candidate ON trials (candidate, purpose, place)
 """
 
-# A fate, a verdict and a named value become rows of their own: nothing that was said is overwritten any more.
+# A fate, a verdict and a named value become rows of their own: nothing is overwritten any more.
 _TABLES_2 = """
 ALTER TABLE meta RENAME TO meta_1;
-CREATE TABLE meta (id INTEGER PRIMARY KEY, at REAL NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL);
+{meta};
 CREATE INDEX meta_by_key ON meta (key);
 CREATE TABLE gauges (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 INSERT INTO meta (at, key, value) SELECT 0.0, key, value FROM meta_1 WHERE key <> 'seconds' ORDER BY key;
 INSERT INTO gauges SELECT key, value FROM meta_1 WHERE key = 'seconds';
 DROP TABLE meta_1;
-CREATE TABLE fates (
-  id INTEGER PRIMARY KEY, at REAL NOT NULL, candidate INTEGER NOT NULL REFERENCES candidates, fate TEXT NOT NULL,
-  reason TEXT NOT NULL);
+{fates};
 CREATE INDEX fates_by_candidate ON fates (candidate);
-CREATE TABLE verdicts (
-  id INTEGER PRIMARY KEY, at REAL NOT NULL, test INTEGER NOT NULL REFERENCES tests, verdict TEXT NOT NULL,
-  decision TEXT NOT NULL);
+{verdicts};
 CREATE INDEX verdicts_by_test ON verdicts (test);
 INSERT INTO verdicts (at, test, verdict, decision)
-  SELECT at, id, verdict, coalesce(decision, '{}') FROM tests WHERE verdict IS NOT NULL ORDER BY id;
+  SELECT at, id, verdict, coalesce(decision, '{{}}') FROM tests WHERE verdict IS NOT NULL ORDER BY id;
 ALTER TABLE tests DROP COLUMN verdict;
 ALTER TABLE tests DROP COLUMN decision;
 CREATE INDEX candidates_by_fingerprint ON candidates (fingerprint) WHERE tree IS NOT NULL;
@@ -105,7 +88,7 @@ _SUMS_2 = (
     """,
 )
 
-# Every row takes its place in the chain in the transaction that writes it. `link` is a function of `Store`.
+# Every row is linked into the chain in the transaction that writes it. `link` is a function of `Store`.
 _LINKED_2 = """
     CREATE TRIGGER {table}_linked AFTER INSERT ON {table} BEGIN
       INSERT INTO chain SELECT m + 1, '{table}', {key},
@@ -116,26 +99,61 @@ _LINKED_2 = """
 
 
 def _to_1(db: sqlite3.Connection) -> None:
-    for statement in _TABLES_1.split(";"):
-        db.execute(statement)
+    tests = _create("tests", extra=["verdict TEXT", "decision TEXT"])
+    _execute(db, _TABLES_1.format(tests=tests, tables=";\n".join(_create(table) for table in _NEW_1)))
 
 
 def _to_2(db: sqlite3.Connection) -> None:
-    for statement in _TABLES_2.split(";"):
-        db.execute(statement)
-    _chain_what_is_there(db)
+    _execute(db, _TABLES_2.format(**{table: _create(table) for table in ("meta", "fates", "verdicts")}))
+    _chain_existing_rows(db)
     for statement in (*_SUMS_2, *_linked(), *_kept()):
         db.execute(statement)
 
 
-def _chain_what_is_there(db: sqlite3.Connection) -> None:
-    """A ledger of version 1 vouches for nothing; its rows are chained as they stand, table by table."""
+def _to_3(db: sqlite3.Connection) -> None:
+    """Rename columns: indices and triggers follow by themselves, and the chain hashes values, not names."""
+    for (table, column), before in _RENAMED_3.items():
+        db.execute(f"ALTER TABLE {table} RENAME COLUMN {before} TO {column}")
+    db.execute("DROP INDEX calls_by_memo")
+    db.execute(
+        "CREATE INDEX calls_by_answer_scope ON calls (answer_scope, key, k) WHERE fresh AND answer_scope IS NOT NULL"
+    )
+
+
+def _execute(db: sqlite3.Connection, statements: str) -> None:
+    for statement in statements.split(";"):
+        db.execute(statement)
+
+
+def _create(table: str, extra: Sequence[str] = ()) -> str:
+    """CREATE TABLE with the column names of before version 3."""
+    described = TABLES[table]
+    columns = [f"{_before_3(table, name)} {declared}" for name, declared in described.columns.items()]
+    if len(described.key) > 1:
+        columns.append(f"PRIMARY KEY ({', '.join(_before_3(table, name) for name in described.key)})")
+    return f"CREATE TABLE {table} (\n  {', '.join([*columns, *extra])}){described.ending}"
+
+
+def _before_3(table: str, column: str) -> str:
+    return _RENAMED_3.get((table, column), column)
+
+
+def _columns_before_3(table: str, prefix: str = "") -> str:
+    return ", ".join(f"{prefix}{_before_3(table, column)}" for column in COVERED[table])
+
+
+def _key_before_3(table: str, prefix: str = "") -> str:
+    return " || ':' || ".join(f"{prefix}{_before_3(table, column)}" for column in TABLES[table].key)
+
+
+def _chain_existing_rows(db: sqlite3.Connection) -> None:
+    """Chain the rows of a ledger of version 1 as they are, table by table: it guarantees nothing before that."""
 
     def links() -> Iterator[tuple[int, str, object, bytes]]:
         n, last = 0, b""
-        for table, columns in COVERED.items():
-            rows = db.execute(f"SELECT {key_of(table)}, {', '.join(columns)} FROM {table} ORDER BY at, 1")  # noqa: S608
-            for key, *values in rows:
+        for table in COVERED:
+            sql = f"SELECT {_key_before_3(table)}, {_columns_before_3(table)} FROM {table} ORDER BY at, 1"  # noqa: S608
+            for key, *values in db.execute(sql):
                 n, last = n + 1, link(last, table, values)
                 yield n, table, key, last
 
@@ -143,10 +161,9 @@ def _chain_what_is_there(db: sqlite3.Connection) -> None:
 
 
 def _linked() -> Iterator[str]:
-    for table, columns in COVERED.items():
-        new = ", ".join(f"new.{column}" for column in columns)
-        names = {"table": table, "key": key_of(table, "new."), "new": new}
-        yield _LINKED_2.format(**names)
+    for table in COVERED:
+        names = {"key": _key_before_3(table, "new."), "new": _columns_before_3(table, "new.")}
+        yield _LINKED_2.format(table=table, **names)
 
 
 def _kept() -> Iterator[str]:
@@ -158,7 +175,13 @@ def _kept() -> Iterator[str]:
             )
 
 
-MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_to_1, _to_2)
+def described(query: Callable[[str], Iterable[Sequence[str]]]) -> dict[str, str]:
+    """Every table, index and trigger of a ledger, such as `table trials`, with its SQL; layout does not count."""
+    rows = query("SELECT type || ' ' || name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+    return {name: " ".join(sql.split()).replace("( ", "(") for name, sql in rows}
+
+
+MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_to_1, _to_2, _to_3)
 """MIGRATIONS[n] takes a ledger from version n to n + 1."""
 
 SCHEMA_VERSION: Final = len(MIGRATIONS)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sqlite3
 import time
 import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from agent.base.errors import RecordBroken
-from agent.kernel.record.chain import COVERED, Value, link, name_parts, where
+from agent.kernel.record.chain import COVERED, Value, link, look_up, name_parts
 from agent.kernel.record.mirror import Link, Mirror
 from agent.kernel.record.schema import MIGRATIONS, SCHEMA_VERSION
 
@@ -44,7 +43,7 @@ class Store:
                 self._db.execute("PRAGMA journal_mode = WAL")
                 # FULL: a commit survives a power cut. Costs about a millisecond a trial; measured as noise.
                 self._db.execute("PRAGMA synchronous = FULL")
-                # Without it INSERT OR REPLACE would pass by the triggers that keep rows as they are.
+                # Without it INSERT OR REPLACE would bypass the triggers that keep rows as they are.
                 self._db.execute("PRAGMA recursive_triggers = ON")
                 self._db.create_function("link", -1, self._link)
             self._migrate(read_only=read_only)
@@ -72,7 +71,7 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file, and of the mirror if there is one."""
+        """Close the file, and the mirror if there is one."""
         if self._mirror is not None:
             self._mirror.close()
         self._db.close()
@@ -94,7 +93,7 @@ class Store:
         self._reflect()
 
     def _reflect(self) -> None:
-        """Show the mirror what was committed; one that cannot be written is let go, and that is written down."""
+        """Show the mirror what was committed; one that cannot be written is given up, and an event says so."""
         if self._mirror is None:
             return
         self._mirror.add(self._new)
@@ -102,7 +101,7 @@ class Store:
         if (trouble := self._mirror.trouble) is not None:
             self._mirror = None
             with self._writing() as db:
-                db.execute("INSERT INTO events (at, kind, text) VALUES (?, 'mirror', ?)", (time.time(), trouble))
+                insert(db, "events", at=time.time(), kind="mirror", text=trouble)
 
     def _rows(self, sql: str, *values: object) -> list[sqlite3.Row]:
         with _broken(self.path):
@@ -115,7 +114,7 @@ class Store:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Everything that is read inside is of one moment, whatever the writer does meanwhile."""
+        """Everything that is read inside is as of one moment, whatever the writer does meanwhile."""
         with _broken(self.path):
             self._db.execute("BEGIN")
             try:
@@ -148,7 +147,7 @@ class Store:
 
     def links(self, after: int) -> Iterator[Link]:
         """The chained rows whose number is above `after`, as they stand now; a row that is gone is left out."""
-        looks = {t: f"SELECT {', '.join(names)} FROM {t} WHERE {where(t)}" for t, names in COVERED.items()}  # noqa: S608
+        looks = {table: look_up(table) for table in COVERED}
         chain = "SELECT n, what, key, digest FROM chain WHERE n > ? ORDER BY n"
         for n, table, key, digest in self.stream(chain, after):
             for row in self._rows(looks[table], *name_parts(table, key)):
@@ -167,13 +166,6 @@ class Store:
         if not rows:
             raise RecordBroken(f"{self.path}: body {digest} is missing")
         return unpack(self.path, digest, rows[0][0])
-
-    def _unpack_request(self, packed: str) -> bytes:
-        skeleton, hashes, field = json.loads(packed)
-        if field is None:
-            return self.blob(skeleton)
-        skeleton[field] = [json.loads(self.blob(h)) for h in hashes]
-        return json.dumps(skeleton, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def is_older(path: Path) -> bool:
@@ -211,14 +203,8 @@ def put(db: sqlite3.Connection, body: bytes) -> str:
     return digest
 
 
-def pack_request(db: sqlite3.Connection, request: bytes) -> str:
-    """JSON [skeleton, [hash of each message], field]; a body that is no chat request is one blob."""
-    parsed: Any = json.loads(request) if request[:1] == b"{" else None
-    field = next(
-        (f for f in ("messages", "input") if isinstance(parsed, dict) and isinstance(parsed.get(f), list)),
-        None,
-    )
-    if parsed is None or field is None:
-        return json.dumps([put(db, request), [], None])
-    hashes = [put(db, json.dumps(m, sort_keys=True, ensure_ascii=False).encode()) for m in parsed.pop(field)]
-    return json.dumps([parsed, hashes, field])
+def insert(db: sqlite3.Connection, table: str, /, **values: object) -> int:
+    """Add a row, within a transaction; a column that is not given is NULL, an id the next one. Returns its row id."""
+    columns, marks = ", ".join(values), ", ".join("?" * len(values))
+    sql = f"INSERT INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608 (our own names)
+    return int(db.execute(sql, tuple(values.values())).lastrowid or 0)

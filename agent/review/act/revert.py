@@ -32,9 +32,9 @@ def revert(target: Candidate, ledger: Ledger, repository: Repository, opening: O
         RecordBroken: the branch was moved by somebody else, or cannot be written.
     """
     rows, number = ledger.commits(), len(ledger.candidates())
-    repository.reconcile([(sha, parent) for sha, parent, _, _ in rows], number)
+    repository.reconcile([row.move for row in rows], number)
     _check(target, ledger)
-    sha, parent, _, _ = next(row for row in rows if row[2] == target.id)
+    sha, parent = next(row.move for row in rows if row.candidate == target.id)
     tip = repository.champion()
     before = repository.tree_of(tip)
     tree = _without(repository, sha, parent, before)
@@ -42,7 +42,7 @@ def revert(target: Candidate, ledger: Ledger, repository: Repository, opening: O
     subject = f'Revert "{original.subject}"'[:SUBJECT_CHARS]
     body = f"Takes back #{target.id} ({sha[:12]}). Decided by a person, not by the gate."
     candidate = Candidate(
-        id=number, parent=rows[-1][2], tree=tree, subject=subject, body=body, fate=Fate.CHAMPION,
+        id=number, parent=rows[-1].candidate, tree=tree, subject=subject, body=body, fate=Fate.CHAMPION,
         reason=f"reverts #{target.id}, decided by a person", size=sum(map(len, repository.read(tree).values())),
     )  # fmt: skip
     trailers = {
@@ -53,7 +53,7 @@ def revert(target: Candidate, ledger: Ledger, repository: Repository, opening: O
     }
     commit = repository.prepare(tree, format_message(subject, body, trailers), tip)
     _close_open_tests(ledger, opening)
-    saved = repository.candidate(rows[-1][2])
+    saved = repository.candidate(rows[-1].candidate)
     below = saved.commit if saved else repository.base
     text = format_message(subject, body, {CAMPAIGN_TRAILER: repository.campaign})
     repository.save_candidate(number, tree, below, text)
@@ -65,7 +65,7 @@ def revert(target: Candidate, ledger: Ledger, repository: Repository, opening: O
 
 
 def _check(target: Candidate, ledger: Ledger) -> None:
-    committed = {candidate: test for _, _, candidate, test in ledger.commits()}
+    committed = {row.candidate: row.test for row in ledger.commits()}
     if target.id not in committed:
         problem = f"#{target.id} was not accepted, so there is nothing on the branch to take back"
         raise UserError("ID", problem, "`ratchet log` lists what was.")

@@ -30,7 +30,7 @@ from agent.kernel.decide.evidence import (
 from agent.kernel.decide.gate import Decision
 from agent.kernel.git.repository import CAMPAIGN_TRAILER, IDENTITY, Commit, Repository
 from agent.kernel.loop.match import Opening, draw, opened_with, retest, shares_of
-from agent.kernel.record.ledger import Ledger, TestRow
+from agent.kernel.record.ledger import CommitRow, Ledger, TestRow
 from agent.kernel.record.store import ANCHOR_TRAILER
 from agent.review.audit.verify_ledger import anchors, unlike, verify_ledger
 from agent.trials.evaluator import seed_of
@@ -73,12 +73,12 @@ class Entry:
     parent: str
     candidate: Candidate
     test: int | None
-    before: tuple[tuple[str, str, int, int | None], ...]
+    before: tuple[CommitRow, ...]
 
     @property
     def champion(self) -> int:
         """Who was champion when this commit was made."""
-        return self.before[-1][2] if self.before else 0
+        return self.before[-1].candidate if self.before else 0
 
 
 def verify(commit: Commit, evidence: Evidence) -> list[Finding]:
@@ -126,16 +126,16 @@ def find_entry(commit: Commit, ledger: Ledger) -> Entry | None:
     rows = ledger.commits()
     known = {one.id: one for one in ledger.candidates()}
     claimed = commit.trailers.get("Ratchet-Candidate")
-    tests: tuple[Callable[[tuple[str, str, int, int | None]], bool], ...] = (
-        lambda row: row[0] == commit.sha,
-        lambda row: str(row[2]) == claimed,
-        lambda row: row[1] in commit.parents,
+    tests: tuple[Callable[[CommitRow], bool], ...] = (
+        lambda row: row.sha == commit.sha,
+        lambda row: str(row.candidate) == claimed,
+        lambda row: row.parent in commit.parents,
     )
     at = next((n for test in tests for n, row in enumerate(rows) if test(row)), None)
-    if at is None or rows[at][2] not in known:
+    if at is None or rows[at].candidate not in known:
         return None
-    sha, parent, candidate, number = rows[at]
-    return Entry(sha=sha, parent=parent, candidate=known[candidate], test=number, before=tuple(rows[:at]))
+    row = rows[at]
+    return Entry(sha=row.sha, parent=row.parent, candidate=known[row.candidate], test=row.test, before=tuple(rows[:at]))
 
 
 def _anchored(commit: Commit, ledger: Ledger) -> Iterator[Finding]:
@@ -162,7 +162,7 @@ def _place(commit: Commit, entry: Entry, evidence: Evidence) -> Iterator[Finding
     repository = evidence.repository
     parents = ", ".join(parent[:12] for parent in commit.parents)
     yield _same("parent", parents, entry.parent[:12])
-    below = entry.before[-1][0] if entry.before else repository.base
+    below = entry.before[-1].sha if entry.before else repository.base
     yield _same("parent in the ledger", entry.parent[:12], below[:12])
     on_branch = any(one.sha == commit.sha for one in repository.accepted())
     yield _finding("branch", on_branch, f"{'on' if on_branch else 'not on'} {repository.branch}")
@@ -192,7 +192,7 @@ def _test(entry: Entry, test: TestRow, evidence: Evidence) -> Iterator[Finding]:
     yield _finding("tests", whole, f"{len(numbers)} counted from 1" if whole else f"some are missing: {numbers[:30]}")
     yield _same("test's candidate", f"#{test.candidate}", f"#{entry.candidate.id}")
     yield _same("test's champion", f"#{test.champion}", f"#{entry.champion}")
-    earlier = sum(number is not None for *_, number in entry.before)
+    earlier = sum(row.test is not None for row in entry.before)
     yield _same("commits before the test", str(test.commits), str(earlier))
     recorded = opened_with(evidence.ledger, test.id)
     if recorded is None:
@@ -253,7 +253,7 @@ def _shares(shares: Mapping[str, float]) -> str:
 def _words(commit: Commit, entry: Entry, decision: Decision | None, evidence: Evidence) -> Iterator[Finding]:
     ledger, candidate = evidence.ledger, entry.candidate
     known = {one.id: one for one in ledger.candidates()}
-    earlier = lineage(known, {0, *(row[2] for row in entry.before)}, candidate.id)[:-1]
+    earlier = lineage(known, {0, *(row.candidate for row in entry.before)}, candidate.id)[:-1]
     yield _same("subject", commit.subject, candidate.subject)
     yield _same("body", commit.body, commit_body(candidate, earlier), "as in the ledger")
     if decision is None:
@@ -287,17 +287,17 @@ def _trailers(trailers: Mapping[str, str], due: Mapping[str, str], suite: str) -
 def _reverted(commit: Commit, entry: Entry, evidence: Evidence) -> Iterator[Finding]:
     """A revert was decided by a person: its tree must be the champion's without the patch, and no more."""
     reverts = evidence.ledger.reverts().get(entry.candidate.id)
-    original = next((row for row in entry.before if row[2] == reverts), None)
+    original = next((row for row in entry.before if row.candidate == reverts), None)
     if original is None:
         yield _bad("revert", f"#{entry.candidate.id} has neither a test nor a patch that it takes back")
         return
     yield _same(CAMPAIGN_TRAILER, commit.trailers.get(CAMPAIGN_TRAILER, "missing"), evidence.repository.campaign)
-    yield _same(REVERTS_TRAILER, commit.trailers.get(REVERTS_TRAILER, "missing"), original[0])
+    yield _same(REVERTS_TRAILER, commit.trailers.get(REVERTS_TRAILER, "missing"), original.sha)
     yield _same("subject", commit.subject, entry.candidate.subject)
     yield from _tree(commit, entry, evidence)
     tree_of, repository = evidence.repository.tree_of, evidence.repository
     try:
-        due = repository.merge(tree_of(original[0]), tree_of(entry.parent), tree_of(original[1]))
+        due = repository.merge(tree_of(original.sha), tree_of(entry.parent), tree_of(original.parent))
     except Refused as refusal:
         yield _bad("revert", str(refusal))
         return

@@ -26,14 +26,14 @@ from rich.text import Text
 from agent.base.errors import RecordBroken
 from agent.base.text import visible
 from agent.kernel.git.repository import Commit
-from agent.kernel.record.chain import COVERED, key_of, link, name_parts, where
+from agent.kernel.record.chain import COVERED, key_of, link, look_up, name_parts
+from agent.kernel.record.columns import TABLES
 from agent.kernel.record.ledger import Ledger
-from agent.kernel.record.schema import MIGRATIONS
+from agent.kernel.record.schema import MIGRATIONS, described
 from agent.kernel.record.store import ANCHOR_TRAILER, unpack
 
-_SCHEMA = "SELECT type || ' ' || name, sql FROM sqlite_master WHERE sql IS NOT NULL"
-_REFERENCES = (("trials", "transcript"), ("calls", "response"), ("candidates", "diff"), ("candidates", "transcript"))
-_TALLIES = "SELECT candidate || ' ' || purpose, count(*), total(score), max(place) FROM trials GROUP BY 1"
+_REFERENCES = [(name, column) for name, table in TABLES.items() for column in table.bodies]
+_TALLIES = "SELECT candidate || ' ' || purpose, count(*), total(score), max(trial_index) FROM trials GROUP BY 1"
 _KEPT_TALLIES = "SELECT candidate || ' ' || purpose, trials, total, top FROM tallies ORDER BY 1"
 _SPENDING = (
     "SELECT role || ' ' || model, count(*), sum(fresh), sum(tokens_in), sum(tokens_out),"
@@ -118,7 +118,7 @@ def check_ledger(ledger: Ledger, commits: Iterable[Commit], console: Console, *,
 
 def _schema(ledger: Ledger) -> Iterator[Broken]:
     """Tables, indices and triggers against those that the migrations make."""
-    due, found = _due_schema(), {row[0]: row[1] for row in ledger.stream(_SCHEMA)}
+    due, found = _due_schema(), described(ledger.stream)
     for name in sorted(due.keys() | found.keys()):
         if due.get(name) != found.get(name):
             said = "is missing" if name not in found else "was changed" if name in due else "does not belong there"
@@ -130,14 +130,14 @@ def _due_schema() -> Mapping[str, str]:
     with closing(sqlite3.connect(":memory:")) as db:
         for migrate in MIGRATIONS:
             migrate(db)
-        return dict(db.execute(_SCHEMA).fetchall())
+        return described(db.execute)
 
 
 # ------------------------------------------------------------------------------------ chain
 
 
 def _chain(ledger: Ledger, progress: Steps) -> Iterator[Broken]:
-    looks = {t: f"SELECT {', '.join(names)} FROM {t} WHERE {where(t)}" for t, names in COVERED.items()}  # noqa: S608
+    looks = {table: look_up(table) for table in COVERED}
     met, seen, last, before = Counter[str](), 0, b"", "the beginning"
     for n, table, key, digest in ledger.stream("SELECT n, what, key, digest FROM chain ORDER BY n"):
         name, whole = f"{table} {key}", n == seen + 1

@@ -136,11 +136,10 @@ class Record:
 
     def _read(self, ledger: Ledger) -> Look:
         stamp = _stamp(self.folder)
-        candidates, commits = ledger.candidates(), ledger.commits()
+        candidates, champion = ledger.candidates(), ledger.champion()
         trials, bound = ledger.count_trials(), ledger.latest("begin", "end")
         events = tuple(Event(id=i, at=at, kind=k, text=t) for i, at, k, t in ledger.events(last=SHOWN_EVENTS))
         fates = [candidate.fate for candidate in candidates[1:]]
-        champion = commits[-1][2] if commits else 0
         return Look(
             name=self.folder.name,
             doing="stopped",

@@ -46,7 +46,7 @@ class Dossier:
 def collect(candidate: Candidate, ledger: Ledger, commits: Sequence[Commit]) -> Dossier:
     """Gather a dossier; `commits` are the campaign's, as git has them."""
     known = {one.id: one for one in ledger.candidates()}
-    champions = {0, *(c for _, _, c, _ in ledger.commits())} - {candidate.id}
+    champions = {0, *(row.candidate for row in ledger.commits())} - {candidate.id}
     base = 0 if candidate.parent is None else base_of(known, champions, candidate.parent)
     row = next((row for row in accepted(commits) if row.candidate == candidate.id), None)
     diff, proposal = ledger.candidate_texts(candidate.id)

@@ -7,21 +7,29 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
 
 from agent.base.errors import RecordBroken
 from agent.base.types import Fate, Purpose
+from agent.kernel.record.columns import TABLES
 from agent.kernel.record.ledger import Ledger
-from agent.kernel.record.schema import SCHEMA_VERSION
+from agent.kernel.record.schema import MIGRATIONS, SCHEMA_VERSION, described
 from agent.kernel.record.store import is_older
-from tests.kernel.records import version_1
+from agent.review.audit.verify_ledger import verify_ledger
+from tests.kernel.records import VERSION_1, VERSION_2, fill, old_ledger
 
 
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
-    return version_1(tmp_path / "ledger.sqlite")
+    return old_ledger(tmp_path / "ledger.sqlite")
+
+
+@pytest.fixture(params=[VERSION_1, VERSION_2], ids=lambda path: path.stem)
+def older(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    return old_ledger(tmp_path / "ledger.sqlite", request.param)
 
 
 def test_what_a_ledger_of_version_1_says_is_kept(old: Path) -> None:
@@ -41,7 +49,7 @@ def test_what_a_ledger_of_version_1_says_is_kept(old: Path) -> None:
         assert [(t.id, t.candidate, t.champion, t.verdict, t.decision) for t in ledger.tests()] == [
             (*row[:4], json.loads(row[4])) for row in tests
         ]
-        assert ledger.commits() == commits
+        assert [astuple(row) for row in ledger.commits()] == commits
         assert ledger.events() == events
         assert {key: ledger.recollect(key) for key in named} == {key: json.loads(text) for key, text in named.items()}
         spent = ledger.spent()
@@ -67,16 +75,64 @@ def test_a_migrated_ledger_is_chained_and_goes_on(old: Path) -> None:
     assert rows == links + 2
 
 
-def test_a_new_ledger_and_a_migrated_one_have_the_same_schema(old: Path, tmp_path: Path) -> None:
-    Ledger(old).close()
-    Ledger(tmp_path / "new.sqlite").close()
-    sql = "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"
+def test_a_new_ledger_and_a_migrated_one_have_the_same_schema(older: Path, tmp_path: Path) -> None:
     schemas = []
-    for file in (old, tmp_path / "new.sqlite"):
+    for file in (older, tmp_path / "new.sqlite"):
+        Ledger(file).close()
         with closing(sqlite3.connect(file)) as db:
-            schemas.append([(kind, name, " ".join(text.split())) for kind, name, text in db.execute(sql)])
+            schemas.append(described(db.execute))
             assert db.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION
     assert schemas[0] == schemas[1]
+
+
+def test_a_migrated_ledger_has_the_columns_of_the_table(older: Path) -> None:
+    Ledger(older).close()
+    with closing(sqlite3.connect(older)) as db:
+        for name, table in TABLES.items():
+            found = {row[1]: (row[2], row[5]) for row in db.execute(f"PRAGMA table_info({name})")}
+            assert [*found] == [*table.columns]
+            assert {column: kind for column, (kind, _) in found.items()} == {
+                column: declared.split()[0] for column, declared in table.columns.items()
+            }
+            assert {column for column, (_, key) in found.items() if key} == set(table.key)
+
+
+@pytest.mark.parametrize(("recorded", "version"), [(VERSION_1, 1), (VERSION_2, 2)])
+def test_a_migration_makes_the_schema_that_it_made_when_it_was_released(
+    tmp_path: Path, recorded: Path, version: int
+) -> None:
+    with closing(sqlite3.connect(old_ledger(tmp_path / "old.sqlite", recorded))) as db:
+        released = described(db.execute)
+    with closing(sqlite3.connect(":memory:")) as db:
+        for migrate in MIGRATIONS[:version]:
+            migrate(db)
+        assert described(db.execute) == released
+
+
+def test_a_ledger_of_version_2_keeps_its_chain_and_every_row(tmp_path: Path) -> None:
+    file = old_ledger(tmp_path / "ledger.sqlite", VERSION_2)
+    with closing(sqlite3.connect(file)) as db:
+        links = db.execute("SELECT n, digest FROM chain ORDER BY n").fetchall()
+        pairs = db.execute("SELECT test, place, void_side FROM pairs ORDER BY place").fetchall()
+    with Ledger(file) as ledger:
+        assert ledger.head() == (links[-1][0], links[-1][1].hex())
+        assert verify_ledger(ledger) == []
+        assert [(1, pair.index, pair.void_side) for pair in ledger.pairs(1)] == pairs
+        assert ledger.recall("m", "key", 1) is not None
+        ledger.note("begin", "resumed")
+        assert verify_ledger(ledger) == []
+
+
+def test_a_record_with_the_names_of_an_older_version_is_written_again(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.mirror_to(tmp_path)
+        fill(ledger)
+    record = tmp_path / "record.jsonl"
+    due = record.read_text()
+    record.write_text(due.replace('"trial_index"', '"place"'))
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.mirror_to(tmp_path)
+    assert record.read_text() == due
 
 
 def test_an_older_ledger_is_not_read_but_renewed(old: Path) -> None:

@@ -1,0 +1,80 @@
+"""Model calls in the record, and what they cost."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from typing import Any
+
+from agent.base.types import Call, Usage
+from agent.kernel.record.rows import SpendingRow
+from agent.kernel.record.store import Store, insert, put
+
+
+class Calls(Store):
+    """The part of a ledger that holds model calls. The messages of a request are stored one by one."""
+
+    def record_call(self, call: Call) -> None:
+        """Keep one model call. Raises RecordBroken."""
+        with self._writing() as db:
+            fields = {name: getattr(call, name) for name in Call.__slots__}
+            bodies = {"request": _pack_request(db, call.request), "response": put(db, call.response)}
+            insert(db, "calls", at=time.time(), **{**fields, **bodies})
+
+    def recall(self, answer_scope: str, key: str, k: int) -> Call | None:
+        """The recorded fresh answer for the k-th occurrence of a request in an answer scope, if there is one."""
+        sql = "SELECT * FROM calls WHERE answer_scope = ? AND key = ? AND k = ? AND fresh AND status = 200 LIMIT 1"
+        rows = self._rows(sql, answer_scope, key, k)
+        return self._call(rows[0]) if rows else None
+
+    def calls(self, trial: str | None = None, last: int = 100) -> list[Call]:
+        """The calls of one trial in order, or the last ones of the campaign."""
+        if trial is not None:
+            return [self._call(r) for r in self._rows("SELECT * FROM calls WHERE trial = ? ORDER BY id", trial)]
+        rows = self._rows("SELECT * FROM calls ORDER BY id DESC LIMIT ?", last)
+        return [self._call(r) for r in reversed(rows)]
+
+    def _call(self, row: sqlite3.Row) -> Call:
+        fields = {name: row[name] for name in Call.__slots__ if name not in {"request", "response", "fresh"}}
+        request = self._unpack_request(row["request"])
+        return Call(**fields, fresh=bool(row["fresh"]), request=request, response=self.blob(row["response"]))
+
+    def _unpack_request(self, packed: str) -> bytes:
+        skeleton, hashes, field = json.loads(packed)
+        if field is None:
+            return self.blob(skeleton)
+        skeleton[field] = [json.loads(self.blob(h)) for h in hashes]
+        return json.dumps(skeleton, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+    def spent(self) -> Usage:
+        """All model use of the campaign so far."""
+        sums = ", ".join(f"coalesce(sum({name}), 0)" for name in Usage.__slots__)
+        row = self._rows(f"SELECT {sums} FROM spending")[0]  # noqa: S608 (our own field names)
+        return Usage(**dict(zip(Usage.__slots__, row, strict=True)))
+
+    def spending(self, slices: int) -> list[SpendingRow]:
+        """Model use over time: the campaign's calls in at most `slices` equal parts, by role and model."""
+        return [
+            SpendingRow(*row)
+            for row in self._rows(
+                "SELECT max(at), role, model, count(*), sum(fresh), sum(fresh * (tokens_in + tokens_out)),"
+                " coalesce(sum(fresh * dollars), 0), sum(fresh AND dollars IS NULL)"
+                " FROM calls, (SELECT min(at) AS first, max(at) - min(at) AS span FROM calls)"
+                " GROUP BY CAST((at - first) * ? / max(span, 1e-6) AS INTEGER), role, model ORDER BY 1",
+                slices - 1,
+            )
+        ]
+
+
+def _pack_request(db: sqlite3.Connection, request: bytes) -> str:
+    """JSON [skeleton, [hash of each message], field]; a body that is not a chat request is stored whole."""
+    parsed: Any = json.loads(request) if request[:1] == b"{" else None
+    field = next(
+        (f for f in ("messages", "input") if isinstance(parsed, dict) and isinstance(parsed.get(f), list)),
+        None,
+    )
+    if parsed is None or field is None:
+        return json.dumps([put(db, request), [], None])
+    hashes = [put(db, json.dumps(m, sort_keys=True, ensure_ascii=False).encode()) for m in parsed.pop(field)]
+    return json.dumps([parsed, hashes, field])
