@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from agent.config.campaign import Config
     from agent.kernel.git.repository import Commit
     from agent.kernel.record.ledger import Ledger
-    from agent.review.audit.again import Comparison
-    from agent.review.audit.verify import Evidence, Finding
+    from agent.review.audit.replay import Comparison
+    from agent.review.audit.verify import Checked, Evidence
 
 app = typer.Typer()
 
@@ -44,7 +44,7 @@ def evaluate(
 
     from agent.base.types import Split
     from agent.cli.measuring import measure_commits
-    from agent.review.summary import print_measured
+    from agent.review.terminal.summary import print_measured
 
     if split not in set(Split):
         raise UserError("--split", f"there is no split {split!r}", "Use search, gate or holdout.")
@@ -72,9 +72,10 @@ def verify(
     """
     import json
 
-    from agent.review.audit.judgement import facts, render_findings, render_fresh, verdict
+    from agent.review.audit.judgement import facts, verdict
     from agent.review.audit.verify import verify as look
     from agent.review.lookup import find_commit
+    from agent.review.terminal.verify import render_checks, render_fresh
 
     if whole:
         if commit is not None and path != DEFAULT_CONFIG:
@@ -96,7 +97,7 @@ def verify(
         typer.echo(json.dumps(facts(found, findings, comparison, claimed), indent=1))
     else:
         console = terminal()
-        render_findings(found, findings, console)
+        render_checks(found, findings, console)
         if comparison is not None:
             render_fresh(comparison, claimed, console)
     raise typer.Exit(verdict(findings, comparison if claimed is not None else None))
@@ -104,7 +105,7 @@ def verify(
 
 def _verify_ledger(path: Path, name: str | None, *, as_json: bool) -> int:
     from agent.review.audit.judgement import TAMPERED
-    from agent.review.audit.verify_ledger import check_ledger
+    from agent.review.terminal.verify import check_ledger
 
     config = load(path, {"name": name})
     with open_ledger(config) as ledger:
@@ -139,12 +140,12 @@ def _claimed(commit: Commit, evidence: Evidence) -> float | None:
     return None if test is None or test.decision is None else float(test.decision["delta"])
 
 
-def _replayed(config: Config, evidence: Evidence, commit: Commit) -> Finding:
+def _replayed(config: Config, evidence: Evidence, commit: Commit) -> Checked:
     import asyncio
 
     from agent.cli.measuring import replay_trials
     from agent.models.gateway.record import Recording
-    from agent.review.audit.judgement import replay_finding
+    from agent.review.audit.judgement import replay_check
     from agent.review.audit.verify import find_entry
 
     ledger, entry = evidence.ledger, find_entry(commit, evidence.ledger)
@@ -155,7 +156,7 @@ def _replayed(config: Config, evidence: Evidence, commit: Commit) -> Finding:
         raise UserError("suite", problem, "Check out the suite of that time.")
     trials = [trial for _, *sides in ledger.pair_trials(entry.test) for trial in sides]
     recording = Recording(call for trial in trials for call in ledger.calls(trial.id))
-    return replay_finding(asyncio.run(replay_trials(config, trials, recording)))
+    return replay_check(asyncio.run(replay_trials(config, trials, recording)))
 
 
 def _compared(config: Config, evidence: Evidence, commit: Commit, pairs: int) -> Comparison:

@@ -42,7 +42,7 @@ def log(
     as_json: AsJson = False,
 ) -> None:
     """List accepted patches with their evidence."""
-    from agent.review.history import log_facts, render_graph, render_log
+    from agent.review.terminal.log import log_facts, render_graph, render_log
 
     config = load(path, {"name": name})
     with open_ledger(config) as ledger:
@@ -93,8 +93,8 @@ def diff(
     from rich.text import Text
 
     from agent.base.text import visible
-    from agent.review.history import render_diff
     from agent.review.lookup import find_tree
+    from agent.review.terminal.style import render_diff
 
     check_order("diff", path, before, after)
     config, console = load(path, {"name": name}), terminal()
@@ -137,8 +137,8 @@ def report(
 ) -> None:
     """Write a report as one HTML file; works while it runs."""
     from agent.kernel.loop.settings import gate_settings
-    from agent.review.facts import collect
-    from agent.review.report.report import render, save
+    from agent.review.report.facts import collect
+    from agent.review.report.page import render, save
 
     config = load(path, {"name": name})
     target = output or config.folder / "report.html"
@@ -165,8 +165,8 @@ def export(
     """
     from rich.console import Console
 
-    from agent.review.export import Format
-    from agent.review.export import export as write
+    from agent.review.report.export import Format
+    from agent.review.report.export import export as write
 
     if kind not in set(Format):
         raise UserError("--format", f"there is no format {kind!r}", f"Use {', '.join(Format)}.")

@@ -19,7 +19,8 @@ from agent.kernel.record.lock import held
 from agent.live.notifications import Notifier
 from agent.live.panel import watch
 from agent.live.signals import stop_on_signals
-from agent.review.summary import print_summary, summarise
+from agent.review.summary import summarise
+from agent.review.terminal.summary import print_summary
 from agent.wiring import campaign_parts
 
 

@@ -1,4 +1,4 @@
-"""What people do to a campaign from another shell: start it in the background, approve and reject patches."""
+"""What people do to a campaign from another shell: run it in the background, approve and reject patches."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _SHOWN_BYTES = 4000
 
 
 def detach(config: Config, path: Path, options: Sequence[str], console: Console) -> int:
-    """Run a campaign in the background, in a session of its own; returns once it has really begun, or failed to.
+    """Run a campaign in the background, in its own session; returns when it has begun or failed to begin.
 
     Raises:
-        UserError: another process runs it, or its folder cannot be written.
+        UserError: another process runs it, or its folder is not writable.
     """
     folder, fresh = config.folder, not config.folder.exists()
     if (pid := holder(folder)) is not None:
@@ -50,15 +50,15 @@ def detach(config: Config, path: Path, options: Sequence[str], console: Console)
                 start_new_session=True,
             )
     except OSError as error:
-        problem = f"{folder} cannot be written ({error.strerror})"
-        raise UserError("runs", problem, "Name a folder that you may write.") from error
-    with console.status("starting; the first time this builds the image of the boxes"):
+        problem = f"{folder} is not writable ({error.strerror})"
+        raise UserError("runs", problem, "Name a folder that you may write to.") from error
+    with console.status("starting; the first start builds the image of the boxes"):
         begun = _begun(process, folder, before)
     if not begun:
         with (folder / LOG).open("rb") as log:
             log.seek(start)
             console.print(Text(log.read()[-_SHOWN_BYTES:].decode(errors="replace").strip()))
-        if fresh and process.returncode == 2:  # noqa: PLR2004 (a user error: nothing was begun)
+        if fresh and process.returncode == 2:  # noqa: PLR2004 (a user error: nothing has begun)
             shutil.rmtree(folder, ignore_errors=True)
         return process.returncode
     console.print(Text(f"campaign {config.name} runs in the background as process {process.pid}"))
@@ -68,7 +68,7 @@ def detach(config: Config, path: Path, options: Sequence[str], console: Console)
 
 
 def _environment() -> dict[str, str]:
-    """The child finds this package, whatever folder it starts in."""
+    """The child finds this package, no matter in which folder it starts."""
     paths = [str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
@@ -90,7 +90,7 @@ def _last_event(folder: Path, kind: str | None = None) -> int:
     try:
         with Ledger(file, read_only=True) as ledger:
             return max((number for number, _, what, _ in ledger.events() if kind in (None, what)), default=0)
-    except RecordBroken:  # it is being made just now
+    except RecordBroken:  # being created
         return 0
 
 
@@ -98,10 +98,10 @@ def _last_event(folder: Path, kind: str | None = None) -> int:
 
 
 def decide(config: Config, request: Request) -> str:
-    """Carry out what a person decided about a patch that waits, or have the running campaign do it; says what came.
+    """Carry out a person's decision about a waiting patch, or have the running campaign do it; returns the result.
 
     Raises:
-        UserError: the candidate does not wait, or its branch cannot be moved.
+        UserError: the candidate is not waiting, or its branch cannot be moved.
     """
     with open_ledger(config) as ledger:
         _check(ledger, request)
@@ -111,7 +111,7 @@ def decide(config: Config, request: Request) -> str:
         while file.exists() and holder(config.folder) is not None and time.monotonic() < end:
             time.sleep(_LOOK_SECONDS)
         if file.exists() and (pid := holder(config.folder)) is not None:
-            return f"left for {named(pid)}, which takes it up when the verdict at hand is carried out"
+            return f"left for {named(pid)}, which carries it out after the verdict in progress"
         if not file.exists():
             with open_ledger(config) as ledger:
                 return _answer(ledger, request)
@@ -138,6 +138,8 @@ def _answer(ledger: Ledger, request: Request) -> str:
         sha = next(row.sha for row in ledger.commits() if row.candidate == request.candidate)
         return f"#{request.candidate} is champion ({sha[:10]})"
     if entry is not None and entry.outcome == "rejected":
-        return f"#{request.candidate} is turned down"
+        return f"#{request.candidate} is rejected"
     said = [text for _, _, kind, text in ledger.events() if kind == "request"]
-    raise UserError("candidate", clean_line(said[-1]) if said else "nothing came of it", "See `ratchet status`.")
+    raise UserError(
+        "candidate", clean_line(said[-1]) if said else "the decision was not carried out", "See `ratchet status`."
+    )

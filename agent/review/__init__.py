@@ -1,1 +1,1 @@
-"""Reading a campaign: what was accepted, why, and what became of everything else."""
+"""Review a campaign: what was accepted and why, what was not, and whether the record holds."""

@@ -1,24 +1,16 @@
-"""The end of a campaign in one screen: what was gained, what was kept, what was turned down and why."""
+"""The figures of a campaign: what was gained, what it cost; intervals of scores and of paired differences."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from agent.base.text import clean_line
-from agent.base.types import Candidate, Fate, Purpose, Trial
+from agent.base.types import Candidate, Purpose
 from agent.kernel.record.ledger import Ledger
 
 Z = 1.959964
 """Two-sided 95 % quantile of the normal distribution."""
-
-SHOWN_TURNED_DOWN = 12
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +27,7 @@ class Estimate:
 
 
 def wilson(scores: Sequence[float]) -> Estimate | None:
-    """Wilson's score interval (1927); for scores in [0, 1] that are not binary it is on the wide side."""
+    """Wilson's score interval (1927); conservative for scores in [0, 1] that are not binary."""
     if not scores:
         return None
     n, mean = len(scores), sum(scores) / len(scores)
@@ -56,9 +48,9 @@ def paired(before: Sequence[float], after: Sequence[float]) -> Estimate | None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Summary:
-    """The figures of a campaign, all of them out of its ledger.
+    """The figures of a campaign, all from its ledger.
 
-    Scores are of search tasks before the first commit, of held-out ones after.
+    Scores are of search tasks before the first commit, of held-out tasks after it.
     """
 
     baseline: Estimate | None
@@ -89,7 +81,7 @@ def summarise(ledger: Ledger) -> Summary:
         champion=wilson([*last.values()]),
         gain=paired([first[p] for p in both], [last[p] for p in both]) if champion else None,
         champion_id=champion,
-        candidates=tuple(c for c in ledger.candidates() if c.id not in reverts),  # nobody proposed those
+        candidates=tuple(c for c in ledger.candidates() if c.id not in reverts),  # a person made those
         trials=ledger.count_trials(),
         fresh_calls=spent.fresh_calls,
         shared_calls=spent.calls - spent.fresh_calls,
@@ -99,73 +91,3 @@ def summarise(ledger: Ledger) -> Summary:
         seconds=float(ledger.recollect("seconds") or 0.0),
         ending=end.text if end else "not ended",
     )
-
-
-def print_measured(sides: Sequence[Sequence[Trial]], console: Console, *, as_json: bool) -> None:
-    """What `ratchet eval` measured: every trial, the mean with its interval, and the paired difference of two sides."""
-    means = [wilson([trial.score for trial in side]) for side in sides]
-    difference = paired(*([t.score for t in side] for side in reversed(sides))) if len(sides) > 1 else None
-    if as_json:
-        rows = [[{"task": t.task, "score": t.score, "reason": t.reason} for t in side] for side in sides]
-        facts = {"sides": [asdict(m) if m else None for m in means], "trials": rows}
-        print(json.dumps({**facts, "difference": asdict(difference) if difference else None}))  # noqa: T201
-        return
-    for trials in zip(*sides, strict=True):
-        scores = "  ".join(f"{trial.score:5.2f}" for trial in trials)
-        console.print(Text(f"{scores}  {trials[0].task:<32} {clean_line(trials[0].reason)}"))
-    for name, mean in zip(("measured", "against"), means, strict=False):
-        console.print(f"{name}: {mean}", markup=False)
-    if difference is not None:
-        console.print(f"difference, paired: {difference}", markup=False)
-
-
-def print_summary(summary: Summary, *, name: str, hint: Callable[[str], str], console: Console) -> None:
-    """The summary for people, fit for 80 columns; `hint` completes a `ratchet` command to one that can be pasted."""
-    console.rule(f"campaign {name}: {clean_line(summary.ending)}")
-    _print_scores(summary, console)
-    _print_candidates(summary, hint, console)
-    cost = f"${summary.dollars:.4f}" + (f" and {summary.unpriced} calls without a price" if summary.unpriced else "")
-    console.print(
-        f"{summary.trials} trials, {summary.fresh_calls} model calls ({summary.shared_calls} more from the memo), "
-        f"{summary.tokens:,} tokens, {cost}, {summary.seconds / 60:.1f} minutes",
-        highlight=False,
-    )
-    console.print("\nNext:", style="bold")
-    commands = [f"git log ratchet/{name}", hint("log"), hint("status")]
-    if summary.champion_id:
-        commands.insert(1, f"git diff HEAD ratchet/{name}")
-        commands.append(hint(f"show {summary.champion_id}"))
-    for command in commands:
-        console.print(Text(f"  {command}"))
-
-
-def _print_scores(summary: Summary, console: Console) -> None:
-    # Held-out tasks are spent when there is a commit to report, not before.
-    tasks = "held-out" if summary.champion_id else "search"
-    table = Table(title=f"score on {tasks} tasks, fresh trials, 95 % interval", box=None, title_justify="left")
-    table.add_column("", no_wrap=True)
-    table.add_column("score", no_wrap=True)
-    table.add_row("baseline (seed)", str(summary.baseline or "not measured"))
-    if summary.champion_id:
-        table.add_row(f"champion (#{summary.champion_id})", str(summary.champion or "not measured"))
-        table.add_row("champion - seed, paired", str(summary.gain or "not measured"))
-    console.print(table, highlight=False)
-
-
-def _print_candidates(summary: Summary, hint: Callable[[str], str], console: Console) -> None:
-    made = summary.candidates[1:]
-    accepted = [c for c in made if c.fate is Fate.CHAMPION]
-    down = [c for c in made if c.fate in {Fate.REJECTED, Fate.REFUSED}]
-    waiting = len(made) - len(accepted) - len(down)
-    console.print(
-        f"\n{len(made)} patches proposed: {len(accepted)} accepted, {len(down)} turned down, "
-        f"{waiting} never promising enough for the gate",
-        style="bold",
-        highlight=False,
-    )
-    for candidate in accepted + down[-SHOWN_TURNED_DOWN:]:
-        style = "green" if candidate.fate is Fate.CHAMPION else "dim"
-        line = f"  #{candidate.id} {candidate.fate}: {clean_line(candidate.subject)}"
-        console.print(Text(line, style=style), Text(f"     {clean_line(candidate.reason)}", style=style), sep="\n")
-    if len(down) > SHOWN_TURNED_DOWN:
-        console.print(f"  ... and {len(down) - SHOWN_TURNED_DOWN} more: {hint('log --rejected')}", style="dim")

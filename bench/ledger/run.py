@@ -36,7 +36,7 @@ from agent.kernel.loop.state import State
 from agent.kernel.record.chain import COVERED
 from agent.kernel.record.ledger import Ledger
 from agent.review.audit.verify_ledger import verify_ledger
-from agent.review.export import Format, export
+from agent.review.report.export import Format, export
 from agent.review.terminal.status import status
 from bench.review.synthetic import write
 

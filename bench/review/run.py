@@ -22,8 +22,8 @@ from pathlib import Path
 start = time.perf_counter()
 from agent.kernel.decide.gate import GateSettings
 from agent.kernel.record.ledger import Ledger
-from agent.review.facts import collect
-from agent.review.report.report import render
+from agent.review.report.facts import collect
+from agent.review.report.page import render
 loaded = time.perf_counter()
 with Ledger(Path(sys.argv[1]), read_only=True) as ledger:
     facts = collect(ledger, GateSettings())

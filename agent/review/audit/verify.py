@@ -4,8 +4,7 @@ Covered: the commit (place, parent, tree, subject, body, every trailer that can 
 draw of tasks, seeds, trees of both sides), the verdict (recomputed pair by pair with the gate's own code), SQLite's
 own checks and the hash of every body that is read.
 
-Not covered: a forger who rewrites ledger, hash chain and commits together so that they agree. Against that stand
-`--replay` and `--fresh`.
+Not covered: a forger who rewrites ledger, hash chain and commits consistently. `--replay` and `--fresh` detect that.
 """
 
 from __future__ import annotations
@@ -36,18 +35,18 @@ from agent.review.audit.verify_ledger import anchors, unlike, verify_ledger
 from agent.trials.evaluator import seed_of
 
 SHOWN = 10
-"""Pairs of one kind that are named, before the rest is only counted."""
+"""Mismatches of one kind that are named; further ones are only counted."""
 
 SEALED = ("Ratchet-Models", "Ratchet-Kernel", "Ratchet-Cost")
-"""Trailers that no record computes again: they are covered by the commit's name in the ledger."""
+"""Trailers that cannot be recomputed: the commit's hash in the ledger covers them."""
 
 SOMETIMES = ("Ratchet-Flags", "Ratchet-Approved-By")
-"""Trailers that only some commits have; they too are covered by the commit's name."""
+"""Trailers that only some commits have; the commit's hash covers them too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """One thing that was looked at; `ok` None is a remark that accuses nobody."""
+class Checked:
+    """One thing that was checked; `ok` None is a note, not a fault."""
 
     what: str
     ok: bool | None
@@ -56,7 +55,7 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
-    """What a commit is held against. `opening` and `seed` are campaign.yaml's; `suite` is as it is now."""
+    """What a commit is compared with. `opening` and `seed` are campaign.yaml's; `suite` is as it is now."""
 
     ledger: Ledger
     repository: Repository
@@ -81,44 +80,44 @@ class Entry:
         return self.before[-1].candidate if self.before else 0
 
 
-def verify(commit: Commit, evidence: Evidence) -> list[Finding]:
-    """Everything that could be checked, in order; a broken record is a finding, not an error."""
-    findings: list[Finding] = []
+def verify(commit: Commit, evidence: Evidence) -> list[Checked]:
+    """Check everything that can be checked, in order; a broken record fails a check and raises nothing."""
+    checks: list[Checked] = []
     try:
         for check in LEDGER_CHECKS:
-            findings += check(evidence.ledger)
+            checks += check(evidence.ledger)
         entry = find_entry(commit, evidence.ledger)
-        findings += [_in_ledger(commit, entry), *_anchored(commit, evidence.ledger)]
+        checks += [_in_ledger(commit, entry), *_anchored(commit, evidence.ledger)]
         if entry is None:
-            return findings
-        findings += _place(commit, entry, evidence)
+            return checks
+        checks += _place(commit, entry, evidence)
         if (test := _test_of(entry, evidence.ledger)) is None:
-            findings += _reverted(commit, entry, evidence)
-            return findings
-        findings += _tree(commit, entry, evidence)
-        findings += _test(entry, test, evidence)
+            checks += _reverted(commit, entry, evidence)
+            return checks
+        checks += _tree(commit, entry, evidence)
+        checks += _test(entry, test, evidence)
         decision, found = _verdict(entry, test, evidence)
-        findings += [*found, *_pairs(entry, test, evidence)]
-        findings += _words(commit, entry, decision, evidence)
+        checks += [*found, *_pairs(entry, test, evidence)]
+        checks += _words(commit, entry, decision, evidence)
     except RecordBroken as error:
-        findings.append(_bad("ledger", str(error)))
-    return findings
+        checks.append(_bad("ledger", str(error)))
+    return checks
 
 
-def intact(ledger: Ledger) -> Iterator[Finding]:
+def intact(ledger: Ledger) -> Iterator[Checked]:
     """SQLite's own checks of the file."""
     damage = ledger.damage()
-    yield _finding("ledger file", not damage, "; ".join(damage[:3]) or "whole, by SQLite's own checks")
+    yield _checked("ledger file", not damage, "; ".join(damage[:3]) or "whole, by SQLite's own checks")
 
 
-def chained(ledger: Ledger) -> Iterator[Finding]:
-    """Every row against the hash chain."""
+def chained(ledger: Ledger) -> Iterator[Checked]:
+    """Every row, compared with the hash chain."""
     broken = [f"{one.name} {one.said}" for one in verify_ledger(ledger)]
     yield _many("ledger chain", broken, f"{ledger.head()[0]} links, every row is as it was written")
 
 
-LEDGER_CHECKS: tuple[Callable[[Ledger], Iterable[Finding]], ...] = (intact, chained)
-"""What is asked of the ledger as a whole before anything in it is believed."""
+LEDGER_CHECKS: tuple[Callable[[Ledger], Iterable[Checked]], ...] = (intact, chained)
+"""Checks of the ledger as a whole, made before anything in it is believed."""
 
 
 def find_entry(commit: Commit, ledger: Ledger) -> Entry | None:
@@ -138,16 +137,16 @@ def find_entry(commit: Commit, ledger: Ledger) -> Entry | None:
     return Entry(sha=row.sha, parent=row.parent, candidate=known[row.candidate], test=row.test, before=tuple(rows[:at]))
 
 
-def _anchored(commit: Commit, ledger: Ledger) -> Iterator[Finding]:
-    """The link that the commit names; commits of an older Ratchet name none."""
+def _anchored(commit: Commit, ledger: Ledger) -> Iterator[Checked]:
+    """The link that the commit names; commits of older versions name none."""
     for anchor in anchors([commit]):
         said = f"link {anchor.n} of the chain is the one that the commit names"
         yield _many(ANCHOR_TRAILER, [f"{one.name} {one.said}" for one in unlike(ledger, anchor)], said)
 
 
-def _in_ledger(commit: Commit, entry: Entry | None) -> Finding:
+def _in_ledger(commit: Commit, entry: Entry | None) -> Checked:
     if entry is None:
-        return _bad("commit", f"{commit.sha[:12]} is in no row of the ledger, nor is anything like it")
+        return _bad("commit", f"{commit.sha[:12]} is not in the ledger, and nothing like it is")
     if entry.sha == commit.sha:
         return _good("commit", f"{commit.sha[:12]} is #{entry.candidate.id} in the ledger")
     said = f"{commit.sha[:12]} is not in the ledger: its commit of #{entry.candidate.id} is {entry.sha[:12]}"
@@ -158,27 +157,27 @@ def _test_of(entry: Entry, ledger: Ledger) -> TestRow | None:
     return next((row for row in ledger.tests() if row.id == entry.test), None)
 
 
-def _place(commit: Commit, entry: Entry, evidence: Evidence) -> Iterator[Finding]:
+def _place(commit: Commit, entry: Entry, evidence: Evidence) -> Iterator[Checked]:
     repository = evidence.repository
     parents = ", ".join(parent[:12] for parent in commit.parents)
     yield _same("parent", parents, entry.parent[:12])
     below = entry.before[-1].sha if entry.before else repository.base
     yield _same("parent in the ledger", entry.parent[:12], below[:12])
     on_branch = any(one.sha == commit.sha for one in repository.accepted())
-    yield _finding("branch", on_branch, f"{'on' if on_branch else 'not on'} {repository.branch}")
+    yield _checked("branch", on_branch, f"{'on' if on_branch else 'not on'} {repository.branch}")
     yield _same("committer", commit.email, IDENTITY[1])
 
 
-def _tree(commit: Commit, entry: Entry, evidence: Evidence) -> Iterator[Finding]:
+def _tree(commit: Commit, entry: Entry, evidence: Evidence) -> Iterator[Checked]:
     repository, candidate = evidence.repository, entry.candidate
     yield _same("tree", commit.tree[:12], (candidate.tree or "none")[:12])
     if commit.parents:
         outside = repository.outside(commit.parents[0], commit.tree)
         said = f"`{outside[0]}` is changed" if outside else "nothing else is changed"
-        yield _finding("mutable paths", not outside, said)
+        yield _checked("mutable paths", not outside, said)
     saved = repository.candidate(candidate.id)
     if saved is None:
-        yield Finding(what="archive", ok=None, said=f"#{candidate.id} has no ref here (a clone has none)")
+        yield Checked(what="archive", ok=None, said=f"#{candidate.id} has no ref here (a clone has none)")
     else:
         yield _same("archive", saved.tree[:12], (candidate.tree or "none")[:12])
 
@@ -186,36 +185,36 @@ def _tree(commit: Commit, entry: Entry, evidence: Evidence) -> Iterator[Finding]
 # ------------------------------------------------------------------------------------ test and verdict
 
 
-def _test(entry: Entry, test: TestRow, evidence: Evidence) -> Iterator[Finding]:
+def _test(entry: Entry, test: TestRow, evidence: Evidence) -> Iterator[Checked]:
     numbers = [row.id for row in evidence.ledger.tests()]
     whole = numbers == [*range(1, len(numbers) + 1)]
-    yield _finding("tests", whole, f"{len(numbers)} counted from 1" if whole else f"some are missing: {numbers[:30]}")
+    yield _checked("tests", whole, f"{len(numbers)} counted from 1" if whole else f"some are missing: {numbers[:30]}")
     yield _same("test's candidate", f"#{test.candidate}", f"#{entry.candidate.id}")
     yield _same("test's champion", f"#{test.champion}", f"#{entry.champion}")
     earlier = sum(row.test is not None for row in entry.before)
     yield _same("commits before the test", str(test.commits), str(earlier))
     recorded = opened_with(evidence.ledger, test.id)
     if recorded is None:
-        yield Finding(what="gate's numbers", ok=None, said="not in this ledger; campaign.yaml's are used")
+        yield Checked(what="gate's numbers", ok=None, said="not in this ledger; campaign.yaml's are used")
     elif recorded != evidence.opening:
-        yield Finding(what="gate's numbers", ok=None, said="campaign.yaml says others now; the test's own are used")
+        yield Checked(what="gate's numbers", ok=None, said="campaign.yaml has others now; the test's own are used")
 
 
-def _verdict(entry: Entry, test: TestRow, evidence: Evidence) -> tuple[Decision | None, list[Finding]]:
+def _verdict(entry: Entry, test: TestRow, evidence: Evidence) -> tuple[Decision | None, list[Checked]]:
     """The verdict that follows from the pairs, and whether it is the recorded one."""
     decision = retest(test, evidence.ledger, evidence.opening).decide()
     if decision is None:
         return None, [_bad("verdict", f"the recorded pairs of test {test.id} decide nothing")]
-    findings = [_same("verdict", str(test.verdict), str(decision.verdict))]
+    checks = [_same("verdict", str(test.verdict), str(decision.verdict))]
     wrong = [name for name, value in asdict(decision).items() if not _equal((test.decision or {}).get(name), value)]
     said = f"{', '.join(wrong)} do not follow from the pairs: {decision.sentence}" if wrong else decision.sentence
-    findings.append(_finding("figures", not wrong, said))
-    findings.append(_finding("accepted", decision.accepted, "by the gate" if decision.accepted else "it was not"))
-    findings.append(_same("candidate's reason", entry.candidate.reason, decision.sentence, "the same"))
-    return decision, findings
+    checks.append(_checked("figures", not wrong, said))
+    checks.append(_checked("accepted", decision.accepted, "by the gate" if decision.accepted else "it was not"))
+    checks.append(_same("candidate's reason", entry.candidate.reason, decision.sentence, "the same"))
+    return decision, checks
 
 
-def _pairs(entry: Entry, test: TestRow, evidence: Evidence) -> Iterator[Finding]:
+def _pairs(entry: Entry, test: TestRow, evidence: Evidence) -> Iterator[Checked]:
     """Both sides of every pair: the right trees, one seed, and the task that the draw demands."""
     ledger = evidence.ledger
     known = {one.id: one for one in ledger.candidates()}
@@ -230,7 +229,7 @@ def _pairs(entry: Entry, test: TestRow, evidence: Evidence) -> Iterator[Finding]
     recorded, now = ledger.recollect("suite"), evidence.suite
     if recorded != now.hash:
         said = f"{now.name} is {now.hash[:12]} now, not {str(recorded)[:12]}: the draw of tasks cannot be checked"
-        yield Finding(what="suite", ok=None, said=said)
+        yield Checked(what="suite", ok=None, said=said)
         return
     fixed = (opened_with(ledger, test.id) or evidence.opening).shares
     yield _same("deterministic tasks", _shares(fixed), _shares(shares_of(now.split(Split.GATE))))
@@ -250,7 +249,7 @@ def _shares(shares: Mapping[str, float]) -> str:
 # ------------------------------------------------------------------------------------ words
 
 
-def _words(commit: Commit, entry: Entry, decision: Decision | None, evidence: Evidence) -> Iterator[Finding]:
+def _words(commit: Commit, entry: Entry, decision: Decision | None, evidence: Evidence) -> Iterator[Checked]:
     ledger, candidate = evidence.ledger, entry.candidate
     known = {one.id: one for one in ledger.candidates()}
     earlier = lineage(known, {0, *(row.candidate for row in entry.before)}, candidate.id)[:-1]
@@ -270,26 +269,26 @@ def _words(commit: Commit, entry: Entry, decision: Decision | None, evidence: Ev
     yield from _trailers(commit.trailers, due, str(ledger.recollect("suite")))
     kernel = commit.trailers.get("Ratchet-Kernel", "")
     if kernel != trusted_hash():
-        yield Finding(what="kernel", ok=None, said=f"{kernel[:12]} decided; this Ratchet is {trusted_hash()[:12]}")
+        yield Checked(what="kernel", ok=None, said=f"{kernel[:12]} decided; this Ratchet is {trusted_hash()[:12]}")
 
 
-def _trailers(trailers: Mapping[str, str], due: Mapping[str, str], suite: str) -> Iterator[Finding]:
+def _trailers(trailers: Mapping[str, str], due: Mapping[str, str], suite: str) -> Iterator[Checked]:
     for key, value in due.items():
         yield _same(key, trailers.get(key, "missing"), value)
     yield _same("Ratchet-Suite", trailers.get("Ratchet-Suite", "missing").rpartition("@")[2], suite)
     for key in SEALED:
-        yield _finding(key, key in trailers, f"{trailers.get(key, 'missing')[:60]} (covered by the commit's name)")
+        yield _checked(key, key in trailers, f"{trailers.get(key, 'missing')[:60]} (covered by the commit's hash)")
     strange = sorted(trailers.keys() - due.keys() - {"Ratchet-Suite", ANCHOR_TRAILER, *SEALED, *SOMETIMES})
     if strange:
         yield _bad("trailers", f"not written by a campaign: {', '.join(strange[:SHOWN])}")
 
 
-def _reverted(commit: Commit, entry: Entry, evidence: Evidence) -> Iterator[Finding]:
-    """A revert was decided by a person: its tree must be the champion's without the patch, and no more."""
+def _reverted(commit: Commit, entry: Entry, evidence: Evidence) -> Iterator[Checked]:
+    """A person decides a revert: its tree must be the champion's without the patch, and nothing else."""
     reverts = evidence.ledger.reverts().get(entry.candidate.id)
     original = next((row for row in entry.before if row.candidate == reverts), None)
     if original is None:
-        yield _bad("revert", f"#{entry.candidate.id} has neither a test nor a patch that it takes back")
+        yield _bad("revert", f"#{entry.candidate.id} has neither a test nor a patch that it reverts")
         return
     yield _same(CAMPAIGN_TRAILER, commit.trailers.get(CAMPAIGN_TRAILER, "missing"), evidence.repository.campaign)
     yield _same(REVERTS_TRAILER, commit.trailers.get(REVERTS_TRAILER, "missing"), original.sha)
@@ -304,30 +303,30 @@ def _reverted(commit: Commit, entry: Entry, evidence: Evidence) -> Iterator[Find
     yield _same("tree without the patch", commit.tree[:12], due[:12])
 
 
-# ------------------------------------------------------------------------------------ findings
+# ------------------------------------------------------------------------------------ results
 
 
-def _finding(what: str, ok: bool, said: str) -> Finding:
-    return Finding(what=what, ok=ok, said=said)
+def _checked(what: str, ok: bool, said: str) -> Checked:
+    return Checked(what=what, ok=ok, said=said)
 
 
-def _good(what: str, said: str) -> Finding:
-    return Finding(what=what, ok=True, said=said)
+def _good(what: str, said: str) -> Checked:
+    return Checked(what=what, ok=True, said=said)
 
 
-def _bad(what: str, said: str) -> Finding:
-    return Finding(what=what, ok=False, said=said)
+def _bad(what: str, said: str) -> Checked:
+    return Checked(what=what, ok=False, said=said)
 
 
-def _same(what: str, found: str, due: str, fine: str = "") -> Finding:
+def _same(what: str, found: str, due: str, fine: str = "") -> Checked:
     if found == due:
         return _good(what, fine or found)
     return _bad(what, f"says {found!r}, the record says {due!r}")
 
 
-def _many(what: str, wrong: Sequence[str], fine: str) -> Finding:
+def _many(what: str, wrong: Sequence[str], fine: str) -> Checked:
     more = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
-    return _finding(what, not wrong, "; ".join(wrong[:SHOWN]) + more if wrong else fine)
+    return _checked(what, not wrong, "; ".join(wrong[:SHOWN]) + more if wrong else fine)
 
 
 def _equal(recorded: Any, computed: Any) -> bool:

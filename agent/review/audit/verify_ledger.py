@@ -1,10 +1,9 @@
 """`ratchet verify --ledger`: whether every row of a ledger is as it was written.
 
-Covered: a row of the record that was changed, deleted or put in beside the chain, and a link that was; a body that
-is not what its hash says, or is gone; sums and triggers that were changed; a chain that was written anew, as far as a
-commit names one of its links (the trailer `Ratchet-Ledger`).
+Covered: rows and links that were changed, deleted or inserted; bodies that are missing or do not match their hash;
+changed sums and triggers; a rewritten chain, up to the last link that a commit names (trailer `Ratchet-Ledger`).
 
-Not covered: rows behind the last named link, if somebody who can write the file computes the chain behind it anew;
+Not covered: rows after the last named link, if somebody who can write the file recomputes the chain from there;
 everything, if the commits are rewritten as well; the mirror files.
 """
 
@@ -16,15 +15,10 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 
-from rich.console import Console
-from rich.progress import Progress
-from rich.text import Text
-
 from agent.base.errors import RecordBroken
-from agent.base.text import visible
 from agent.kernel.git.repository import Commit
 from agent.kernel.record.chain import COVERED, key_of, link, look_up, name_parts
 from agent.kernel.record.columns import TABLES
@@ -65,11 +59,11 @@ class Anchor:
 
 
 Steps = Callable[[int], None]
-"""Told how many more links and bodies have been looked at."""
+"""Gets the number of links and bodies checked since the last call."""
 
 
 def anchors(commits: Iterable[Commit]) -> list[Anchor]:
-    """The links that commits name in their trailers; a trailer that names none is one that nothing can match."""
+    """The links that commits name in their trailers; a malformed trailer becomes a link that nothing matches."""
     found = []
     for commit in commits:
         if (said := commit.trailers.get(ANCHOR_TRAILER)) is not None:
@@ -80,7 +74,7 @@ def anchors(commits: Iterable[Commit]) -> list[Anchor]:
 
 
 def verify_ledger(ledger: Ledger, published: Sequence[Anchor] = (), progress: Steps = lambda _: None) -> list[Broken]:
-    """Everything that is not as it was written, as of one moment; the campaign may run on meanwhile."""
+    """Everything that is not as it was written, as of one moment; the campaign may keep running."""
     with ledger.snapshot():
         return [
             *_schema(ledger),
@@ -93,31 +87,11 @@ def verify_ledger(ledger: Ledger, published: Sequence[Anchor] = (), progress: St
         ]
 
 
-def check_ledger(ledger: Ledger, commits: Iterable[Commit], console: Console, *, as_json: bool) -> bool:
-    """Look at the whole record, say what was found, and return whether it is whole."""
-    (links, head), published = ledger.head(), anchors(commits)
-    bodies = int(next(ledger.stream("SELECT count(*) FROM blobs"))[0])
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        line = bar.add_task("reading the ledger", total=links + bodies)
-        broken = [Broken(name="file", said=said) for said in ledger.damage()]
-        broken += verify_ledger(ledger, published, lambda more: bar.advance(line, more))
-    if as_json:
-        facts = {"links": links, "head": head, "bodies": bodies, "commits": len(published)}
-        print(json.dumps({**facts, "broken": [asdict(one) for one in broken]}))  # noqa: T201 (for programs)
-        return not broken
-    for one in broken:
-        console.print(Text(visible(f"{one.name} {one.said}"), style="red"))
-    named = f"{len(published)} commits name a link of it"
-    whole = f"{links} rows and {bodies} bodies are as they were written; {named}"
-    console.print(Text(f"{len(broken)} things are not as they were written" if broken else whole))
-    return not broken
-
-
 # ------------------------------------------------------------------------------------ schema
 
 
 def _schema(ledger: Ledger) -> Iterator[Broken]:
-    """Tables, indices and triggers against those that the migrations make."""
+    """Compare tables, indices and triggers with those that the migrations make."""
     due, found = _due_schema(), described(ledger.stream)
     for name in sorted(due.keys() | found.keys()):
         if due.get(name) != found.get(name):
@@ -159,18 +133,18 @@ def unlike(ledger: Ledger, anchor: Anchor) -> Iterator[Broken]:
     """Whether a published link is in the chain."""
     rows = ledger.stream("SELECT digest FROM chain WHERE n = ?", anchor.n)
     if [row[0].hex() for row in rows] != [anchor.digest]:
-        said = f"names another link {anchor.n} than the ledger holds: the chain was cut or written anew"
+        said = f"names another link {anchor.n} than the ledger holds: the chain was cut or rewritten"
         yield Broken(name=anchor.where, said=said)
 
 
 def _unchained(ledger: Ledger, met: Mapping[str, int]) -> Iterator[Broken]:
-    """Rows that no link knows; looked for only where there are more rows than links."""
+    """Rows that no link knows; searched only where there are more rows than links."""
     for table in COVERED:
         if next(ledger.stream(f"SELECT count(*) FROM {table}"))[0] > met.get(table, 0):  # noqa: S608
             known = "SELECT key FROM chain WHERE what = ?"
             sql = f"SELECT {key_of(table)} FROM {table} WHERE {key_of(table)} NOT IN ({known})"  # noqa: S608
             for row in ledger.stream(sql, table):
-                yield Broken(name=f"{table} {row[0]}", said="was put in: no link of the chain knows it")
+                yield Broken(name=f"{table} {row[0]}", said="was inserted: no link of the chain knows it")
 
 
 # ------------------------------------------------------------------------------------ bodies
@@ -194,7 +168,7 @@ def _used_by(ledger: Ledger, digest: str) -> str:
 
 
 def _references(ledger: Ledger) -> Iterator[Broken]:
-    """Bodies that are named and not there."""
+    """Bodies that are named but missing."""
     for table, column in _REFERENCES:
         sql = f"SELECT id, {column} FROM {table} WHERE {column} NOT IN (SELECT hash FROM blobs)"  # noqa: S608
         for row in ledger.stream(sql):
@@ -206,7 +180,7 @@ def _references(ledger: Ledger) -> Iterator[Broken]:
 
 
 def _parts(request: str) -> list[str]:
-    """The bodies that a stored request names; none if it is no longer one, which the chain tells."""
+    """The bodies that a stored request names; none if it is malformed, which the chain reports."""
     try:
         skeleton, hashes, field = json.loads(request)
         return [str(digest) for digest in (hashes if field is not None else [skeleton])]
@@ -218,7 +192,7 @@ def _parts(request: str) -> list[str]:
 
 
 def _sums(ledger: Ledger, what: str, due: str, kept: str) -> Iterator[Broken]:
-    """Sums that are kept, against the rows that they are sums of."""
+    """Compare the stored sums with the rows that they sum up."""
     right = {row[0]: tuple(row)[1:] for row in ledger.stream(due)}
     found = {row[0]: tuple(row)[1:] for row in ledger.stream(kept)}
     for name in sorted(right.keys() | found.keys()):

@@ -1,1 +1,1 @@
-"""The campaign in a browser, live."""
+"""A campaign in the browser, live."""

@@ -38,8 +38,8 @@ from agent.kernel.record.ledger import Ledger
 from agent.review.dashboard.actions import Levers
 from agent.review.dashboard.guard import LOGIN, Guard, Rules, Session, authorised_form
 from agent.review.dashboard.watch import Drawn, Watch, apart, names
-from agent.review.facts import collect
-from agent.review.report.report import render
+from agent.review.report.facts import collect
+from agent.review.report.page import render
 
 SECTIONS: Final = ("summary", "scores", "lineage", "heat", "evidence", "patches", "rejected", "cost", "events")
 ASSETS: Final = {

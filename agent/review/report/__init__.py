@@ -1,1 +1,1 @@
-"""The whole campaign as one HTML file."""
+"""A campaign written to files: one HTML page, and tables for notebooks."""

@@ -18,8 +18,8 @@ from markupsafe import Markup
 
 from agent.base.text import visible
 from agent.base.types import Fate
-from agent.review.evidence import Meeting
-from agent.review.facts import Patch, ReportFacts, Spot
+from agent.review.report.evidence import Meeting
+from agent.review.report.facts import Patch, ReportFacts, Spot
 from agent.review.summary import Estimate
 
 Spec = dict[str, Any]

@@ -17,8 +17,8 @@ from agent.kernel.decide.evidence import base_of, lineage
 from agent.kernel.decide.gate import Fixed, GateSettings
 from agent.kernel.loop.match import fixed_of, opened_with
 from agent.kernel.record.ledger import Ledger, Mark, SpendingRow, TestRow
-from agent.review.evidence import Meeting, replay
-from agent.review.reasons import group_of
+from agent.review.report.evidence import Meeting, replay
+from agent.review.report.reasons import group_of
 from agent.review.summary import Estimate, Summary, summarise, wilson
 
 SPEND_SLICES: Final = 120

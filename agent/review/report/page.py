@@ -25,9 +25,9 @@ from pygments.lexers import DiffLexer
 from agent.base.errors import UserError
 from agent.base.text import visible, visible_lines
 from agent.base.types import Fate
-from agent.review.facts import Patch, ReportFacts
-from agent.review.reasons import ACCEPTED
 from agent.review.report import charts
+from agent.review.report.facts import Patch, ReportFacts
+from agent.review.report.reasons import ACCEPTED
 
 SHOWN_PATHS: Final = 24
 """Tests whose evidence is drawn, the latest and the accepted ones; all of them are in the table."""

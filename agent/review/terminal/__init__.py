@@ -1,1 +1,1 @@
-"""What people read in a terminal."""
+"""What the commands print: log, show, status, summary, calls, verify."""

@@ -1,77 +1,32 @@
 """What `ratchet log` prints: accepted patches with their evidence, the archive by lineage, every candidate's fate.
 
-Every word that is printed may have been chosen by a model, so all of it goes through `agent.base.text`, and
-into `Text`, where rich reads no markup.
+A model may have chosen any word that is printed, so all of it goes through `agent.base.text`, and into `Text`, where
+rich reads no markup.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
-from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from agent.base.text import visible, visible_lines
+from agent.base.text import visible
 from agent.base.types import Candidate, Fate
-from agent.kernel.decide.evidence import REVERTS_TRAILER
 from agent.kernel.git.repository import Commit
+from agent.review.commits import Accepted, accepted
+from agent.review.terminal.style import FATE_STYLES, cell, when
 
 WIDE = 110
 """Columns from which evidence and holdout get columns of their own."""
-
-FATE_STYLES = {
-    Fate.OPEN: "cyan",
-    Fate.WAITING: "bold magenta",
-    Fate.REFUSED: "yellow",
-    Fate.REJECTED: "red",
-    Fate.CHAMPION: "bold green",
-}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Accepted:
-    """One commit of the campaign. The evidence is in the words of its trailers, "" where there is none.
-
-    `reverts` is the commit that it takes back, `reverted_by` the one that took it back, "" for none.
-    """
-
-    commit: Commit
-    candidate: int | None
-    score: str
-    evidence: str
-    holdout: str
-    reverts: str = ""
-    reverted_by: str = ""
-
-
-def accepted(commits: Sequence[Commit]) -> list[Accepted]:
-    """Read the evidence of the campaign's commits out of their trailers, in the same order."""
-    undone = {commit.trailers.get(REVERTS_TRAILER): commit.sha for commit in commits}
-    return [_accepted(commit, undone.get(commit.sha, "")) for commit in commits]
-
-
-def _accepted(commit: Commit, reverted_by: str) -> Accepted:
-    candidate = commit.trailers.get("Ratchet-Candidate", "")
-    return Accepted(
-        commit=commit,
-        candidate=int(candidate) if candidate.isascii() and candidate.isdigit() else None,
-        score=commit.trailers.get("Ratchet-Score", ""),
-        evidence=commit.trailers.get("Ratchet-Evidence", ""),
-        holdout=commit.trailers.get("Ratchet-Holdout", ""),
-        reverts=commit.trailers.get(REVERTS_TRAILER, ""),
-        reverted_by=reverted_by,
-    )
 
 
 def render_log(
     commits: Sequence[Commit], candidates: Sequence[Candidate], console: Console, *, rejected: bool = False
 ) -> None:
-    """Print the accepted patches, newest first and, if asked, what became of every other candidate."""
+    """Print the accepted patches, newest first, and with `rejected` the fate of every other candidate."""
     if commits:
         console.print(_log_table(accepted(commits), wide=console.width >= WIDE))
     else:
@@ -87,7 +42,7 @@ def render_log(
 
 
 def log_facts(campaign: str, commits: Sequence[Commit], candidates: Sequence[Candidate]) -> dict[str, Any]:
-    """The log for programs; texts are as they were written, escaped by JSON alone."""
+    """The log for programs; texts are as written, escaped by JSON alone."""
     rows = [
         {
             "candidate": row.candidate, "sha": row.commit.sha, "parent": row.commit.parents[0],
@@ -110,7 +65,7 @@ def render_graph(
     champion: int,
     console: Console,
 ) -> None:
-    """Print the archive by lineage as git draws it, newest first; `commits` tells whose each commit is."""
+    """Print the archive by lineage as git draws it, newest first; `commits` maps a commit to its candidate."""
     known = {one.id: one for one in candidates}
     for drawn, sha in graph:
         line = _node(known[commits[sha]], champion) if sha in commits else Text(sha[:10])
@@ -151,27 +106,9 @@ def _fate_table(candidates: Sequence[Candidate]) -> Table:
     return table
 
 
-def render_diff(diff: str, console: Console) -> None:
-    """Print a patch in colour; long lines are left to the terminal, so that a pipe gets them unbroken."""
-    syntax = Syntax("", "diff", theme="ansi_dark", background_color="default")
-    text = syntax.highlight("\n".join(visible_lines(diff)))
-    text.rstrip()
-    console.print(text, soft_wrap=True)
-
-
 def _table(*headers: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
     for header in headers:
         prose = header in {"patch", "why", "score", "evidence", "holdout"}
         table.add_column(header, no_wrap=not prose, overflow="fold")
     return table
-
-
-def cell(text: str) -> Text:
-    """One safe cell of a table."""
-    return Text(visible(text))
-
-
-def when(seconds: int) -> str:
-    """Local month, day, hour and minute."""
-    return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%m-%d %H:%M")

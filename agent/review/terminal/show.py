@@ -20,7 +20,8 @@ from agent.kernel.decide.evidence import base_of
 from agent.kernel.decide.flags import flags_key
 from agent.kernel.git.repository import Commit
 from agent.kernel.record.ledger import Ledger, PairRow, TestRow
-from agent.review.history import FATE_STYLES, accepted, cell, render_diff, when
+from agent.review.commits import accepted
+from agent.review.terminal.style import FATE_STYLES, cell, render_diff, when
 
 TRANSCRIPT_LINES = 60
 

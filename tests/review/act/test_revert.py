@@ -13,8 +13,8 @@ from agent.kernel.loop.match import Opening
 from agent.kernel.record.lock import held
 from agent.review.act.revert import Reverted, revert
 from agent.review.audit.verify import verify
-from agent.review.history import accepted
 from agent.review.lookup import find_candidate
+from agent.review.terminal.log import accepted
 from tests.kernel.lab import SETTINGS
 from tests.review.conftest import PROMPT, Night
 

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.base.types import Split
-from agent.review.audit.again import betting_interval, compare, replay
 from agent.review.audit.judgement import (
     TAMPERED,
     UNPROVEN,
@@ -19,16 +18,17 @@ from agent.review.audit.judgement import (
     claim_of,
     facts,
     fresh_sentence,
-    replay_finding,
+    replay_check,
     verdict,
 )
-from agent.review.audit.verify import Finding, verify
+from agent.review.audit.replay import betting_interval, compare, replay
+from agent.review.audit.verify import Checked, verify
 from tests.kernel import lab as kernel_lab
 from tests.kernel.lab import SETTINGS
 from tests.review.conftest import Night
 
 
-def look(night: Night, rev: str = "ratchet/night~1") -> list[Finding]:
+def look(night: Night, rev: str = "ratchet/night~1") -> list[Checked]:
     with night.ledger() as ledger:
         evidence = night.evidence(ledger)
         return verify(evidence.repository.commit(rev), evidence)
@@ -144,8 +144,8 @@ async def test_a_replay_gives_the_recorded_scores_and_finds_one_that_was_raised(
             trials = [trial for _, *sides in ledger.pair_trials(1) for trial in sides][:12]
         forged = await replay(evaluator, tasks, trials, lambda: None)
     assert len(steps) == 12
-    assert replay_finding(honest).ok
-    finding = replay_finding(forged)
+    assert replay_check(honest).ok
+    finding = replay_check(forged)
     assert finding.ok is False
     assert finding.said.startswith("1 of 12 trials differ: trial ")
 
@@ -162,7 +162,7 @@ async def test_fresh_pairs_bear_a_true_claim_out_and_leave_an_empty_one_unsettle
     assert "40 fresh pairs" in fresh_sentence(true, 0.9)
     assert verdict([], true) == 0
     assert verdict([], empty) == UNPROVEN
-    assert verdict([Finding(what="x", ok=False, said="")], true) == TAMPERED
+    assert verdict([Checked(what="x", ok=False, said="")], true) == TAMPERED
     assert json.dumps(facts(night.commits()[0], [], true, 0.5))
 
 

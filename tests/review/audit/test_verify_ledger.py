@@ -115,7 +115,7 @@ def test_any_deleted_row_is_found_and_named(
 def test_a_row_that_was_put_in_is_found_and_named(copy: Path, statement: str, name: str) -> None:
     with tampering(copy) as db:
         db.execute(statement)
-    assert broken(copy) == [f"{name} was put in: no link of the chain knows it"]
+    assert broken(copy) == [f"{name} was inserted: no link of the chain knows it"]
 
 
 def test_a_changed_score_is_named_once_and_shows_in_the_sums(copy: Path) -> None:

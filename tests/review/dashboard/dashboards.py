@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CONFIG = "name: night\nsuite: {suite}\nmodels: {{solver: {{provider: embedded}}, improver: {{provider: embedded}}}}\n"
 ENDING = 60
 
@@ -55,7 +55,16 @@ def ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
 
 @contextmanager
 def growing(home: Path, *, pause: float, trials: int, approve: str = "auto") -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "tests.review.growing", str(home), "night", str(pause), str(trials), approve]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.review.dashboard.growing",
+        str(home),
+        "night",
+        str(pause),
+        str(trials),
+        approve,
+    ]
     with ended(
         subprocess.Popen(
             command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

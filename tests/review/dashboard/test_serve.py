@@ -24,9 +24,9 @@ from agent.review.dashboard.actions import Levers
 from agent.review.dashboard.guard import Rules
 from agent.review.dashboard.serve import SECTIONS, Dashboard, cut, is_loopback, listen
 from agent.review.dashboard.watch import Record, names
-from agent.review.facts import collect
-from agent.review.report.report import render
-from tests.review.growing import HOSTILE
+from agent.review.report.facts import collect
+from agent.review.report.page import render
+from tests.review.dashboard.growing import HOSTILE
 
 TOKEN = "t" * 32
 BEARER = {"authorization": f"Bearer {TOKEN}"}

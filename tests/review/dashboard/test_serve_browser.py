@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from agent.kernel.record.ledger import Ledger
-from tests.review.dashboards import ENDING, Served, configure, growing, served
+from tests.review.dashboard.dashboards import ENDING, Served, configure, growing, served
 
 PATIENT = ENDING * 1000
 

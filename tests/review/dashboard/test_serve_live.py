@@ -14,8 +14,17 @@ import httpx
 import pytest
 
 from agent.kernel.record.ledger import Ledger
-from tests.review.dashboards import ENDING, Served, configure, environment, growing, served, streaming, trials_in
-from tests.review.growing import HOSTILE
+from tests.review.dashboard.dashboards import (
+    ENDING,
+    Served,
+    configure,
+    environment,
+    growing,
+    served,
+    streaming,
+    trials_in,
+)
+from tests.review.dashboard.growing import HOSTILE
 
 
 @pytest.fixture

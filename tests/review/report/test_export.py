@@ -14,7 +14,7 @@ from pyarrow import parquet
 from agent.base.errors import UserError
 from agent.base.types import Candidate, Fate
 from agent.kernel.record.ledger import Ledger
-from agent.review.export import TABLES, Format, export
+from agent.review.report.export import TABLES, Format, export
 from tests.kernel.records import fill
 from tests.review.conftest import Night
 
@@ -86,7 +86,7 @@ def test_without_pyarrow_the_mend_is_named(file: Path, tmp_path: Path) -> None:
         "import sys; sys.modules['pyarrow'] = None\n"
         "from pathlib import Path\n"
         "from agent.kernel.record.ledger import Ledger\n"
-        "from agent.review.export import Format, export\n"
+        "from agent.review.report.export import Format, export\n"
         "export(Ledger(Path(sys.argv[1]), read_only=True), Path(sys.argv[2]), Format.PARQUET)\n"
     )
     done = subprocess.run(

@@ -14,9 +14,9 @@ from agent.config.campaign import Config
 from agent.kernel.decide.gate import GateSettings, PairedTest, threshold
 from agent.kernel.loop.settings import gate_settings
 from agent.kernel.record.ledger import Ledger
-from agent.review.facts import MOST_COLUMNS, ReportFacts, collect
-from agent.review.reasons import group_of
-from agent.review.report.report import render
+from agent.review.report.facts import MOST_COLUMNS, ReportFacts, collect
+from agent.review.report.page import render
+from agent.review.report.reasons import group_of
 from bench.review.synthetic import write
 from sandbox.fake import FakeRun
 from tests.kernel.lab import SETTINGS, Lab, solve

@@ -19,11 +19,11 @@ import pytest
 from agent.base.errors import UserError
 from agent.base.types import Purpose
 from agent.kernel.record.ledger import Ledger
-from agent.review.facts import ReportFacts, collect
-from agent.review.report.report import render, save
+from agent.review.report.facts import ReportFacts, collect
+from agent.review.report.page import render, save
 from bench.review.synthetic import VILE, write
 
-TEMPLATE = Path(__file__).parents[2] / "agent" / "review" / "report" / "templates" / "report.html"
+TEMPLATE = Path(__file__).parents[3] / "agent" / "review" / "report" / "templates" / "report.html"
 SECTIONS = ["summary", "scores", "lineage", "heat", "evidence", "patches", "rejected", "events"]
 
 

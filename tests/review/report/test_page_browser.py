@@ -11,8 +11,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from agent.kernel.record.ledger import Ledger
-from agent.review.facts import ReportFacts, collect
-from agent.review.report.report import render, save
+from agent.review.report.facts import ReportFacts, collect
+from agent.review.report.page import render, save
 from bench.review.synthetic import write
 
 pytestmark = pytest.mark.slow

@@ -15,11 +15,13 @@ from agent.base.text import visible, visible_lines
 from agent.base.types import Candidate, Fate, Purpose, Trial, Usage
 from agent.kernel.git.repository import Commit
 from agent.kernel.record.ledger import PairRow
-from agent.review.audit.again import Comparison
-from agent.review.audit.judgement import render_findings, render_fresh
-from agent.review.audit.verify import Finding
-from agent.review.history import accepted, log_facts, render_diff, render_graph, render_log
+from agent.review.audit.replay import Comparison
+from agent.review.audit.verify import Checked
+from agent.review.commits import accepted
+from agent.review.terminal.log import log_facts, render_graph, render_log
 from agent.review.terminal.show import Dossier, changed, render_show, why
+from agent.review.terminal.style import render_diff
+from agent.review.terminal.verify import render_checks, render_fresh
 
 DIFF = "diff --git a/x.py b/x.py\n--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-a = 1\n+a = [bold]2[/bold]\n"
 TRAILERS = {
@@ -243,7 +245,7 @@ def test_hostile_text_is_spelled_out_everywhere(width: int) -> None:
     )
     render_show(told, screen, transcripts=True, proposal=True)
     render_graph([("* ", "a")], {"a": 3}, [candidate(3, text=EVIL)], 0, screen)
-    render_findings(hostile, [Finding(what=EVIL, ok=False, said=EVIL)], screen)
+    render_checks(hostile, [Checked(what=EVIL, ok=False, said=EVIL)], screen)
     render_fresh(Comparison(pairs=((0.0, 1.0),), voids=0), 0.5, screen)
     assert_harmless(printed(screen))
     squeezed = "".join(printed(screen).split())

@@ -1,0 +1,89 @@
+"""The end of a campaign on one screen, and what `ratchet eval` measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from agent.base.text import clean_line
+from agent.base.types import Fate, Trial
+from agent.review.summary import Summary, paired, wilson
+
+SHOWN_REJECTED = 12
+
+
+def print_measured(sides: Sequence[Sequence[Trial]], console: Console, *, as_json: bool) -> None:
+    """Print every trial, the mean with its interval, and the paired difference of two sides."""
+    means = [wilson([trial.score for trial in side]) for side in sides]
+    difference = paired(*([t.score for t in side] for side in reversed(sides))) if len(sides) > 1 else None
+    if as_json:
+        rows = [[{"task": t.task, "score": t.score, "reason": t.reason} for t in side] for side in sides]
+        facts = {"sides": [asdict(m) if m else None for m in means], "trials": rows}
+        print(json.dumps({**facts, "difference": asdict(difference) if difference else None}))  # noqa: T201
+        return
+    for trials in zip(*sides, strict=True):
+        scores = "  ".join(f"{trial.score:5.2f}" for trial in trials)
+        console.print(Text(f"{scores}  {trials[0].task:<32} {clean_line(trials[0].reason)}"))
+    for name, mean in zip(("measured", "against"), means, strict=False):
+        console.print(f"{name}: {mean}", markup=False)
+    if difference is not None:
+        console.print(f"difference, paired: {difference}", markup=False)
+
+
+def print_summary(summary: Summary, *, name: str, hint: Callable[[str], str], console: Console) -> None:
+    """Print the summary, 80 columns wide; `hint` completes a command to one that can be pasted."""
+    console.rule(f"campaign {name}: {clean_line(summary.ending)}")
+    _print_scores(summary, console)
+    _print_candidates(summary, hint, console)
+    cost = f"${summary.dollars:.4f}" + (f" and {summary.unpriced} calls without a price" if summary.unpriced else "")
+    console.print(
+        f"{summary.trials} trials, {summary.fresh_calls} model calls, {summary.shared_calls} shared answers, "
+        f"{summary.tokens:,} tokens, {cost}, {summary.seconds / 60:.1f} minutes",
+        highlight=False,
+    )
+    console.print("\nNext:", style="bold")
+    for command in _next(summary, name, hint):
+        console.print(Text(f"  {command}"), soft_wrap=True)
+
+
+def _next(summary: Summary, name: str, hint: Callable[[str], str]) -> list[str]:
+    commands = [f"git log ratchet/{name}", hint("log"), hint("report")]
+    if summary.champion_id:
+        commands.insert(1, f"git diff HEAD ratchet/{name}")
+        commands.append(hint(f"show {summary.champion_id}"))
+    return commands
+
+
+def _print_scores(summary: Summary, console: Console) -> None:
+    # Held-out tasks are first measured for a commit.
+    tasks = "held-out" if summary.champion_id else "search"
+    table = Table(title=f"score on {tasks} tasks, fresh trials, 95 % interval", box=None, title_justify="left")
+    table.add_column("", no_wrap=True)
+    table.add_column("score", no_wrap=True)
+    table.add_row("baseline (seed)", str(summary.baseline or "not measured"))
+    if summary.champion_id:
+        table.add_row(f"champion (#{summary.champion_id})", str(summary.champion or "not measured"))
+        table.add_row("champion - seed, paired", str(summary.gain or "not measured"))
+    console.print(table, highlight=False)
+
+
+def _print_candidates(summary: Summary, hint: Callable[[str], str], console: Console) -> None:
+    made = summary.candidates[1:]
+    accepted = [c for c in made if c.fate is Fate.CHAMPION]
+    down = [c for c in made if c.fate in {Fate.REJECTED, Fate.REFUSED}]
+    waiting = sum(c.fate is Fate.WAITING for c in made)
+    counts = [f"{len(accepted)} accepted", f"{len(down)} rejected"]
+    counts += [f"{waiting} waiting for approval"] if waiting else []
+    counts.append(f"{len(made) - len(accepted) - len(down) - waiting} not promising enough for the gate")
+    console.print(f"\n{len(made)} patches proposed: {', '.join(counts)}", style="bold", highlight=False)
+    for candidate in accepted + down[-SHOWN_REJECTED:]:
+        style = "green" if candidate.fate is Fate.CHAMPION else "dim"
+        line = f"  #{candidate.id} {candidate.fate}: {clean_line(candidate.subject)}"
+        console.print(Text(line, style=style), Text(f"     {clean_line(candidate.reason)}", style=style), sep="\n")
+    if len(down) > SHOWN_REJECTED:
+        console.print(f"  ... and {len(down) - SHOWN_REJECTED} more: {hint('log --rejected')}", style="dim")
