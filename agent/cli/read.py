@@ -165,14 +165,14 @@ def export(
     """
     from rich.console import Console
 
-    from agent.review.report.export import Format
+    from agent.review.report.export import FileFormat
     from agent.review.report.export import export as write
 
-    if kind not in set(Format):
-        raise UserError("--format", f"there is no format {kind!r}", f"Use {', '.join(Format)}.")
+    if kind not in set(FileFormat):
+        raise UserError("--format", f"there is no format {kind!r}", f"Use {', '.join(FileFormat)}.")
     config, console = load(path, {"name": name}), terminal()
     with open_ledger(config) as ledger, Console(stderr=True).status("writing tables"):
-        files = write(ledger, out or config.folder / "export", Format(kind))
+        files = write(ledger, out or config.folder / "export", FileFormat(kind))
     for file, rows in files:
         console.print(f"{rows:>9,} rows  {file}", markup=False)
 
@@ -195,9 +195,10 @@ def serve(
 
     It is read-only without --token-file.
     """
-    from agent.review.dashboard.actions import Levers
+    from agent.review.dashboard.actions import Actions
+    from agent.review.dashboard.app import Dashboard
     from agent.review.dashboard.guard import Rules, read_token
-    from agent.review.dashboard.serve import Dashboard, address, is_loopback, listen, serve_until_interrupted
+    from agent.review.dashboard.serve import address, is_loopback, listen, serve_until_interrupted
 
     config = load(path, {"name": name})
     token = read_token(token_file) if token_file else None
@@ -213,4 +214,4 @@ def serve(
     typer.echo(f"dashboard: {address(listening)}/c/{config.name}/   (Ctrl-C stops the dashboard, not the campaign)")
     if token_file:
         typer.echo(f"the token for changes is in {token_file}")
-    serve_until_interrupted(Dashboard(config.runs, rules, Levers(config, path)), listening)
+    serve_until_interrupted(Dashboard(config.runs, rules, Actions(config, path)), listening)

@@ -6,7 +6,6 @@ Everything that a model wrote passes through `clean_line` and is drawn as text, 
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 
 import numpy as np
@@ -19,10 +18,8 @@ from rich.text import Text
 
 from agent.base.text import clean_line
 from agent.kernel.decide.archive import SIZE
-from agent.kernel.decide.gate import PairedTest
 from agent.kernel.loop.campaign import Campaign
-from agent.kernel.loop.match import Match
-from agent.live.status import tell
+from agent.live.status import Now, publish, snapshot
 
 SHOWN_EVENTS = 8
 SHOWN_NODES = 6
@@ -31,9 +28,9 @@ PLAIN_SECONDS = 15.0
 
 
 async def watch(campaign: Campaign, console: Console) -> None:
-    """Show a campaign until cancelled: here, and to readers in other processes."""
+    """Show a campaign until cancelled: here, and to other processes."""
     async with asyncio.TaskGroup() as views:
-        views.create_task(tell(campaign, campaign.state.ledger.path.parent))
+        views.create_task(publish(campaign, campaign.state.ledger.path.parent))
         views.create_task(_panel(campaign, console) if console.is_terminal else _lines(campaign, console))
 
 
@@ -53,7 +50,7 @@ async def _lines(campaign: Campaign, console: Console) -> None:
         while True:
             seen = _print_events(campaign, console, seen)
             if time.monotonic() >= due:
-                console.print(Text(_status(campaign)))
+                console.print(Text(status_line(campaign, snapshot(campaign))))
                 due = time.monotonic() + PLAIN_SECONDS
             await asyncio.sleep(REDRAW_SECONDS)
     finally:
@@ -62,12 +59,17 @@ async def _lines(campaign: Campaign, console: Console) -> None:
 
 def _print_events(campaign: Campaign, console: Console, seen: int) -> int:
     for number, at, kind, text in campaign.state.ledger.events(after=seen):
-        console.print(Text(f"{time.strftime('%H:%M:%S', time.localtime(at))} {kind:<9} {clean_line(text)}"))
+        console.print(Text(_event_line(at, kind, text)))
         seen = number
     return seen
 
 
-def _status(campaign: Campaign) -> str:
+def _event_line(at: float, kind: str, text: str) -> str:
+    return f"{time.strftime('%H:%M:%S', time.localtime(at))} {kind:<9} {clean_line(text)}"
+
+
+def status_line(campaign: Campaign, now: Now) -> str:
+    """What was used, and what the gate is at, in one line."""
     state, spent = campaign.state, campaign.parts.budget.spent
     parts = [
         f"{spent.seconds / 60:.1f} min",
@@ -75,36 +77,24 @@ def _status(campaign: Campaign) -> str:
         f"{spent.tokens:,} tokens",
         f"{len(state.candidates) - 1} proposals",
         f"champion #{state.champion}",
+        *([now.test.sentence] if now.test else []),
     ]
-    if campaign.match is not None:
-        parts.append(_match_line(campaign.match))
     return "  ".join(parts)
 
 
-def _match_line(match: Match) -> str:
-    text = f"gate: #{match.candidate.id} against #{match.champion.id}, {match.pairs} pairs"
-    if isinstance(match.test, PairedTest):
-        text += f", e-value {_odds(match.test.log_e)} of {_odds(match.test.log_threshold)}"
-    return text
-
-
-def _odds(log: float) -> str:
-    return f"{math.exp(min(log, 300.0)):.3g}"
-
-
 def render(campaign: Campaign) -> RenderableType:
-    """The whole panel, fit for 80 columns."""
-    config = campaign.config
-    state = "PAUSED: " + campaign.trouble if campaign.trouble else campaign.stopping or ""
-    title = f"ratchet/{config.name}"
-    parts: list[RenderableType] = [_budget_bar(campaign), Text(_status(campaign), overflow="fold")]
-    if state:
-        parts.append(Text(clean_line(state), style="bold yellow"))
+    """The whole panel, 80 columns wide."""
+    now = snapshot(campaign)
+    doing, why = now.doing
+    parts: list[RenderableType] = [_budget_bar(campaign), Text(status_line(campaign, now), overflow="fold")]
+    if why:
+        parts.append(Text(f"{doing.upper()}: {clean_line(why)}", style="bold yellow"))
     parts += [_nodes(campaign), Text("")]
     for _, at, kind, text in campaign.state.ledger.events(last=SHOWN_EVENTS):
-        line = f"{time.strftime('%H:%M:%S', time.localtime(at))} {kind:<9} {clean_line(text)}"
-        parts.append(Text(line, overflow="ellipsis", no_wrap=True, style="green" if kind == "commit" else ""))
-    return Panel(Group(*parts), title=title, subtitle="Ctrl-C finishes what is in flight and stops")
+        style = "green" if kind == "commit" else ""
+        parts.append(Text(_event_line(at, kind, text), overflow="ellipsis", no_wrap=True, style=style))
+    title = f"ratchet/{campaign.config.name}"
+    return Panel(Group(*parts), title=title, subtitle="Ctrl-C stops after the work in flight")
 
 
 def _budget_bar(campaign: Campaign) -> RenderableType:
@@ -116,7 +106,7 @@ def _budget_bar(campaign: Campaign) -> RenderableType:
 
 
 def _nodes(campaign: Campaign) -> RenderableType:
-    """The best candidates by search score."""
+    """The champion and the best candidates by search score."""
     state, archive = campaign.state, campaign.state.archive
     best = np.lexsort((archive.column(SIZE), -archive.means))[:SHOWN_NODES]
     others = [archive.ids[row] for row in best if archive.ids[row] != state.champion]

@@ -1,20 +1,25 @@
-"""What a running campaign says of itself to readers in other processes: one small file, replaced whole.
+"""What a campaign is doing: the one answer for the panel, `ratchet status` and the dashboard.
 
-The ledger holds what has happened. What is in flight is nobody's record, so it stands in `now.json` of the campaign's
-folder: lost with a power cut, and believed only while the process that wrote it holds the campaign's lock.
+The ledger holds what has happened. What is in flight stands in `now.json` in the campaign's folder: one small file,
+replaced whole. It is believed while the process that wrote it holds the campaign's lock; otherwise the ledger answers.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import os
+from collections import Counter
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from agent.kernel.decide.gate import PairedTest
+from agent.kernel.decide.gate import PairedTest, Verdict
+from agent.kernel.record.ledger import EventRow, Ledger
+from agent.kernel.record.lock import holder
 
 if TYPE_CHECKING:
     from agent.kernel.loop.campaign import Campaign
@@ -22,6 +27,10 @@ if TYPE_CHECKING:
 FILE = "now.json"
 TELL_SECONDS = 0.25
 _MAX_BYTES = 1 << 20
+_LARGEST_LOG = 700.0
+_KILLED = "it did not end in order: it was killed, or the machine went down"
+
+Doing = Literal["running", "paused", "stopping", "stopped"]
 
 
 class _Fact(BaseModel):
@@ -29,7 +38,7 @@ class _Fact(BaseModel):
 
 
 class Used(_Fact):
-    """One limit of the campaign's budget, and what is used of it."""
+    """One limit of the campaign's budget, and how much of it is used."""
 
     name: str
     used: float
@@ -37,7 +46,10 @@ class Used(_Fact):
 
 
 class OpenTest(_Fact):
-    """The test that is open at the gate; `log_e` and `log_threshold` are natural logarithms, None without evidence."""
+    """The test at the gate. `verdict` is set while its consequences are carried out: holdout, then commit.
+
+    `log_e` and `log_threshold` are natural logarithms, None without evidence.
+    """
 
     id: int
     candidate: int
@@ -45,10 +57,24 @@ class OpenTest(_Fact):
     pairs: int
     log_e: float | None = None
     log_threshold: float | None = None
+    verdict: str | None = None
+
+    @property
+    def sentence(self) -> str:
+        """The test in one line."""
+        if self.verdict == Verdict.ACCEPTED:
+            return f"holdout: #{self.candidate} passed the gate after {self.pairs} pairs"
+        against = f"#{self.champion}" if self.champion else "the seed"
+        text = f"gate: #{self.candidate} against {against}, {self.pairs} pairs"
+        if self.verdict is not None:
+            return f"{text}: {self.verdict}"
+        if self.log_e is None or self.log_threshold is None:
+            return text
+        return f"{text}, e-value {odds(self.log_e)} of {odds(self.log_threshold)}"
 
 
 class Now(_Fact):
-    """A campaign at one moment. `running` names the steps in flight, `boxes` counts those that they take."""
+    """A campaign at one moment. `running` names the steps in flight, `boxes` counts the boxes that they use."""
 
     pid: int
     running: tuple[str, ...] = ()
@@ -58,6 +84,89 @@ class Now(_Fact):
     stopping: str | None = None
     test: OpenTest | None = None
     budget: tuple[Used, ...] = ()
+
+    @property
+    def doing(self) -> tuple[Doing, str]:
+        """What it is doing by its own word, and why."""
+        if self.stopping:
+            return "stopping", self.stopping
+        return ("paused", self.paused) if self.paused else ("running", "")
+
+    @property
+    def in_flight(self) -> list[str]:
+        """The steps in flight, equal ones counted: "3 x search trial of #2"."""
+        return [f"{count} x {label}" if count > 1 else label for label, count in Counter(self.running).items()]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recorded:
+    """What the ledger says about the run; None where nothing of the kind has happened yet."""
+
+    bound: EventRow | None
+    turn: EventRow | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """What a campaign is doing, and why where that is not plain. `now` holds no steps unless a process runs it."""
+
+    doing: Doing
+    why: str
+    pid: int | None
+    now: Now | None
+
+
+def recorded(ledger: Ledger) -> Recorded:
+    """Read what the ledger says: the last beginning or end, and the last event that changed what the campaign does."""
+    turn = ledger.latest("begin", "paused", "resumed", "stopping", "end")
+    return Recorded(bound=ledger.latest("begin", "end"), turn=turn)
+
+
+def standing(folder: Path, record: Recorded) -> Standing:
+    """What the campaign in `folder` is doing at this moment."""
+    pid, now = _holder(folder), read_now(folder)
+    if pid is None:
+        return Standing(doing="stopped", why=_ending(record), pid=None, now=_at_rest(now))
+    if now is None or now.pid != pid:
+        doing, why = _by_record(record)
+        return Standing(doing=doing, why=why, pid=pid, now=_at_rest(now))
+    doing, why = now.doing
+    return Standing(doing=doing, why=why, pid=pid, now=now)
+
+
+def _holder(folder: Path) -> int | None:
+    """Who runs it; None too where this user may not open the lock."""
+    with suppress(OSError):
+        return holder(folder)
+    return None
+
+
+def _ending(record: Recorded) -> str:
+    if record.bound is None:
+        return ""
+    return record.bound.text if record.bound.kind == "end" else _KILLED
+
+
+def _by_record(record: Recorded) -> tuple[Doing, str]:
+    turn = record.turn
+    if turn is not None and turn.kind == "paused":
+        return "paused", turn.text
+    return ("stopping", turn.text) if turn is not None and turn.kind == "stopping" else ("running", "")
+
+
+def _at_rest(now: Now | None) -> Now | None:
+    """The last word of a process that is gone, without what was in flight."""
+    if now is None:
+        return None
+    return now.model_copy(update={"running": (), "boxes": 0, "paused": None, "stopping": None})
+
+
+def odds(log: float) -> str:
+    """An e-value, from its natural logarithm."""
+    return f"{math.exp(min(log, _LARGEST_LOG)):.3g}"
+
+
+# ------------------------------------------------------------------------------------ the running campaign
 
 
 def snapshot(campaign: Campaign) -> Now:
@@ -87,11 +196,12 @@ def _test(campaign: Campaign) -> OpenTest | None:
         pairs=match.pairs,
         log_e=None if proven is None else proven.log_e,
         log_threshold=None if proven is None else proven.log_threshold,
+        verdict=None if match.decision is None else match.decision.verdict.value,
     )
 
 
 def _budget(campaign: Campaign) -> tuple[Used, ...]:
-    """Minutes are rounded to six seconds, so that time alone seldom makes news."""
+    """Minutes are rounded to six seconds, so that the file seldom changes for time alone."""
     limits, spent, accepted = campaign.config.budget, campaign.parts.budget.spent, len(campaign.state.champions) - 1
     rows = (
         ("minutes", round(spent.seconds / 60, 1), None if limits.hours is None else limits.hours * 60),
@@ -103,21 +213,21 @@ def _budget(campaign: Campaign) -> tuple[Used, ...]:
     return tuple(Used(name=name, used=used, limit=limit) for name, used, limit in rows if limit is not None)
 
 
-async def tell(campaign: Campaign, folder: Path) -> None:
-    """Keep `now.json` true until cancelled; the last word is what the campaign left."""
-    told: Now | None = None
+async def publish(campaign: Campaign, folder: Path) -> None:
+    """Keep `now.json` up to date until cancelled; the last version is what the campaign left."""
+    written: Now | None = None
     try:
         while True:
-            told = _tell(campaign, folder, told)
+            written = _publish(campaign, folder, written)
             await asyncio.sleep(TELL_SECONDS)
     finally:
-        _tell(campaign, folder, told)
+        _publish(campaign, folder, written)
 
 
-def _tell(campaign: Campaign, folder: Path, told: Now | None) -> Now:
-    """A disk that is full costs the readers their view; the ledger is who pauses the campaign for it."""
+def _publish(campaign: Campaign, folder: Path, written: Now | None) -> Now:
+    """Write the file if anything changed. A full disk is ignored here: the ledger pauses the campaign for it."""
     now = snapshot(campaign)
-    if now != told:
+    if now != written:
         with suppress(OSError):
             draft = folder / f".{FILE}"
             draft.write_text(now.model_dump_json(), encoding="utf-8")
@@ -126,7 +236,7 @@ def _tell(campaign: Campaign, folder: Path, told: Now | None) -> Now:
 
 
 def read_now(folder: Path) -> Now | None:
-    """The last word of the campaign in `folder`; None where there is none, or none that can be read."""
+    """What the campaign in `folder` wrote last; None without a readable file."""
     try:
         with (folder / FILE).open("rb") as file:
             return Now.model_validate_json(file.read(_MAX_BYTES))

@@ -40,7 +40,7 @@ def campaign(folder: Path, seed: int, commits: int | None) -> dict[str, Any]:
     facts = json.loads(ratchet(folder, "status", "demo.yaml", "--name", name, "--json"))
     log = git(folder, "log", "--reverse", "--format=%H%x09%s", f"HEAD..ratchet/{name}")
     made = [dict(zip(("sha", "subject"), line.split("\t"), strict=True)) for line in log.splitlines()]
-    wanted = ("proposals", "turned_down", "trials", "calls", "shared_calls", "tokens", "baseline", "champion_score")
+    wanted = ("proposals", "rejected", "trials", "calls", "shared_calls", "tokens", "baseline", "champion_score")
     return {"seed": seed, "minutes": round(facts["seconds"] / 60, 2), "commits": made, **{k: facts[k] for k in wanted}}
 
 

@@ -36,7 +36,7 @@ from agent.kernel.loop.state import State
 from agent.kernel.record.chain import COVERED
 from agent.kernel.record.ledger import Ledger
 from agent.review.audit.verify_ledger import verify_ledger
-from agent.review.report.export import Format, export
+from agent.review.report.export import FileFormat, export
 from agent.review.terminal.status import status
 from bench.review.synthetic import write
 
@@ -230,7 +230,7 @@ def verified(folder: Path) -> dict[str, Any]:
 
 def exported(folder: Path) -> dict[str, Any]:
     with Ledger(ledger_of(folder), read_only=True) as ledger, tempfile.TemporaryDirectory(dir=folder) as out:
-        return {**timed(lambda: export(ledger, Path(out), Format.PARQUET)), "memory_mib": memory_mib()}
+        return {**timed(lambda: export(ledger, Path(out), FileFormat.PARQUET)), "memory_mib": memory_mib()}
 
 
 def mirrored(folder: Path) -> dict[str, Any]:

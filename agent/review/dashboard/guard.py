@@ -1,9 +1,9 @@
 """Who may read the dashboard, and who may change anything through it.
 
 Covered: other machines (the token), other web sites in the same browser (Host against DNS rebinding, Origin and a
-form token against forged requests, a policy that lets nothing load or be framed), guessing at the token.
-Not covered: other users of this machine may read a dashboard on loopback that has no token; whoever can listen to the
-network can read along, as there is no TLS: bind to loopback and use a tunnel.
+form token against forged requests, a policy that lets nothing load or be framed), guessing the token.
+Not covered: other users of this machine can read a dashboard on loopback that has no token. There is no TLS, so anybody
+who can listen on the network can read along: bind to loopback and use a tunnel.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ import hmac
 import ipaddress
 import os
 import secrets
-import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Final
@@ -27,11 +26,10 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent.base.errors import UserError
+from agent.review.dashboard.logins import SESSION_SECONDS, Login, Logins
 
 LOGIN: Final = "/login"
 MAX_FORM: Final = 16 << 10
-SESSION_SECONDS: Final = 12 * 3600.0
-MAX_SESSIONS: Final = 64
 _SHORTEST_TOKEN: Final = 20
 _WRONG_SECONDS: Final = 1.0
 _SAFE: Final = frozenset({"GET", "HEAD"})
@@ -55,10 +53,10 @@ def policy(nonce: str | None = None) -> str:
 
 
 def read_token(path: Path) -> str:
-    """The token in a file that its owner alone may read; a file that does not exist is made, with a fresh token.
+    """The token in a file that only its owner may read; a missing file is created with a new token.
 
     Raises:
-        UserError: it cannot be read or made, others may read it, or it is too short to be kept secret.
+        UserError: it cannot be read or created, others may read it, or it is too short to be a secret.
     """
     try:
         try:
@@ -71,29 +69,19 @@ def read_token(path: Path) -> str:
         mode, token = path.stat().st_mode, path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
-            "--token-file", f"{path} cannot be read or made ({error})", "Name a file of your own."
+            "--token-file", f"{path} cannot be read or created ({error})", "Name a file of your own."
         ) from error
     if mode & 0o077:
         raise UserError("--token-file", f"others may read {path}", f"Run `chmod 600 {path}`.")
     if len(token) < _SHORTEST_TOKEN or not token.isprintable():
-        fix = "Remove it; a good one is made in its place."
-        raise UserError("--token-file", f"{path} holds no token of {_SHORTEST_TOKEN} characters or more", fix)
+        fix = "Remove the file; a new one is created."
+        raise UserError("--token-file", f"{path} has no token of {_SHORTEST_TOKEN} characters or more", fix)
     return token
-
-
-@dataclass(kw_only=True, slots=True)
-class Session:
-    """Somebody who showed the token; `form` is what every form of theirs must carry. Programs have no forms."""
-
-    form: str = field(default_factory=lambda: secrets.token_urlsafe(24))
-    until: float = field(default_factory=lambda: time.monotonic() + SESSION_SECONDS)
-    notice: str = ""
-    program: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rules:
-    """What the guard goes by. `names` are the host names under which the server may be reached, besides addresses.
+    """The guard's settings. `names` are the host names under which the server may be reached, besides addresses.
 
     `loopback` means that only this machine can connect; without it, reading needs the token too.
     """
@@ -105,7 +93,7 @@ class Rules:
     def knows_host(self, host: str) -> bool:
         """Whether a Host header can be ours. A name that somebody else's DNS points at us is not.
 
-        Elsewhere than on loopback any address will do: an address is nothing that can be rebound.
+        Beyond loopback every address is accepted: addresses cannot be rebound.
         """
         name = _host_name(host)
         try:
@@ -116,27 +104,27 @@ class Rules:
 
 
 class Guard:
-    """ASGI middleware; what passes it has `request.state.session` (None for somebody without the token)."""
+    """ASGI middleware; requests that pass it have `request.state.login` (None without the token)."""
 
-    def __init__(self, app: ASGIApp, rules: Rules, public: Iterable[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, rules: Rules, public: Iterable[str] = (), logins: Logins | None = None) -> None:
         self._app, self._rules, self._public = app, rules, frozenset({LOGIN, *public})
-        self._sessions: dict[str, Session] = {}
+        self._logins = logins or Logins()
         self._guessing = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse, or let the app answer; every answer carries the policy."""
+        """Refuse, or let the app answer; every response carries the policy."""
         if scope["type"] != "http":
             return
         sending = _with_headers(send)
         request = Request(scope, receive)
         refusal = self._refusal(request)
         if refusal is None:
-            scope.setdefault("state", {}).update(session=self._session(request), guard=self)
+            scope.setdefault("state", {}).update(login=self._login(request), guard=self)
             refusal = self._stranger(request)
         await (refusal or self._app)(scope, receive, sending)
 
     def _refusal(self, request: Request) -> Response | None:
-        """Requests that are wrong whoever makes them."""
+        """Refuse requests that are wrong for everybody."""
         hosts, origins = request.headers.getlist("host"), request.headers.getlist("origin")
         if len(hosts) != 1 or not self._rules.knows_host(hosts[0]):
             return PlainTextResponse("this host name is not served here; see --allow-host\n", 421)
@@ -145,8 +133,8 @@ class Guard:
         return None
 
     def _stranger(self, request: Request) -> Response | None:
-        """Somebody without the token reads on loopback, and logs in; nothing else."""
-        if request.state.session is not None or request.url.path in self._public:
+        """Without the token one can read on loopback and log in, nothing else."""
+        if request.state.login is not None or request.url.path in self._public:
             return None
         if request.method not in _SAFE:
             return PlainTextResponse("this needs the token\n", 403)
@@ -156,24 +144,23 @@ class Guard:
             return RedirectResponse(LOGIN, 303)
         return PlainTextResponse("this needs the token\n", 401, {"www-authenticate": "Bearer"})
 
-    def _session(self, request: Request) -> Session | None:
+    def _login(self, request: Request) -> Login | None:
         if self._rules.token is None:
             return None
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and _same(given.strip(), self._rules.token):
-            return Session(program=True)
-        session = self._sessions.get(_cookie(request.headers, self.cookie(request)))
-        return session if session is not None and session.until > time.monotonic() else None
+            return Login(program=True)
+        return self._logins.find(self._cookie(request))
 
     # ---------------------------------------------------------------------------- for the app
 
     @staticmethod
     def cookie(request: Request) -> str:
-        """The name of the session's cookie: cookies do not know ports, so the port is in the name."""
+        """The name of the login's cookie. Browsers send cookies to all ports of a host, so the name holds the port."""
         return f"ratchet-{(request.scope.get('server') or ('', 0))[1]}"
 
     async def log_in(self, request: Request, answer: Response) -> bool:
-        """Check the token in a form and, if it is right, begin a session with `answer`. Wrong guesses queue up."""
+        """Check the token in a form and, if it is right, begin a login with `answer`. Wrong guesses wait in line."""
         if self._rules.token is None:
             return False
         given = (await form(request)).get("token", "").strip()
@@ -181,29 +168,34 @@ class Guard:
             if not _same(given, self._rules.token):
                 await asyncio.sleep(_WRONG_SECONDS)
                 return False
-        while len(self._sessions) >= MAX_SESSIONS:
-            self._sessions.pop(next(iter(self._sessions)))
-        key = secrets.token_urlsafe(32)
-        self._sessions[key] = Session()
-        answer.set_cookie(self.cookie(request), key, httponly=True, samesite="strict", max_age=int(SESSION_SECONDS))
+        self._logins.end(self._cookie(request))
+        cookie, name = self._logins.begin(), self.cookie(request)
+        answer.set_cookie(name, cookie, httponly=True, samesite="strict", max_age=SESSION_SECONDS)
         return True
 
     def log_out(self, request: Request, answer: Response) -> None:
-        """End the session of a request."""
-        if (session := self._sessions.pop(_cookie(request.headers, self.cookie(request)), None)) is not None:
-            session.until = 0.0  # its open streams end
+        """End the login of a request; its open streams end too."""
+        self._logins.end(self._cookie(request))
         answer.delete_cookie(self.cookie(request))
+
+    def still_in(self, request: Request) -> bool:
+        """Whether the login of a request that takes long has neither ended nor expired."""
+        login: Login | None = request.state.login
+        return login is None or login.program or self._logins.find(self._cookie(request)) is not None
+
+    def _cookie(self, request: Request) -> str:
+        return _cookie(request.headers, self.cookie(request))
 
 
 async def authorised_form(request: Request) -> dict[str, str] | None:
-    """The fields of a form that its owner sent; None if it lacks the session's own form token."""
-    session: Session = request.state.session
+    """The fields of a form that its owner sent; None if it lacks the login's own form token."""
+    login: Login = request.state.login
     fields = await form(request)
-    return fields if session.program or _same(fields.get("form", ""), session.form) else None
+    return fields if login.program or _same(fields.get("form", ""), login.form) else None
 
 
 async def form(request: Request) -> dict[str, str]:
-    """The fields of a small URL-encoded form; anything else has none."""
+    """The fields of a small URL-encoded form; empty for anything else."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
         return {}
     body = bytearray()
@@ -231,17 +223,17 @@ def _with_headers(send: Send) -> Send:
 
 
 def _host_name(host: str) -> str:
-    """The name or address in a Host header, "" for nonsense."""
+    """The name or address in a Host header, "" if it is malformed."""
     try:
         parts = urlsplit(f"//{host}")
-        name, _ = (parts.hostname or "").lower().rstrip("."), parts.port  # a port that is none raises, too
+        name, _ = (parts.hostname or "").lower().rstrip("."), parts.port  # an invalid port raises
     except ValueError:
         return ""
     return "" if parts.path or parts.query or parts.fragment or "@" in parts.netloc else name
 
 
 def _other(origin: str, host: str) -> bool:
-    """Whether an Origin header names another site than the one asked. A tunnel may change scheme, never the host."""
+    """Whether an Origin header names another site than the requested one. A tunnel may change scheme, not host."""
     try:
         parts = urlsplit(origin)
     except ValueError:

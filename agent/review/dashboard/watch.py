@@ -1,4 +1,4 @@
-"""Looks at the campaigns of a runs folder again and again, so that many readers cost one look.
+"""Polls the campaigns of a runs folder once for all readers.
 
 A look opens nothing for writing, and its transactions are single short queries: the campaign never waits for a reader.
 """
@@ -19,30 +19,19 @@ from typing import Final, Literal, TypeVar
 from agent.base.errors import RecordBroken
 from agent.base.types import Fate
 from agent.kernel.loop.approval import Acceptance, Approvals
-from agent.kernel.record.ledger import Ledger
-from agent.kernel.record.lock import holder
-from agent.live.status import Now, read_now
+from agent.kernel.record.ledger import EventRow, Ledger
+from agent.live.status import Doing, Now, Recorded, recorded, standing
 
 RECORD: Final = "ledger.sqlite"
 TICK_SECONDS: Final = 0.2
 SHOWN_EVENTS: Final = 14
 REPORT_SHARE: Final = 0.2
-"""Of the time may go into drawing the report anew; a record that takes 2 s to read is redrawn every 10 s."""
+"""Share of the time that drawing the report may take: a record that takes 2 s to read is redrawn every 10 s."""
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 
 Result = TypeVar("Result")
-Doing = Literal["running", "paused", "stopping", "stopped", "not begun", "gone", "broken"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Event:
-    """One line of the ledger's events; `at` in Unix seconds."""
-
-    id: int
-    at: float
-    kind: str
-    text: str
+State = Doing | Literal["not begun", "gone", "broken"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +39,7 @@ class Look:
     """A campaign at one moment. `why` explains the state; `version` changes with the record."""
 
     name: str
-    doing: Doing
+    doing: State
     why: str = ""
     pid: int | None = None
     now: Now | None = None
@@ -58,11 +47,11 @@ class Look:
     champion: int = 0
     proposals: int = 0
     accepted: int = 0
-    turned_down: int = 0
+    rejected: int = 0
     trials: int = 0
     subjects: Mapping[int, str] | None = None
     waiting: tuple[Acceptance, ...] = ()
-    events: tuple[Event, ...] = ()
+    events: tuple[EventRow, ...] = ()
 
     def subject(self, candidate: int) -> str:
         """What a candidate's author calls it."""
@@ -70,23 +59,23 @@ class Look:
 
 
 class Record:
-    """One campaign's folder, read again and again; a ledger that was replaced is opened anew."""
+    """One campaign's folder, read repeatedly; a ledger file that was replaced is reopened."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._ledger: Ledger | None = None
         self._file: tuple[int, int] | None = None
         self._opened = 0
-        self._known: tuple[int, Look] | None = None
-        self._in_use = threading.Lock()  # a look whose reader has left may still be at it
+        self._known: tuple[int, Look, Recorded] | None = None
+        self._in_use = threading.Lock()  # a look whose reader has left may still be running
 
     def look(self) -> Look:
-        """How the campaign stands; cheap while nothing has changed."""
+        """The campaign at this moment; cheap while nothing has changed."""
         with self._in_use:
             return self._look()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         with self._in_use:
             self._close()
 
@@ -97,7 +86,7 @@ class Record:
                 gone = self._opened > 0
                 why = "the campaign's record was removed" if gone else "`ratchet run` begins it"
                 return Look(name=name, doing="gone" if gone else "not begun", why=why)
-            return self._standing(self._facts())
+            return self._standing(*self._facts())
         except RecordBroken as error:
             self._close()
             return Look(name=name, doing="broken", why=str(error))
@@ -121,60 +110,46 @@ class Record:
             self._opened += 1
         return True
 
-    def _facts(self) -> Look:
-        """What the ledger says, read anew only when somebody has written."""
+    def _facts(self) -> tuple[Look, Recorded]:
+        """What the ledger says, reread only after a write."""
         ledger = self._ledger
         if ledger is None:
             raise RecordBroken(f"{self.folder / RECORD} is not open")
         changes = ledger.changes()
         if self._known is not None and self._known[0] == changes:
-            return self._known[1]
+            return self._known[1:]
         with ledger.snapshot():
-            look = self._read(ledger)
-        self._known = (changes, look)
-        return look
+            look, record = self._read(ledger), recorded(ledger)
+        self._known = (changes, look, record)
+        return look, record
 
     def _read(self, ledger: Ledger) -> Look:
         stamp = _stamp(self.folder)
         candidates, champion = ledger.candidates(), ledger.champion()
-        trials, bound = ledger.count_trials(), ledger.latest("begin", "end")
-        events = tuple(Event(id=i, at=at, kind=k, text=t) for i, at, k, t in ledger.events(last=SHOWN_EVENTS))
+        trials, events = ledger.count_trials(), tuple(ledger.events(last=SHOWN_EVENTS))
         fates = [candidate.fate for candidate in candidates[1:]]
         return Look(
             name=self.folder.name,
             doing="stopped",
-            why=_ending(bound),
             version=(*stamp, trials, events[-1].id if events else 0),
             champion=champion,
             proposals=len(fates),
             accepted=fates.count(Fate.CHAMPION),
-            turned_down=fates.count(Fate.REJECTED) + fates.count(Fate.REFUSED),
+            rejected=fates.count(Fate.REJECTED) + fates.count(Fate.REFUSED),
             trials=trials,
             subjects={candidate.id: candidate.subject for candidate in candidates},
             waiting=tuple(Approvals(ledger).waiting(champion)),
             events=events,
         )
 
-    def _standing(self, facts: Look) -> Look:
-        """The ledger's facts together with who runs the campaign at this moment."""
-        pid, now = self._holder(), read_now(self.folder)
-        doing, why = facts.doing, facts.why
-        if pid is not None:
-            fresh = now if now is not None and now.pid == pid else None
-            doing, why = _doing(fresh, facts)
-        if now is not None and (pid is None or now.pid != pid):
-            now = now.model_copy(update={"running": (), "boxes": 0, "paused": None, "stopping": None})
-        return replace(facts, doing=doing, why=why, pid=pid, now=now)
-
-    def _holder(self) -> int | None:
-        """Who runs it; a folder in which this user may not touch the lock tells nothing."""
-        with suppress(OSError):
-            return holder(self.folder)
-        return None
+    def _standing(self, facts: Look, record: Recorded) -> Look:
+        """The ledger's facts together with what the campaign is doing at this moment."""
+        stands = standing(self.folder, record)
+        return replace(facts, doing=stands.doing, why=stands.why, pid=stands.pid, now=stands.now)
 
 
 def _stamp(folder: Path) -> tuple[int, ...]:
-    """The record's files as they are; another tuple after every write, the same for every reader."""
+    """Identifies the state of the record's files: changes with every write, the same for every reader."""
     found = list[int]()
     for path in (folder / RECORD, folder / f"{RECORD}-wal"):
         with suppress(OSError):
@@ -183,26 +158,8 @@ def _stamp(folder: Path) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _ending(bound: tuple[int, float, str, str] | None) -> str:
-    """Why nobody runs a campaign, by the last time that one began or ended."""
-    if bound is None:
-        return ""
-    _, _, kind, text = bound
-    return text if kind == "end" else "it did not end in order: its process was killed, or the machine went down"
-
-
-def _doing(now: Now | None, facts: Look) -> tuple[Doing, str]:
-    """What a campaign that runs does: by its own word, or before the first one by the ledger's last event."""
-    if now is None:
-        last = facts.events[-1] if facts.events else None
-        return ("paused", last.text) if last is not None and last.kind == "paused" else ("running", "")
-    if now.stopping:
-        return "stopping", now.stopping
-    return ("paused", now.paused) if now.paused else ("running", "")
-
-
 def names(runs: Path) -> list[str]:
-    """The campaigns of a runs folder. A link is none: it could lead anywhere."""
+    """The campaigns of a runs folder. Links are left out: they could lead anywhere."""
     try:
         found = [entry.name for entry in runs.iterdir() if not entry.is_symlink() and (entry / RECORD).is_file()]
     except OSError:
@@ -210,8 +167,8 @@ def names(runs: Path) -> list[str]:
     return sorted(name for name in found if _NAME.fullmatch(name))
 
 
-Draw = Callable[[Ledger], dict[str, str]]
-"""Draws the report's sections out of a record: element id -> HTML."""
+Draw = Callable[[Ledger], Mapping[str, str]]
+"""Draws the report's sections from a record: element id -> HTML."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +180,7 @@ class Drawn:
 
 
 class Watch:
-    """Looks at one campaign while somebody reads it, and wakes the readers when anything changed."""
+    """Polls one campaign while somebody reads it, and wakes the readers when anything changes."""
 
     def __init__(self, folder: Path, draw: Draw) -> None:
         self.folder = folder
@@ -266,11 +223,11 @@ class Watch:
                 await self._changed.wait_for(lambda: self.turn > seen)
         for task in self._tasks:
             if task.done():
-                task.result()  # a defect: the reader's stream ends with it, instead of standing still
+                task.result()  # a defect ends the reader's stream instead of freezing it
         return self.turn
 
     async def close(self) -> None:
-        """Stop looking and let go of the file; whoever still waits for a change is woken."""
+        """Stop polling, close the file, and wake the readers that wait for a change."""
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
@@ -290,7 +247,7 @@ class Watch:
             await asyncio.sleep(TICK_SECONDS)
 
     async def _drawings(self) -> None:
-        """Draw the report anew when the record has changed, without taking more than its share of the time."""
+        """Redraw the report when the record has changed, within its share of the time."""
         while True:
             seconds = await self.redraw()
             await asyncio.sleep(max(TICK_SECONDS, seconds / REPORT_SHARE))
@@ -298,7 +255,7 @@ class Watch:
     async def redraw(self) -> float:
         """Draw the report if it is out of date; returns the seconds that it took.
 
-        One drawing at a time, which goes on when whoever asked for it has left.
+        One drawing at a time; it continues when the reader that asked for it has left.
         """
         if self._drawing is None or self._drawing.done():
             self._drawing = asyncio.create_task(self._redraw())
@@ -309,25 +266,25 @@ class Watch:
         if not version or (self.drawn is not None and self.drawn.version == version):
             return 0.0
         started = time.monotonic()
-        with suppress(RecordBroken):  # the next look says what is the matter
+        with suppress(RecordBroken):  # the next look says what is wrong
             self.drawn = Drawn(version, await apart(self._draw_now))
             await self._tell()
         return time.monotonic() - started
 
-    def _draw_now(self) -> dict[str, str]:
+    def _draw_now(self) -> Mapping[str, str]:
         with Ledger(self.folder / RECORD, read_only=True) as ledger:
             return self._draw(ledger)
 
 
 async def apart(work: Callable[[], Result]) -> Result:
-    """Do what takes long in a thread that keeps nobody from ending: Ctrl-C does not wait for it."""
+    """Run slow work in a daemon thread: Ctrl-C does not wait for it."""
     future = Future[Result]()
 
     def run() -> None:
         future.set_running_or_notify_cancel()
         try:
             future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - handed on to whoever waits
+        except BaseException as error:  # noqa: BLE001 - passed on to the caller
             future.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()

@@ -1,7 +1,7 @@
 """The report's charts: Vega-Lite specifications, drawn as SVG by vl-convert without a browser or a network.
 
-Colours are CSS variables of the page, so one drawing serves light, dark and print. Charts are decoration for the
-eye: every figure in them stands in a table beside them, which is what a keyboard and a screen reader get.
+Colours are CSS variables of the page, so one drawing serves light, dark and print. Every figure in a chart is also in a
+table beside it, for keyboards and screen readers; the charts are hidden from both.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _score_panel(title: str, rows: Sequence[Spec], reach: int, width: int, *, jo
     interval = {"mark": {"type": "rule", "strokeWidth": 1.5, "opacity": 0.55, "aria": False}, "encoding": {
         "y": {"field": "low", "type": "quantitative"}, "y2": {"field": "high"}, "color": colour,
     }}  # fmt: skip
-    # Many intervals on top of each other say nothing: then only those of accepted candidates are drawn.
+    # Many overlapping intervals are unreadable: then only those of accepted candidates are drawn.
     transform = [] if few else [{"filter": f"datum.fate === '{Fate.CHAMPION.value}'"}]
     # A champion's score stands until the next one's.
     steps = [*rows, {**rows[-1], "x": reach}]
@@ -149,7 +149,7 @@ def _colour(fate: str) -> str:
 
 
 def anchor(candidate: int) -> str:
-    """Where the page tells of a candidate; the seed has no patch."""
+    """The link to a candidate; the seed has no patch."""
     return f"#c{candidate}" if candidate else "#summary"
 
 
@@ -322,9 +322,9 @@ def draw(spec: Spec) -> Markup:
 
 @lru_cache(maxsize=64)
 def _drawn(spec: str) -> str:
-    """Drawing costs some 50 ms, and a dashboard draws the same again and again."""
+    """Drawing takes some 50 ms, and a dashboard draws the same charts repeatedly."""
     svg = vl_convert.vegalite_to_svg(spec)
-    # Hidden from the reader that reads aloud, and so out of the way of the Tab key, too.
+    # Hidden from screen readers, and so not a stop of the Tab key either.
     svg = svg.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
-    # Whatever a chart links to, it is a place on this page.
+    # A chart links only to places on this page.
     return re.sub(r'<a [^<>]*?"[^"<>#]*(#[^"<>]*)"[^<>]*>', r'<a tabindex="-1" xlink:href="\1">', svg)

@@ -19,8 +19,8 @@ _NEVER = 10**9
 class Meeting:
     """One candidate against the champion. `path` holds ln E after each scored pair, `verdict` None while it runs.
 
-    `trials` is how many trials of the campaign had finished after its last pair. `agrees` says whether the
-    recomputation gives what the ledger says, None where that could not be asked.
+    `trials` counts the campaign's trials that had finished after its last pair. `agrees` says whether the recomputation
+    matches the ledger, None where it cannot be recomputed.
     """
 
     test: int
@@ -39,7 +39,7 @@ class Meeting:
     agrees: bool | None
 
 
-def replay(
+def recompute(
     row: TestRow,
     pairs: Sequence[PairRow],
     settings: GateSettings | None,
@@ -80,14 +80,14 @@ def replay(
 
 
 def _in_order(pairs: Sequence[PairRow]) -> list[PairRow]:
-    """The pairs that the gate has counted: those before the first index that is still in flight."""
+    """The pairs that the gate has counted: those before the first index still in flight."""
     return [pair for number, pair in enumerate(pairs) if pair.index == number]
 
 
 def _path(
     row: TestRow, pairs: Sequence[PairRow], settings: GateSettings | None, fixed: Fixed
 ) -> tuple[tuple[float, ...], Verdict | None]:
-    """Log evidence after each pair, and how it ends; without the settings (bets are fixed) no end is known."""
+    """Log evidence after each pair, and the verdict; without the settings (bets are fixed) the verdict is unknown."""
     endless = replace(settings or GateSettings(), max_pairs=_NEVER, futility_min_pairs=_NEVER, alpha=1e-300)
     test, path = PairedTest(settings or endless, row.id, row.commits, fixed), []
     for pair in pairs:
@@ -101,7 +101,7 @@ def _path(
 
 
 def _agrees(row: TestRow, path: Sequence[float], bar: float | None, end: str | None) -> bool:
-    """Whether evidence, threshold and verdict are what the ledger says; a budget's end is not in the pairs."""
+    """Whether evidence, threshold and verdict match the ledger; the end of a budget does not follow from pairs."""
     decision = row.decision or {}
     log_e = path[-1] if path else 0.0
     if bar is None or not math.isclose(bar, decision["log_threshold"], abs_tol=1e-9):

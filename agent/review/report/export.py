@@ -26,8 +26,8 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 Rows = Iterator[tuple[Any, ...]]
 
 
-class Format(StrEnum):
-    """What the files are."""
+class FileFormat(StrEnum):
+    """The kind of file to write."""
 
     CSV = "csv"
     JSONL = "jsonl"
@@ -36,7 +36,7 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
-    """One file: its columns with their types (int, float, str), and where they come from. Not all are SQL's names."""
+    """One file: its columns with their types (int, float, str), and the query for its rows; columns go by position."""
 
     name: str
     columns: tuple[tuple[str, type], ...]
@@ -98,22 +98,22 @@ TABLES = (
 )
 
 
-def export(ledger: Ledger, folder: Path, kind: Format) -> list[tuple[Path, int]]:
+def export(ledger: Ledger, folder: Path, kind: FileFormat) -> list[tuple[Path, int]]:
     """Write every table, all as of one moment; returns the files with their numbers of rows.
 
     Raises:
         UserError: the folder cannot be written, or pyarrow is missing for Parquet.
     """
-    if kind is Format.PARQUET:
+    if kind is FileFormat.PARQUET:
         _arrow()
-    write = {Format.CSV: _write_csv, Format.JSONL: _write_jsonl, Format.PARQUET: _write_parquet}[kind]
+    write = {FileFormat.CSV: _write_csv, FileFormat.JSONL: _write_jsonl, FileFormat.PARQUET: _write_parquet}[kind]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with ledger.snapshot():
             return [_written(ledger, table, folder / f"{table.name}.{kind}", write) for table in TABLES]
     except OSError as error:
         problem = f"{error.filename or folder} cannot be written ({error.strerror})"
-        raise UserError("--out", problem, "Name a folder that you may write, on a disk with room.") from error
+        raise UserError("--out", problem, "Name a folder that you may write to, on a disk with free space.") from error
 
 
 def _written(ledger: Ledger, table: Table, file: Path, write: Writer) -> tuple[Path, int]:
@@ -130,7 +130,7 @@ def _write_csv(file: Path, table: Table, rows: Rows) -> int:
 
 
 def _unarmed(cell: object) -> object:
-    """A spreadsheet must not run as a formula what a model wrote: such text gets an apostrophe in front."""
+    """Put an apostrophe before text that a spreadsheet would run as a formula: a model may have written it."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
 
 

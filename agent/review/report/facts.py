@@ -1,4 +1,4 @@
-"""What a report shows, as plain data out of a ledger. Nothing here is made safe to show: `report.py` does that.
+"""What a report shows, as plain data from a ledger. Nothing here is escaped: `page.py` does that.
 
 Cheap at 100,000 trials: every trial is read once without its texts, and texts are read only for what is shown.
 """
@@ -17,7 +17,8 @@ from agent.kernel.decide.evidence import base_of, lineage
 from agent.kernel.decide.gate import Fixed, GateSettings
 from agent.kernel.loop.match import fixed_of, opened_with
 from agent.kernel.record.ledger import Ledger, Mark, SpendingRow, TestRow
-from agent.review.report.evidence import Meeting, replay
+from agent.review.report.evidence import Meeting, recompute
+from agent.review.report.load import Load, load_of
 from agent.review.report.reasons import group_of
 from agent.review.summary import Estimate, Summary, summarise, wilson
 
@@ -25,13 +26,13 @@ SPEND_SLICES: Final = 120
 """Points of the curves of cost over time."""
 
 DIFF_BUDGET, LONGEST_DIFF = 1_000_000, 24_000
-"""Characters of patches in one report, and of one patch: what keeps 200 candidates below 5 MB."""
+"""Characters of patches in one report, and of one patch: keeps 200 candidates below 5 MB."""
 
 TALK_BUDGET, LONGEST_TALK = 900_000, 6_000
 """Characters of transcripts in one report, and of one side of one task."""
 
 SHOWN_CHANGES: Final = 4
-"""Tasks of a candidate whose transcripts are shown before and after, those that changed most."""
+"""Tasks of a candidate whose transcripts are shown before and after: those that changed most."""
 
 MOST_CELLS, MOST_COLUMNS = 12_000, 40
 """Cells and columns of the heat map."""
@@ -39,7 +40,7 @@ MOST_CELLS, MOST_COLUMNS = 12_000, 40
 SHOWN_EVENTS: Final = 300
 
 SPLIT_OF: Final = {Purpose.SEARCH: Split.SEARCH, Purpose.GATE: Split.GATE, Purpose.HOLDOUT: Split.HOLDOUT}
-"""The A/A check and `ratchet eval` are left out: they measure the laboratory, and what was asked for."""
+"""Trials of the A/A check and of `ratchet eval` belong to no split."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +71,7 @@ class HeatRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Heat:
-    """Task x candidate: the seed, the champions, and who else met a champion; `left_out` columns were too many."""
+    """Task x candidate: the seed, the champions and the candidates that met one, without `left_out` columns."""
 
     columns: tuple[int, ...]
     rows: tuple[HeatRow, ...]
@@ -78,7 +79,7 @@ class Heat:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Side:
+class Excerpt:
     """One search trial with its transcript, cut in the middle where it is long."""
 
     score: float
@@ -87,18 +88,18 @@ class Side:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Change:
+class BeforeAfter:
     """The same search task with the same seed, before a patch (`base`) and after it."""
 
     task: str
     base: int
-    before: Side
-    after: Side
+    before: Excerpt
+    after: Excerpt
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """One of the patches that a commit is made of; `cut` characters of the diff are not shown."""
+    """One of the patches that a commit consists of; `cut` characters of the diff are not shown."""
 
     candidate: int
     subject: str
@@ -110,7 +111,7 @@ class Step:
 class Patch:
     """One candidate. `steps` lead from the champion that it descends from to it, oldest first.
 
-    `reverts` is the candidate whose patch a person took back by this one, which then was proposed by nobody.
+    `reverts` is the candidate that this one reverts; a person made it, nobody proposed it.
     """
 
     candidate: Candidate
@@ -124,7 +125,7 @@ class Patch:
     losses: int
     ties: int
     steps: tuple[Step, ...]
-    changes: tuple[Change, ...]
+    changes: tuple[BeforeAfter, ...]
     meetings: tuple[Meeting, ...]
 
 
@@ -140,7 +141,7 @@ class Spending:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportFacts:
-    """Everything that the report shows, in the words of whoever wrote them. `champions` begins with the seed (0)."""
+    """Everything that the report shows, with texts as they were written. `champions` begins with the seed (0)."""
 
     name: str
     summary: Summary
@@ -152,12 +153,13 @@ class ReportFacts:
     patches: tuple[Patch, ...]
     spending: tuple[Spending, ...]
     roles: tuple[SpendingRow, ...]
+    load: Load
     events: tuple[tuple[int, float, str, str], ...]
     earlier_events: int
 
 
 def collect(ledger: Ledger, gate: GateSettings | None = None, *, name: str | None = None) -> ReportFacts:
-    """Read a campaign, finished or not. With the campaign's `gate` settings every verdict is checked, too.
+    """Read a campaign, finished or not. The campaign's `gate` settings check verdicts of older ledgers too.
 
     Raises:
         RecordBroken: the ledger cannot be read, or a text in it was changed.
@@ -176,14 +178,15 @@ def collect(ledger: Ledger, gate: GateSettings | None = None, *, name: str | Non
         heat=_heat(reader, [m.candidate for m in meetings]),
         patches=reader.patches(meetings),
         spending=_spending(ledger.spending(SPEND_SLICES), reader.times),
-        roles=_roles(ledger.spending(1)),
+        roles=tuple(sorted(ledger.spending(1), key=lambda spent: (spent.role, spent.model))),
+        load=load_of(ledger, events),
         events=tuple(events[-SHOWN_EVENTS:]),
         earlier_events=max(0, len(events) - SHOWN_EVENTS),
     )
 
 
 class _Reader:
-    """A ledger's trials, sorted once by what is asked of them."""
+    """A ledger's trials, grouped once by purpose and candidate."""
 
     def __init__(self, ledger: Ledger, candidates: Sequence[Candidate], marks: Sequence[Mark]) -> None:
         self.ledger, self.candidates = ledger, {c.id: c for c in candidates}
@@ -209,11 +212,11 @@ class _Reader:
         return wilson([mark.score for _, mark in self.groups.get((Purpose.SEARCH, candidate), [])])
 
     def meeting(self, row: TestRow, gate: GateSettings | None) -> Meeting:
-        """One test, by the numbers that it was opened with or, in an older ledger, by those that are given."""
+        """One test, with the settings that it was opened with or, in an older ledger, the given ones."""
         known = opened_with(self.ledger, row.id)
         settings, shares = (known.settings, known.shares) if known else (gate, {})
         fixed = fixed_of(self.ledger, row.id, shares)
-        return replay(
+        return recompute(
             row, self.ledger.pairs(row.id), settings, fixed or Fixed(), lambda at: bisect_right(self.times, at)
         )
 
@@ -230,7 +233,7 @@ class _Reader:
 
     def _patch(self, candidate: Candidate, meetings: tuple[Meeting, ...], diff: int, talk: int) -> Patch:
         base = base_of(self.candidates, self.champions, candidate.parent or 0)
-        # Only a commit holds all the steps; another candidate's earlier steps stand under their own numbers.
+        # Only a commit holds all the steps; the earlier steps of other candidates have entries of their own.
         whole = candidate.fate in {Fate.CHAMPION, Fate.WAITING}
         steps = lineage(self.candidates, self.champions, candidate.id) if whole else [candidate]
         pairs = self._same_indices(base, candidate.id)
@@ -262,18 +265,20 @@ class _Reader:
         after = sorted((mark.trial_index, mark) for _, mark in self.groups.get((Purpose.SEARCH, candidate), []))
         return [(before[index], mark) for index, mark in after if index in before]
 
-    def _changes(self, pairs: Sequence[tuple[Mark, Mark]], base: int, limit: int) -> Iterable[Change]:
+    def _changes(self, pairs: Sequence[tuple[Mark, Mark]], base: int, limit: int) -> Iterable[BeforeAfter]:
         """What changed most, gains and losses in turn; one index a task."""
         ranked = sorted((p for p in pairs if p[0].score != p[1].score), key=lambda p: p[0].score - p[1].score)
         ends = [pair for both in zip(ranked, reversed(ranked), strict=True) for pair in both][: len(ranked)]
         for before, after in list({pair[0].task: pair for pair in reversed(ends)}.values())[::-1][:SHOWN_CHANGES]:
-            yield Change(task=before.task, base=base, before=self._side(before, limit), after=self._side(after, limit))
+            yield BeforeAfter(
+                task=before.task, base=base, before=self._side(before, limit), after=self._side(after, limit)
+            )
 
-    def _side(self, mark: Mark, limit: int) -> Side:
+    def _side(self, mark: Mark, limit: int) -> Excerpt:
         trial = self.ledger.trial(mark.id)
         if trial is None:
             raise KeyError(mark.id)
-        return Side(score=trial.score, reason=trial.reason, transcript=_middle_out(trial.transcript, limit))
+        return Excerpt(score=trial.score, reason=trial.reason, transcript=_middle_out(trial.transcript, limit))
 
 
 def _middle_out(text: str, limit: int) -> str:
@@ -316,7 +321,7 @@ def _cell(scores: Sequence[float] | None) -> Cell | None:
 
 
 def _spending(spent: Sequence[SpendingRow], times: Sequence[float]) -> tuple[Spending, ...]:
-    """Cumulative use, at the end of each slice of time."""
+    """Cumulative use at the end of each slice of time."""
     if not spent:
         return ()
     start = min(times[0] if times else spent[0].until, spent[0].until)
@@ -326,22 +331,3 @@ def _spending(spent: Sequence[SpendingRow], times: Sequence[float]) -> tuple[Spe
         seconds = row.until - start
         points.append(Spending(seconds=seconds, trials=bisect_right(times, row.until), tokens=tokens, dollars=dollars))
     return tuple(points)
-
-
-def _roles(spent: Sequence[SpendingRow]) -> tuple[SpendingRow, ...]:
-    """What each role spent on each model over all times."""
-    sums: dict[tuple[str, str], SpendingRow] = {}
-    for row in spent:
-        so_far = sums.get((row.role, row.model))
-        sums[row.role, row.model] = row if so_far is None else _together(so_far, row)
-    return tuple(sums[pair] for pair in sorted(sums))
-
-
-def _together(before: SpendingRow, row: SpendingRow) -> SpendingRow:
-    return row._replace(
-        calls=before.calls + row.calls,
-        fresh=before.fresh + row.fresh,
-        tokens=before.tokens + row.tokens,
-        dollars=before.dollars + row.dollars,
-        unpriced=before.unpriced + row.unpriced,
-    )

@@ -1,14 +1,13 @@
-"""One self-contained HTML page about a campaign: no network, a strict content security policy, readable without script.
+"""The report of a campaign: its sections as HTML, and one self-contained page that holds them all.
 
-Covered: every text of a model goes through `agent.base.text` and is escaped by Jinja; scripts and styles run by
-hash (a file) or nonce (a server) alone; nothing is loaded from anywhere. Not covered: what words can do to a reader.
+Covered: every text of a model goes through `agent.base.text` and is escaped by Jinja; the page's script and style run
+by hash alone; nothing is loaded from elsewhere. Not covered: what words can do to a reader.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import math
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -25,43 +24,71 @@ from pygments.lexers import DiffLexer
 from agent.base.errors import UserError
 from agent.base.text import visible, visible_lines
 from agent.base.types import Fate
+from agent.live.status import odds
 from agent.review.report import charts
 from agent.review.report.facts import Patch, ReportFacts
 from agent.review.report.reasons import ACCEPTED
 
+SECTIONS: Final = (
+    ("summary", "Summary"),
+    ("scores", "Scores"),
+    ("lineage", "Lineage"),
+    ("heat", "Tasks"),
+    ("evidence", "Evidence"),
+    ("patches", "Accepted"),
+    ("rejected", "Not accepted"),
+    ("load", "Load"),
+    ("cost", "Cost"),
+    ("events", "Events"),
+)
+"""Element id and title of each section, in order; each is a template in `templates/sections/`."""
+
 SHOWN_PATHS: Final = 24
-"""Tests whose evidence is drawn, the latest and the accepted ones; all of them are in the table."""
+"""Tests whose evidence is drawn, accepted and latest ones first; the table has all of them."""
 
 TEXT_ROOM: Final = 3.0
-"""How much longer than its source a text may become by spelling out what is invisible in it."""
+"""How much longer than its source a text may become when invisible characters are spelled out."""
 
 
-def render(facts: ReportFacts, *, live: bool = False, nonce: str | None = None) -> str:
-    """The page. `live` adds `data-live` to its root for the dashboard's script; `nonce` replaces the hashes.
+def render_sections(facts: ReportFacts, *, live: bool = False) -> dict[str, Markup]:
+    """Each section by its element id. `live` opens the events for a page that updates itself."""
+    shown = {
+        "facts": facts,
+        "live": live,
+        "accepted": [patch for patch in facts.patches if patch.group == ACCEPTED][::-1],
+        "kept": sum(patch.group == ACCEPTED and patch.reverts is None for patch in facts.patches),
+        "made": sum(patch.reverts is None for patch in facts.patches),
+        "groups": _groups(facts.patches),
+        "splits": [*dict.fromkeys(row.split for row in facts.heat.rows)],
+        "drawn": _drawn_meetings(facts),
+        "charts": charts,
+    }
+    environment = _environment()
+    return {
+        name: Markup(environment.get_template(f"sections/{name}.html").render(shown))  # noqa: S704 (our own templates)
+        for name, _ in SECTIONS
+    }
 
-    Sections keep their element ids: summary, scores, lineage, heat, evidence, patches, rejected, events.
-    """
-    page = _environment()
+
+def render(facts: ReportFacts) -> str:
+    """The whole page."""
     script, style = (_asset(name) for name in ("report.js", "report.css"))
-    return page.get_template("report.html").render(
-        facts=facts,
-        live=live,
-        nonce=nonce,
-        policy=_policy(script, style, nonce, live=live),
-        script=Markup(script),  # noqa: S704 (our own file)
-        style=Markup(style),  # noqa: S704 (our own file)
-        accepted=[patch for patch in facts.patches if patch.group == ACCEPTED][::-1],
-        kept=sum(patch.group == ACCEPTED and patch.reverts is None for patch in facts.patches),
-        made=sum(patch.reverts is None for patch in facts.patches),
-        groups=_groups(facts.patches),
-        splits=[*dict.fromkeys(row.split for row in facts.heat.rows)],
-        drawn=_drawn_meetings(facts),
-        charts=charts,
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            name=facts.name,
+            sections=SECTIONS,
+            rendered=render_sections(facts),
+            policy=_policy(script, style),
+            script=Markup(script),  # noqa: S704 (our own file)
+            style=Markup(style),  # noqa: S704 (our own file)
+        )
     )
 
 
 def save(page: str, target: Path) -> int:
-    """Write the page whole or not at all; returns its size in bytes.
+    """Write the page atomically; returns its size in bytes.
 
     Raises:
         UserError: the file cannot be written.
@@ -72,17 +99,15 @@ def save(page: str, target: Path) -> int:
         half.replace(target)
     except OSError as error:
         problem = f"cannot be written ({error.strerror})"
-        raise UserError(str(target), problem, "Name a file in a folder that you may write.") from error
+        raise UserError(str(target), problem, "Name a file in a folder that you may write to.") from error
     return len(page.encode())
 
 
-def _policy(script: str, style: str, nonce: str | None, *, live: bool) -> str:
-    """Nothing but our own script and style; a live page may speak with the server that it came from."""
-    sources = [f"'nonce-{nonce}'"] * 2 if nonce else [_hash_of(script), _hash_of(style)]
-    home = "'self'" if live else "'none'"
+def _policy(script: str, style: str) -> str:
+    """Nothing but our own script and style."""
     return (
-        f"default-src 'none'; script-src {sources[0]}; style-src {sources[1]}; img-src data:; "
-        f"connect-src {home}; form-action {home}; base-uri 'none'"
+        f"default-src 'none'; script-src {_hash_of(script)}; style-src {_hash_of(style)}; img-src data:; "
+        "connect-src 'none'; form-action 'none'; base-uri 'none'"
     )
 
 
@@ -101,7 +126,7 @@ def _environment() -> Environment:
     )
     filters: dict[str, Callable[..., Any]] = {
         "line": visible, "lines": _lines, "diff": _diff, "clock": _clock, "percent": _percent, "heat": _heat_class,
-        "e": _e_value, "span": _span, "files": _files,
+        "e": odds, "span": _span, "files": _files,
     }  # fmt: skip
     page.filters |= filters
     return page
@@ -113,7 +138,7 @@ def _asset(name: str) -> str:
 
 
 def _groups(patches: Sequence[Patch]) -> list[tuple[str, list[Patch]]]:
-    """What was not accepted, by reason: what met the gate first, then what waits, then what was refused."""
+    """Patches that were not accepted, by reason: waiting ones first, then rejected, open and refused ones."""
     order = [Fate.WAITING, Fate.REJECTED, Fate.OPEN, Fate.REFUSED]
     found: dict[tuple[int, str], list[Patch]] = {}
     for patch in patches:
@@ -138,14 +163,14 @@ def _lines(text: str) -> str:
 
 
 def _bounded(lines: Iterable[str], length: int) -> str:
-    """The text, but never much longer than its source: one byte of noise becomes ten characters."""
+    """The text, at most `TEXT_ROOM` times as long as its source: one invisible byte becomes ten characters."""
     shown, limit = "\n".join(lines), int(TEXT_ROOM * max(length, 200))
     return shown if len(shown) <= limit else f"{shown[:limit]}… (+{len(shown) - limit} characters)"
 
 
 def _diff(text: str) -> Markup:
     """A patch in colour."""
-    # nowrap: only spans with classes come out, and what is between them is escaped.
+    # nowrap: the output has only spans with classes, and the text between them is escaped.
     return Markup(highlight(_lines(text), *_colours()))  # noqa: S704
 
 
@@ -177,8 +202,3 @@ def _percent(score: float) -> str:
 def _heat_class(mean: float) -> str:
     """One of eleven colours."""
     return f"h{round(10 * mean)}"
-
-
-def _e_value(log: float) -> str:
-    """An e-value out of its logarithm."""
-    return f"{math.exp(min(log, 700.0)):.3g}"

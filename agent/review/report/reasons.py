@@ -1,4 +1,4 @@
-"""Why candidates were turned down, in a few groups that a person can take in at a glance."""
+"""Why candidates were not accepted, in a few groups."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from agent.base.types import Candidate, Fate
 from agent.kernel.decide.gate import Verdict
 
 ACCEPTED: Final = "Accepted"
-WAITING: Final = "Passed the gate, and waits for approval"
+WAITING: Final = "Passed the gate, waiting for approval"
 NEVER_PROMISING: Final = "Never promising enough for the gate"
-OUTDATED: Final = "Passed against an older champion, and tested afresh"
+OUTDATED: Final = "Passed against an older champion, tested again"
 
 _REJECTIONS: Final = {
-    Verdict.FUTILE: "Given up by the gate: an improvement worth having was out of sight",
-    Verdict.REJECTED: "Rejected by the gate: no evidence of an improvement after all pairs",
+    "rejected by": "Rejected by a person",
+    Verdict.FUTILE: "Futile: an improvement of the wanted size became unlikely",
+    Verdict.REJECTED: "Rejected by the gate: not enough evidence after all pairs",
     Verdict.OUT_OF_BUDGET: "Undecided when the budget was used up",
-    "turned down by": "Turned down by a person",
+    "turned down by": "Rejected by a person",
     "could not be brought onto": "In conflict with a newer champion",
 }
 _REFUSALS: Final = {
@@ -27,12 +28,13 @@ _REFUSALS: Final = {
     "at most": "Refused: too large",
     " is not ": "Refused: not valid source text",
     " holds ": "Refused: not valid source text",
+    " contains ": "Refused: not valid source text",
     " declares ": "Refused: not valid source text",
 }
 
 
 def group_of(candidate: Candidate) -> str:
-    """The group of a candidate's fate, by the words that the kernel gave for it."""
+    """The group of a candidate's fate, by the words of its reason."""
     if candidate.fate is Fate.CHAMPION:
         return ACCEPTED
     if candidate.fate is Fate.WAITING:

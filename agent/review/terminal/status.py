@@ -1,4 +1,4 @@
-"""How a campaign stands, read beside its writer."""
+"""What `ratchet status` prints: how a campaign stands, read while it runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agent.base.types import Fate
 from agent.config.campaign import Config
 from agent.kernel.loop.approval import Approvals
 from agent.kernel.record.ledger import Ledger
-from agent.kernel.record.lock import holder
+from agent.live.status import Standing, recorded, standing
 from agent.review.summary import Summary, summarise
 
 SHOWN_EVENTS = 5
@@ -28,35 +28,39 @@ def print_status(config: Config, ledger: Ledger, console: Console, *, as_json: b
         return
     for name, value in facts.items():
         if name != "events":
-            console.print(Text(f"{name:<18}{_shown(value)}"))
+            console.print(Text(f"{name.replace('_', ' '):<18}{_shown(value)}"))
     for event in facts["events"]:
         console.print(Text(f"  {event}"))
 
 
 def status(config: Config, ledger: Ledger) -> dict[str, Any]:
-    """The state of a campaign as plain data. `seconds` is run time, interruptions left out."""
-    summary = summarise(ledger)
-    pid = holder(config.folder)
+    """The state of a campaign as plain data. `seconds` is run time without interruptions."""
+    summary, stands = summarise(ledger), standing(config.folder, recorded(ledger))
     end = ledger.latest("end")
     waiting = [one.candidate for one in Approvals(ledger).waiting(summary.champion_id)]
     return {
         "campaign": config.name,
-        "state": "stopped" if pid is None else _doing(ledger),
-        "pid": pid,
+        **_doing(stands),
         "champion": summary.champion_id,
         "waiting": waiting,
         **_counts(summary),
         "baseline": asdict(summary.baseline) if summary.baseline else None,
         "champion_score": asdict(summary.champion) if summary.champion else None,
-        "last_end": end[3] if end else None,
+        "last_end": end.text if end else None,
         "events": [f"{kind}: {clean_line(text)}" for _, _, kind, text in ledger.events(last=SHOWN_EVENTS)],
     }
 
 
-def _doing(ledger: Ledger) -> str:
-    """What a campaign that runs is at, by the last event that says so."""
-    last = ledger.latest("paused", "stopping", "begin", "resumed")
-    return f"{last[2]}: {last[3]}" if last and last[2] in {"paused", "stopping"} else "running"
+def _doing(stands: Standing) -> dict[str, Any]:
+    """What it is doing; `at` is the test at the gate or the holdout after it."""
+    explained = stands.doing in {"paused", "stopping"}
+    at = stands.now.test if stands.now and stands.pid is not None else None
+    return {
+        "state": f"{stands.doing}: {stands.why}" if explained else stands.doing,
+        "pid": stands.pid,
+        "at": at.sentence if at else None,
+        "in_flight": stands.now.in_flight if stands.now else [],
+    }
 
 
 def _counts(summary: Summary) -> dict[str, Any]:
@@ -64,7 +68,7 @@ def _counts(summary: Summary) -> dict[str, Any]:
     return {
         "proposals": len(fates),
         "accepted": fates.count(Fate.CHAMPION),
-        "turned_down": fates.count(Fate.REJECTED) + fates.count(Fate.REFUSED),
+        "rejected": fates.count(Fate.REJECTED) + fates.count(Fate.REFUSED),
         "trials": summary.trials,
         "calls": summary.fresh_calls,
         "shared_calls": summary.shared_calls,
@@ -76,7 +80,7 @@ def _counts(summary: Summary) -> dict[str, Any]:
 
 def _shown(value: object) -> str:
     if isinstance(value, list):
-        return ", ".join(f"#{number}" for number in value) or "-"
+        return ", ".join(f"#{one}" if isinstance(one, int) else clean_line(str(one)) for one in value) or "-"
     if isinstance(value, dict):
         return f"{value['mean']:.3f} [{value['low']:.3f}, {value['high']:.3f}] ({value['n']} trials)"
     return "-" if value is None else clean_line(str(value))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from agent.kernel.loop.campaign import Campaign
 from agent.kernel.record.lock import held
-from agent.live.status import tell
+from agent.live.status import publish
 from sandbox.fake import FakeRun
 from tests.kernel.lab import SETTINGS, Lab, skill_of, solve
 
@@ -47,7 +47,7 @@ async def grow(home: Path, name: str, pause: float, trials: int, approve: str) -
     lab = Lab(folder, improver, trials=trials, name=name, solve=slowly, approve=approve)
     async with lab.campaign() as campaign:
         _until_told(campaign)
-        view = asyncio.create_task(tell(campaign, lab.folder))
+        view = asyncio.create_task(publish(campaign, lab.folder))
         try:
             await campaign.run()
         finally:

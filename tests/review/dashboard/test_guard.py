@@ -23,8 +23,8 @@ HOME = "http://127.0.0.1:8737"
 
 
 async def _read(request: Request) -> Response:
-    session = request.state.session
-    return PlainTextResponse(session.form if session else "nobody")
+    login = request.state.login
+    return PlainTextResponse(login.form if login else "nobody")
 
 
 async def _change(request: Request) -> Response:
@@ -121,7 +121,7 @@ def test_without_the_token_one_reads_on_loopback_and_changes_nothing(here: TestC
     assert here.post("/change", data={"form": ""}).status_code == 403
 
 
-def test_without_a_token_file_nothing_opens_the_levers() -> None:
+def test_without_a_token_file_nothing_opens_the_actions() -> None:
     here = visitor(Rules(token=None, loopback=True))
     for given_token in ("", "None", TOKEN):
         assert here.post(LOGIN, data={"token": given_token}).status_code == 403
@@ -216,5 +216,5 @@ def test_a_token_that_others_can_read_or_guess_is_refused(tmp_path: Path) -> Non
     file.write_text("secret\n")
     with pytest.raises(UserError, match="no token of 20 characters"):
         read_token(file)
-    with pytest.raises(UserError, match="cannot be read or made"):
+    with pytest.raises(UserError, match="cannot be read or created"):
         read_token(tmp_path / "nowhere" / "token")

@@ -1,4 +1,4 @@
-"""The dashboard's pages and levers, in one process; live over HTTP is in `test_serve_live.py`."""
+"""The dashboard's pages and actions, in one process; live over HTTP is in `test_serve_live.py`."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ from agent.kernel.decide.gate import GateSettings
 from agent.kernel.loop.approval import Acceptance, Approvals
 from agent.kernel.record.ledger import Ledger
 from agent.live.status import FILE, Now, OpenTest, Used, read_now
-from agent.review.dashboard.actions import Levers
+from agent.review.dashboard.actions import Actions
+from agent.review.dashboard.app import Dashboard
 from agent.review.dashboard.guard import Rules
-from agent.review.dashboard.serve import SECTIONS, Dashboard, cut, is_loopback, listen
+from agent.review.dashboard.serve import is_loopback, listen
 from agent.review.dashboard.watch import Record, names
 from agent.review.report.facts import collect
-from agent.review.report.page import render
+from agent.review.report.page import SECTIONS as TITLES
+from agent.review.report.page import render, render_sections
 from tests.review.dashboard.growing import HOSTILE
 
+SECTIONS = [name for name, _ in TITLES]
 TOKEN = "t" * 32
 BEARER = {"authorization": f"Bearer {TOKEN}"}
 CONFIG = "name: night\nsuite: {suite}\nmodels: {{solver: {{provider: embedded}}, improver: {{provider: embedded}}}}\n"
@@ -71,7 +74,7 @@ def fill(folder: Path) -> None:
             candidate=1, champion=0, test=test.id, subject=NASTY, body=NASTY, trailers={}, sentence=NASTY
         )
         Approvals(ledger).keep(waiting)
-        for kind in ("paused", "begin", NASTY):
+        for kind in ("load", "paused", "begin", NASTY):
             ledger.note(kind, NASTY)
 
 
@@ -94,7 +97,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> Path:
 def dashboard(home: Path) -> Dashboard:
     path = home / "campaign.yaml"
     rules = Rules(token=TOKEN, loopback=True)
-    return Dashboard(home / "runs", rules, Levers(load_config(path), path))
+    return Dashboard(home / "runs", rules, Actions(load_config(path), path))
 
 
 @pytest.fixture
@@ -142,9 +145,18 @@ def test_the_first_page_does_not_wait_for_its_report(reader: TestClient) -> None
     assert "aria-busy" not in drawn(reader)
 
 
-def test_the_dashboard_knows_every_section_of_the_report(home: Path) -> None:
+def test_the_report_and_the_dashboard_are_made_of_the_same_whole_sections(home: Path, reader: TestClient) -> None:
     with Ledger(home / "runs" / "night" / "ledger.sqlite", read_only=True) as ledger:
-        assert tuple(cut(render(collect(ledger)))) == SECTIONS
+        facts = collect(ledger)
+    still, live, page = render_sections(facts), render_sections(facts, live=True), drawn(reader)
+    assert [*still] == [*live] == SECTIONS
+    for name in SECTIONS:
+        assert still[name] in render(facts)
+        assert live[name] in page
+        for text in (still[name], live[name]):
+            assert text.strip().startswith(f'<section id="{name}"')
+            assert text.strip().endswith("</section>")
+            assert text.count("<section") == text.count("</section>")
 
 
 def test_the_index_lists_campaigns_and_nothing_else(reader: TestClient) -> None:
@@ -176,11 +188,6 @@ def test_a_section_that_a_model_wrote_is_no_section(reader: TestClient) -> None:
     assert drawn(reader).count('<section id="summary"') == 1
 
 
-def test_cutting_a_page_loses_nothing_of_a_section() -> None:
-    page = '<main><section id="a">1<b></b></section>\n<form></form><section id="b">2</section></main>'
-    assert cut(page) == {"a": '<section id="a">1<b></b></section>', "b": '<section id="b">2</section>'}
-
-
 @pytest.mark.parametrize(
     "path",
     [
@@ -204,18 +211,18 @@ def test_assets_need_nothing_from_elsewhere(reader: TestClient) -> None:
         assert not re.search(r"https?://|@import|url\(", text.replace("http://www.w3.org", "")), source
 
 
-# ------------------------------------------------------------------------------------ levers
+# ------------------------------------------------------------------------------------ actions
 
 
-@pytest.mark.parametrize("lever", ["start", "stop", "approve", "reject"])
-def test_nothing_changes_by_reading(known: TestClient, lever: str) -> None:
+@pytest.mark.parametrize("action", ["start", "stop", "approve", "reject"])
+def test_nothing_changes_by_reading(known: TestClient, action: str) -> None:
     for method in ("GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS"):
-        assert known.request(method, f"/c/night/{lever}").status_code in {404, 405}
+        assert known.request(method, f"/c/night/{action}").status_code in {404, 405}
 
 
-@pytest.mark.parametrize("lever", ["start", "stop", "approve", "reject"])
-def test_levers_need_token_and_form_token(reader: TestClient, lever: str) -> None:
-    path, fields = f"/c/night/{lever}", {"candidate": "1"}
+@pytest.mark.parametrize("action", ["start", "stop", "approve", "reject"])
+def test_actions_need_token_and_form_token(reader: TestClient, action: str) -> None:
+    path, fields = f"/c/night/{action}", {"candidate": "1"}
     assert reader.post(path, data=fields).status_code == 403
     reader.post("/login", data={"token": TOKEN})
     assert reader.post(path, data=fields).status_code == 403
@@ -223,7 +230,7 @@ def test_levers_need_token_and_form_token(reader: TestClient, lever: str) -> Non
     assert reader.post(path, data=good, headers={"origin": "http://evil.example"}).status_code == 403
 
 
-def test_a_stranger_sees_no_lever_and_no_form_token(reader: TestClient) -> None:
+def test_a_stranger_sees_no_action_and_no_form_token(reader: TestClient) -> None:
     page = reader.get("/c/night/").text
     assert "<button>Start" not in page
     assert 'name="form"' not in page
@@ -241,15 +248,15 @@ def test_a_stop_says_what_the_command_line_would_say(known: TestClient) -> None:
 def test_a_campaign_that_cannot_start_says_why(tmp_path: Path) -> None:
     path = tmp_path / "campaign.yaml"
     path.write_text(CONFIG.format(suite=tmp_path / "nowhere"))
-    said = Levers(load_config(path), path).start()
+    said = Actions(load_config(path), path).start()
     assert said.startswith("it did not start (exit code 2): ratchet: ")
     assert "nowhere" in said
 
 
-def test_only_the_campaign_of_the_configuration_has_levers(known: TestClient) -> None:
+def test_only_the_campaign_of_the_configuration_has_actions(known: TestClient) -> None:
     assert "<form" not in known.get("/c/other/").text.partition('id="now"')[2].partition("</section>")[0]
-    for lever in ("start", "stop", "approve", "reject"):
-        assert known.post(f"/c/other/{lever}", data={"candidate": "1"}, headers=BEARER).status_code == 404
+    for action in ("start", "stop", "approve", "reject"):
+        assert known.post(f"/c/other/{action}", data={"candidate": "1"}, headers=BEARER).status_code == 404
 
 
 @pytest.mark.parametrize("candidate", ["", "x", "-1", "1.5", "²", "None"])

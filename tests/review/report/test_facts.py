@@ -184,10 +184,10 @@ def test_the_heat_map_keeps_the_seed_and_the_last_champions_when_there_are_too_m
     [
         (Fate.CHAMPION, "accepted: x", "Accepted"),
         (Fate.OPEN, "", "Never promising enough for the gate"),
-        (Fate.OPEN, "passed the gate against an older champion", "Passed against an older champion, and tested afresh"),
-        (Fate.WAITING, "waits for approval; x", "Passed the gate, and waits for approval"),
-        (Fate.REJECTED, "turned down by eve: no", "Turned down by a person"),
-        (Fate.REJECTED, "futile: an improvement", "Given up by the gate: an improvement worth having was out of sight"),
+        (Fate.OPEN, "passed the gate against an older champion", "Passed against an older champion, tested again"),
+        (Fate.WAITING, "waits for approval; x", "Passed the gate, waiting for approval"),
+        (Fate.REJECTED, "turned down by eve: no", "Rejected by a person"),
+        (Fate.REJECTED, "futile: an improvement", "Futile: an improvement of the wanted size became unlikely"),
         (Fate.REJECTED, "out of budget: time", "Undecided when the budget was used up"),
         (Fate.REJECTED, "could not be brought onto champion #3: conflict", "In conflict with a newer champion"),
         (Fate.REFUSED, "reads the same as candidate 3", "Refused: a duplicate of an earlier candidate"),
@@ -262,4 +262,4 @@ def test_a_revert_is_shown_but_was_proposed_by_nobody(path: Path, tmp_path: Path
     assert (facts.champions[-1], facts.patches[-1].reverts, facts.patches[-1].meetings) == (41, champion, ())
     kept = sum(patch.commit is not None for patch in facts.patches) - 1
     assert f"{kept} of 40 proposed patches" in render(facts)
-    assert "1 taken back" in render(facts)
+    assert "1 reverted" in render(facts)

@@ -1,6 +1,6 @@
 "use strict";
-// Keeps the page true to the server. Only what has changed is touched, by idiomorph: focus, scroll position, selected
-// text, typed words and open details stay as the reader left them.
+// Keeps the page up to date. idiomorph touches only what has changed: focus, scroll position, selected text, typed words
+// and open details stay as the reader left them.
 (() => {
   const RETRY = 2000;
   const campaign = document.body.dataset.campaign;
@@ -14,7 +14,7 @@
     },
   };
 
-  // The reader's place: the element at the top of the window stays where it is, whatever grows above it.
+  // The element at the top of the window keeps its position, even if the page grows above it.
   const anchor = () => {
     for (const one of document.querySelectorAll("main section[id], details.patch")) {
       const box = one.getBoundingClientRect();
@@ -50,7 +50,7 @@
           const filter = document.getElementById("filter");
           if (filter && (id === "patches" || id === "rejected")) filter.dispatchEvent(new Event("input"));
         }
-      } catch { /* the stream notices, too, and says so */ }
+      } catch { /* the stream fails too, and shows it */ }
       busy = false;
     };
 
@@ -69,7 +69,7 @@
         if (source.readyState === EventSource.CLOSED) setTimeout(connect, RETRY);
       });
     };
-    // A browser allows six connections to one server: a tab that nobody sees gives its own back.
+    // A browser allows six connections to one server: a hidden tab closes its own.
     const sleep = () => { source.close(); source = null; };
     document.addEventListener("visibilitychange", () => {
       clearTimeout(sleeping);

@@ -1,5 +1,5 @@
 "use strict";
-// The page reads well without this: it adds the theme, the filter, names at the pointer, and opens what a link names.
+// The page is readable without this script, which adds the theme, the filter, tooltips, and opens the target of a link.
 (() => {
   const root = document.documentElement;
   const themes = ["auto", "light", "dark"];
@@ -20,7 +20,7 @@
     keep(theme);
   });
 
-  // A link to a patch opens it, whatever the filter hides.
+  // A link to a patch opens it, even if the filter hides it.
   const open = () => {
     const id = decodeURIComponent(location.hash.slice(1));
     const target = id && document.getElementById(id);
@@ -72,7 +72,7 @@
     tip.style.top = `${Math.max(8, Math.min(box.top - tip.offsetHeight - 6, innerHeight - tip.offsetHeight - 8))}px`;
   });
 
-  // Paper has nothing to click: print the accepted patches in full, and close again what was closed.
+  // Paper has nothing to click: print the accepted patches in full, then close them again.
   let opened = [];
   addEventListener("beforeprint", () => {
     opened = [...document.querySelectorAll("#patches details:not([open])")];
