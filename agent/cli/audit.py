@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from agent.config.campaign import Config
     from agent.kernel.git.repository import Commit
     from agent.kernel.record.ledger import Ledger
-    from agent.review.audit.replay import Comparison
+    from agent.review.audit.fresh import Comparison
     from agent.review.audit.verify import Checked, Evidence
 
 app = typer.Typer()

@@ -11,7 +11,8 @@ from rich.progress import Progress
 from agent.base.types import Split, Trial
 from agent.config.campaign import Config
 from agent.models.gateway.record import Recording
-from agent.review.audit.replay import Comparison, Replayed, compare, replay
+from agent.review.audit.fresh import Comparison, compare
+from agent.review.audit.replay import Replayed, replay
 from agent.trials.measuring import measure
 from agent.wiring import measuring_parts, replaying_parts
 

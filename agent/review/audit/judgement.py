@@ -8,7 +8,8 @@ from enum import StrEnum
 from typing import Any
 
 from agent.kernel.git.repository import Commit
-from agent.review.audit.replay import Comparison, Replayed
+from agent.review.audit.fresh import Comparison
+from agent.review.audit.replay import Replayed
 from agent.review.audit.verify import SHOWN, Checked
 
 TAMPERED, UNPROVEN = 3, 4

@@ -1,33 +1,20 @@
-"""Measuring again: recorded trials with recorded answers, and fresh pairs with new ones."""
+"""Run recorded trials again, with the recorded answers."""
 
 from __future__ import annotations
 
-import asyncio
 import math
-import random
-import secrets
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
-import numpy as np
-
-from agent.base.errors import InfrastructureError, ProviderDown
+from agent.base.errors import ProviderDown
 from agent.base.types import Purpose, Task, Trial
-from agent.kernel.decide.gate import SMALLEST_FACTOR, GateSettings
-from agent.review.summary import Estimate
-from agent.trials.evaluator import Evaluator, Job, Void, both, seed_of
-
-Result = TypeVar("Result")
-
-ERROR = 0.05
-GRID = 801
-TOLERATED_VOIDS = 0.2
+from agent.review.audit.waiting import all_of
+from agent.trials.evaluator import Evaluator, Job
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Replayed:
-    """One recorded trial that was run again; `score` is None where the record had no answer for what was asked."""
+    """One recorded trial that ran again; `score` is None where it asked for an answer that was not recorded."""
 
     trial: Trial
     score: float | None
@@ -35,7 +22,7 @@ class Replayed:
 
     @property
     def same(self) -> bool:
-        """Whether the recorded score came out again."""
+        """Whether the score is the recorded one."""
         return self.score is not None and math.isclose(self.score, self.trial.score, abs_tol=1e-9)
 
 
@@ -45,7 +32,7 @@ async def replay(
     """Run trials again under their own names, so that a replaying gateway finds their answers.
 
     Raises:
-        InfrastructureError: the laboratory failed; a question that is in no record is no such failure.
+        InfrastructureError: a box or the engine failed. An answer that was not recorded is a result instead.
     """
 
     async def one(trial: Trial) -> Replayed:
@@ -65,92 +52,4 @@ async def replay(
             done()
         return Replayed(trial=trial, score=again.score, reason=again.reason)
 
-    return await _all([one(trial) for trial in trials])
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Comparison:
-    """Fresh pairs (before, after), and how many more the laboratory spoiled."""
-
-    pairs: tuple[tuple[float, float], ...]
-    voids: int
-
-    @property
-    def difference(self) -> Estimate:
-        """After minus before, with an interval that holds at any number of pairs."""
-        return betting_interval([after - before for before, after in self.pairs])
-
-    @property
-    def means(self) -> tuple[float, float]:
-        """The mean score of each side."""
-        n = max(len(self.pairs), 1)
-        return sum(a for a, _ in self.pairs) / n, sum(b for _, b in self.pairs) / n
-
-
-async def compare(
-    evaluator: Evaluator, tasks: Sequence[Task], trees: tuple[str, str], pairs: int, done: Callable[[], object]
-) -> Comparison:
-    """New coupled pairs of two trees on tasks drawn anew by weight; nothing recorded is used.
-
-    Raises:
-        InfrastructureError: too many pairs were void.
-    """
-    scope = secrets.token_hex(8)
-    drawn = random.Random(scope).choices(tasks, weights=[t.weight for t in tasks], k=pairs)  # noqa: S311 (no secret)
-
-    async def one(index: int, task: Task) -> tuple[float, float] | None:
-        answer_scope, seed = f"fresh:{scope}:{index}", seed_of(scope, index)
-        before, after = (
-            Job(tree=tree, task=task, purpose=Purpose.EVAL, seed=seed, answer_scope=answer_scope) for tree in trees
-        )
-        outcome = await both(evaluator, before, after, seed)
-        done()
-        return None if isinstance(outcome, Void) else (outcome[0].score, outcome[1].score)
-
-    results = await _all([one(index, task) for index, task in enumerate(drawn)])
-    good = tuple(pair for pair in results if pair is not None)
-    voids = pairs - len(good)
-    if voids > TOLERATED_VOIDS * pairs:
-        raise InfrastructureError(f"{voids} of {pairs} fresh pairs were spoiled: nothing can be said")
-    return Comparison(pairs=good, voids=voids)
-
-
-def betting_interval(values: Sequence[float], error: float = ERROR) -> Estimate:
-    """Confidence interval for the mean of values in [-1, 1], valid at any stopping time.
-
-    Hedged capital of Waudby-Smith and Ramdas (2024), with the gate's fixed bets in place of adaptive ones: the
-    means m for which neither a bet that the mean is above m nor one that it is below has won 2 / error.
-    """
-    x = np.asarray(values, dtype=float)
-    if not x.size:
-        return Estimate(mean=0.0, low=-1.0, high=1.0, n=0)
-    bar = math.log(2.0 / error)
-    grid = np.linspace(-1.0, 1.0, GRID)
-    possible = (_wealth(x, grid) < bar) & (_wealth(-x, -grid) < bar)
-    kept = grid[possible]
-    mean = float(x.mean())
-    return Estimate(mean=mean, low=float(min(kept.min(), mean)), high=float(max(kept.max(), mean)), n=x.size)
-
-
-def _wealth(x: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    """Log of the mean over the bets of prod_j (1 + bet (x_j - m)), for every m of the grid."""
-    bets = np.asarray(GateSettings().lambdas)[:, None]
-    # No single value, which is -1 at worst, takes more than the gate lets it take.
-    bets = np.minimum(bets, (1.0 - SMALLEST_FACTOR) / np.maximum(1.0 + grid, 1e-9))
-    logs = np.zeros(bets.shape)
-    for value, times in zip(*np.unique(x, return_counts=True), strict=True):
-        logs += times * np.log1p(bets * (value - grid))
-    top = logs.max(axis=0)
-    wealth: np.ndarray = top + np.log(np.exp(logs - top).mean(axis=0))
-    return wealth
-
-
-async def _all(work: Sequence[Coroutine[object, object, Result]]) -> list[Result]:
-    """Every result in order; at the first fault the rest is cancelled."""
-    tasks = [asyncio.create_task(one) for one in work]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    return await all_of([one(trial) for trial in trials])

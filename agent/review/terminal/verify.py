@@ -14,8 +14,8 @@ from rich.text import Text
 from agent.base.text import visible
 from agent.kernel.git.repository import Commit
 from agent.kernel.record.ledger import Ledger
+from agent.review.audit.fresh import Comparison
 from agent.review.audit.judgement import Claim, claim_of, fresh_sentence
-from agent.review.audit.replay import Comparison
 from agent.review.audit.verify import Checked
 from agent.review.audit.verify_ledger import Broken, anchors, verify_ledger
 from agent.review.terminal.style import cell

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.base.types import Split
+from agent.review.audit.fresh import betting_interval, compare
 from agent.review.audit.judgement import (
     TAMPERED,
     UNPROVEN,
@@ -21,7 +22,7 @@ from agent.review.audit.judgement import (
     replay_check,
     verdict,
 )
-from agent.review.audit.replay import betting_interval, compare, replay
+from agent.review.audit.replay import replay
 from agent.review.audit.verify import Checked, verify
 from tests.kernel import lab as kernel_lab
 from tests.kernel.lab import SETTINGS

@@ -243,4 +243,4 @@ def test_a_chain_that_was_written_anew_does_not_fit_the_commits(night: Night) ->
 
 def test_the_whole_ledger_and_one_commit_are_not_asked_for_at_once(night: Night) -> None:
     done = night.ratchet("verify", "--ledger", "champion")
-    assert "--ledger: looks at every row, not at one commit. Leave COMMIT out." in str(done.exception)
+    assert "--ledger: checks every row, not one commit. Remove COMMIT." in str(done.exception)

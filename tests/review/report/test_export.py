@@ -109,4 +109,4 @@ def test_the_command_lists_its_files_and_refuses_strange_formats(night: Night, t
         assert f"{name}.jsonl" in "".join(done.stdout.split())
         assert rows_of(tmp_path / "tables", name, FileFormat.JSONL)
     done = night.ratchet("export", "--format", "xlsx")
-    assert "--format: no format named 'xlsx'. Use csv, jsonl, parquet." in str(done.exception)
+    assert "--format: there is no format 'xlsx'. Use csv, jsonl, parquet." in str(done.exception)

@@ -15,7 +15,7 @@ from agent.base.text import visible, visible_lines
 from agent.base.types import Candidate, Fate, Purpose, Trial, Usage
 from agent.kernel.git.repository import Commit
 from agent.kernel.record.ledger import PairRow
-from agent.review.audit.replay import Comparison
+from agent.review.audit.fresh import Comparison
 from agent.review.audit.verify import Checked
 from agent.review.commits import accepted
 from agent.review.terminal.log import log_facts, render_graph, render_log

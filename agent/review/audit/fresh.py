@@ -1,0 +1,99 @@
+"""Compare two trees in new pairs, with new answers."""
+
+from __future__ import annotations
+
+import math
+import random
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from agent.base.errors import InfrastructureError
+from agent.base.types import Purpose, Task
+from agent.kernel.decide.gate import SMALLEST_FACTOR, GateSettings
+from agent.review.audit.waiting import all_of
+from agent.review.summary import Estimate
+from agent.trials.evaluator import Evaluator, Job, Void, both, seed_of
+
+ERROR = 0.05
+GRID = 801
+TOLERATED_VOIDS = 0.2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """Fresh pairs (before, after), and how many more were discarded for infrastructure errors."""
+
+    pairs: tuple[tuple[float, float], ...]
+    voids: int
+
+    @property
+    def difference(self) -> Estimate:
+        """After minus before, with an interval that holds at any number of pairs."""
+        return betting_interval([after - before for before, after in self.pairs])
+
+    @property
+    def means(self) -> tuple[float, float]:
+        """The mean score of each side."""
+        n = max(len(self.pairs), 1)
+        return sum(a for a, _ in self.pairs) / n, sum(b for _, b in self.pairs) / n
+
+
+async def compare(
+    evaluator: Evaluator, tasks: Sequence[Task], trees: tuple[str, str], pairs: int, done: Callable[[], object]
+) -> Comparison:
+    """New coupled pairs of two trees on tasks drawn by weight; nothing recorded is used.
+
+    Raises:
+        InfrastructureError: too many pairs had to be discarded.
+    """
+    scope = secrets.token_hex(8)
+    drawn = random.Random(scope).choices(tasks, weights=[t.weight for t in tasks], k=pairs)  # noqa: S311 (no secret)
+
+    async def one(index: int, task: Task) -> tuple[float, float] | None:
+        answer_scope, seed = f"fresh:{scope}:{index}", seed_of(scope, index)
+        before, after = (
+            Job(tree=tree, task=task, purpose=Purpose.EVAL, seed=seed, answer_scope=answer_scope) for tree in trees
+        )
+        outcome = await both(evaluator, before, after, seed)
+        done()
+        return None if isinstance(outcome, Void) else (outcome[0].score, outcome[1].score)
+
+    results = await all_of([one(index, task) for index, task in enumerate(drawn)])
+    good = tuple(pair for pair in results if pair is not None)
+    voids = pairs - len(good)
+    if voids > TOLERATED_VOIDS * pairs:
+        raise InfrastructureError(f"{voids} of {pairs} fresh pairs had infrastructure errors, too many for a result")
+    return Comparison(pairs=good, voids=voids)
+
+
+def betting_interval(values: Sequence[float], error: float = ERROR) -> Estimate:
+    """Confidence interval for the mean of values in [-1, 1], valid at any stopping time.
+
+    Hedged capital of Waudby-Smith and Ramdas (2024), with the gate's fixed bets in place of adaptive ones: the
+    means m for which neither a bet that the mean is above m nor one that it is below has won 2 / error.
+    """
+    x = np.asarray(values, dtype=float)
+    if not x.size:
+        return Estimate(mean=0.0, low=-1.0, high=1.0, n=0)
+    bar = math.log(2.0 / error)
+    grid = np.linspace(-1.0, 1.0, GRID)
+    possible = (_wealth(x, grid) < bar) & (_wealth(-x, -grid) < bar)
+    kept = grid[possible]
+    mean = float(x.mean())
+    return Estimate(mean=mean, low=float(min(kept.min(), mean)), high=float(max(kept.max(), mean)), n=x.size)
+
+
+def _wealth(x: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    """Log of the mean over the bets of prod_j (1 + bet (x_j - m)), for every m of the grid."""
+    bets = np.asarray(GateSettings().lambdas)[:, None]
+    # A single value of -1, the worst, costs no more than the gate allows.
+    bets = np.minimum(bets, (1.0 - SMALLEST_FACTOR) / np.maximum(1.0 + grid, 1e-9))
+    logs = np.zeros(bets.shape)
+    for value, times in zip(*np.unique(x, return_counts=True), strict=True):
+        logs += times * np.log1p(bets * (value - grid))
+    top = logs.max(axis=0)
+    wealth: np.ndarray = top + np.log(np.exp(logs - top).mean(axis=0))
+    return wealth
