@@ -23,7 +23,10 @@ from agent.kernel.record.ledger import Ledger
 from agent.kernel.record.lock import held, holder, named
 
 LOG = "run.log"
-_LOOK_SECONDS, _ANSWER_SECONDS = 0.3, 30.0
+ANSWER_SECONDS = 30.0
+"""How long `decide` waits for the running campaign."""
+
+_LOOK_SECONDS = 0.3
 _SHOWN_BYTES = 4000
 
 
@@ -97,7 +100,7 @@ def _last_event(folder: Path, kind: str | None = None) -> int:
 # ------------------------------------------------------------------------------------ approve, reject
 
 
-def decide(config: Config, request: Request) -> str:
+def decide(config: Config, request: Request, *, patience: float = ANSWER_SECONDS) -> str:
     """Carry out a person's decision about a waiting patch, or have the running campaign do it; returns the result.
 
     Raises:
@@ -107,7 +110,7 @@ def decide(config: Config, request: Request) -> str:
         _check(ledger, request)
     if holder(config.folder) is not None:
         file = leave(config.folder, request)
-        end = time.monotonic() + _ANSWER_SECONDS
+        end = time.monotonic() + patience
         while file.exists() and holder(config.folder) is not None and time.monotonic() < end:
             time.sleep(_LOOK_SECONDS)
         if file.exists() and (pid := holder(config.folder)) is not None:

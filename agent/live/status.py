@@ -62,10 +62,11 @@ class OpenTest(_Fact):
     @property
     def sentence(self) -> str:
         """The test in one line."""
+        pairs = f"{self.pairs} pair{'s' * (self.pairs != 1)}"
         if self.verdict == Verdict.ACCEPTED:
-            return f"holdout: #{self.candidate} passed the gate after {self.pairs} pairs"
+            return f"holdout: #{self.candidate} passed the gate after {pairs}"
         against = f"#{self.champion}" if self.champion else "the seed"
-        text = f"gate: #{self.candidate} against {against}, {self.pairs} pairs"
+        text = f"gate: #{self.candidate} against {against}, {pairs}"
         if self.verdict is not None:
             return f"{text}: {self.verdict}"
         if self.log_e is None or self.log_threshold is None:
