@@ -67,6 +67,9 @@ def show(
         bool, typer.Option("--transcripts", help="also show the search trials that it changed, before and after")
     ] = False,
     proposal: Annotated[bool, typer.Option("--proposal", help="also show what its improver printed")] = False,
+    parent: Annotated[
+        bool, typer.Option("--parent", help="show the patch against the parent, not against the champion that it met")
+    ] = False,
 ) -> None:
     """Show one candidate: verdict, tasks won and lost, cost, patch."""
     from agent.review.lookup import find_candidate
@@ -77,7 +80,7 @@ def show(
     with open_ledger(config) as ledger:
         repository = open_repository(config, ledger)
         found = find_candidate(candidate, ledger, repository)
-        dossier = collect(found, ledger, repository.accepted())
+        dossier = collect(found, ledger, repository, parent=parent)
     render_show(dossier, terminal(), transcripts=transcripts, proposal=proposal)
 
 

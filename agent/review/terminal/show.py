@@ -1,7 +1,7 @@
-"""What `ratchet show` prints of one candidate: why it stands where it stands, what it won and lost, and its patch.
+"""What `ratchet show` prints about one candidate: its fate and why, what it won and lost, its cost, its patch.
 
-Gate tasks appear only as totals over all of them: who reads the history must not learn the exam by heart, or teach
-it to the next improver. Transcripts are of search trials only.
+Gate tasks appear only as totals over all of them, so that the gate cannot leak to the next improver through the person
+who reads this. Transcripts are of search trials only.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from agent.base.errors import RecordBroken
 from agent.base.text import visible, visible_lines
 from agent.base.types import Candidate, Fate, Purpose, Trial, Usage
 from agent.kernel.decide.evidence import base_of
 from agent.kernel.decide.flags import flags_key
-from agent.kernel.git.repository import Commit
+from agent.kernel.git.repository import Commit, Repository
 from agent.kernel.record.ledger import Ledger, PairRow, TestRow
 from agent.review.commits import accepted
 from agent.review.terminal.style import FATE_STYLES, cell, render_diff, when
@@ -28,13 +29,17 @@ TRANSCRIPT_LINES = 60
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dossier:
-    """Everything about one candidate. `before` and `after` are search trials by index, of `base` and of itself."""
+    """Everything about one candidate. `before` and `after` are search trials by index, of `base` and of itself.
+
+    `diff` is its patch against `against`, in words.
+    """
 
     candidate: Candidate
     commit: Commit | None
     reverted_by: str
     flags: Sequence[str] = ()
     diff: str
+    against: str = "its parent"
     proposal: str
     base: int
     before: Mapping[int, Trial]
@@ -44,13 +49,16 @@ class Dossier:
     usage: Usage
 
 
-def collect(candidate: Candidate, ledger: Ledger, commits: Sequence[Commit]) -> Dossier:
-    """Gather a dossier; `commits` are the campaign's, as git has them."""
+def collect(candidate: Candidate, ledger: Ledger, repository: Repository, *, parent: bool = False) -> Dossier:
+    """Gather a dossier. Its patch is the whole one against the champion, or with `parent` its last step."""
     known = {one.id: one for one in ledger.candidates()}
     champions = {0, *(row.candidate for row in ledger.commits())} - {candidate.id}
     base = 0 if candidate.parent is None else base_of(known, champions, candidate.parent)
-    row = next((row for row in accepted(commits) if row.candidate == candidate.id), None)
-    diff, proposal = ledger.candidate_texts(candidate.id)
+    row = next((row for row in accepted(repository.accepted()) if row.candidate == candidate.id), None)
+    met = [(test.champion, _counted(test, ledger)) for test in ledger.tests() if test.candidate == candidate.id]
+    step, proposal = ledger.candidate_texts(candidate.id)
+    whole = None if parent else _against(candidate, known[met[-1][0] if met else base], repository, met=bool(met))
+    diff, against = whole or (step, f"its parent {_named(candidate.parent)}")
     every = ledger.trials(candidate=candidate.id)
     return Dossier(
         candidate=candidate,
@@ -58,18 +66,37 @@ def collect(candidate: Candidate, ledger: Ledger, commits: Sequence[Commit]) -> 
         reverted_by=row.reverted_by if row else "",
         flags=ledger.recollect(flags_key(candidate.id)) or (),
         diff=diff,
+        against=against,
         proposal=proposal,
         base=base,
         before=ledger.by_index(Purpose.SEARCH, base) if base != candidate.id else {},
         after=ledger.by_index(Purpose.SEARCH, candidate.id),
-        meetings=[(t.champion, _counted(t, ledger)) for t in ledger.tests() if t.candidate == candidate.id],
+        meetings=met,
         trials={purpose: sum(t.purpose is purpose for t in every) for purpose in Purpose},
         usage=sum((t.usage for t in every), Usage()),
     )
 
 
+def _against(candidate: Candidate, champion: Candidate, repository: Repository, *, met: bool) -> tuple[str, str] | None:
+    """The whole patch against a champion, and what to call it; None where a tree is missing, as in a clone."""
+    if candidate.tree is None or champion.tree is None or candidate.parent is None:
+        return None
+    try:
+        diff = repository.diff(champion.tree, candidate.tree)
+    except RecordBroken:
+        return None
+    words = f"the champion {_named(champion.id)} that it {'met' if met else 'descends from'}"
+    if candidate.parent != champion.id:
+        words += f"; --parent shows its last step, against {_named(candidate.parent)}"
+    return diff, words
+
+
+def _named(candidate: int | None) -> str:
+    return f"#{candidate or 0}"
+
+
 def _counted(test: TestRow, ledger: Ledger) -> list[PairRow]:
-    """The pairs up to the verdict: later ones were in flight when it fell, and count for nothing."""
+    """The pairs up to the verdict; later ones were in flight when it fell and do not count."""
     pairs = ledger.pairs(test.id)
     if test.decision is None:
         return pairs
@@ -78,15 +105,15 @@ def _counted(test: TestRow, ledger: Ledger) -> list[PairRow]:
 
 
 def render_show(dossier: Dossier, console: Console, *, transcripts: bool = False, proposal: bool = False) -> None:
-    """Print a dossier, the patch last."""
+    """Print a dossier, the patch at the end."""
     candidate, commit = dossier.candidate, dossier.commit
     console.print(Text.assemble((f"#{candidate.id} ", "bold"), (visible(candidate.subject), "bold")))
-    origin = "the scaffold as it was" if candidate.parent is None else f"made from #{candidate.parent}"
+    origin = "the scaffold at the start" if candidate.parent is None else f"made from #{candidate.parent}"
     console.print(Text.assemble((candidate.fate.value, FATE_STYLES[candidate.fate]), f", {origin}"))
     console.print(Text(visible(why(dossier), 1000)))
     if dossier.flags:
         flags = [visible(flag) for flag in dossier.flags]
-        _section(console, "look at first (added by this patch; docs/unattended.md)", flags)
+        _section(console, "look at this first (flags; docs/unattended.md)", flags)
     if candidate.body:
         _section(console, "in its author's words", visible_lines(candidate.body))
     if commit is not None:
@@ -97,17 +124,17 @@ def render_show(dossier: Dossier, console: Console, *, transcripts: bool = False
     if transcripts:
         _print_transcripts(dossier, console)
     if dossier.diff:
-        _section(console, "patch", [])
+        _section(console, f"patch against {dossier.against}", [])
         render_diff(dossier.diff, console)
     if proposal:
-        _section(console, "what its proposer printed", visible_lines(dossier.proposal))
+        _section(console, "what its improver printed", visible_lines(dossier.proposal))
 
 
 def why(dossier: Dossier) -> str:
-    """In a sentence, with the figures, why a candidate stands where it stands."""
+    """The reason for a candidate's fate in one sentence, with figures."""
     candidate = dossier.candidate
     if candidate.parent is None:
-        return "The seed: what every patch is measured against."
+        return "The seed: the scaffold that the campaign started from."
     if candidate.fate is not Fate.OPEN:
         reason = candidate.reason[:1].upper() + candidate.reason[1:]
         if candidate.fate is Fate.REFUSED:
@@ -116,7 +143,7 @@ def why(dossier: Dossier) -> str:
     mine, theirs = (_mean(side) for side in (dossier.after, dossier.before))
     if not dossier.after:
         return "Open: not tried yet."
-    never = "Open: tried at the gate without a verdict" if dossier.meetings else "Open: it never met the champion"
+    never = "Open: tested at the gate without a verdict" if dossier.meetings else "Open: it never met the champion"
     return f"{never}; {len(dossier.after)} search trials, mean {mine:.3f} (#{dossier.base}: {theirs:.3f})."
 
 
@@ -147,25 +174,25 @@ def _gate_line(pairs: Sequence[PairRow]) -> str:
     lost = sum(b < a for a, b in scored)
     line = f"all gate tasks together: {len(scored)} fresh pairs, {won} won, {lost} lost, "
     line += f"{len(scored) - won - lost} equal"
-    return line + (f", {len(pairs) - len(scored)} void" if len(pairs) > len(scored) else "")
+    return line + (f", {len(pairs) - len(scored)} discarded" if len(pairs) > len(scored) else "")
 
 
 def changed(dossier: Dossier) -> list[tuple[Trial, Trial]]:
-    """Search trials of the same index that scored otherwise, in order of their task."""
+    """Search trials of the same index whose scores differ, in order of their task."""
     both = sorted(dossier.before.keys() & dossier.after.keys())
     pairs = [(dossier.before[n], dossier.after[n]) for n in both]
     return sorted((p for p in pairs if p[0].score != p[1].score), key=lambda p: p[1].task)
 
 
 def _task_table(dossier: Dossier) -> Table:
-    """One row a task: how often it was tried, both means, wins and losses, and why it last fell short."""
+    """One row per task: trials, both means, wins and losses, and the last reason for a score below 1."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
     table.add_column("  task", no_wrap=True, overflow="ellipsis", max_width=30)
     compared = bool(dossier.before)
     heads = ("trials", f"#{dossier.base}", f"#{dossier.candidate.id}", "won", "lost")
     for head in heads if compared else ("trials", "mean"):
         table.add_column(head, justify="right", no_wrap=True)
-    table.add_column("last fell short because", overflow="fold")
+    table.add_column("last reason for less than 1", overflow="fold")
     both = dossier.before.keys() & dossier.after.keys()
     for task in sorted({trial.task for trial in dossier.after.values()}):
         mine = {index: trial for index, trial in dossier.after.items() if trial.task == task}
@@ -205,7 +232,7 @@ def _section(console: Console, title: str, lines: Sequence[str]) -> None:
     console.print()
     console.print(Text(title, style="dim"))
     for line in lines:
-        # Words are wrapped below their indent for people, and left whole in a pipe.
+        # Wrapped and indented on a terminal, unbroken in a pipe.
         text = Text(line, overflow="fold")
         console.print(
             Padding(text, (0, 0, 0, 2)) if console.is_terminal else Text(f"  {line}".rstrip()),

@@ -181,6 +181,19 @@ def test_who_logged_out_is_a_stranger_again(known: TestClient) -> None:
     assert known.get("/", headers={"cookie": cookie}).text == "nobody"
 
 
+def test_who_logs_in_again_has_a_new_session_and_the_old_one_ends(known: TestClient) -> None:
+    old = "; ".join(f"{name}={value}" for name, value in known.cookies.items())
+    form = known.get("/").text
+    assert known.post(LOGIN, data={"token": TOKEN}).text == "welcome"
+    assert known.get("/").text not in {form, "nobody"}
+    assert known.post("/change", data={"form": form}).status_code == 403
+    assert known.get("/", headers={"cookie": old}).text == "nobody"
+
+
+def test_a_session_ends_after_twelve_hours(here: TestClient) -> None:
+    assert "max-age=43200" in here.post(LOGIN, data={"token": TOKEN}).headers["set-cookie"].lower()
+
+
 def test_every_answer_carries_the_policy(here: TestClient) -> None:
     answers = [
         here.get("/"),

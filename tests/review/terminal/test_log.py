@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,16 +14,20 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from agent.base.text import visible, visible_lines
+from agent.base.trust import DEFAULT_MUTABLE
 from agent.base.types import Candidate, Fate, Purpose, Trial, Usage
-from agent.kernel.git.repository import Commit
+from agent.kernel.git.repository import Commit, Repository
 from agent.kernel.record.ledger import PairRow
 from agent.review.audit.fresh import Comparison
 from agent.review.audit.verify import Checked
 from agent.review.commits import accepted
 from agent.review.terminal.log import log_facts, render_graph, render_log
-from agent.review.terminal.show import Dossier, changed, render_show, why
+from agent.review.terminal.show import Dossier, changed, collect, render_show, why
 from agent.review.terminal.style import render_diff
 from agent.review.terminal.verify import render_checks, render_fresh
+from sandbox.fake import FakeRun
+from tests.kernel.lab import SETTINGS, Lab, git, skill_of
+from tests.review.conftest import Night
 
 DIFF = "diff --git a/x.py b/x.py\n--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-a = 1\n+a = [bold]2[/bold]\n"
 TRAILERS = {
@@ -158,7 +164,7 @@ def test_show_prints_fate_reason_words_evidence_and_patch() -> None:
     assert "Score 0.412 -> 0.523 (118 pairs)" in text
     assert "3 search trials; 5 model calls, 3 of them fresh; 1,234 tokens; $0.5000" in text
     assert "-a = 1 +a = [bold]2[/bold]" in text
-    assert text.endswith("what its proposer printed thinking")
+    assert text.endswith("what its improver printed thinking")
 
 
 def test_show_counts_wins_and_losses_a_task_on_the_same_trials() -> None:
@@ -184,7 +190,7 @@ def test_of_the_gate_only_totals_are_shown() -> None:
     ]
     pairs.append(PairRow(index=4, task="secret-4", champion=None, candidate=None, void_side="both", at=0.0))
     text = shown(dossier(meetings=[(0, pairs)]))
-    assert "gate: against #0 all gate tasks together: 4 fresh pairs, 2 won, 1 lost, 1 equal, 1 void" in text
+    assert "gate: against #0 all gate tasks together: 4 fresh pairs, 2 won, 1 lost, 1 equal, 1 discarded" in text
     assert "secret" not in text
 
 
@@ -282,3 +288,67 @@ def test_endless_lines_and_texts_are_cut_and_say_so() -> None:
     assert visible_lines("a\n" * 3000)[1999:] == ["a", "… (+1000 lines)"]
     assert visible("\ta\x1b") == "    a<U+001B>"
     assert visible_lines("a\r\nb\rc\n\n") == ["a", "b<U+000D>c"]
+
+
+# ------------------------------------------------------------------------------------ which patch is shown
+
+
+def climb(scene: FakeRun) -> None:
+    """A little better with every step, so that a patch meets the champion after several."""
+    scene.workspace[SETTINGS] = f"SKILL = {min(skill_of(scene) + 12, 95)}\n".encode()
+    scene.workspace["PATCH.md"] = b"Raise SKILL a little\n"
+
+
+@pytest.fixture(scope="module")
+def climbed(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    lab = Lab(tmp_path_factory.mktemp("lab"), climb, trials=500)
+    asyncio.run(lab.run())
+    return lab
+
+
+def repository(lab: Lab, repo: Path | None = None) -> Repository:
+    with lab.ledger() as ledger:
+        return Repository.open(repo or lab.repo, "night", DEFAULT_MUTABLE, ledger.recollect("base"))
+
+
+def test_the_patch_is_the_whole_one_against_the_champion_that_it_met(climbed: Lab) -> None:
+    steps, git_side = 0, repository(climbed)
+    with climbed.ledger() as ledger:
+        met = {row.candidate: row.champion for row in ledger.tests()}
+        known = ledger.candidates()
+        for number, champion in met.items():
+            told = collect(known[number], ledger, git_side)
+            assert told.diff == git_side.diff(known[champion].tree or "", known[number].tree or "")
+            assert told.against.startswith(f"the champion #{champion} that it met")
+            last = collect(known[number], ledger, git_side, parent=True)
+            assert last.diff == ledger.candidate_texts(number)[0]
+            assert last.against == f"its parent #{known[number].parent}"
+            composite = known[number].parent != champion
+            steps += composite
+            assert ("--parent" in told.against) == composite
+            assert (told.diff != last.diff) == composite
+    assert steps  # some patch was made in more than one step
+
+
+def test_where_the_trees_are_missing_the_parents_patch_is_shown_and_named(climbed: Lab, tmp_path: Path) -> None:
+    git(tmp_path, "clone", "-q", "--no-local", "--single-branch", "--branch", "main", str(climbed.repo), "clone")
+    clone = repository(climbed, tmp_path / "clone")
+    with climbed.ledger() as ledger:
+        made = [one for one in ledger.candidates() if one.parent is not None and one.tree is not None]
+        told = [collect(one, ledger, clone) for one in made]
+    assert told
+    assert all(one.against.startswith("its parent #") for one in told)
+
+
+def test_the_patch_of_an_accepted_candidate_is_that_of_its_commit(night: Night) -> None:
+    for commit in night.commits():
+        shown = night.ratchet("show", commit.trailers["Ratchet-Candidate"]).stdout
+        assert night.git("diff-tree", "-p", "--no-color", commit.parents[0], commit.sha) in shown
+
+
+def test_a_refused_candidate_shows_what_was_proposed(night: Night) -> None:
+    with night.ledger() as ledger:
+        refused = next(one for one in ledger.candidates() if one.tree is None)
+        told = collect(refused, ledger, night.repository())
+        assert told.diff == ledger.candidate_texts(refused.id)[0]
+    assert told.against.startswith("its parent")
