@@ -43,8 +43,11 @@ _SHORT_NAME = re.compile(r"gi[a-z0-9]{0,4}~[0-9]")
 # Characters that make a terminal or an editor show another text than the one that runs.
 _DECEPTIVE = re.compile("[\x01-\x08\x0b\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]|\r(?!\n)")
 
-# A forged trailer, or a line at which `git am` and `git interpret-trailers` stop reading the message.
-_LOADED_LINE = re.compile(r"\W*ratchet\s*-[\w\s-]*[:=#]|---|diff -|index:", re.IGNORECASE)
+# A forged trailer of ours, one that names a person, or a line at which `git am` and `git interpret-trailers` stop.
+_LOADED_LINE = re.compile(
+    r"\W*ratchet\s*-[\w\s-]*[:=#]|\W*(?:\w+[\s-]+){1,3}by\s*[:=#]|\W*(?:cc|change-id)\s*[:=#]|---|diff -|index:",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -253,7 +256,7 @@ def message(raw: bytes | None, change: Change) -> tuple[str, str]:
     """Commit subject and body out of a `PATCH.md`; words of a stranger, cleaned and cut.
 
     The subject is one line of 1 to 72 characters, the body at most 4 KiB of UTF-8, possibly empty. No line of
-    either can be read as a `Ratchet-` trailer.
+    either can be read as a `Ratchet-` trailer, or as one by which a person signs or approves.
     """
     lines = [" ".join(line.split()) if n == 0 else line for n, line in enumerate(clean_lines(raw or b""))]
     subject = cut(lines[0].lstrip("#").strip(), SUBJECT_CHARS) if lines else ""

@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -486,6 +487,33 @@ def test_evidence_cannot_be_forged(line: str) -> None:
     assert subject == "Fix"
     assert body.splitlines()[2].startswith("> ")
     assert message(line.encode(), CHANGE)[0].startswith("Change agent/")
+
+
+PEOPLE = ("Signed-off-by", "Reviewed-by", "Co-authored-by", "Acked-by", "Tested-by", "Ratchet-Approved-By", "Cc")
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    token=st.sampled_from(PEOPLE),
+    case=st.sampled_from((str, str.lower, str.upper, str.title)),
+    hyphen=st.sampled_from(("-", " - ", " ", "\u2010", "\u2013")),
+    before=st.sampled_from(("", "  ", "\t", "- ", "> ", "* ")),
+    after=st.sampled_from((":", " :", "\u00a0:", "=", " #", "\uff1a")),
+    name=st.text(max_size=30),
+)
+def test_nobody_signs_or_approves_in_the_words_of_a_model(
+    *, token: str, case: Callable[[str], str], hyphen: str, before: str, after: str, name: str
+) -> None:
+    line = f"{before}{case(token).replace('-', hyphen)}{after} {name}"
+    subject, body = message(f"Fix\n\nWords.\n\n{line}".encode("utf-8", "replace"), CHANGE)
+    assert subject == "Fix"
+    assert body.split("\n")[2].startswith("> ")
+    assert message(line.encode("utf-8", "replace"), CHANGE)[0].startswith("Change agent/")
+
+
+@pytest.mark.parametrize("line", ["It is sped up by caching.", "By: nobody", "Note: stand by", "a b c d e by: f"])
+def test_prose_that_mentions_by_is_left_alone(line: str) -> None:
+    assert message(f"Fix\n\n{line}".encode(), CHANGE)[1] == line
 
 
 def test_lines_at_which_git_stops_reading_a_message_are_quoted() -> None:
