@@ -2,7 +2,7 @@
 
     python -m bench.demo.run --seeds 1 2 3 4 5 6 --runs 1
 
-Writes one JSON line per campaign to results.jsonl beside it and prints the table for RESULTS.md. A commit counts as false
+Writes one JSON line per campaign to results.jsonl and prints the table for RESULTS.md. A commit counts as false
 if, in fresh coupled pairs against its parent over all gate and holdout tasks, it is not better.
 """
 
