@@ -3,16 +3,17 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+CHROMIUM := /usr/bin/chromium
 NAME ?= demo
 SEED ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup docker image check format test test-slow demo bench bench-demo bench-gate bench-sandbox bench-gateway bench-suites bench-review bench-ledger bench-faults lock clean
+.PHONY: help setup docker browser check format test test-slow demo bench bench-demo bench-gate bench-sandbox bench-gateway bench-suites bench-review bench-ledger bench-faults lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
-setup: $(VENV)/.done ## Make the virtual environment from the locks
+setup: $(VENV)/.done ## Create the virtual environment from the locks
 
 $(VENV)/.done: requirements/base.lock requirements/dev.lock requirements/embedded.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "ratchet: python: $$($(PYTHON) --version) is too old. Set PYTHON to Python 3.11 or later."; exit 2; }
@@ -23,10 +24,10 @@ $(VENV)/.done: requirements/base.lock requirements/dev.lock requirements/embedde
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-docker: setup ## Bring a Docker engine up (installs docker.io as root where there is none) and build the box image
+docker: setup ## Start a Docker engine (as root, install docker.io if there is none) and build the box image
 	@$(BIN)/ratchet doctor --fix
 
-check: setup ## Lint, types and structure
+check: setup ## Lint, types, layers and structure
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -37,18 +38,21 @@ format: setup ## Let ruff fix layout and imports
 	$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format .
 
-test: docker ## Fast tests, Docker included
+browser: setup
+	@test -x $(CHROMIUM) || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "browser: installing Chromium" && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || echo "browser: no $(CHROMIUM): browser tests are skipped. Install it: apt-get install chromium"
+
+test: docker browser ## Fast tests, Docker and a browser included
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
-test-slow: docker ## Fault injection, simulations, long campaigns
+test-slow: docker browser ## Fault injection, simulations, long campaigns
 	$(BIN)/pytest -m slow
 
 demo: docker ## A real short campaign with the embedded model (NAME=demo SEED=1)
 	@$(BIN)/ratchet run demo.yaml --name $(NAME) --seed $(SEED)
 
-bench: bench-sandbox bench-gateway bench-gate bench-suites bench-review bench-ledger ## Every benchmark but demo campaigns and kills
+bench: bench-sandbox bench-gateway bench-gate bench-suites bench-review bench-ledger ## Every benchmark except bench-demo and bench-faults
 
-bench-demo: docker ## Six demo campaigns with different seeds, and a long re-measurement (about two hours)
+bench-demo: docker ## Six demo campaigns with different seeds, and fresh pairs of every commit (about two hours)
 	$(BIN)/python -m bench.demo.run
 
 bench-gate: setup
@@ -70,13 +74,13 @@ bench-review: setup
 bench-ledger: setup
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(BIN)/python -m bench.ledger.run make "$$folder" && $(BIN)/python -m bench.ledger.run measure "$$folder"
 
-bench-faults: docker ## Kill real campaigns at random and at named points (KILLS=200 SEED=1; hours)
+bench-faults: docker ## Kill real campaigns at random and at named points (KILLS=200 SEED=1: hours)
 	$(BIN)/python -m bench.faults.run --kills $(or $(KILLS),10) --seed $(SEED)
 
-lock: ## Write the locks anew (needs uv)
+lock: ## Update the lock files (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml -o requirements/base.lock
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --group dev -c requirements/base.lock -o requirements/dev.lock
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --no-deps requirements/embedded.in -o requirements/embedded.lock
 
-clean: ## Remove the virtual environment and caches; campaigns under runs/ stay
+clean: ## Remove the virtual environment and caches, not the campaigns in runs/
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

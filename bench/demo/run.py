@@ -2,7 +2,7 @@
 
     python -m bench.demo.run --seeds 1 2 3 4 5 6 --runs 1
 
-Writes one JSON line a campaign to results.jsonl beside it and prints the table for RESULTS.md. A commit counts as false
+Writes one JSON line per campaign to results.jsonl and prints the table for RESULTS.md. A commit counts as false
 if, in fresh coupled pairs against its parent over all gate and holdout tasks, it is not better.
 """
 
@@ -33,7 +33,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def campaign(folder: Path, seed: int, commits: int | None) -> dict[str, Any]:
-    """One campaign; where `folder` holds it already, to its end, nothing is run again."""
+    """One campaign; if `folder` holds it to its end already, nothing runs."""
     name = f"demo-{seed}"
     until = () if commits is None else ("--until-commits", str(commits))
     ratchet(folder, "run", "demo.yaml", "--name", name, "--seed", str(seed), *until)

@@ -29,8 +29,8 @@ COOL = 30  # per cent
 class Model(BaseHTTPRequestHandler):
     """Solves tasks only when it is asked coolly, so that lowering TEMPERATURE is a true improvement.
 
-    `always_right`: it solves them however it is asked, so that a lower score is the laboratory's doing. `down`: it
-    refuses every call.
+    `always_right`: it solves them however it is asked, so that a lower score is an infrastructure error that was
+    scored. `down`: it refuses every call.
     """
 
     always_right: ClassVar[bool] = False

@@ -4,7 +4,7 @@
 
 Every campaign is real: the command line, Docker boxes, git, a model behind HTTP. Half of the kills hit the process
 alone, half its whole session. A point is hit from outside, by polling the ledger for the next row of a kind. The exit
-code is 0 if nothing was violated; a line a kill goes to stdout. Two series may run beside each other if their seeds and
+code is 0 if nothing was violated; stdout gets a line per kill. Two series may run beside each other if their seeds and
 their TMPDIR differ.
 """
 

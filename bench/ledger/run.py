@@ -2,12 +2,12 @@
 
 python -m bench.ledger.run make FOLDER [--candidates 10000] [--trials 1000000] [--seed 1]
 python -m bench.ledger.run measure FOLDER      prints a table, writes FOLDER/result.json
-python -m bench.ledger.run other FOLDER        what has no bar: verify, export, the mirror made anew
+python -m bench.ledger.run other FOLDER        what has no bar: verify, export, the mirror rebuilt
 
 `make` writes a tenth with the ledger's own methods, judged by the real gate (bench/review/synthetic.py), and the rest
 as copies of its search trials and calls, which go through the same triggers but share their bodies. Every measure runs
 in a process of its own. A step is what a campaign does around one search trial besides running it: choose, find a
-place, write the trial and the clock durably, look whether a node is ready for the gate.
+free index, write the trial and the clock durably, check whether a node is ready for the gate.
 """
 
 from __future__ import annotations
