@@ -258,17 +258,18 @@ def _lost(reason: str) -> CandidateFault:
 
 
 def _result(payload: bytes, output: bytes) -> RunResult:
+    """What a done frame says. Raises frames.Malformed, whatever is wrong with it."""
     try:
         said = json.loads(payload)
         return RunResult(
             ending=Ending(said["ending"]),
-            exit_code=said["code"],
+            exit_code=None if said["code"] is None else int(said["code"]),
             output=output,
             truncated=bool(said["truncated"]),
             seconds=float(said["seconds"]),
             orphans=int(said["orphans"]),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except Exception as error:
         raise frames.Malformed(f"not a proper done frame: {error}") from error
 
 
