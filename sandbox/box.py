@@ -18,6 +18,7 @@ from agent.base.errors import CandidateFault, SandboxDown
 from agent.base.types import BoxSpec, Ending, Files, RunResult
 from sandbox import frames
 from sandbox.engine import ENGINE_ERRORS, brief
+from sandbox.folders import SOCKET
 from sandbox.wire import Lost, Wire
 
 WORKSPACE = "/workspace"
@@ -73,7 +74,7 @@ class DockerBox:
     @property
     def socket(self) -> Path | None:
         """Host path at which the gateway must listen for this box; None without a gateway."""
-        return self._folder / "gateway.sock" if self._spec.gateway else None
+        return self._folder / SOCKET if self._spec.gateway else None
 
     @property
     def container(self) -> str:
