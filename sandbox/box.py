@@ -18,6 +18,7 @@ from agent.base.errors import CandidateFault, SandboxDown
 from agent.base.types import BoxSpec, Ending, Files, RunResult
 from sandbox import frames
 from sandbox.engine import ENGINE_ERRORS, brief
+from sandbox.folders import SOCKET
 from sandbox.wire import Lost, Wire
 
 WORKSPACE = "/workspace"
@@ -73,7 +74,7 @@ class DockerBox:
     @property
     def socket(self) -> Path | None:
         """Host path at which the gateway must listen for this box; None without a gateway."""
-        return self._folder / "gateway.sock" if self._spec.gateway else None
+        return self._folder / SOCKET if self._spec.gateway else None
 
     @property
     def container(self) -> str:
@@ -258,17 +259,18 @@ def _lost(reason: str) -> CandidateFault:
 
 
 def _result(payload: bytes, output: bytes) -> RunResult:
+    """What a done frame says. Raises frames.Malformed, whatever is wrong with it."""
     try:
         said = json.loads(payload)
         return RunResult(
             ending=Ending(said["ending"]),
-            exit_code=said["code"],
+            exit_code=None if said["code"] is None else int(said["code"]),
             output=output,
             truncated=bool(said["truncated"]),
             seconds=float(said["seconds"]),
             orphans=int(said["orphans"]),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except Exception as error:
         raise frames.Malformed(f"not a proper done frame: {error}") from error
 
 

@@ -1,17 +1,16 @@
-"""Boxes as Docker containers: creation, hardening, the pool, and the removal of what a dead run left."""
+"""Boxes as Docker containers: creation, hardening, the pool, and the removal of what dead runs left behind."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import secrets
-import shutil
 import socket
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,22 +19,28 @@ import docker
 from docker.errors import APIError, ImageNotFound, NotFound
 
 from agent.base.errors import SandboxDown, UserError
-from agent.base.owner import folder_prefix, owner_label
+from agent.base.owner import owner_label
 from agent.base.types import BoxSpec
-from sandbox import frames, reap
+from sandbox import frames
 from sandbox.box import DockerBox, make_folder, remove_folder
 from sandbox.engine import ENGINE_ERRORS, brief, connect, engine_name
+from sandbox.folders import BOX_NAME, RunFolder, reap_folders
 from sandbox.limits import limits
 from sandbox.pool import Pool
+from sandbox.reap import reap
+from sandbox.users import OWN, TRIES, any_user, container_name, users_of
 from sandbox.wire import Lost, Wire, own_socket
 
 RUNNER = ("python3", "-E", "-s", "-S", "/usr/lib/ratchet")
 READY_SECONDS = 60.0
 BOX_LIFE_SECONDS = 6 * 3600
-SOCKET_PATH_MAX = 100
+CONFLICT = 409
 REMOVE_PAUSES = (0.2, 1.0, 0.0)
 ENV = {
     "HOME": "/tmp",  # noqa: S108 - a tmpfs of the box, not of this machine
+    # The user id of a box has no entry in the image's /etc/passwd.
+    "USER": "box",
+    "LOGNAME": "box",
     "LANG": "C.UTF-8",
     "PYTHONDONTWRITEBYTECODE": "1",
     "RATCHET_BOX": "1",
@@ -46,8 +51,9 @@ class DockerSandbox:
     """Use-once boxes from a ready pool.
 
     Args:
-        run_id: this run of the campaign; boxes of its earlier runs are removed at the start.
-        campaign: the campaign's name.
+        run_id: this run of the campaign; a label of its boxes.
+        campaign: the campaign's name; a label of its boxes, for people. It decides nothing: what a process owns is
+            known by the process, so that runs of one name leave each other alone.
         folder: the campaign's folder; `boxes/` below it holds the host's side of every box.
         ready: boxes to keep ready for each kind that was asked for lately.
         parallel: boxes to create at a time; None is one a core.
@@ -68,16 +74,17 @@ class DockerSandbox:
         parallel = parallel or os.cpu_count() or 1
         self._threads = ThreadPoolExecutor(parallel + 4, thread_name_prefix="ratchet-engine")
         self._pool: Pool[DockerBox] = Pool(self._make, ready=ready, parallel=parallel)
-        self._home, self._folder = folder, folder / "boxes"
+        self._boxes, self._token = folder / "boxes", secrets.token_hex(6)
+        self._folder: RunFolder | None = None
         self._client: docker.APIClient | None = None
-        self._cpus, self._podman = 1.0, False
+        self._cpus, self._podman, self._users = 1.0, False, OWN
         self._closing: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         self._client = await self._thread(connect)
         await self._know_engine()
         await self.reap()
-        self._folder = await self._thread(_boxes_folder, self._home / "boxes")
+        self._folder = await self._thread(RunFolder, self._boxes)
         return self
 
     async def __aexit__(
@@ -85,9 +92,10 @@ class DockerSandbox:
     ) -> None:
         await self._pool.close()
         await self.settle()
-        await self._thread(shutil.rmtree, self._folder, True)
+        if self._folder is not None:
+            await self._thread(self._folder.remove)
         if self._client is not None:
-            await self._thread(_sweep, self._client, self._run_id)
+            await self._thread(_sweep, self._client, self._token)
             self._client.close()
         self._threads.shutdown(wait=False)
 
@@ -110,16 +118,18 @@ class DockerSandbox:
             await asyncio.gather(*self._closing, return_exceptions=True)
 
     async def reap(self) -> int:
-        """Remove what dead runs, and earlier runs of this campaign, left behind; how many containers it was."""
+        """Remove the boxes and folders that dead runs left behind; how many boxes."""
         try:
-            count: int = await self._thread(reap.reap, self._engine(), self._campaign, self._run_id)
+            count: int = await self._thread(reap, self._engine())
         except ENGINE_ERRORS as error:
             raise SandboxDown(f"leftover boxes cannot be removed: {brief(error)}") from error
+        await self._thread(reap_folders, self._boxes)
         return count
 
     async def _know_engine(self) -> None:
         try:
-            self._cpus = float((await self._call("info"))["NCPU"])
+            info = await self._call("info")
+            self._cpus, self._users = float(info["NCPU"]), users_of(info)
             self._podman = "Podman" in engine_name(await self._call("version"))
         except ENGINE_ERRORS as error:
             raise SandboxDown(f"the engine does not answer: {brief(error)}") from error
@@ -142,9 +152,8 @@ class DockerSandbox:
 
     async def _make(self, spec: BoxSpec) -> DockerBox:
         """Create, attach, start, and wait until the runner is ready. Shielded: a box half made is a box lost."""
-        name = secrets.token_hex(6)
-        folder = self._folder / name
-        await self._thread(make_folder, folder)
+        name = secrets.token_hex(BOX_NAME // 2)
+        folder = await self._thread(self._new_folder, name)
         container, attached = await self._thread(self._start, name, spec, folder)
         wire = await Wire.over(attached)
         box = DockerBox(
@@ -163,10 +172,18 @@ class DockerSandbox:
             raise SandboxDown("a box did not become ready: the image does not hold our runner")
         return box
 
+    def _new_folder(self, name: str) -> Path:
+        """The host's side of a box, made. Raises SandboxDown."""
+        if self._folder is None:
+            raise SandboxDown("the sandbox is not open")
+        folder = self._folder.for_box(name)
+        make_folder(folder)
+        return folder
+
     def _start(self, name: str, spec: BoxSpec, folder: Path) -> tuple[str, socket.socket]:
         client, container = self._engine(), None
         try:
-            container = client.create_container(**self._settings(client, name, spec, folder))["Id"]
+            container = self._create(client, name, spec, folder)
             how = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
             attached = own_socket(client.attach_socket(container, params=how))
             client.start(container)
@@ -174,13 +191,25 @@ class DockerSandbox:
             if container is not None:
                 _remove(client, container)
             remove_folder(folder)
-            raise _blame(error, spec, self._runtime) from error
-        return str(container), attached
+            raise _blame(error, spec, self._runtime, folder) from error
+        return container, attached
 
-    def _settings(self, client: docker.APIClient, name: str, spec: BoxSpec, folder: Path) -> dict[str, Any]:
+    def _create(self, client: docker.APIClient, name: str, spec: BoxSpec, folder: Path) -> str:
+        """Create the container. A user id whose name is in use belongs to another box: try another."""
+        for _ in range(TRIES):
+            user = spec.user or any_user(self._users)
+            settings = self._settings(client, replace(spec, user=user), folder)
+            title = f"ratchet-{name}" if spec.user else container_name(user)
+            try:
+                return str(client.create_container(name=title, **settings)["Id"])
+            except APIError as error:
+                if error.status_code != CONFLICT or spec.user:
+                    raise
+        raise SandboxDown("every user id that was tried belongs to another box")
+
+    def _settings(self, client: docker.APIClient, spec: BoxSpec, folder: Path) -> dict[str, Any]:
         """Everything that makes the container a box."""
         return {
-            "name": f"ratchet-{name}",
             "image": spec.image,
             "entrypoint": list(RUNNER),
             "command": ["--gateway"] if spec.gateway else [],
@@ -189,7 +218,9 @@ class DockerSandbox:
             "environment": ENV,
             "hostname": "box",
             "stdin_open": True,
-            # The runner has no ear for SIGTERM: an engine that stops must not wait for it.
+            # A namespace with loopback and nothing else; Docker then spares itself what it makes for mode `none`.
+            "network_disabled": not self._podman,
+            # The runner does not handle SIGTERM: an engine that stops must not wait for it.
             "stop_signal": "SIGKILL",
             "labels": self._labels(),
             "host_config": {
@@ -205,8 +236,10 @@ class DockerSandbox:
         return {
             "ratchet.campaign": self._campaign,
             "ratchet.run": self._run_id,
-            "ratchet.pid": owner_label(os.getpid()),
-            "ratchet.deadline": str(int(time.monotonic()) + BOX_LIFE_SECONDS),
+            "ratchet.sandbox": self._token,
+            "ratchet.owner": owner_label(os.getpid()),
+            "ratchet.pid": ".".join(owner_label(os.getpid()).split(".")[:2]),  # what earlier versions look at
+            "ratchet.deadline": str(int(time.time()) + BOX_LIFE_SECONDS),
         }
 
     async def _let_go(self, box: DockerBox) -> None:
@@ -220,15 +253,15 @@ class DockerSandbox:
         await self._thread(remove_folder, box.folder)
 
 
-def _sweep(client: docker.APIClient, run_id: str) -> None:
-    """Remove the boxes of a run that could not be removed when they closed, for the engine was down then."""
+def _sweep(client: docker.APIClient, token: str) -> None:
+    """Remove the boxes of one sandbox that could not be removed when they closed, because the engine was down."""
     with suppress(*ENGINE_ERRORS):
-        for left in client.containers(all=True, filters={"label": f"ratchet.run={run_id}"}):
+        for left in client.containers(all=True, filters={"label": f"ratchet.sandbox={token}"}):
             _remove(client, left["Id"])
 
 
 def _remove(client: docker.APIClient, container: str) -> None:
-    """Kill and remove. Podman refuses while a box is just ending, so it is asked again; what is left, a start reaps."""
+    """Kill and remove. Podman refuses while a box is just ending, so try again; the next start reaps what is left."""
     for pause in REMOVE_PAUSES:
         try:
             client.remove_container(container, force=True, v=True)
@@ -242,29 +275,14 @@ def _remove(client: docker.APIClient, container: str) -> None:
             return
 
 
-def _blame(error: Exception, spec: BoxSpec, runtime: str | None) -> Exception:
+def _blame(error: Exception, spec: BoxSpec, runtime: str | None, folder: Path) -> Exception:
     """The right kind of error for a box that could not be started."""
     if isinstance(error, (ImageNotFound, NotFound)):
         return SandboxDown(f"image {spec.image} is gone")
     said = brief(error)
+    if "bind source path does not exist" in said:
+        problem = f"the engine does not see {folder.parent}"
+        return UserError("DOCKER_HOST", problem, "Keep `runs` and TMPDIR in folders that the engine sees too.")
     if runtime and "runtime" in said:
         return UserError("boxes.runtime", f"the engine cannot use {runtime} ({said})", "Install it, or leave it out")
     return SandboxDown(f"no box could be started: {said}")
-
-
-def _boxes_folder(wanted: Path) -> Path:
-    """A private folder for the boxes, short enough that a socket in it can be bound.
-
-    Raises:
-        SandboxDown: it cannot be made.
-    """
-    longest = wanted.absolute() / ("x" * 12) / "gateway.sock"
-    try:
-        if len(os.fsencode(longest)) <= SOCKET_PATH_MAX:
-            shutil.rmtree(wanted, ignore_errors=True)
-            wanted.mkdir(parents=True)
-            wanted.chmod(0o700)
-            return wanted.absolute()
-        return Path(tempfile.mkdtemp(prefix=folder_prefix()))
-    except OSError as error:
-        raise SandboxDown(f"cannot make {wanted}: {error.strerror}") from error

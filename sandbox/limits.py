@@ -1,4 +1,4 @@
-"""What makes a container a box: privileges, limits and mounts, in the words of Docker and in those of Podman."""
+"""What makes a container a box: privileges, limits and mounts, for Docker and for Podman."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def limits(spec: BoxSpec, folder: Path, *, cpus: float, podman: bool) -> dict[st
     """Arguments for the engine's host configuration.
 
     Args:
-        spec: what is asked for.
+        spec: what is asked for; its user is chosen.
         folder: the host's side of the box.
         cpus: how many processors the engine has.
         podman: whether the engine is Podman.
@@ -38,7 +38,8 @@ def limits(spec: BoxSpec, folder: Path, *, cpus: float, podman: bool) -> dict[st
         "nano_cpus": int(min(spec.cpus, cpus) * 1e9),
         "ipc_mode": "none",
         "tmpfs": (_podman_mounts if podman else _docker_mounts)(spec),
-        "binds": [f"{folder}:/run/ratchet:ro"],
+        # Not as "a:b:ro", which no path with a colon can be told from.
+        "mounts": [docker.types.Mount("/run/ratchet", str(folder), type="bind", read_only=True)],
         "ulimits": [
             docker.types.Ulimit(name="core", soft=0, hard=0),
             docker.types.Ulimit(name="nofile", soft=OPEN_FILES, hard=OPEN_FILES),

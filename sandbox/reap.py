@@ -1,25 +1,26 @@
-"""Finds and removes what runs that are dead left behind: containers by their labels, folders by their names."""
+"""Finds and removes the boxes that dead runs left behind, by the labels of their owners."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
 import docker
 from docker.errors import APIError
 
-from agent.base.owner import owner_lives
+from agent.base.owner import owner_lives, owner_visible
+
+ENDED = frozenset({"exited", "dead"})
 
 
-def reap(client: docker.APIClient, campaign: str, run_id: str) -> int:
-    """Remove the boxes of dead owners, of other runs of this campaign, and those past their deadline."""
+def reap(client: docker.APIClient) -> int:
+    """Remove the boxes of dead owners; how many. What a living process owns is left alone, whatever its name.
+
+    The box of an owner that cannot be seen from here is removed once it has ended or is past its deadline.
+    """
     count = 0
     for container in client.containers(all=True, filters={"label": "ratchet.run"}):
-        if _stale(container.get("Labels") or {}, campaign, run_id):
+        if _left_behind(container.get("Labels") or {}, container.get("State", "")):
             try:
                 client.remove_container(container["Id"], force=True, v=True)
             except APIError as error:
@@ -27,21 +28,14 @@ def reap(client: docker.APIClient, campaign: str, run_id: str) -> int:
                 if error.status_code not in {404, 409}:
                     raise
             count += 1
-    _reap_folders(Path(tempfile.gettempdir()))
     return count
 
 
-def _stale(labels: Mapping[str, str], campaign: str, run_id: str) -> bool:
-    if labels.get("ratchet.run") == run_id and labels.get("ratchet.campaign") == campaign:
-        return False
-    if labels.get("ratchet.campaign") == campaign or not owner_lives(labels.get("ratchet.pid", "")):
+def _left_behind(labels: Mapping[str, str], state: str) -> bool:
+    owner = labels.get("ratchet.owner") or labels.get("ratchet.pid", "")
+    if not owner_lives(owner):
         return True
+    if owner_visible(owner):
+        return False
     deadline = labels.get("ratchet.deadline", "")
-    return deadline.isdecimal() and int(deadline) < time.monotonic()
-
-
-def _reap_folders(where: Path) -> None:
-    for folder in where.glob("ratchet-*.*-*"):
-        owner = folder.name.removeprefix("ratchet-").rpartition("-")[0]
-        if folder.is_dir() and folder.stat().st_uid == os.geteuid() and not owner_lives(owner):
-            shutil.rmtree(folder, ignore_errors=True)
+    return state in ENDED or (deadline.isdecimal() and int(deadline) < time.time())

@@ -5,15 +5,20 @@ RatchetError
 │   └── Refused          the boundary, or git, did not admit a patch
 ├── InfrastructureError    no score: the trial is void on both sides, retried, then the campaign pauses
 │   ├── SandboxDown      the container engine, or its disk, failed
+│   ├── Starved          other programs on the machine took the processor time of a box
 │   ├── BudgetSpent      the campaign's hard limit refused a call in the middle of a trial
 │   ├── ProviderDown     a model provider failed after all retries
 │   └── RecordBroken     the ledger or the git repository cannot be written
 └── UserError          one line that names the field and the fix; exit code 2
 
-Nothing else may be raised on purpose by trusted code. Any other exception is a defect of Ratchet.
+Nothing else may be raised on purpose by trusted code. Any other exception is a defect of Ratchet, except where
+bytes of a candidate are parsed: there `from_candidate` makes it the candidate's.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class RatchetError(Exception):
@@ -29,11 +34,15 @@ class Refused(CandidateFault):
 
 
 class InfrastructureError(RatchetError):
-    """The laboratory did it: the trial in progress is void and is never scored."""
+    """The infrastructure failed: the trial in progress is void and is never scored."""
 
 
 class SandboxDown(InfrastructureError):
     """The container engine failed, is gone, or has no disk left."""
+
+
+class Starved(InfrastructureError):
+    """Programs outside of every box withheld so much processor time that the trial measures them, not the scaffold."""
 
 
 class BudgetSpent(InfrastructureError):
@@ -60,3 +69,20 @@ class UserError(RatchetError):
     def __init__(self, field: str, problem: str, fix: str) -> None:
         super().__init__(f"{field}: {problem}. {fix}")
         self.field, self.problem, self.fix = field, problem, fix
+
+
+@contextmanager
+def from_candidate(what: str) -> Iterator[None]:
+    """Around every parser of a candidate's bytes: whatever it raises is the candidate's fault.
+
+    Our own errors pass as they are. `what` names the bytes in the message.
+
+    Raises:
+        CandidateFault: in place of any exception that is not a RatchetError.
+    """
+    try:
+        yield
+    except RatchetError:
+        raise
+    except Exception as error:
+        raise CandidateFault(f"{what} cannot be read: {type(error).__name__}: {error!s:.200}") from error

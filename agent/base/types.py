@@ -123,7 +123,8 @@ class RunResult:
 class BoxSpec:
     """What kind of box. Boxes of equal spec are interchangeable, so a pool can start them ahead of need.
 
-    `gateway` False means that the box has no way to any model (grading). Sizes in MiB; `user` is a user id, never 0.
+    `gateway` False means that the box has no way to any model (grading). Sizes in MiB. `user` is a user id, never 0;
+    None gives each box one of its own, so that boxes do not share what the kernel limits per user.
     """
 
     image: str
@@ -132,7 +133,7 @@ class BoxSpec:
     cpus: float = 1.0
     pids: int = 128
     disk_mb: int = 128
-    user: int = 65534
+    user: int | None = None
 
 
 class Box(Protocol):

@@ -63,7 +63,7 @@ class Defaults(Section):
     check_timeout: Seconds | None = Field(default=None, description="seconds for grading; default: 30")
     env: dict[str, str] | None = Field(default=None, description="environment of both boxes")
     user: Annotated[int, Field(ge=1, le=65534)] | None = Field(
-        default=None, description="user id in both boxes, never root; default: 65534"
+        default=None, description="user id in both boxes, never root; default: each box has one of its own"
     )
     cpus: Annotated[float, Field(gt=0, le=256, allow_inf_nan=False)] | None = Field(
         default=None, description="cores of both boxes; default: the campaign's for solving, 1 for grading"

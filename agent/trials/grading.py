@@ -4,20 +4,20 @@ What is believed: JUnit counts that equal the reference run's, from a check that
 code 0 and left no process behind that could have written the file after it. What is not: an exit code alone
 (unless the task says so), output, files of the submission that the task did not ask for.
 
-The box is destroyed before the verdict is read by anyone. A failure of the laboratory is never a score: it
-leaves this function as InfrastructureError.
+The box is destroyed before the verdict is read. An infrastructure failure is never a score: `grade` raises
+InfrastructureError. Whatever reading the candidate's bytes raises is a score of 0: `judge` reads them through one net.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from xml.etree import ElementTree as ET
 
-from agent.base.errors import CandidateFault, UserError
+from defusedxml import ElementTree
+
+from agent.base.errors import CandidateFault, UserError, from_candidate
 from agent.base.types import Box, BoxSpec, Ending, Files, Grade, RewardKind, RunResult, Sandbox, Task
 from sandbox.frames import matcher
 
@@ -89,7 +89,9 @@ def _verdict_path(task: Task) -> str:
         return f".junit-{secrets.token_hex(8)}.xml"
     path = (task.reward_path or "").removeprefix(WORKSPACE)
     if not path or path.startswith("/"):
-        raise UserError(f"task {task.id}: reward_path", "is no path below /workspace", "Name the file the check writes")
+        raise UserError(
+            f"task {task.id}: reward_path", "is not a path below /workspace", "Name the file the check writes"
+        )
     return path
 
 
@@ -113,7 +115,11 @@ def _literal(path: str) -> str:
 
 def judge(task: Task, result: RunResult, verdict: bytes | None) -> Grade:
     """The score that a finished check proves."""
-    score, reason = _score(task, result, verdict)
+    try:
+        with from_candidate("the verdict"):
+            score, reason = _score(task, result, verdict)
+    except CandidateFault as fault:
+        score, reason = 0.0, str(fault)
     output = result.output[-OUTPUT_KEPT:].decode(errors="replace")
     return Grade(score=score, reason=reason, output=output, seconds=result.seconds)
 
@@ -145,12 +151,11 @@ class Counts:
 
 
 def count_junit(xml: bytes) -> Counts | None:
-    """Count test cases one by one; None if it is no JUnit report. Declarations of entities are refused."""
-    if b"<!" in xml.replace(b"<![CDATA[", b""):
-        return None
+    """Count test cases one by one; None if this is not a JUnit report. Declarations are refused in any encoding."""
     try:
-        root = ET.fromstring(xml)  # noqa: S314 - bounded, and no declarations
-    except (ET.ParseError, ValueError, LookupError):
+        with from_candidate("the report"):
+            root = ElementTree.fromstring(xml, forbid_dtd=True)
+    except CandidateFault:
         return None
     cases = list(root.iter("testcase"))
     passed = [case for case in cases if not any(child.tag in {"failure", "error", "skipped"} for child in case)]
@@ -163,7 +168,7 @@ def _junit_score(task: Task, result: RunResult, xml: bytes) -> tuple[float, str]
         raise UserError(f"task {task.id}: junit", "is not set", fix)
     counts = count_junit(xml)
     if counts is None:
-        return 0.0, "the check's report is no JUnit XML"
+        return 0.0, "no JUnit XML in the check's report"
     if counts.total != task.junit:
         return 0.0, f"{counts.total} hidden tests ran where the reference runs {task.junit}"
     if counts.passed == counts.total and result.exit_code != 0:
@@ -172,12 +177,11 @@ def _junit_score(task: Task, result: RunResult, xml: bytes) -> tuple[float, str]
 
 
 def _file_score(content: bytes, key: str) -> tuple[float, str]:
-    try:
+    with from_candidate("the reward file"):
         said = json.loads(content)
-    except (ValueError, RecursionError):
-        return 0.0, "the reward file is neither a number nor JSON"
     if isinstance(said, Mapping):
         said = said.get(key)
-    if isinstance(said, bool) or not isinstance(said, (int, float)) or not math.isfinite(said) or not 0 <= said <= 1:
-        return 0.0, "the reward file holds no number from 0 to 1"
+    # NaN compares as false, so it is out of range as well.
+    if isinstance(said, bool) or not isinstance(said, (int, float)) or not 0 <= said <= 1:
+        return 0.0, "the reward file does not hold a number from 0 to 1"
     return float(said), f"the check gave {said:g}"

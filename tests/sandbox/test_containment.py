@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import socket
 import threading
 import tracemalloc
@@ -17,6 +19,7 @@ from agent.base.types import BoxSpec, Ending
 from sandbox.box import DockerBox
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.limits import INODES
+from sandbox.users import OWN
 from tests.sandbox.conftest import Attack, processes
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="session")]
@@ -429,7 +432,8 @@ async def test_dangerous_system_calls_are_refused(attack: Attack) -> None:
     said = result.output.decode()
     assert "ALLOWED" not in said
     assert said.count("refused") == 29
-    assert "uids (65534, 65534, 65534)" in said
+    (uids,) = re.findall(r"uids \((\d+), \1, \1\)", said)
+    assert int(uids) in OWN
 
 
 INT80 = """
@@ -459,15 +463,76 @@ async def test_the_box_is_hardened_as_the_engine_sees_it(
     assert host["LogConfig"]["Type"] == "none"
     assert not host["Privileged"]
     assert ("no-new-privileges" if podman else "no-new-privileges:true") in host["SecurityOpt"]
-    how = "ro,rprivate,rbind" if podman else "ro"
-    assert [bind.split(":")[1:] for bind in host["Binds"]] == [["/run/ratchet", how]]
+    if podman:
+        assert [bind.split(":")[1:] for bind in host["Binds"]] == [["/run/ratchet", "ro,rprivate,rbind"]]
+    else:
+        assert not host["Binds"]
+        assert [(m["Type"], m["Target"], m["ReadOnly"]) for m in host["Mounts"]] == [("bind", "/run/ratchet", True)]
 
 
 async def test_the_box_is_hardened_as_it_sees_itself(attack: Attack) -> None:
     result = await attack("print(open('/proc/self/status').read())")
     status = dict(line.split(":\t", 1) for line in result.output.decode().splitlines() if ":\t" in line)
     assert {status[f"Cap{name}"] for name in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {"0" * 16}
-    assert (status["NoNewPrivs"], status["Seccomp"], status["Groups"].strip()) == ("1", "2", "65534")
+    assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+    (user,) = set(status["Uid"].split())
+    assert status["Groups"].strip() == user
+    assert int(user) in OWN
+
+
+# ------------------------------------------------------------------ what the kernel counts per user
+
+HOARD = """
+import ctypes, fcntl, os, time
+libc = ctypes.CDLL(None, use_errno=True)
+n = 0
+while libc.inotify_init() >= 0: n += 1
+for child in range(4):
+    if os.fork() == 0:
+        held = []
+        try:
+            while True:
+                r, w = os.pipe(); held.append((r, w))
+                try: fcntl.fcntl(w, 1031, 1 << 20)
+                except OSError: pass
+        except OSError: pass
+        time.sleep(30); os._exit(0)
+time.sleep(1)
+open("/workspace/hoarded", "w").write(str(n))
+time.sleep(30)
+"""
+NEED = """
+import ctypes, fcntl, os
+r, w = os.pipe()
+print(ctypes.CDLL(None).inotify_init() >= 0, fcntl.fcntl(r, 1032))
+"""
+
+
+async def test_what_one_box_uses_up_of_a_users_limits_no_other_box_misses(
+    docker_sandbox: DockerSandbox, spec: BoxSpec
+) -> None:
+    greedy, other = await docker_sandbox.open(spec), await docker_sandbox.open(spec)
+    before = await other.run(["python3", "-c", NEED], env={}, timeout=20)
+    hoarding = asyncio.create_task(greedy.run(["python3", "-c", HOARD], env={}, timeout=8))
+    await asyncio.sleep(4)
+    during = await other.run(["python3", "-c", NEED], env={}, timeout=20)
+    await hoarding
+    assert int((await greedy.take(["hoarded"]))["hoarded"]) > 0
+    assert before.output == during.output == b"True 65536\n"
+    for one in (greedy, other):
+        await one.close()
+
+
+async def test_boxes_that_live_at_a_time_have_different_users_unless_a_task_names_one(
+    docker_sandbox: DockerSandbox, spec: BoxSpec
+) -> None:
+    boxes = [await docker_sandbox.open(spec) for _ in range(3)]
+    boxes += [await docker_sandbox.open(BoxSpec(image=spec.image, gateway=False, user=1234)) for _ in range(2)]
+    users = [int((await one.run(["id", "-u"], env={}, timeout=20)).output) for one in boxes]
+    assert len(set(users[:3])) == 3
+    assert users[3:] == [1234, 1234]
+    for one in boxes:
+        await one.close()
 
 
 # ------------------------------------------------------------------ what comes out

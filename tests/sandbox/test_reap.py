@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import docker
 import pytest
 
-from agent.base.owner import owner_label, owner_lives
+from agent.base.owner import owner_label, owner_lives, owner_visible
 from sandbox.reap import reap
 
 
@@ -40,6 +40,25 @@ def test_a_label_that_makes_no_sense_has_no_living_owner(label: str) -> None:
     assert not owner_lives(label)
 
 
+def elsewhere(**changed: str) -> str:
+    """The label of a process like this one, in another place."""
+    here = dict(zip(("pid", "start", "boot", "namespace", "host"), owner_label(os.getpid()).split("."), strict=True))
+    return ".".join({**here, **changed}.values())
+
+
+def test_a_process_that_cannot_be_seen_from_here_is_not_taken_for_dead() -> None:
+    in_a_container, on_another_host = elsewhere(namespace="0000"), elsewhere(boot="000000", host="000000")
+    for label in (in_a_container, on_another_host):
+        assert owner_lives(label)
+        assert not owner_visible(label)
+    assert owner_visible(owner_label(os.getpid()))
+
+
+def test_a_process_of_an_earlier_boot_of_this_machine_is_dead() -> None:
+    assert not owner_lives(elsewhere(boot="000000"))
+    assert not owner_lives(elsewhere(boot="000000", namespace="0000"))
+
+
 @pytest.fixture
 def campaign(engine: docker.APIClient) -> Iterator[str]:
     name = f"reap-{secrets.token_hex(4)}"
@@ -53,8 +72,8 @@ def leave(engine: docker.APIClient, image: str, test: str, **labels: str) -> str
     alive = {
         "campaign": "other",
         "run": "r",
-        "pid": owner_label(os.getpid()),
-        "deadline": str(int(time.monotonic()) + 99),
+        "owner": owner_label(os.getpid()),
+        "deadline": str(int(time.time()) + 99),
     }
     named = {f"ratchet.{key}": value for key, value in {**alive, **labels, "test": test}.items()}
     return str(engine.create_container(image, ["true"], labels=named)["Id"])
@@ -64,13 +83,28 @@ def leave(engine: docker.APIClient, image: str, test: str, **labels: str) -> str
 def test_only_what_nobody_needs_is_removed(engine: docker.APIClient, image: str, campaign: str, dead: str) -> None:
     kept = {
         leave(engine, image, campaign),
-        leave(engine, image, campaign, campaign=campaign, run="now"),
-    }
-    gone = {
-        leave(engine, image, campaign, pid=dead),
         leave(engine, image, campaign, campaign=campaign, run="before"),
         leave(engine, image, campaign, deadline="5"),
+        leave(engine, image, campaign, owner=elsewhere(namespace="0000")),
     }
-    assert reap(engine, campaign, "now") >= len(gone)
+    gone = {
+        leave(engine, image, campaign, owner=dead),
+        leave(engine, image, campaign, campaign=campaign, run="before", owner=dead),
+        leave(engine, image, campaign, owner=elsewhere(boot="000000")),
+        leave(engine, image, campaign, owner=elsewhere(namespace="0000"), deadline="5"),
+        leave(engine, image, campaign, owner="", pid=".".join(dead.split(".")[:2])),
+    }
+    assert reap(engine) >= len(gone)
     found = engine.containers(all=True, filters={"label": f"ratchet.test={campaign}"})
     assert {container["Id"] for container in found} == kept
+
+
+@pytest.mark.docker
+def test_the_box_of_an_owner_out_of_sight_goes_once_it_has_ended(
+    engine: docker.APIClient, image: str, campaign: str
+) -> None:
+    ended = leave(engine, image, campaign, owner=elsewhere(host="000000"))
+    engine.start(ended)
+    engine.wait(ended, timeout=30)
+    reap(engine)
+    assert engine.containers(all=True, filters={"label": f"ratchet.test={campaign}"}) == []

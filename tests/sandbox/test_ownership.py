@@ -1,0 +1,62 @@
+"""Runs of one name side by side: each owns its boxes, sockets and folders by its process, and by nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from agent.base.types import BoxSpec
+from sandbox.docker_sandbox import DockerSandbox
+
+pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="session")]
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="rt-") as folder:
+        yield Path(folder)
+
+
+@pytest.mark.parametrize("other", ["same folder", "other folder"])
+async def test_a_second_run_of_the_same_name_leaves_a_living_run_alone(home: Path, image: str, other: str) -> None:
+    folder = home / "one" if other == "same folder" else home / "two"
+    async with DockerSandbox("run-a", "namesake", home / "one", ready=0) as first:
+        box = await first.open(BoxSpec(image=image, gateway=True))
+        assert box.socket is not None
+        with socket.socket(socket.AF_UNIX) as gateway:
+            gateway.bind(str(box.socket))
+            await box.put({"a.txt": b"kept"}, "/scaffold")
+            running = asyncio.create_task(box.run(["sh", "-c", "sleep 2; cat /scaffold/a.txt"], env={}, timeout=30))
+            async with DockerSandbox("run-b", "namesake", folder, ready=0) as second:
+                await (await second.open(BoxSpec(image=image, gateway=False))).close()
+            assert (await running).output == b"kept"
+            assert box.socket.exists()
+            assert (await box.run(["ls", "/run/ratchet"], env={}, timeout=30)).output.count(b"gateway.sock") == 1
+        await box.close()
+
+
+@pytest.mark.parametrize("name", ["2026-11-28T03:00", "a,b", "meine läufe", "x" * 90])
+async def test_a_campaign_may_lie_in_any_folder(home: Path, image: str, name: str) -> None:
+    async with DockerSandbox("r", "path", home / name / "c", ready=0) as sandbox:
+        box = await sandbox.open(BoxSpec(image=image, gateway=True))
+        assert box.socket is not None
+        with socket.socket(socket.AF_UNIX) as gateway:
+            gateway.bind(str(box.socket))
+        await box.put({"a.txt": b"here"}, "/task")
+        assert (await box.run(["cat", "/task/a.txt"], env={}, timeout=30)).output == b"here"
+        await box.close()
+
+
+async def test_a_box_that_could_not_be_removed_at_its_end_is_removed_with_its_sandbox(
+    home: Path, image: str, engine: docker.APIClient
+) -> None:
+    async with DockerSandbox("r", "swept", home, ready=0) as sandbox:
+        box = await sandbox.open(BoxSpec(image=image, gateway=False))
+    with pytest.raises(docker.errors.NotFound):
+        engine.inspect_container(box.container)
