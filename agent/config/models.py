@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, field_validator, model_validator
 
@@ -20,13 +22,32 @@ ProviderName = Literal["openai", "anthropic", "embedded", "scripted", "replay"]
 _ONLY_FOR: dict[str, tuple[ProviderName, ...]] = {
     "base_url": ("openai", "anthropic"),
     "api_key_env": ("openai", "anthropic"),
+    "ca_file": ("openai", "anthropic"),
     "prompt_cache": ("anthropic",),
+    "drop": ("openai", "anthropic", "embedded"),
+    "always": ("openai", "anthropic", "embedded"),
+    "extra_body": ("openai", "anthropic", "embedded"),
+    "passed": ("openai", "anthropic", "embedded"),
     "max_tokens_field": ("openai",),
     "threads": ("embedded",),
     "slots": ("embedded",),
     "weights": ("embedded",),
     "script": ("scripted",),
 }
+
+
+# What every request needs, and what the gateway itself decides: the key that does the same instead.
+_NOT_A_PARAMETER = {
+    "model": "set `model`",
+    "messages": "the scaffold writes it",
+    "system": "the scaffold writes it",
+    "tools": "the scaffold writes it",
+    "max_tokens": "set `max_output`",
+    "max_completion_tokens": "set `max_output`",
+    "n": "the scaffold writes it",
+}
+_DROPPABLE = ("system", "later_system")
+"""Names that `drop` knows besides parameters: system messages as a user's text, all or all but the first."""
 
 
 class Strict(BaseModel):
@@ -60,7 +81,25 @@ class ModelConfig(Strict):
     concurrency: Positive | None = None
     requests_per_minute: Positive | None = None
     tokens_per_minute: Positive | None = None
-    prompt_cache: bool = False
+    prompt_cache: bool | None = Field(
+        default=None, description="ask for prompt caching; by default where a conversation with tools makes it pay"
+    )
+    drop: tuple[str, ...] = Field(
+        default=(), description="parameters that this model does not take; `tools.TYPE` leaves out such tools"
+    )
+    always: dict[str, Any] = Field(
+        default={}, alias="set", description="parameters with a fixed value, whatever the scaffold sends"
+    )
+    extra_body: dict[str, Any] = Field(
+        default={}, description="fields merged into every request that the scaffold's dialect has no name for"
+    )
+    passed: tuple[str, ...] = Field(
+        default=(), alias="pass", description="hints, unknown parameters and `anthropic-*` headers to send on"
+    )
+    names: tuple[str, ...] = Field(
+        default=(), description="other names for the role, with `*`, for clients that insist on a model's name"
+    )
+    ca_file: Path | None = Field(default=None, description="certificates to trust, besides the system's: a PEM file")
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
     threads: Positive | None = None
     slots: Positive | None = None
@@ -71,7 +110,9 @@ class ModelConfig(Strict):
     def _keys_fit_the_provider(self) -> Self:
         for key, providers in _ONLY_FOR.items():
             if key in self.model_fields_set and self.provider not in providers:
-                msg = f"`{key}` does nothing for provider {self.provider}; it is for {' and '.join(providers)}"
+                msg = (
+                    f"`{_spelled(key)}` does nothing for provider {self.provider}; it is for {' and '.join(providers)}"
+                )
                 raise ValueError(msg)
         if self.provider in KEY_ENV and not self.model:
             msg = f"provider {self.provider} needs `model`: the model's name at the provider"
@@ -80,6 +121,30 @@ class ModelConfig(Strict):
             msg = "provider scripted needs `script`: the path of a YAML script"
             raise ValueError(msg)
         return self
+
+    @model_validator(mode="after")
+    def _parameters_do_something(self) -> Self:
+        for key, names in (("drop", self.drop), ("set", self.always), ("extra_body", self.extra_body)):
+            for name in names:
+                if name in _NOT_A_PARAMETER and not (key == "drop" and name in _DROPPABLE):
+                    msg = f"`{key}: {name}` does nothing: {_NOT_A_PARAMETER[name]}"
+                    raise ValueError(msg)
+        for one, other in (("drop", "set"), ("drop", "extra_body"), ("set", "extra_body"), ("drop", "pass")):
+            both = self._listed(one) & self._listed(other)
+            if both:
+                msg = f"`{min(both)}` is in both `{one}` and `{other}`. Keep one"
+                raise ValueError(msg)
+        if self.provider == "openai" and any(name.startswith("anthropic-") for name in self.passed):
+            msg = "`pass: anthropic-*` does nothing for provider openai; such headers are for anthropic"
+            raise ValueError(msg)
+        return self
+
+    def _listed(self, key: str) -> frozenset[str]:
+        return frozenset({"drop": self.drop, "set": self.always, "pass": self.passed}.get(key, self.extra_body))
+
+    def __hash__(self) -> int:
+        """Equal for equal models; the parameters are left to equality."""
+        return hash((self.provider, self.model, self.base_url, self.api_key_env))
 
     @property
     def name(self) -> str:
@@ -127,7 +192,8 @@ class ModelConfig(Strict):
 
     def below(self, folder: Path) -> ModelConfig:
         """The same model, with relative paths of files taken from a folder."""
-        paths = {name: folder / path for name in ("script", "weights") if (path := getattr(self, name)) is not None}
+        files = ("script", "weights", "ca_file")
+        paths = {name: folder / path for name in files if (path := getattr(self, name)) is not None}
         return self.model_copy(update=paths)
 
     def as_replay(self) -> ModelConfig:
@@ -139,7 +205,13 @@ class ModelConfig(Strict):
             max_output=self.output_limit,
             weight=self.weight,
             price=self.price,
+            names=self.names,
         )
+
+
+def _spelled(field: str) -> str:
+    """A field as campaign.yaml spells it."""
+    return ModelConfig.model_fields[field].alias or field
 
 
 class ModelsConfig(RootModel[dict[str, tuple[ModelConfig, ...]]]):
@@ -178,6 +250,27 @@ class ModelsConfig(RootModel[dict[str, tuple[ModelConfig, ...]]]):
             known = ", ".join(self.root) or "none"
             raise UserError("models", f"no role named {role!r}", f"add `models.{role}`, or use one of: {known}")
         return self.root[role]
+
+    def named(self, name: str, roles: Iterable[str]) -> str | None:
+        """The first of these roles that lists a model name, for a client that does not know the role's alias."""
+        for role in roles:
+            patterns = [pattern for model in self.of(role) for pattern in model.names]
+            if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
+                return role
+        return None
+
+    def passed(self, role: str) -> frozenset[str]:
+        """What any model of a role passes on, which is therefore part of what a question is."""
+        return frozenset(name for model in self.of(role) for name in model.passed)
+
+    def need(self, roles: Iterable[str]) -> None:
+        """Say which role is missing before anything is spent.
+
+        Raises:
+            UserError: one of the roles has no model.
+        """
+        for role in roles:
+            self.of(role)
 
     def all(self) -> tuple[ModelConfig, ...]:
         """Every distinct model, in file order."""

@@ -3,115 +3,118 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any, Literal, Self
 
-from agent.models.dialects import checks
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from agent.models.dialects import rules, shapes
+from agent.models.dialects.checks import Shape, shaped
 from agent.models.dialects.sse import event
-from agent.models.ports import BadCall, Json, Tokens, Trouble
+from agent.models.ports import Dialect, Json, Tokens, Trouble
 
-MAX_OUTPUT = 1 << 20
 MAX_N = 16
+_MAX_COUNT = 1 << 40
 
-PARAMETERS = frozenset(
-    {
-        "model",
-        "messages",
-        "stream",
-        "stream_options",
-        "max_tokens",
-        "max_completion_tokens",
-        "temperature",
-        "top_p",
-        "top_k",
-        "min_p",
-        "n",
-        "stop",
-        "seed",
-        "tools",
-        "tool_choice",
-        "parallel_tool_calls",
-        "response_format",
-        "frequency_penalty",
-        "presence_penalty",
-        "repeat_penalty",
-        "repetition_penalty",
-        "logit_bias",
-        "logprobs",
-        "top_logprobs",
-        "reasoning_effort",
-        "verbosity",
-        "chat_template_kwargs",
-        "prompt_cache_key",
-        "store",
-        "metadata",
-        "user",
-    }
-)
-_ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
-_TEXT_PARTS = frozenset({"text", "refusal"})
-_MESSAGE = frozenset(
-    {
-        "role",
-        "content",
-        "name",
-        "tool_calls",
-        "tool_call_id",
-        "refusal",
-        "reasoning_content",
-        "annotations",
-        "audio",
-    }
-)
+
+class _ThinkingPart(Shape):
+    thinking: str | list[shapes.Whole]
+
+
+_PARTS = frozenset({"text", "refusal", "thinking"})
+_Part = Annotated[
+    Annotated[shapes.TextPart, Tag("<text>")]
+    | Annotated[shapes.RefusalPart, Tag("<refusal>")]
+    | Annotated[_ThinkingPart, Tag("<thinking>")],
+    shapes.by_type(_PARTS, shapes.ONLY_TEXT),
+]
+_Content = Annotated[
+    shapes.PlainText | Annotated[list[_Part], Tag("<list>")],
+    Discriminator(shapes.text_or_list),
+]
+
+
+class _Function(Shape):
+    name: str
+
+
+class _Call(Shape):
+    id: str | None = None
+    function: _Function
+
+
+class _Message(Shape):
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: _Content | None = None
+    tool_calls: list[_Call] | None = None
+    tool_call_id: str | None = None
+    audio: None = None
+
+
+class _FunctionTool(Shape):
+    name: str
+    description: str | None = None
+    parameters: shapes.Whole | None = None
+
+
+class _Tool(Shape):
+    type: str
+    function: _FunctionTool | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.type == "function" and self.function is None:
+            msg = "needs a function"
+            raise ValueError(msg)
+        return self
+
+
+class _Choice(Shape):
+    function: _Function
+
+
+_ToolChoice = Annotated[
+    Annotated[Literal["auto", "required", "none"], Tag("<word>")] | Annotated[_Choice, Tag("<function>")],
+    Discriminator(lambda value: "<function>" if isinstance(value, dict) else "<word>"),
+]
+
+
+class _Schema(Shape):
+    # Named so, since `schema` is a method of every pydantic model.
+    inner: shapes.Whole | None = Field(default=None, alias="schema")
+
+
+class _ResponseFormat(Shape):
+    type: str
+    json_schema: _Schema | None = None
+
+
+class Request(Shape):
+    """A request, as far as this gateway reads it."""
+
+    messages: Annotated[list[_Message], Field(min_length=1)]
+    max_tokens: shapes.Limit | None = None
+    max_completion_tokens: shapes.Limit | None = None
+    n: Annotated[int, Field(ge=1, le=MAX_N)] | None = None
+    temperature: float | None = None
+    stop: str | list[str] | None = None
+    tools: list[_Tool] | None = None
+    tool_choice: _ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: _ResponseFormat | None = None
+    reasoning_effort: str | None = None
 
 
 def check(body: Json) -> None:
-    """Refuse what cannot be carried to any provider."""
-    checks.known(body, PARAMETERS)
-    if body.get("store"):
-        raise BadCall(400, "`store` is not supported by this gateway: it keeps no conversation for a box")
-    for i, message in enumerate(checks.objects(body.get("messages"), "messages")):
-        _check_message(message, f"messages[{i}]")
-    for name in ("max_tokens", "max_completion_tokens"):
-        if body.get(name) is not None:
-            checks.integer(body[name], name, 1, MAX_OUTPUT)
-    if body.get("n") is not None:
-        checks.integer(body["n"], "n", 1, MAX_N)
-    if body.get("tools") is not None:
-        for i, tool in enumerate(checks.objects(body["tools"], "tools", empty=True)):
-            _check_tool(tool, f"tools[{i}]")
-
-
-def _check_message(message: Json, path: str) -> None:
-    if str(message.get("role")) not in _ROLES:
-        checks.fail(f"{path}.role", f"one of {', '.join(sorted(_ROLES))}")
-    checks.known(message, _MESSAGE, f"{path}.")
-    if message.get("audio") is not None:
-        raise BadCall(400, f"`{path}.audio` is not supported by this gateway: only text goes through")
-    content = message.get("content")
-    if isinstance(content, list):
-        for i, part in enumerate(checks.objects(content, f"{path}.content", empty=True)):
-            kind = part.get("type")
-            if str(kind) not in _TEXT_PARTS:
-                raise BadCall(400, f"`{path}.content[{i}]` of type {kind!r}: only text goes through this gateway")
-            checks.text(part.get(str(kind)), f"{path}.content[{i}].{kind}")
-    elif content is not None:
-        checks.text(content, f"{path}.content")
-    for i, call in enumerate(checks.objects(message.get("tool_calls") or [], f"{path}.tool_calls", empty=True)):
-        function = checks.obj(call.get("function"), f"{path}.tool_calls[{i}].function")
-        checks.text(function.get("name"), f"{path}.tool_calls[{i}].function.name")
-
-
-def _check_tool(tool: Json, path: str) -> None:
-    if tool.get("type") != "function":
-        raise BadCall(400, f"`{path}.type` {tool.get('type')!r}: only function tools go through this gateway")
-    checks.text(checks.obj(tool.get("function"), f"{path}.function").get("name"), f"{path}.function.name")
+    """Refuse what no provider could understand, and what reaches beyond the call. Raises BadCall."""
+    rules.refuse_beyond(Dialect.CHAT, body)
+    shaped(Request, body)
 
 
 def plain(content: Any) -> str:
     """The text of a message's content, whichever way it was written."""
     if isinstance(content, list):
-        return "".join(str(part.get("text", part.get("refusal", ""))) for part in content)
-    return content or ""
+        return "".join(str(part.get("text", part.get("refusal", ""))) for part in content if isinstance(part, dict))
+    return content if isinstance(content, str) else ""
 
 
 def output_limit(body: Json) -> int | None:
@@ -130,27 +133,44 @@ def complete(answer: Json) -> None:
     if not isinstance(choices, list) or not choices:
         raise Trouble("the provider's answer has no choices")
     for choice in choices:
-        if not isinstance(choice, dict) or not isinstance(choice.get("message"), dict):
-            raise Trouble("the provider's answer has a choice without a message")
-        calls = choice["message"].get("tool_calls") or []
-        if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
-            raise Trouble("the provider's answer has tool calls that are none")
-        if not choice.get("finish_reason"):
-            raise Trouble("the provider's answer has no finish reason: it was cut short")
+        _complete(choice)
+
+
+def _complete(choice: Any) -> None:
+    if not isinstance(choice, dict) or not isinstance(choice.get("message"), dict):
+        raise Trouble("the provider's answer has a choice without a message")
+    if choice.get("error") or choice.get("finish_reason") == "error":
+        raise Trouble("the provider's answer is an error")
+    calls = choice["message"].get("tool_calls") or []
+    if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
+        raise Trouble("the provider's answer has malformed tool calls")
+    if not choice.get("finish_reason"):
+        raise Trouble("the provider's answer has no finish reason: it was cut short")
 
 
 def tokens(answer: Json) -> Tokens | None:
-    """What the provider says the call used."""
+    """What the provider says the call used; None where it says nothing that can be true."""
     usage = answer.get("usage")
-    if not isinstance(usage, dict) or not isinstance(usage.get("prompt_tokens"), int):
+    if not isinstance(usage, dict):
         return None
     details = usage.get("prompt_tokens_details")
-    cached = details.get("cached_tokens") if isinstance(details, dict) else 0
-    return Tokens(
-        input=usage["prompt_tokens"],
-        output=int(usage.get("completion_tokens") or 0),
-        cache_read=int(cached or 0),
-    )
+    cached = count(details.get("cached_tokens")) if isinstance(details, dict) else 0
+    return counted(count(usage.get("prompt_tokens")), count(usage.get("completion_tokens")), read=cached or 0)
+
+
+def count(value: Any) -> int | None:
+    """A number of tokens; None where the value is none."""
+    if value is None or isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if 0 <= value <= _MAX_COUNT and value == int(value) else None
+
+
+def counted(given: int | None, made: int | None, *, read: int, written: int = 0) -> Tokens | None:
+    """Tokens as counted. A prompt of no tokens is no count: every prompt has some."""
+    if not given or made is None:
+        return None
+    read = min(read, given)
+    return Tokens(input=given, output=made, cache_read=read, cache_write=min(written, given - read))
 
 
 def error(status: int, message: str, code: str) -> Json:
@@ -181,8 +201,11 @@ def events(answer: Json, body: Json) -> Iterator[bytes]:
 
 
 def _deltas(message: Json) -> Iterator[Json]:
+    """The message in the order in which models write: reasoning and all other fields, content, calls."""
     yield {"role": "assistant", "content": ""}
-    for field in ("reasoning_content", "content", "refusal"):
+    last = ("content", "refusal")
+    others = [name for name in message if name not in ("role", "tool_calls", *last)]
+    for field in (*others, *last):
         if message.get(field):
             yield {field: message[field]}
     for index, call in enumerate(message.get("tool_calls") or ()):

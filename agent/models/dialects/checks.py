@@ -1,18 +1,58 @@
-"""Reading untrusted JSON: every helper raises BadCall with the path of what is wrong."""
+"""Reading untrusted JSON: bodies are parsed, bounded and compared with shapes; BadCall names the path that is wrong."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from agent.models.ports import BadCall, Json
 
 MAX_DEPTH = 64
+_MAX_NAME = 100
+
+
+class Shape(BaseModel):
+    """What a part of a body must look like where this gateway reads it. Other keys are other code's business."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+def shaped(shape: type[Shape], body: Json) -> None:
+    """Hold a body against a shape.
+
+    Raises:
+        BadCall: names the path of the first part that does not fit, and what it must be.
+    """
+    try:
+        shape.model_validate(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise BadCall(400, f"`{_path(first['loc'])}` {_wanted(first)}", code="invalid_value") from None
+
+
+def _path(loc: Sequence[int | str]) -> str:
+    """`messages[0].content`; tags of unions, which start with `<`, are not part of the body."""
+    parts = [part for part in loc if not str(part).startswith("<")]
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part[:_MAX_NAME]}" for part in parts)
+    return text.removeprefix(".")
+
+
+def _wanted(error: ErrorDetails) -> str:
+    if error["type"] == "missing":
+        return "is missing"
+    if error["type"] == "unsupported":
+        given = error["input"]
+        kind = given.get("type") if isinstance(given, dict) else None
+        return f"of type {str(kind)[:50]!r} is not supported: {error['msg']}"
+    return error["msg"].replace("Input should be", "must be").replace("Value error, ", "")
 
 
 def _no_constant(name: str) -> NoReturn:
-    msg = f"{name} is no JSON number"
+    msg = f"{name} is not a JSON number"
     raise ValueError(msg)
 
 
@@ -21,7 +61,7 @@ def parse(raw: bytes) -> Json:
     try:
         value = json.loads(raw, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise BadCall(400, f"the body is no JSON: {str(error)[:200]}") from None
+        raise BadCall(400, f"the body is not JSON: {str(error)[:200]}") from None
     if not isinstance(value, dict):
         raise BadCall(400, "the body must be a JSON object")
     _bounded(value)
@@ -29,7 +69,7 @@ def parse(raw: bytes) -> Json:
 
 
 def _bounded(value: object) -> None:
-    """Refuse nesting that would exhaust the stack, and text that is no Unicode (lone surrogates)."""
+    """Refuse nesting that would exhaust the stack."""
     level: list[object] = [value]
     for _ in range(MAX_DEPTH):
         level = [inner for outer in level for inner in _inside(outer)]
@@ -51,14 +91,7 @@ def canonical(value: object) -> bytes:
         text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return text.encode()
     except ValueError:
-        raise BadCall(400, "the body holds text or numbers that JSON cannot carry") from None
-
-
-def known(body: Json, allowed: Collection[str], where: str = "") -> None:
-    """Refuse a parameter that this gateway does not carry, by name."""
-    for name in body:
-        if name not in allowed:
-            raise BadCall(400, f"`{where}{name[:100]}` is not supported by this gateway", code="unsupported_parameter")
+        raise BadCall(400, "the body contains text or numbers that JSON cannot carry") from None
 
 
 def fail(path: str, wanted: str) -> NoReturn:
@@ -70,37 +103,4 @@ def text(value: Any, path: str) -> str:
     """A string."""
     if not isinstance(value, str):
         fail(path, "a string")
-    return value
-
-
-def obj(value: Any, path: str) -> Json:
-    """An object."""
-    if not isinstance(value, dict):
-        fail(path, "an object")
-    return value
-
-
-def items(value: Any, path: str, *, empty: bool = False) -> list[Any]:
-    """A list."""
-    if not isinstance(value, list) or not (value or empty):
-        fail(path, "a list" if empty else "a non-empty list")
-    return value
-
-
-def objects(value: Any, path: str, *, empty: bool = False) -> list[Json]:
-    """A list of objects."""
-    return [obj(item, f"{path}[{i}]") for i, item in enumerate(items(value, path, empty=empty))]
-
-
-def integer(value: Any, path: str, low: int, high: int) -> int:
-    """A whole number within bounds."""
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        fail(path, f"a whole number from {low} to {high}")
-    return value
-
-
-def number(value: Any, path: str, low: float, high: float) -> float:
-    """A number within bounds."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
-        fail(path, f"a number from {low:g} to {high:g}")
     return value

@@ -4,32 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Annotated, Literal, Self
 
-from agent.models.dialects import checks
-from agent.models.dialects.chat import MAX_OUTPUT
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from agent.models.dialects import chat, rules, shapes
+from agent.models.dialects.checks import Shape, shaped
 from agent.models.dialects.sse import event
-from agent.models.ports import BadCall, Json, Tokens, Trouble
+from agent.models.ports import Dialect, Json, Tokens, Trouble
 
-PARAMETERS = frozenset(
-    {
-        "model",
-        "messages",
-        "max_tokens",
-        "system",
-        "stop_sequences",
-        "stream",
-        "temperature",
-        "top_p",
-        "top_k",
-        "tools",
-        "tool_choice",
-        "metadata",
-        "thinking",
-        "cache_control",
-        "output_config",
-    }
-)
-_BLOCKS = frozenset({"text", "tool_use", "tool_result", "thinking", "redacted_thinking"})
 _STATUS_TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -42,39 +25,95 @@ _STATUS_TYPES = {
 }
 
 
+class _ToolUse(Shape):
+    id: str
+    name: str
+    input: shapes.Whole
+
+
+class _ToolResult(Shape):
+    tool_use_id: str
+    content: _Content | None = None
+    is_error: bool | None = None
+
+
+class _Thinking(Shape):
+    thinking: str
+    signature: str | None = None
+
+
+_Whole = Annotated[shapes.Whole, Tag("<redacted_thinking>")]
+_BLOCKS = frozenset({"text", "tool_use", "tool_result", "thinking", "redacted_thinking"})
+_Block = Annotated[
+    Annotated[shapes.TextPart, Tag("<text>")]
+    | Annotated[_ToolUse, Tag("<tool_use>")]
+    | Annotated[_ToolResult, Tag("<tool_result>")]
+    | Annotated[_Thinking, Tag("<thinking>")]
+    | _Whole,
+    shapes.by_type(_BLOCKS, "only text and tools go through this gateway"),
+]
+_Content = Annotated[
+    shapes.PlainText | Annotated[list[_Block], Tag("<list>")],
+    Discriminator(shapes.text_or_list),
+]
+
+
+class _Message(Shape):
+    # A system message may come later as well: clients remind their model of something.
+    role: Literal["user", "assistant", "system"]
+    content: _Content
+
+
+class _Tool(Shape):
+    name: str
+    type: str | None = None
+    description: str | None = None
+    input_schema: shapes.Whole | None = None
+
+
+class _ToolChoice(Shape):
+    type: Literal["auto", "any", "tool", "none"]
+    name: str | None = None
+    disable_parallel_tool_use: bool | None = None
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if self.type == "tool" and self.name is None:
+            msg = "needs a name"
+            raise ValueError(msg)
+        return self
+
+
+class _Format(Shape):
+    # Named so, since `schema` is a method of every pydantic model.
+    inner: shapes.Whole = Field(alias="schema")
+
+
+class _OutputConfig(Shape):
+    effort: str | None = None
+    format: _Format | None = None
+
+
+class Request(Shape):
+    """A request, as far as this gateway reads it."""
+
+    max_tokens: shapes.Limit
+    messages: Annotated[list[_Message], Field(min_length=1)]
+    system: _Content | None = None
+    stop_sequences: list[str] | None = None
+    tools: list[_Tool] | None = None
+    tool_choice: _ToolChoice | None = None
+    thinking: shapes.Whole | None = None
+    output_config: _OutputConfig | None = None
+
+
+_ToolResult.model_rebuild()
+
+
 def check(body: Json) -> None:
-    """Refuse what cannot be carried to any provider."""
-    checks.known(body, PARAMETERS)
-    checks.integer(body.get("max_tokens"), "max_tokens", 1, MAX_OUTPUT)
-    _check_content(body.get("system", ""), "system")
-    for i, message in enumerate(checks.objects(body.get("messages"), "messages")):
-        checks.known(message, ("role", "content"), f"messages[{i}].")
-        if message.get("role") not in ("user", "assistant"):
-            checks.fail(f"messages[{i}].role", "user or assistant")
-        _check_content(message.get("content"), f"messages[{i}].content")
-    for i, tool in enumerate(checks.objects(body.get("tools") or [], "tools", empty=True)):
-        if tool.get("type") not in (None, "custom"):
-            raise BadCall(400, f"`tools[{i}].type` {tool['type']!r}: only custom tools go through this gateway")
-        checks.text(tool.get("name"), f"tools[{i}].name")
-
-
-def _check_content(content: object, path: str) -> None:
-    if isinstance(content, str):
-        return
-    for i, block in enumerate(checks.objects(content, path, empty=True)):
-        kind = block.get("type")
-        where = f"{path}[{i}]"
-        if str(kind) not in _BLOCKS:
-            raise BadCall(400, f"`{where}` of type {str(kind)[:50]!r}: only text and tools go through this gateway")
-        if kind == "text":
-            checks.text(block.get("text"), f"{where}.text")
-        if kind == "tool_use":
-            checks.text(block.get("id"), f"{where}.id")
-            checks.text(block.get("name"), f"{where}.name")
-            checks.obj(block.get("input"), f"{where}.input")
-        if kind == "tool_result":
-            checks.text(block.get("tool_use_id"), f"{where}.tool_use_id")
-            _check_content(block.get("content") or "", f"{where}.content")
+    """Refuse what no provider could understand, and what reaches beyond the call. Raises BadCall."""
+    rules.refuse_beyond(Dialect.MESSAGES, body)
+    shaped(Request, body)
 
 
 def output_limit(body: Json) -> int | None:
@@ -99,16 +138,13 @@ def complete(answer: Json) -> None:
 def tokens(answer: Json) -> Tokens | None:
     """What the provider says the call used. It counts cached input apart; we count all that was read."""
     usage = answer.get("usage")
-    if not isinstance(usage, dict) or not isinstance(usage.get("input_tokens"), int):
+    if not isinstance(usage, dict):
         return None
-    read = int(usage.get("cache_read_input_tokens") or 0)
-    written = int(usage.get("cache_creation_input_tokens") or 0)
-    return Tokens(
-        input=usage["input_tokens"] + read + written,
-        output=int(usage.get("output_tokens") or 0),
-        cache_read=read,
-        cache_write=written,
-    )
+    plain = chat.count(usage.get("input_tokens"))
+    read = chat.count(usage.get("cache_read_input_tokens")) or 0
+    written = chat.count(usage.get("cache_creation_input_tokens")) or 0
+    whole = None if plain is None else plain + read + written
+    return chat.counted(whole, chat.count(usage.get("output_tokens")), read=read, written=written)
 
 
 def error(status: int, message: str, code: str) -> Json:  # noqa: ARG001 - this dialect has no code beside the type

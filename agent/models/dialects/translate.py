@@ -1,66 +1,135 @@
 """Between dialects: requests on their way to a provider, answers on their way back.
 
-Chat Completions is the hub: what is neither native nor chat goes through it. A parameter without a
-counterpart is refused by name. Only hints that promise nothing are left out, and the reply's header
-`x-ratchet-left-out` names them.
+Chat Completions is the hub: what is neither native nor chat goes through it. What becomes of each parameter is in
+`rules`; what a translation has no word for is a hint, which is left out, or refused by name.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 from agent.config.models import ModelConfig
-from agent.models.dialects import anthropic_in, anthropic_out, chat, responses
+from agent.models.dialects import anthropic_in, anthropic_out, bounds, calls, chat, reasoning, responses_in, rules
 from agent.models.ports import Dialect, Json
 
 _LIMITS = ("max_tokens", "max_completion_tokens")
-_NOT_SENT = ("stream", "stream_options", "store", "metadata", *_LIMITS)
-_HINTS: dict[tuple[Dialect, Dialect], tuple[str, ...]] = {
-    (Dialect.CHAT, Dialect.CHAT): ("metadata",),
-    (Dialect.CHAT, Dialect.MESSAGES): ("metadata", "seed", "user", "prompt_cache_key"),
-    (Dialect.MESSAGES, Dialect.CHAT): ("metadata", "cache_control"),
-    (Dialect.MESSAGES, Dialect.MESSAGES): (),
-    (Dialect.RESPONSES, Dialect.CHAT): ("user", "safety_identifier"),
-    (Dialect.RESPONSES, Dialect.MESSAGES): ("user", "safety_identifier", "prompt_cache_key"),
-}
+_NOT_SENT = ("stream", "stream_options", *_LIMITS)
+_CACHE_BYTES = 8192
+"""A prompt shorter than this is below every model's smallest prompt that can be cached."""
+BETA = "anthropic-beta"
 
 
-def left_out(dialect: Dialect, native: Dialect, body: Json) -> tuple[str, ...]:
-    """The hints of a request that its provider has no word for."""
-    return tuple(name for name in _HINTS[dialect, native] if body.get(name) is not None)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Carried:
+    """A request in the provider's dialect, and the names of what was left out of it."""
+
+    body: Json
+    left_out: tuple[str, ...]
+
+
+def carry(dialect: Dialect, native: Dialect, body: Json, model: ModelConfig, limit: int) -> Carried:
+    """A box's request, which its dialect has checked, as the provider wants it.
+
+    Raises:
+        BadCall: names what this provider has no word for, or what is too large.
+    """
+    left: list[str] = []
+    asked = rules.without_dropped(body, model.drop, left)
+    kept, unknown = rules.sieve(dialect, asked, model.passed)
+    left += unknown
+    bounds.check(kept, bounds.EMBEDDED if model.provider == "embedded" else bounds.HOSTED)
+    if dialect is native is Dialect.MESSAGES:
+        made = _native_messages(kept, model, limit)
+    else:
+        made = _from_chat(_as_chat(dialect, kept, left), native, model, limit, left)
+    passed = {name: asked[name] for name in model.passed if name in asked and name not in made}
+    made |= passed
+    if native is Dialect.MESSAGES and not _has_marks(made) and _cache_pays(model, made):
+        made["cache_control"] = {"type": "ephemeral"}
+    names = [name for name in dict.fromkeys(left) if name not in passed]
+    return Carried(body={**made, "model": model.name}, left_out=tuple(names))
 
 
 def request(dialect: Dialect, native: Dialect, body: Json, model: ModelConfig, limit: int) -> Json:
     """A box's request as the provider wants it. Raises BadCall."""
-    if dialect is Dialect.MESSAGES and native is Dialect.MESSAGES:
-        made = {name: value for name, value in body.items() if name != "stream"} | {"max_tokens": limit}
-    else:
-        made = _chat(dialect, body)
-        made = _from_chat(made, native, model, limit)
-    if native is Dialect.MESSAGES and model.prompt_cache and not _has_marks(made):
-        made["cache_control"] = {"type": "ephemeral"}
-    return {**made, "model": model.name}
+    return carry(dialect, native, body, model, limit).body
 
 
-def _chat(dialect: Dialect, body: Json) -> Json:
-    if dialect is Dialect.CHAT:
-        return body
-    made = anthropic_in.request(body) if dialect is Dialect.MESSAGES else responses.request(body)
-    chat.check(made)
-    return made
+def left_out(dialect: Dialect, native: Dialect, body: Json, model: ModelConfig) -> tuple[str, ...]:
+    """The names of what a request asks for in vain."""
+    return carry(dialect, native, body, model, 1).left_out
 
 
-def _from_chat(body: Json, native: Dialect, model: ModelConfig, limit: int) -> Json:
+def _native_messages(body: Json, model: ModelConfig, limit: int) -> Json:
+    for index, tool in enumerate(body.get("tools") or ()):
+        if tool.get("type") not in (None, "custom") and not rules.is_local(tool):
+            rules.refuse_tool(tool["type"], f"tools[{index}]")
+    made = {name: value for name, value in body.items() if name != "stream"} | {"max_tokens": limit}
+    beta = BETA in model.passed
+    return made | {"messages": [_spoken(message, beta=beta) for message in body["messages"]]}
+
+
+def _spoken(message: Json, *, beta: bool) -> Json:
+    """One message for Anthropic: a later system message is a beta there, and thoughts of others mean nothing to it."""
+    content = message["content"]
+    if message["role"] == "system" and not beta:
+        said = content if isinstance(content, str) else "\n".join(block.get("text", "") for block in content)
+        return {"role": "user", "content": anthropic_out.SYSTEM_MARK.format(said)}
+    if isinstance(content, list) and any(_foreign(block) for block in content):
+        return {**message, "content": [block for block in content if not _foreign(block)]}
+    return message
+
+
+def _foreign(block: Json) -> bool:
+    return block["type"] == "thinking" and reasoning.packed(block.get("signature"))
+
+
+def _as_chat(dialect: Dialect, body: Json, left: list[str]) -> Json:
+    common = body
+    if dialect is Dialect.MESSAGES:
+        common = anthropic_in.request(body, left)
+    elif dialect is Dialect.RESPONSES:
+        common = responses_in.request(body, left)
+    if common is not body:
+        chat.check(common)
+    return {**common, "messages": calls.fixed(common["messages"])}
+
+
+def _from_chat(body: Json, native: Dialect, model: ModelConfig, limit: int, left: list[str]) -> Json:
     if native is Dialect.MESSAGES:
-        return anthropic_out.request(body, limit)
+        return anthropic_out.request(body, limit, left)
+    for index, tool in enumerate(body.get("tools") or ()):
+        if tool["type"] != "function":
+            rules.refuse_tool(tool["type"], f"tools[{index}]")
     sent = {name: value for name, value in body.items() if name not in _NOT_SENT}
     return {**sent, model.limit_field: limit}
 
 
 def _has_marks(body: Json) -> bool:
     """Whether the box placed its own cache marks."""
-    places: list[object] = [body, *(body.get("tools") or [])]
+    places: list[Any] = [body, *(body.get("tools") or [])]
     for content in (body.get("system"), *(message.get("content") for message in body["messages"])):
         places += content if isinstance(content, list) else []
     return any(isinstance(place, dict) and place.get("cache_control") for place in places)
+
+
+def _cache_pays(model: ModelConfig, body: Json) -> bool:
+    """Whether to ask for prompt caching: a written prompt costs a quarter more, one that is read again a tenth.
+
+    It is read again in a conversation with tools, whose every turn repeats the one before.
+    """
+    if model.prompt_cache is not None:
+        return model.prompt_cache
+    return model.base_url is None and bool(body.get("tools")) and _size(body) >= _CACHE_BYTES
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(_size, value.values()))
+    return sum(map(_size, value)) if isinstance(value, list) else 0
 
 
 def answer(native: Dialect, dialect: Dialect, reply: Json, body: Json) -> Json:
@@ -69,5 +138,5 @@ def answer(native: Dialect, dialect: Dialect, reply: Json, body: Json) -> Json:
         return reply
     common = anthropic_out.answer(reply) if native is Dialect.MESSAGES else reply
     if dialect is Dialect.MESSAGES:
-        return anthropic_in.answer(common)
-    return responses.answer(common, body) if dialect is Dialect.RESPONSES else common
+        return anthropic_in.answer(common, body)
+    return responses_in.answer(common, body) if dialect is Dialect.RESPONSES else common

@@ -203,7 +203,9 @@ class GatewayServer:
             session.release(ask.tokens, ask.dollars)
         session.count(call)
         native = ask.upstream.provider.native
-        return Answered(body=json.loads(call.response), left_out=translate.left_out(dialect, native, body))
+        return Answered(
+            body=json.loads(call.response), left_out=translate.left_out(dialect, native, body, ask.upstream.model)
+        )
 
     # ---------------------------------------------------------------- the steps
 

@@ -7,8 +7,10 @@ The key that it asks for comes in the environment, since arguments can be read b
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import resource
 import sys
 import threading
 from pathlib import Path
@@ -17,6 +19,11 @@ KEY_VARIABLE = "RATCHET_EMBEDDED_KEY"
 MODEL_NAME = "SmolLM2-135M-Instruct"
 THREAD_WAIT = {"GOMP_SPINCOUNT": "1000"}
 """Environment of the process: threads that spin for milliseconds hold each other up on busy cores (docs/models.md)."""
+
+
+HEADROOM = 1 << 30
+"""Bytes that requests may take beyond what the loaded model takes; a grammar that wants more ends the process."""
+_FIRST_TO_DIE = "1000"
 
 
 def default_threads() -> int:
@@ -28,6 +35,21 @@ def _leave_with_parent() -> None:
     """Standard input closes when the parent ends, however it ends; llama.cpp's threads know no other way out."""
     sys.stdin.buffer.read()
     os._exit(0)
+
+
+def _die_first() -> None:
+    """When the machine runs out of memory, this process goes before anything that would cost a trial."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_DIE)
+
+
+def _limit_memory() -> None:
+    """Bound what requests may make this process allocate; called when the model is loaded."""
+    status = Path("/proc/self/status").read_text()
+    data = next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmData:"))
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = data + HEADROOM if hard == resource.RLIM_INFINITY else min(data + HEADROOM, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -45,6 +67,7 @@ def main(argv: list[str] | None = None) -> None:
     args = _arguments(argv)
     watcher = threading.Thread(target=_leave_with_parent, daemon=True)
     watcher.start()
+    _die_first()
     import xllamacpp  # noqa: PLC0415 - after the watcher: loading takes a while
 
     params = xllamacpp.CommonParams()
@@ -58,6 +81,7 @@ def main(argv: list[str] | None = None) -> None:
     params.api_keys = [os.environ[KEY_VARIABLE]] if os.environ.get(KEY_VARIABLE) else []
     params.verbosity, params.warmup, params.ui = 0, False, False
     server = xllamacpp.Server(params)
+    _limit_memory()
     sys.stdout.write(json.dumps({"address": server.listening_address}) + "\n")
     sys.stdout.flush()
     watcher.join()

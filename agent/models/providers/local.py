@@ -1,4 +1,8 @@
-"""The embedded model as a provider: starts the server process, and again if a request killed it."""
+"""The embedded model as a provider: starts the server process, and again if a request killed it.
+
+Several boxes share the process. When it dies, each call that was in flight is asked again alone: the one that kills
+it again is to blame, and the others never notice more than a delay.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +13,62 @@ import secrets
 import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import IO
 
 from agent.base.errors import ProviderDown
 from agent.config.models import EMBEDDED_SLOTS, ModelConfig
-from agent.models.ports import Blame, Dialect, Json, Question, Trouble
+from agent.models.ports import BadCall, Blame, Dialect, Json, Question, Trouble
 from agent.models.providers import embedded, weights
-from agent.models.providers.sdk import OpenAIProvider
+from agent.models.providers.sdk import OpenAIProvider, Unreachable
 from agent.models.redact import Redactor
 
 _START_SECONDS = 180.0
 _PROBE_SECONDS = 60.0
+_DEATH_SECONDS = 5.0
+_PROGRAM = (sys.executable, "-m", "agent.models.providers.embedded")
+
+
+class _Died(Trouble):
+    """The server process ended while it worked on a call."""
+
+
+class _Turns:
+    """Calls run side by side; a call that may have killed the process runs alone."""
+
+    def __init__(self) -> None:
+        self._changed = asyncio.Condition()
+        self._running, self._waiting = 0, 0
+
+    @asynccontextmanager
+    async def together(self) -> AsyncIterator[None]:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._waiting == 0)
+            self._running += 1
+        try:
+            yield
+        finally:
+            await asyncio.shield(self._left())
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        self._waiting += 1
+        try:
+            async with self._changed:
+                await self._changed.wait_for(lambda: self._running == 0)
+                yield
+        finally:
+            self._waiting -= 1
+            await asyncio.shield(self._tell())
+
+    async def _left(self) -> None:
+        self._running -= 1
+        await self._tell()
+
+    async def _tell(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
 
 
 class EmbeddedProvider:
@@ -27,8 +76,9 @@ class EmbeddedProvider:
 
     native = Dialect.CHAT
 
-    def __init__(self, model: ModelConfig) -> None:
-        self._model = model
+    def __init__(self, model: ModelConfig, program: Sequence[str] = _PROGRAM) -> None:
+        self._model, self._program = model, program
+        self._turns = _Turns()
         self._key = secrets.token_urlsafe(24)
         self._client: OpenAIProvider | None = None
         self._process: Process | None = None
@@ -48,11 +98,35 @@ class EmbeddedProvider:
                 await self._spawn()
 
     async def ask(self, question: Question) -> Json:
-        """One attempt; a child that has died is started first."""
+        """One attempt; a child that has died is started first.
+
+        Raises:
+            BadCall: the request was refused, or brought the child down when it ran alone.
+            Trouble: no answer.
+        """
+        try:
+            async with self._turns.together():
+                return await self._asked(question)
+        except _Died:
+            pass
+        async with self._turns.alone():
+            try:
+                return await self._asked(question)
+            except _Died as error:
+                why = f"this request brought the model's process down: {error}"
+                raise BadCall(400, why, code="provider_refused") from error
+
+    async def _asked(self, question: Question) -> Json:
         await self.start()
-        if self._client is None:
+        client, process = self._client, self._process
+        if client is None or process is None:
             raise Trouble("the embedded model is closed", blame=Blame.FINAL)
-        return await self._client.ask(question)
+        try:
+            return await client.ask(question)
+        except Unreachable as error:
+            if await _ended(process):
+                raise _Died(f"{error} {self._said()}".strip()) from error
+            raise
 
     async def probe(self) -> None:
         """A one-word question to a living child."""
@@ -77,7 +151,7 @@ class EmbeddedProvider:
 
     async def _spawn(self) -> None:
         path = self._model.weights or await asyncio.to_thread(weights.fast)
-        argv = [sys.executable, "-m", "agent.models.providers.embedded", "--weights", str(path)]
+        argv = [*self._program, "--weights", str(path)]
         argv += ["--slots", str(self._model.slots or EMBEDDED_SLOTS), "--context", str(self._model.window)]
         argv += ["--threads", str(self._model.threads or embedded.default_threads())]
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child, closed in _stop
@@ -126,6 +200,16 @@ class EmbeddedProvider:
             process.kill()
         if process is not None:
             await process.wait()
+
+
+async def _ended(process: Process) -> bool:
+    """Whether a process whose connection broke has ended: the system may say so a moment later."""
+    try:
+        async with asyncio.timeout(_DEATH_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        return False
+    return True
 
 
 def _without_keys() -> dict[str, str]:

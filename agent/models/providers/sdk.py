@@ -65,6 +65,10 @@ def _detail(body: object) -> tuple[str | None, str | None]:
     return (str(message) if message else None), (str(code) if code else None)
 
 
+class Unreachable(Trouble):
+    """The connection could not be made, or broke before the answer was complete."""
+
+
 class _SdkProvider:
     """What the two SDKs share: they are built alike."""
 
@@ -118,7 +122,7 @@ class _SdkProvider:
             raise self._sorted(error) from None
         except sdk.APIConnectionError as error:
             cause = f"{type(error.__cause__).__name__}: {error.__cause__}" if error.__cause__ else ""
-            raise Trouble(self._redactor.text(f"no connection to the provider: {error.message} {cause}")) from None
+            raise Unreachable(self._redactor.text(f"no connection to the provider: {error.message} {cause}")) from None
         except (sdk.APIError, ValueError) as error:
             raise Trouble(self._redactor.text(f"the provider's answer is no JSON: {str(error)[:200]}")) from None
         if not isinstance(answer, dict):

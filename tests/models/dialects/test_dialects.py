@@ -191,7 +191,6 @@ async def test_what_cannot_be_carried_is_refused_by_name(bench: Any, more: Any, 
 @pytest.mark.parametrize(
     ("more", "named"),
     [
-        ({"thinking": {"type": "enabled", "budget_tokens": 1024}}, "`thinking`"),
         ({"top_k": 5}, "`top_k`"),
         ({"service_tier": "auto"}, "`service_tier`"),
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "`tools\\[0\\].type`"),

@@ -16,7 +16,7 @@ from agent.models.dialects import checks
 from agent.models.dialects.chat import check as check_chat
 from agent.models.dialects.messages import check as check_messages
 from agent.models.dialects.responses import check as check_responses
-from agent.models.dialects.responses import request as responses_request
+from agent.models.dialects.responses_in import request as responses_request
 from agent.models.gateway import listener, web
 from agent.models.gateway.session import MAX_BUFFERED, MAX_CALLS_AT_ONCE
 from agent.models.ports import BadCall
@@ -275,7 +275,7 @@ def test_any_json_is_accepted_or_refused_but_never_a_defect(body: Any) -> None:
 
 def _check_responses(body: Any) -> None:
     check_responses(body)
-    check_chat(responses_request(body))
+    check_chat(responses_request(body, []))
 
 
 @given(st.binary(max_size=200))
