@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -18,7 +19,7 @@ from agent.trials.evaluator import Visited
 from sandbox.docker_sandbox import DockerSandbox
 from tests.clients import boxes
 from tests.clients.known import CLIENTS, Client
-from tests.clients.server import Json, Scripted
+from tests.clients.server import Json, Scripted, in_turn
 from tests.clients.trim import trim
 
 DATA = Path(__file__).parent / "data"
@@ -26,7 +27,7 @@ DATA = Path(__file__).parent / "data"
 
 async def capture(sandbox: DockerSandbox, client: Client) -> tuple[Scripted, Visited]:
     """Run one client and keep what it sent."""
-    scripted = Scripted(client.steps, aside=client.aside)
+    scripted = Scripted(in_turn(client.steps, client.aside))
     gateway = boxes.TapGateway(scripted)
     visited = await boxes.visit(sandbox, gateway, client.recipe, workspace=client.workspace, command=client.command)
     return scripted, visited
@@ -48,7 +49,7 @@ def described(client: Client, scripted: Scripted) -> Json:
 async def main(names: list[str]) -> None:
     """Capture the named clients, or all."""
     with tempfile.TemporaryDirectory(prefix="rc") as folder:
-        async with DockerSandbox("capture", "clients", Path(folder), ready=0) as sandbox:
+        async with DockerSandbox("capture", f"clients-{os.getpid()}", Path(folder), ready=0) as sandbox:
             for name in names or sorted(CLIENTS):
                 scripted, visited = await capture(sandbox, CLIENTS[name])
                 run = visited.run

@@ -79,6 +79,7 @@ def _libraries() -> list[Client]:
     twice = (_WRITE, _DONE, _WRITE, _DONE)
     pydantic = recipes.load("pydantic-ai").data["release"]["version"]
     smol = recipes.load("smolagents").data["release"]["version"]
+    silent = replace(_WRITE, text="")  # a streamed run of Pydantic AI ends with the first words
     final = Step(tool="final_answer", arguments={"answer": "Done."})
     custom = Step(text="I run it.", tool="run", custom="echo hi")
     return [
@@ -102,7 +103,7 @@ def _libraries() -> list[Client]:
             Client(
                 name=f"pydantic-ai-{way}",
                 recipe=_program("pydantic_ai_others", "pydantic-ai-slim", pydantic, way, extras="[openai,anthropic]"),
-                steps=twice,
+                steps=(_WRITE, _DONE, silent, _DONE),
             )
             for way in ("responses", "messages")
         ),
@@ -114,16 +115,15 @@ def _agents() -> list[Client]:
     submit = Step(text="Done.", tool="bash", arguments={"command": "echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT"})
     code = "Thought: I write it.\n<code>\nprint(bash(command=\"echo 'x = 1' > solution.py\"))\n</code>"
     answer = 'Thought: done.\n<code>\nfinal_answer("Done.")\n</code>'
-    mentions = Step(text="helper.py must be seen first.")
+    broken = Step(text="solution.py\n```\nx = (\n```\n")
     edit = Step(text="solution.py\n```\nx = 1\n```\n")
     return [
         Client(name="mini-swe-agent", recipe=recipes.load("mini-swe-agent"), steps=(bash, submit)),
         Client(
             name="aider",
-            recipe=_changed("aider", "agent/solve.sh", "head -n 40", "head -n 0"),
-            steps=(mentions, edit),
-            workspace={"helper.py": b"y = 2\n"},
-            note="The first answer names a file that is not in the chat: aider adds it and asks again.",
+            recipe=recipes.load("aider"),
+            steps=(broken, edit),
+            note="The first answer is Python with a syntax error: aider checks it and asks again.",
         ),
         Client(name="smolagents", recipe=recipes.load("smolagents"), steps=(Step(text=code), Step(text=answer))),
         Client(name="pydantic-ai", recipe=recipes.load("pydantic-ai"), steps=(bash, _DONE)),

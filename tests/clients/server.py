@@ -8,7 +8,7 @@ carry reasoning in the form of each dialect, so that a second request shows how 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,15 +48,27 @@ class Seen:
     body: Any
 
 
-class Scripted:
-    """Answers requests in turn by `steps`; the last step repeats. A request without tools gets `aside`, if given.
+def in_turn(steps: tuple[Step, ...], aside: str | None = None) -> Callable[[Json], Step]:
+    """Answer requests in turn; the last step repeats. A request without tools gets `aside`, if given.
 
     Clients ask for titles and summaries in calls without tools: these must not use up the script.
     """
+    left = list(steps)
 
-    def __init__(self, steps: tuple[Step, ...], *, aside: str | None = None) -> None:
+    def choose(body: Json) -> Step:
+        if aside is not None and not body.get("tools"):
+            return Step(text=aside)
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    return choose
+
+
+class Scripted:
+    """The provider: `choose` gives the answer to a request, `seen` keeps what came."""
+
+    def __init__(self, choose: Callable[[Json], Step]) -> None:
         self.seen: list[Seen] = []
-        self._steps, self._aside, self._used = steps, aside, 0
+        self._choose = choose
 
     def app(self) -> Starlette:
         """The ASGI app."""
@@ -74,15 +86,8 @@ class Scripted:
             return self._catalogue(path)
         for ending, speak in _DIALECTS.items():
             if path.endswith(ending):
-                return _sent(body, *speak(self._step(body), len(self.seen), str(body.get("model"))))
+                return _sent(body, *speak(self._choose(body), len(self.seen), str(body.get("model"))))
         return JSONResponse({"error": {"message": "not served", "type": "not_found_error"}}, status_code=404)
-
-    def _step(self, body: Json) -> Step:
-        if self._aside is not None and not body.get("tools"):
-            return Step(text=self._aside)
-        step = self._steps[min(self._used, len(self._steps) - 1)]
-        self._used += 1
-        return step
 
     def _catalogue(self, path: str) -> Response:
         if path.rstrip("/").endswith("/models"):

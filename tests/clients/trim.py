@@ -14,6 +14,8 @@ ELLIPSIS = "…"
 _WORD = re.compile(r"[\w.:/+#$@*-]{1,64}")
 _RANDOM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}|[0-9a-f]{16}|\d{10}|[0-9A-HJKMNP-TV-Z]{26}")
 _PROSE = frozenset({"description", "text", "instructions", "content", "output", "system", "title", "input", "definition"})
+_AS_IT_IS = ("arguments", "image_url", "data")
+_SHORT = 1000
 _TRANSPORT = frozenset(
     {"host", "content-length", "connection", "accept", "accept-encoding", "accept-language", "sec-fetch-mode"}
 )
@@ -52,7 +54,7 @@ def _value(value: Any, key: str) -> Any:
 
 
 def _string(value: str, key: str) -> str:
-    if key == "arguments":
+    if key in _AS_IT_IS and len(value) < _SHORT:
         return value
     plain = _WORD.fullmatch(value) is not None and _RANDOM.search(value) is None
     return value if plain and key not in _PROSE else ELLIPSIS if value else value
