@@ -1,0 +1,99 @@
+"""A client in a real box: its image, and one visit that ends at the gateway or at a scripted provider."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from uvicorn import Config, Server
+
+from agent.base.types import BoxSpec, CallScope, Files, Gateway, Usage
+from agent.trials.evaluator import MODEL_ALIAS, Visit, Visited
+from sandbox.docker_sandbox import DockerSandbox
+from sandbox.image import ensure_image
+from tests.clients.recipes import Recipe
+from tests.clients.server import Scripted
+
+SECONDS = 300.0
+TASK = "Write a file solution.py that holds the line `x = 1`."
+
+
+@dataclass
+class Tap:
+    """A session of the scripted provider, in the place of the gateway's."""
+
+    server: Server
+    task: asyncio.Task[None]
+    usage: Usage = Usage()
+    fault: None = None
+    out_of_budget: bool = False
+
+    async def close(self) -> None:
+        self.server.should_exit = True
+        await self.task
+
+
+class TapGateway:
+    """Puts the scripted provider at a box's socket, so that it sees what the client sends before the gateway does."""
+
+    def __init__(self, scripted: Scripted) -> None:
+        self._scripted = scripted
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Sessions are closed by those who opened them."""
+
+    async def open(self, socket: Path, scope: CallScope) -> Tap:  # noqa: ARG002 - any client may come
+        server = Server(Config(self._scripted.app(), uds=str(socket), log_level="error", lifespan="off"))
+        task = asyncio.create_task(server.serve())
+        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.01)
+        socket.chmod(0o666)
+        return Tap(server, task)
+
+    def trouble(self) -> None:
+        return None
+
+    async def ready(self) -> None:
+        """Always."""
+
+
+def image(recipe: Recipe) -> str:
+    """The image of a recipe, built once for its content."""
+    return ensure_image(layers=recipe.layers)
+
+
+async def visit(
+    sandbox: DockerSandbox,
+    gateway: Gateway,
+    recipe: Recipe,
+    *,
+    workspace: Files | None = None,
+    task: str = TASK,
+    trial: str = "t",
+    command: tuple[str, ...] | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Visited:
+    """Run a recipe's scaffold on a task; the workspace's files are taken out afterwards."""
+    tag = await asyncio.to_thread(image, recipe)
+    memory = int((recipe.data.get("boxes") or {}).get("memory_mb", 512))
+    spec = BoxSpec(image=tag, gateway=True, memory_mb=memory)
+    run = Visit(sandbox, gateway, spec, command or recipe.command)
+    return await run(
+        scope=CallScope(trial=trial, models={MODEL_ALIAS: "solver"}),
+        scaffold=recipe.files,
+        task={"instruction.md": task.encode()},
+        workspace=workspace or {},
+        take=["**"],
+        timeout=SECONDS,
+        seed=1,
+        env=env or {},
+    )

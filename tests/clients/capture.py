@@ -1,0 +1,65 @@
+"""Capture what today's clients send: `python -m tests.clients.capture [NAME ...]` writes tests/clients/data/NAME.json.
+
+Each client of known.py runs in a real box with its newest release, against server.py in the place of the gateway.
+It takes Docker and the package registries. To renew the data: raise the versions in recipes/ and known.py, run this,
+read the difference, and let test_requests.py tell what the gateway makes of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from agent.trials.evaluator import Visited
+from sandbox.docker_sandbox import DockerSandbox
+from tests.clients import boxes
+from tests.clients.known import CLIENTS, Client
+from tests.clients.server import Json, Scripted, in_turn
+from tests.clients.trim import trim
+
+DATA = Path(__file__).parent / "data"
+
+
+async def capture(sandbox: DockerSandbox, client: Client) -> tuple[Scripted, Visited]:
+    """Run one client and keep what it sent."""
+    scripted = Scripted(in_turn(client.steps, client.aside))
+    gateway = boxes.TapGateway(scripted)
+    visited = await boxes.visit(sandbox, gateway, client.recipe, workspace=client.workspace, command=client.command)
+    return scripted, visited
+
+
+def described(client: Client, scripted: Scripted) -> Json:
+    """The data of one client."""
+    release = client.recipe.data["release"]
+    return {
+        "client": client.recipe.data["title"],
+        "package": f"{release['registry']}:{release['package']}",
+        "version": release["version"],
+        "seen": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "note": client.note,
+        "requests": [trim(seen) for seen in scripted.seen],
+    }
+
+
+async def main(names: list[str]) -> None:
+    """Capture the named clients, or all."""
+    with tempfile.TemporaryDirectory(prefix="rc") as folder:
+        async with DockerSandbox("capture", f"clients-{os.getpid()}", Path(folder), ready=0) as sandbox:
+            for name in names or sorted(CLIENTS):
+                scripted, visited = await capture(sandbox, CLIENTS[name])
+                run = visited.run
+                print(f"{name}: {len(scripted.seen)} requests, {run.ending} {run.exit_code}, {run.seconds:.0f} s")
+                if not scripted.seen or run.exit_code:
+                    print(run.output.decode(errors="replace")[-3000:])
+                    continue
+                text = json.dumps(described(CLIENTS[name], scripted), indent=1, ensure_ascii=False)
+                (DATA / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1:]))
