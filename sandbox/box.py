@@ -119,17 +119,24 @@ class DockerBox:
                 raise kind(f"cannot write {root}/{path}: {error.strerror}") from error
 
     async def run(
-        self, argv: Sequence[str], *, env: Mapping[str, str], timeout: float, output_limit: int = 1 << 20
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        timeout: float,
+        output_limit: int = 1 << 20,
+        more: Callable[[], float] | None = None,
     ) -> RunResult:
         """Run one command in `/workspace`; then nothing of it is left. A box that dies of it is a result."""
         self._check_alive()
         order = {"argv": list(argv), "env": dict(env), "timeout": timeout, "limit": output_limit}
+        order["asks"] = more is not None
         start, output = time.monotonic(), bytearray()
         with self._order():
             try:
-                async with asyncio.timeout(timeout + self.grace):
+                async with asyncio.timeout(timeout + self.grace) as limit:
                     await self._wire.send(frames.RUN, json.dumps(order).encode())
-                    return await self._follow(output, output_limit)
+                    return await self._follow(output, output_limit, more, limit)
             except TimeoutError:
                 ending = await self._unanswered()
             except Lost:
@@ -156,12 +163,20 @@ class DockerBox:
             raise
         self._broken = None
 
-    async def _follow(self, output: bytearray, limit: int) -> RunResult:
-        """Collect output until the done frame."""
+    async def _follow(
+        self, output: bytearray, limit: int, more: Callable[[], float] | None, time_limit: asyncio.Timeout
+    ) -> RunResult:
+        """Collect output until the done frame; say how much more time there is when the runner asks."""
+        granted, end = 0.0, time_limit.when()
         while True:
             kind, payload = await self._wire.receive(DONE_LIMIT)
             if kind == frames.DONE:
                 return _result(payload, bytes(output))
+            if kind == frames.LATE and more is not None and end is not None:
+                granted = max(granted, more())
+                time_limit.reschedule(end + granted)
+                await self._wire.send(frames.MORE, json.dumps(granted).encode())
+                continue
             output += payload
             # The runner keeps the limit, give or take its own note on what it left out.
             if kind != frames.OUT or len(output) > limit + 100:

@@ -147,7 +147,13 @@ class FakeBox:
         self._areas[root].update(files)
 
     async def run(
-        self, argv: Sequence[str], *, env: Mapping[str, str], timeout: float, output_limit: int = 1 << 20
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        timeout: float,
+        output_limit: int = 1 << 20,
+        more: Callable[[], float] | None = None,
     ) -> RunResult:
         """Run one scripted program."""
         self._check_alive()
@@ -160,10 +166,9 @@ class FakeBox:
             socket=self._socket,
         )
         start = time.monotonic()
+        said = self._home.program(argv)(scene)
         try:
-            async with asyncio.timeout(timeout):
-                said = self._home.program(argv)(scene)
-                result = _result(await said if inspect.isawaitable(said) else said)
+            result = _result(await _within(said, timeout, more) if inspect.isawaitable(said) else said)
         except TimeoutError:
             return _bounded(ran("", None, Ending.TIMEOUT), output_limit, time.monotonic() - start)
         if result.ending in {Ending.MEMORY, Ending.KILLED} and result.exit_code is None:
@@ -193,6 +198,22 @@ class FakeBox:
             raise ValueError("the box is closed")
         if self._ended:
             raise CandidateFault(f"the box is lost: {self._ended}")
+
+
+async def _within(said: Awaitable[Said], timeout: float, more: Callable[[], float] | None) -> Said:
+    """What a program says. Raises TimeoutError when its time, extended as `more` grants, is up."""
+    start, task = time.monotonic(), asyncio.ensure_future(said)
+    try:
+        while not task.done():
+            left = start + timeout + (more() if more is not None else 0.0) - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            await asyncio.wait((task,), timeout=left)
+        return task.result()
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait((task,))
 
 
 def _result(said: Said) -> RunResult:

@@ -19,11 +19,13 @@ HEAD = struct.Struct("!cI")
 
 # host -> box
 PUT = b"P"  # tar of files for /workspace; answered by OK or FAULT
-RUN = b"R"  # JSON: argv, env, timeout, limit; answered by OUT*, DONE
+RUN = b"R"  # JSON: argv, env, timeout, limit, asks; answered by OUT*, LATE*, DONE
+MORE = b"M"  # JSON: the seconds that the command may run beyond its timeout; answers LATE
 TAKE = b"T"  # JSON: globs, files, bytes; answered by FILES or FAULT
 # box -> host
 READY = b"Y"
 OUT = b"O"
+LATE = b"L"  # the command's time is up; it ends unless MORE grants time
 DONE = b"D"  # JSON: ending, code, truncated, seconds, orphans
 OK = b"K"
 FILES = b"F"  # tar

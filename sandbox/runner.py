@@ -37,6 +37,8 @@ PR_SET_DUMPABLE = 4
 OOM_COUNTERS = ("/sys/fs/cgroup/memory/memory.oom_control", "/sys/fs/cgroup/memory.events")
 OOM_SCORE_OF_COMMANDS = "900"
 CANNOT_START = 127
+ASK_SECONDS = 5.0  # how long the host may take to say whether a command gets more time
+STEP_SECONDS = 0.1  # the host is asked no more often than this
 DEFAULTS = (signal.SIGPIPE, signal.SIGINT, signal.SIGCHLD)
 
 
@@ -62,9 +64,13 @@ class Host:
             os._exit(frames.EXIT_HOST_GONE)
         self._decoder.feed(data)
 
+    def next(self) -> tuple[bytes, bytes] | None:
+        """A frame that has already arrived, if there is one."""
+        return self._decoder.next(frames.tar_limit(1 << 14, frames.MAX_PUT))
+
     def receive(self) -> tuple[bytes, bytes]:
         """Wait for one frame."""
-        while (got := self._decoder.next(frames.tar_limit(1 << 14, frames.MAX_PUT))) is None:
+        while (got := self.next()) is None:
             self.pull()
         return got
 
@@ -97,6 +103,34 @@ class Output:
         return self._lost > 0
 
 
+class Limit:
+    """How long a command may run. The host extends it while the command runs, when asked at its end."""
+
+    def __init__(self, host: Host, start: float, timeout: float, *, asks: bool) -> None:
+        self._host, self._start, self._timeout, self._asks = host, start, timeout, asks
+        self._end, self._asked = start + timeout, False
+
+    def left(self) -> float:
+        """Seconds until the command must end; at 0 the host is asked first, if it may grant more."""
+        left = self._end - time.monotonic()
+        if left <= 0 and self._asks and not self._asked:
+            self._asked = True
+            self._end = time.monotonic() + ASK_SECONDS
+            self._host.send(frames.LATE)
+            return ASK_SECONDS
+        return left
+
+    def read(self) -> None:
+        """Take the host's answer."""
+        while (got := self._host.next()) is not None:
+            kind, payload = got
+            if kind == frames.MORE and self._asked:
+                self._asked, now = False, time.monotonic()
+                end = self._start + self._timeout + float(json.loads(payload))
+                self._asks = end > now
+                self._end = max(end, now + STEP_SECONDS) if self._asks else now
+
+
 class Runner:
     """Serves one host until it goes."""
 
@@ -119,7 +153,7 @@ class Runner:
             kind, payload = self.host.receive()
             if kind == frames.RUN:
                 self.run(**json.loads(payload))
-            else:
+            elif kind != frames.MORE:  # which came after the command had ended
                 self.answer(kind, payload)
 
     def answer(self, kind: bytes, payload: bytes) -> None:
@@ -133,7 +167,7 @@ class Runner:
         except (OSError, frames.Malformed) as error:
             self.host.send(frames.FAULT, str(error).encode(errors="replace")[: frames.CHUNK])
 
-    def run(self, argv: list[str], env: dict[str, str], timeout: float, limit: int) -> None:
+    def run(self, argv: list[str], env: dict[str, str], timeout: float, limit: int, *, asks: bool = False) -> None:
         """Run one command to its end, then kill all it left, then answer."""
         start, ooms = time.monotonic(), oom_kills()
         output = Output(self.host, limit)
@@ -143,7 +177,7 @@ class Runner:
         out_r, out_w = os.pipe()
         self.spawn(argv, env, out_w, output)
         os.close(out_w)
-        self.attend(out_r, output, start + timeout)
+        self.attend(out_r, output, Limit(self.host, start, timeout, asks=asks))
         ended = self.status is not None
         self.sweep()
         drain(out_r, output)
@@ -193,13 +227,13 @@ class Runner:
         finally:
             os._exit(1)
 
-    def attend(self, out: int, output: Output, deadline: float) -> None:
+    def attend(self, out: int, output: Output, limit: Limit) -> None:
         """Carry output and reap children until the command ends or its time is up."""
         poll = select.poll()
         for end in (out, self.wake_r, self.host.inward):
             poll.register(end, select.POLLIN)
         while self.status is None:
-            left = deadline - time.monotonic()
+            left = limit.left()
             if left <= 0:
                 return
             for end, _ in poll.poll(left * 1000 + 1):
@@ -210,6 +244,7 @@ class Runner:
                         poll.unregister(out)
                 elif end == self.host.inward:
                     self.host.pull()
+                    limit.read()
                 else:
                     self.woken()
 

@@ -6,7 +6,7 @@ chooses the implementation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -154,9 +154,19 @@ class Box(Protocol):
         ...
 
     async def run(
-        self, argv: Sequence[str], *, env: Mapping[str, str], timeout: float, output_limit: int = 1 << 20
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        timeout: float,
+        output_limit: int = 1 << 20,
+        more: Callable[[], float] | None = None,
     ) -> RunResult:
-        """Run one command in `/workspace` and wait for it, `timeout` seconds at most; then kill all it left."""
+        """Run one command in `/workspace` and wait for it, `timeout` seconds at most; then kill all it left.
+
+        `more` is asked when the time is up: the seconds, counted from the start, that the command may run beyond
+        `timeout`. It never decreases.
+        """
         ...
 
     async def take(self, globs: Sequence[str], *, max_files: int = 256, max_bytes: int = 4 << 20) -> Files:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -20,8 +21,8 @@ def copy_task(run: FakeRun) -> None:
     run.workspace["out/copy.txt"] = run.task["instruction.md"] + run.workspace["in.txt"]
 
 
-async def sleep(_run: FakeRun) -> Said:
-    await asyncio.sleep(60)
+async def sleep(run: FakeRun) -> Said:
+    await asyncio.sleep(float(run.argv[1]))
     return None
 
 
@@ -93,6 +94,25 @@ async def test_the_environment_is_what_was_given(any_box: Box) -> None:
 async def test_a_command_that_takes_too_long_is_a_timeout(any_box: Box) -> None:
     result = await any_box.run(["sleep", "60"], env={}, timeout=0.3)
     assert (result.ending, result.exit_code) == (Ending.TIMEOUT, None)
+
+
+async def test_a_command_may_run_as_much_longer_as_it_is_granted(any_box: Box) -> None:
+    start = time.monotonic()
+
+    def more() -> float:
+        """All time is granted until 0.6 s have passed; then the command has 0.3 s of its own left."""
+        return min(time.monotonic() - start, 0.6)
+
+    result = await any_box.run(["sleep", "60"], env={}, timeout=0.3, more=more)
+    assert (result.ending, result.exit_code) == (Ending.TIMEOUT, None)
+    assert 0.85 < result.seconds < 30
+    assert (await any_box.run(["sleep", "0.7"], env={}, timeout=0.3, more=lambda: 9.0)).ending is Ending.EXITED
+
+
+async def test_a_command_that_is_granted_nothing_ends_in_time_and_the_box_stays_usable(any_box: Box) -> None:
+    result = await any_box.run(["sleep", "60"], env={}, timeout=0.2, more=lambda: 0.0)
+    assert (result.ending, result.seconds < 30) == (Ending.TIMEOUT, True)
+    assert (await any_box.run(["echo", "hello", "box"], env={}, timeout=10)).output == b"hello box\n"
 
 
 async def test_long_output_keeps_its_two_ends(any_box: Box) -> None:
