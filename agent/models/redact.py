@@ -9,7 +9,25 @@ from collections.abc import Iterable
 from urllib.parse import quote, quote_plus
 
 MASK = "[key removed]"
-_MIN_KEY = 6
+_MIN_KEY = 8
+_COMMON = re.compile(
+    r"""a|abc|admin|any|anything|api|apikey|bar|bearer|change|changeme|cpp|default|demo|dummy|empty|example|fake|foo|free
+    |here|ignored?|is|key|llama|llamacpp|lm|local|localhost|me|mock|model|na|needed|no|none|not|nothing|null|ollama|open
+    |openai|anthropic|password|placeholder|proxy|required|sample|secret|server|sk|some|something|string|studio|test
+    |testing|the|this|todo|token|true|unused|user|value|vllm|whatever|x+|your""",
+    re.VERBOSE,
+)
+_SHORT_NUMBER = re.compile(r"[0-9]{1,6}")
+
+
+def is_dummy(key: str) -> bool:
+    """Whether a key is short, or made of common words: servers that need none are given one, and it is no secret.
+
+    Removed from answers, such a key would change what a model says about placeholders, or about its own name.
+    """
+    parts = [part for part in re.split(r"[\s_.:/-]+", key.lower()) if part]
+    words = [part for part in parts if not _SHORT_NUMBER.fullmatch(part)]
+    return len(key) < _MIN_KEY or (bool(words) and all(_COMMON.fullmatch(word) for word in words))
 
 
 def _spellings(key: str) -> set[str]:
@@ -24,10 +42,10 @@ def _spellings(key: str) -> set[str]:
 
 
 class Redactor:
-    """Replaces every spelling of the given keys."""
+    """Replaces every spelling of the given keys; dummy keys stay."""
 
     def __init__(self, keys: Iterable[str]) -> None:
-        spellings = {text for key in keys if len(key) >= _MIN_KEY for text in _spellings(key)}
+        spellings = {text for key in keys if not is_dummy(key) for text in _spellings(key)}
         ordered = sorted(spellings, key=len, reverse=True)
         self._text = re.compile("|".join(map(re.escape, ordered))) if ordered else None
         self._bytes = re.compile(self._text.pattern.encode()) if self._text else None

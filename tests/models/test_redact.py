@@ -47,6 +47,21 @@ def test_no_key_changes_nothing() -> None:
     assert Redactor(["ab"]).raw(b"ab") == b"ab", "a word that short would be found everywhere"
 
 
+@pytest.mark.parametrize(
+    "key",
+    ["placeholder", "ollama", "EMPTY", "none", "lm-studio", "sk-no-key-required", "sk-1234", "not-needed", "xxxxxxxxxx",
+     "your_api_key_here", "local-1", "llama.cpp"],
+)  # fmt: skip
+def test_a_dummy_key_stays_in_answers(key: str) -> None:
+    told = f"Replace the {key} in the file; {base64.b64encode(key.encode()).decode()}"
+    assert Redactor([key]).text(told) == told
+
+
+@pytest.mark.parametrize("key", ["sk-proj-8sdfSDF9", "hunter2hunter2", "gsk_abcdefghij", "test-9f8a7b6c5d"])
+def test_a_key_that_only_looks_simple_is_removed(key: str) -> None:
+    assert Redactor([key]).text(f"the {key}!") == f"the {MASK}!"
+
+
 @asynccontextmanager
 async def echo(status: int) -> AsyncIterator[str]:
     """A provider that tells everything it was sent, headers and all, in three spellings."""
