@@ -34,7 +34,12 @@ class Refused(CandidateFault):
 
 
 class InfrastructureError(RatchetError):
-    """The infrastructure failed: the trial in progress is void and is never scored."""
+    """The infrastructure failed: the trial in progress is void and is never scored.
+
+    `under_way` names the trials whose model calls were under way when a provider failed; empty where no call was.
+    """
+
+    under_way: frozenset[str] = frozenset()
 
 
 class SandboxDown(InfrastructureError):

@@ -137,7 +137,7 @@ class BoxSpec:
 
 
 class Box(Protocol):
-    """One hardened container, used once. Every method raises InfrastructureError when the laboratory failed."""
+    """One hardened container, used once. Every method raises InfrastructureError when the infrastructure failed."""
 
     @property
     def id(self) -> str:
@@ -256,12 +256,12 @@ class Session(Protocol):
 
     @property
     def usage(self) -> Usage:
-        """What went through this door so far."""
+        """What went through this session so far."""
         ...
 
     @property
     def fault(self) -> Exception | None:
-        """The InfrastructureError that a call through this door met, or None. A trial with a fault is void."""
+        """The InfrastructureError that a call of this session met, or None. A trial with a fault is void."""
         ...
 
     @property
@@ -269,8 +269,12 @@ class Session(Protocol):
         """Whether the campaign's own limits refused a call. Such a trial is void, and the campaign ends."""
         ...
 
+    def waited(self) -> float:
+        """Seconds for which others delayed this box in the gateway's queues; they do not count against its time."""
+        ...
+
     async def close(self) -> None:
-        """Refuse new calls, cancel those in flight, remove the socket."""
+        """Refuse new calls, stop waiting for those in flight, remove the socket."""
         ...
 
 
@@ -360,7 +364,7 @@ class Trial:
 
 
 class Side(StrEnum):
-    """On which side of a pair the laboratory failed."""
+    """On which side of a pair the infrastructure failed: whose model calls were under way, if it was a provider."""
 
     CHAMPION = "champion"
     CANDIDATE = "candidate"

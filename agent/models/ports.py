@@ -15,6 +15,19 @@ Json = dict[str, Any]
 OK = 200
 """The HTTP status of a complete answer."""
 
+_REFUSALS = range(400, 499)
+_NOT_FINAL = (403, 408, 429)
+
+
+def settled(status: int) -> bool:
+    """Whether a call with this status is answered for good: complete, or refused by the provider for its content.
+
+    Such an answer is given to everybody who asks the question again. What the gateway refuses for a limit of the
+    box or of the campaign (403, 408, 429), what was given up (499) and what failed (5xx) is no answer.
+    """
+    return status == OK or (status in _REFUSALS and status not in _NOT_FINAL)
+
+
 FlightId = tuple[str, str, int]
 """What identifies a call on its way: scope of shared answers (or trial), key of the question, occurrence."""
 
@@ -44,6 +57,10 @@ class Tokens:
         """Input and output together."""
         return self.input + self.output
 
+    def __add__(self, other: Tokens) -> Tokens:
+        """Sum, field by field."""
+        return Tokens(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})
+
 
 class BadCall(CandidateFault):
     """A call that the box itself got wrong, or may not make: a 4xx in the dialect's own shape."""
@@ -67,11 +84,22 @@ class Blame(StrEnum):
 
 
 class Trouble(ProviderDown):
-    """One attempt at a provider failed. `retry_after` in seconds, as the provider asked."""
+    """One attempt at a provider failed. `retry_after` in seconds, as the provider asked.
 
-    def __init__(self, message: str, *, blame: Blame = Blame.BROKEN, retry_after: float | None = None) -> None:
+    `billed` tells that the provider may have generated an answer all the same, and bill it: the request was sent
+    and no error status came back.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        blame: Blame = Blame.BROKEN,
+        retry_after: float | None = None,
+        billed: bool = False,
+    ) -> None:
         super().__init__(message)
-        self.blame, self.retry_after = blame, retry_after
+        self.blame, self.retry_after, self.billed = blame, retry_after, billed
 
 
 class KeyRefused(Trouble):
@@ -124,9 +152,10 @@ class Provider(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answered:
-    """A complete answer in the box's dialect, and the hints of its request that the provider has no word for."""
+    """A complete answer in the box's dialect, what was asked, and its hints that the provider has no word for."""
 
     body: Json
+    asked: Json
     left_out: tuple[str, ...]
 
 
@@ -140,8 +169,8 @@ class Calls(Protocol[SessionT_contra]):
         """What `/v1/models` tells a box."""
         ...
 
-    async def call(self, session: SessionT_contra, dialect: Dialect, body: Json) -> Answered:
-        """One call of one box.
+    async def call(self, session: SessionT_contra, dialect: Dialect, raw: bytes) -> Answered:
+        """One call of one box, as its body came over the wire.
 
         Raises:
             BadCall: the box may not make this call, or made it wrong.

@@ -1,6 +1,6 @@
 """scaffold tree x tasks -> trials.
 
-A trial is solved in one box and graded in another. A failure of the laboratory raises and is never scored; anything
+A trial is solved in one box and graded in another. An infrastructure error raises and is never scored; anything
 that a box could have caused is a score.
 """
 
@@ -97,7 +97,12 @@ class Visit:
             session = await self._gateway.open(box.socket, replace(scope, deadline=time.monotonic() + timeout))
             try:
                 await _fill(box, scaffold, task, workspace)
-                run = await box.run(command or self.command, env=_environment(env, timeout, seed), timeout=timeout)
+                run = await box.run(
+                    command or self.command,
+                    env=_environment(env, timeout, seed),
+                    timeout=timeout,
+                    more=session.waited,
+                )
                 files, fault = await _take(box, take, run)
             finally:
                 await session.close()
@@ -127,6 +132,7 @@ async def _take(box: Box, globs: Sequence[str], run: RunResult) -> tuple[Files, 
 
 
 def _environment(env: Mapping[str, str], timeout: float, seed: int) -> dict[str, str]:
+    """What the command is told. RATCHET_DEADLINE is a lower bound: time in the gateway's queues is added to it."""
     return {
         **env,
         "PYTHONPATH": "/scaffold",
@@ -169,7 +175,7 @@ class Evaluator:
             InfrastructureError: the trial is void; nothing of it may be scored.
         """
         async with self._slots:
-            started, name = time.monotonic(), job.name or uuid.uuid4().hex[:12]
+            started, name = time.monotonic(), job.name or _new_name()
             image = self._images.get(job.task.id, self._image)
             visited = await self._visit(
                 scope=CallScope(
@@ -224,19 +230,20 @@ def seed_of(*parts: object) -> int:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Void:
-    """A pair that the laboratory spoiled: on which side, and how."""
+    """A pair that an infrastructure error spoiled: on which side, and how."""
 
     side: Side
     reason: str
 
 
 async def both(evaluator: Evaluator, champion: Job, candidate: Job, order_seed: int) -> tuple[Trial, Trial] | Void:
-    """One pair, both sides fresh and started in random order; or the side whose laboratory failed.
+    """One pair, both sides fresh and started in random order; or the side on which the infrastructure failed.
 
-    A fault voids both sides, decided without looking at the other side's score (gate.md, pairs). A campaign
-    that is out of budget ends instead: nothing failed, so no void is counted.
+    An error voids both sides, decided without looking at the other side's score (gate.md, pairs). Where a provider
+    failed, the side is the one whose model calls were under way at that moment. A campaign that is out of budget
+    ends instead: nothing failed, so no void is counted.
     """
-    sides = [champion, candidate]
+    sides = [replace(job, name=job.name or _new_name()) for job in (champion, candidate)]
     order = random.Random(order_seed).sample((0, 1), 2)  # noqa: S311 (reproducible, not secret)
     tasks = [asyncio.create_task(evaluator.trial(sides[n])) for n in order]
     try:
@@ -248,12 +255,28 @@ async def both(evaluator: Evaluator, champion: Job, candidate: Job, order_seed: 
     first, second = outcome[0], outcome[1]
     if isinstance(first, Trial) and isinstance(second, Trial):
         return first, second
-    faults = {side: error for side, error in ((Side.CHAMPION, first), (Side.CANDIDATE, second)) if _failed(error)}
-    return Void(side=Side.BOTH if len(faults) > 1 else next(iter(faults)), reason=str(next(iter(faults.values()))))
+    errors = {side: error for side, error in zip(_SIDES, (first, second), strict=True) if _failed(error)}
+    names = {job.name: side for job, side in zip(sides, _SIDES, strict=True)}
+    return Void(side=_side(errors, names), reason=str(next(iter(errors.values()))))
+
+
+_SIDES = (Side.CHAMPION, Side.CANDIDATE)
+
+
+def _side(errors: Mapping[Side, Trial | BaseException], names: Mapping[str | None, Side]) -> Side:
+    """Whose calls were under way when a provider failed; elsewhere, and if nobody's were, the sides that failed."""
+    met = [error.under_way for error in errors.values() if isinstance(error, InfrastructureError)]
+    under_way = {side for name, side in names.items() if any(name in trials for trials in met)}
+    sides = under_way or set(errors)
+    return next(iter(sides)) if len(sides) == 1 else Side.BOTH
+
+
+def _new_name() -> str:
+    return uuid.uuid4().hex[:12]
 
 
 def _failed(outcome: Trial | BaseException) -> bool:
-    """Whether one side met a fault of the laboratory; anything else that was raised goes on its way."""
+    """Whether an infrastructure error ended one side; other exceptions propagate."""
     if isinstance(outcome, InfrastructureError) and not isinstance(outcome, BudgetSpent):
         return True
     if isinstance(outcome, BaseException):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import statistics
 import subprocess
@@ -151,7 +152,7 @@ async def memory(calls: int) -> None:
             if i % 1000 == 0:
                 session = BoxSession(CallScope(trial=f"t{i}", models={"m": "solver"}, answer_scope=f"pair{i}"), nothing)
             messages = [{"role": "user", "content": f"question {i % 1000}"}]
-            await gateway.call(session, Dialect.CHAT, {"model": "m", "messages": messages})
+            await gateway.call(session, Dialect.CHAT, json.dumps({"model": "m", "messages": messages}).encode())
             if i % (calls // 10) == calls // 10 - 1:
                 seen.append(f"{rss_mib():.1f}")
         each = (time.perf_counter() - start) / calls * 1000

@@ -1,55 +1,80 @@
-"""The k-th occurrence of an identical request in an answer scope gets one answer, whoever asks first."""
+"""One answer per question: the k-th occurrence of a request in a scope is drawn once, and to its end.
+
+A flight belongs to this cache and not to those who wait for it, so nobody can end it by hanging up, on either side
+and for whatever reason: a deadline, a closed session, a client that is gone. It ends by itself, within the time limit
+of its model. Whoever asks the same question in the same scope joins it, or gets what was recorded: answers and the
+provider's refusals alike. The one exception draws nothing: a flight that still waits for its first turn is dropped
+when every session that asked for it is closed.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.base.types import Call, CallRecord
-from agent.models.ports import OK, FlightId
+from agent.models.gateway.line import Line, StillClock, Turn
+from agent.models.ports import FlightId
 
 
-@dataclass(slots=True)
-class _Flight:
-    task: asyncio.Task[Call]
-    waiters: int = 0
+@dataclass(eq=False, slots=True)
+class Flight:
+    """One question on its way. `line` is where it waits; `sent` whether a provider has been asked."""
+
+    ticket: Turn
+    line: Line
+    sent: bool = False
+    task: asyncio.Task[Call] = field(init=False)
 
 
 class AnswerCache:
-    """Shares recorded answers and calls in flight. Holds nothing but the calls in flight."""
+    """Holds nothing but the calls in flight; what has been answered is in the record."""
 
     def __init__(self, record: CallRecord) -> None:
         self._record = record
-        self._flights: dict[FlightId, _Flight] = {}
+        self._flights: dict[FlightId, Flight] = {}
 
-    async def get(
-        self, answer_scope: str, key: str, k: int, ask: Callable[[], Coroutine[None, None, Call]]
-    ) -> tuple[Call, bool]:
-        """The answer, and whether this very caller is the one who had it made.
+    def recalled(self, name: FlightId) -> Call | None:
+        """The recorded answer to a question that is not in flight."""
+        return None if name in self._flights else self._record.recall(*name)
 
-        A call in flight is cancelled only when nobody waits for it any more.
-        """
-        recorded = self._record.recall(answer_scope, key, k)
-        if recorded is not None and recorded.status == OK:
-            return recorded, False
-        flight = self._flights.get((answer_scope, key, k))
-        first = flight is None
-        if flight is None:
-            flight = self._flights[answer_scope, key, k] = _Flight(asyncio.create_task(ask()))
-            flight.task.add_done_callback(lambda task: self._landed((answer_scope, key, k), task))
-        flight.waiters += 1
-        try:
-            return await asyncio.shield(flight.task), first
-        finally:
-            flight.waiters -= 1
-            if not flight.waiters and not flight.task.done():
-                self._flights.pop((answer_scope, key, k), None)
-                flight.task.cancel()
+    def join(
+        self,
+        name: FlightId,
+        box: StillClock,
+        line: Line,
+        size: float,
+        ask: Callable[[Flight], Coroutine[None, None, Call]],
+    ) -> tuple[Flight, bool]:
+        """The flight of a question, and whether this very box started it."""
+        flight = self._flights.get(name)
+        if flight is not None:
+            flight.line.join(flight.ticket, box)
+            return flight, False
+        flight = self._flights[name] = Flight(Turn([box], size), line)
+        flight.task = asyncio.create_task(ask(flight))
+        flight.task.add_done_callback(lambda _: self._landed(name, flight))
+        return flight, True
 
-    def _landed(self, flight: FlightId, task: asyncio.Task[Call]) -> None:
-        held = self._flights.get(flight)
-        if held is not None and held.task is task:
-            del self._flights[flight]
-        if not task.cancelled():
-            task.exception()  # every waiter may be gone: then nobody else looks at it
+    def leave(self, box: StillClock) -> None:
+        """A session is closed: it waits no more, and what nobody waits for and was never sent is dropped."""
+        for name, flight in list(self._flights.items()):
+            if box in flight.ticket.owners:
+                flight.line.leave(flight.ticket, box)
+                if not flight.ticket.owners and not flight.sent:
+                    del self._flights[name]
+                    flight.task.cancel()
+
+    async def close(self) -> None:
+        """End every flight: what was sent is booked at its bound."""
+        tasks = [flight.task for flight in self._flights.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _landed(self, name: FlightId, flight: Flight) -> None:
+        if self._flights.get(name) is flight:
+            del self._flights[name]
+        if not flight.task.cancelled():
+            flight.task.exception()  # every waiter may be gone: then nobody else looks at it

@@ -77,8 +77,8 @@ async def _try(gateway: GatewayServer, name: str, model: str) -> Tried:
     )
 
 
-def _body(**more: object) -> Json:
-    return {"model": "m", "messages": _ASK, "max_tokens": 32, **more}
+def _body(**more: object) -> bytes:
+    return json.dumps({"model": "m", "messages": _ASK, "max_tokens": 32, **more}).encode()
 
 
 async def _message(gateway: GatewayServer, session: BoxSession, **more: object) -> Json:

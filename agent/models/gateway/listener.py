@@ -1,6 +1,7 @@
 """One Unix socket per box, one ASGI app for all: uvicorn's HTTP/1.1 protocol without uvicorn's server.
 
-Covered: connections per box, header and body size, slow senders, a box that goes away during a call.
+Covered: connections of a box and of all boxes together, header and body size, slow senders, a box that goes away
+during a call.
 Not covered: a box that floods its own session gets refusals and wastes its own time.
 """
 
@@ -17,12 +18,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from agent.base.errors import InfrastructureError
-from agent.models.gateway.session import MAX_CALLS_AT_ONCE, BoxSession
+from agent.models.gateway.connections import Connections, bound, raise_limit
+from agent.models.gateway.session import BoxSession
 from agent.models.gateway.web import app
 from agent.models.ports import Calls
 
-# Clients replace a whole pool of idle connections at once, so that old and new ones overlap: four times the calls.
-MAX_CONNECTIONS = 4 * MAX_CALLS_AT_ONCE
 HEADER_SECONDS = 60.0
 KEEP_ALIVE_SECONDS = 120
 MAX_HEADER_BYTES = 32 << 10
@@ -34,33 +34,39 @@ class _BoxProtocol(H11Protocol):
 
     _deadline: asyncio.TimerHandle | None = None
 
-    def __init__(self, config: Config, state: ServerState, session: BoxSession) -> None:
+    def __init__(self, config: Config, state: ServerState, session: BoxSession, all_open: Connections) -> None:
         super().__init__(config, state, {"session": session})
+        self._session, self._all_open = session, all_open
         # A box that sends nonsense must not fill the host's log; defects are logged by the app itself.
         self.logger = self.access_logger = _SILENT
         self.access_log = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > MAX_CONNECTIONS:
-            transport.abort()
-            return
+        self._all_open.opened(self._session, self)
         self._await_request()
 
     def data_received(self, data: bytes) -> None:
-        if self._deadline is None and not self._busy():
+        if self._deadline is None and not self.busy():
             self._await_request()
         super().data_received(data)
-        if self._deadline is not None and self._busy():
+        self._all_open.used(self._session, self)
+        if self._deadline is not None and self.busy():
             self._deadline.cancel()
             self._deadline = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
+        self._all_open.closed(self._session, self)
         super().connection_lost(exc)
 
-    def _busy(self) -> bool:
+    def drop(self) -> None:
+        """Close the connection at once."""
+        self.transport.abort()
+
+    def busy(self) -> bool:
+        """Whether a request is being received or answered."""
         return self.cycle is not None and not self.cycle.response_complete
 
     def _await_request(self) -> None:
@@ -92,6 +98,7 @@ class Listener:
             h11_max_incomplete_event_size=MAX_HEADER_BYTES,
         )
         self._config.load()
+        self._all_open = Connections(bound(raise_limit()))
         self._open: dict[BoxSession, _Open] = {}
 
     async def open(self, path: Path, session: BoxSession) -> None:
@@ -103,7 +110,7 @@ class Listener:
         state = ServerState()
 
         def protocol() -> _BoxProtocol:
-            return _BoxProtocol(self._config, state, session)
+            return _BoxProtocol(self._config, state, session, self._all_open)
 
         try:
             _remove(path)

@@ -12,7 +12,7 @@ async def preflight(gateway: GatewayServer) -> None:
     for role in gateway.models.roles:
         for upstream in gateway.upstreams(role):
             try:
-                await upstream.probe()
+                await upstream.health.probe()
             except Trouble as trouble:
                 model = upstream.model
                 where = model.base_url or model.provider

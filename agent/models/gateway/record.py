@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from agent.base.types import Call
-from agent.models.ports import OK
+from agent.models.ports import settled
 
 
 class MemoryRecord:
@@ -13,24 +13,24 @@ class MemoryRecord:
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
-        self._memo: dict[tuple[str, str, int], Call] = {}
+        self._answers: dict[tuple[str, str, int], Call] = {}
 
     def record_call(self, call: Call) -> None:
         """Keep one call."""
         self.calls.append(call)
-        if call.answer_scope is not None and call.fresh and call.status == OK:
-            self._memo.setdefault((call.answer_scope, call.key, call.k), call)
+        if call.answer_scope is not None and call.fresh and settled(call.status):
+            self._answers.setdefault((call.answer_scope, call.key, call.k), call)
 
     def recall(self, answer_scope: str, key: str, k: int) -> Call | None:
-        """The first complete answer to the k-th occurrence of a request in an answer scope."""
-        return self._memo.get((answer_scope, key, k))
+        """What settled the k-th occurrence of a request in an answer scope: the first answer or refusal."""
+        return self._answers.get((answer_scope, key, k))
 
 
 class Recording:
     """Calls of finished trials, to be answered from again: what trial X was told, in the order X asked."""
 
     def __init__(self, calls: Iterable[Call]) -> None:
-        self._answers = {(c.trial, c.key, c.k): c for c in calls if c.status == OK}
+        self._answers = {(c.trial, c.key, c.k): c for c in calls if settled(c.status)}
 
     def find(self, trial: str, key: str, k: int) -> Call | None:
         """The k-th answer that a trial got to a request."""

@@ -1,4 +1,16 @@
-"""The gateway: opens a session per box and carries every call through the same few steps."""
+"""The gateway: opens a session per box and carries every call through the same few steps.
+
+    read    the body, off the loop if it is large                                   intake
+    hold    count the question's occurrence, reserve against the box's caps         session
+    fly     one flight a question and scope, whoever asks; recalled if recorded     answers
+    ask     a turn in the provider's fair line, attempts, blame                     upstream, line, fair, health
+    book    what every attempt used, believed or bounded                            bill
+    record  the answer without traces of others, before anybody relies on it       neutral, calls
+
+A call is carried by a task of its session, and drawn by a task of the answer cache. The connection that asked only
+waits: hanging up changes neither what is drawn, nor what is billed, nor what the box may ask next. Whoever did not
+pay for an answer gets it no sooner, in its own time, than it took who did.
+"""
 
 from __future__ import annotations
 
@@ -8,67 +20,42 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from agent.base.errors import ProviderDown, RecordBroken
+from agent.base.errors import InfrastructureError, ProviderDown, RecordBroken
 from agent.base.types import Call, CallRecord, CallScope
 from agent.config.models import ModelConfig, ModelsConfig
 from agent.models.dialects import checks, translate
-from agent.models.dialects.formats import FORMATS
-from agent.models.gateway import prices
-from agent.models.gateway.answers import AnswerCache
+from agent.models.gateway import bill as billing
+from agent.models.gateway import neutral
+from agent.models.gateway.answers import AnswerCache, Flight
+from agent.models.gateway.bill import OUT_OF_BUDGET, Bill
+from agent.models.gateway.calls import Ask, Rows, Told, refusal
+from agent.models.gateway.intake import SMALL_BYTES, Intake, Read, misshapen
+from agent.models.gateway.line import Line
 from agent.models.gateway.listener import Listener
 from agent.models.gateway.session import BoxSession, as_shared
-from agent.models.gateway.upstream import Upstream
+from agent.models.gateway.upstream import Upstream, Work
 from agent.models.ports import (
     MISSHAPEN,
     OK,
     Answered,
     BadCall,
-    Blame,
     Budget,
     Dialect,
-    FlightId,
     Json,
     Provider,
     Question,
     ReplaySource,
     Tokens,
     Trouble,
+    settled,
 )
 from agent.models.providers.build import build
 from agent.models.redact import Redactor
-
-OUT_OF_BUDGET = "budget_exhausted"
-GIVEN_UP = 499
-_NOT_IN_KEY = ("stream", "stream_options")
-_BYTES_PER_TEMPLATE = 16
-_JUDGE_SECONDS = 5.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Ask:
-    """One call on its way: checked, named, priced."""
-
-    dialect: Dialect
-    asked: Json
-    body: Json
-    role: str
-    request: bytes
-    key: str
-    k: int
-    upstream: Upstream
-    tokens_in: int
-    tokens_out: int
-    dollars: float
-
-    @property
-    def tokens(self) -> int:
-        return self.tokens_in + self.tokens_out
 
 
 class GatewayServer:
@@ -90,6 +77,7 @@ class GatewayServer:
         self._providers = dict(providers or {})
         self._upstreams: dict[str, tuple[Upstream, ...]] = {}
         self._sessions: set[BoxSession] = set()
+        self._intake, self._rows = Intake(models), Rows(self.redactor)
         self._answers = AnswerCache(record)
         self._listener = Listener(self)
         self._stack = AsyncExitStack()
@@ -113,9 +101,10 @@ class GatewayServer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close every session, then the providers."""
+        """Close every session, then the flights that nobody waits for any more, then the providers."""
         for session in list(self._sessions):
             await session.close()
+        await self._answers.close()
         await self._stack.aclose()
 
     async def open(self, socket: Path, scope: CallScope) -> BoxSession:
@@ -130,11 +119,13 @@ class GatewayServer:
         session = BoxSession(scope, self._shut)
         await self._listener.open(socket, session)
         self._sessions.add(session)
+        for line in self._lines(scope):
+            line.enroll(session.clock)
         return session
 
     def trouble(self) -> str | None:
         """Why the campaign should pause: the providers that are down; None if all are up."""
-        down = [str(up.down) for ups in self._upstreams.values() for up in ups if up.down is not None]
+        down = [str(up.health.down) for up in self._all() if up.health.down is not None]
         return self.redactor.text("; ".join(dict.fromkeys(down))) or None
 
     async def ready(self) -> None:
@@ -143,9 +134,8 @@ class GatewayServer:
         Raises:
             KeyRefused: a provider does not accept its key; waiting will not help.
         """
-        for upstreams in self._upstreams.values():
-            for upstream in upstreams:
-                await upstream.ready()
+        for upstream in self._all():
+            await upstream.health.ready()
 
     def upstreams(self, role: str) -> tuple[Upstream, ...]:
         """The running models of a role."""
@@ -169,76 +159,32 @@ class GatewayServer:
         """The text without keys."""
         return self.redactor.text(text)
 
-    async def call(self, session: BoxSession, dialect: Dialect, body: Json) -> Answered:
-        """One call of one box: checked, capped, answered, recorded, counted.
+    async def call(self, session: BoxSession, dialect: Dialect, raw: bytes) -> Answered:
+        """One call of one box, as its body came over the wire.
 
         Raises:
             BadCall: the box may not make this call, or made it wrong.
             InfrastructureError: no answer; the session keeps the fault.
         """
+        read = await self._intake.read(session.clock, session.scope.models, dialect, raw)
         if session.closed:
             raise BadCall(403, "this box is over", code="deadline_exceeded")
-        try:
-            ask = self._read(session, dialect, body)
-        except MISSHAPEN as error:
-            # A box must not be able to void its trial: what the checks let pass and nobody can read is its fault.
-            raise BadCall(400, f"the request is misshapen ({type(error).__name__})") from error
-        session.hold(ask.key, ask.tokens, ask.dollars)
-        flight = _flight(session.scope, ask)
-        session.pending.add(flight)
-        try:
-            call = await self._within_deadline(session, ask)
-        except BadCall as error:
-            session.charge(0, 0.0)
-            session.out_of_budget |= error.code == OUT_OF_BUDGET
-            raise
-        except (ProviderDown, RecordBroken) as error:
-            session.blame(error)
-            raise
-        except asyncio.CancelledError:
-            session.charge(ask.tokens, ask.dollars)
-            raise
-        finally:
-            session.pending.discard(flight)
-            session.release(ask.tokens, ask.dollars)
-        session.count(call)
-        native = ask.upstream.provider.native
-        return Answered(
-            body=json.loads(call.response), left_out=translate.left_out(dialect, native, body, ask.upstream.model)
-        )
+        ask = self._named(session, read)
+        session.hold(read.key, ask.size.tokens, ask.size.worth)
+        told = await _within_deadline(session, session.start(self._carried(session, ask)))
+        if told.call.status != OK:
+            raise refusal(told.call)
+        return Answered(body=json.loads(told.call.response), asked=read.body, left_out=told.left_out)
 
     # ---------------------------------------------------------------- the steps
 
-    def _read(self, session: BoxSession, dialect: Dialect, body: Json) -> _Ask:
-        """Check the request and give it its name: hash and occurrence."""
-        alias = checks.text(body.get("model"), "model")
-        role = session.scope.models.get(alias)
-        if role is None:
-            allowed = ", ".join(session.scope.models) or "none"
-            raise BadCall(404, f"no model {alias[:100]!r} here; this box may use: {allowed}", code="model_not_found")
-        form = FORMATS[dialect]
-        form.check(body)
-        named = {name: value for name, value in body.items() if name not in _NOT_IN_KEY}
-        request = checks.canonical({**named, "model": role, "dialect": dialect})
-        key = hashlib.sha256(request).hexdigest()
-        k = session.occurrences(key)
-        upstream = self._choose(role, f"{self._seed}/{session.scope.answer_scope or session.scope.trial}/{key}/{k}")
-        wanted = form.output_limit(body)
-        limit = _limit(upstream.model, wanted)
-        tokens_in, tokens_out = _bound(upstream.model, request, body, limit)
-        return _Ask(
-            dialect=dialect,
-            asked=body,
-            body=translate.request(dialect, upstream.provider.native, body, upstream.model, limit),
-            role=role,
-            request=request,
-            key=key,
-            k=k,
-            upstream=upstream,
-            tokens_in=tokens_in,
-            tokens_out=tokens_out,
-            dollars=prices.bound(upstream.model, tokens_in, tokens_out),
-        )
+    def _named(self, session: BoxSession, read: Read) -> Ask:
+        """Which occurrence of which question for which model this is."""
+        k = session.occurrences(read.key)
+        scope = session.scope
+        upstream = self._choose(read.role, f"{self._seed}/{scope.answer_scope or scope.trial}/{read.key}/{k}")
+        size = billing.size(upstream.model, len(read.request), read.tokens, read.body, read.wanted)
+        return Ask(read=read, scope=scope, k=k, upstream=upstream, size=size)
 
     def _choose(self, role: str, name: str) -> Upstream:
         """One of the role's models by weight; the same for the same call on both sides of a pair."""
@@ -253,89 +199,73 @@ class GatewayServer:
                 return upstream
         return upstreams[-1]
 
-    async def _within_deadline(self, session: BoxSession, ask: _Ask) -> Call:
+    async def _carried(self, session: BoxSession, ask: Ask) -> Told:
+        """The call as it stands in this trial's books, and in the session's."""
+        session.pending.add(ask.name)
         try:
-            async with asyncio.timeout(session.remaining()):
-                return await self._recalled_or_fresh(session.scope, ask)
-        except TimeoutError:
-            await self._judge(session, _flight(session.scope, ask), ask.upstream)
-            raise BadCall(408, "this box's time ran out during the call", code="deadline_exceeded") from None
-
-    async def _recalled_or_fresh(self, scope: CallScope, ask: _Ask) -> Call:
-        """The answer as it stands in this trial's books."""
-        if scope.answer_scope is None:
-            return await self._fresh(scope, ask)
-        call, mine = await self._answers.get(scope.answer_scope, ask.key, ask.k, lambda: self._fresh(scope, ask))
-        if not mine:
-            call = as_shared(call, scope.trial)
-            self._record.record_call(call)
-        return call
-
-    async def _fresh(self, scope: CallScope, ask: _Ask) -> Call:
-        """Ask the provider under the campaign's budget, and record before anyone relies on it."""
-        replayed = self._replay.find(scope.trial, ask.key, ask.k) if self._replay is not None else None
-        if replayed is not None:
-            return as_shared(replayed, scope.trial)
-        hold = await self._budget.reserve(ask.tokens, ask.dollars) if self._budget is not None else None
-        if self._budget is not None and hold is None:
-            raise BadCall(403, self._budget.exhausted() or "the campaign's budget is used up", code=OUT_OF_BUDGET)
-        call = self._lost(scope, ask)
-        try:
-            call = await self._answered(scope, ask)
-        except (BadCall, ProviderDown) as error:
-            call = self._failed(scope, ask, error)
+            sent = await _translated(ask)
+            call = await self._recalled_or_drawn(session, ask, sent.body)
+            session.count(call)
+        except BadCall as error:
+            session.charge(0, 0.0)
+            session.out_of_budget |= error.code == OUT_OF_BUDGET
+            raise
+        except (ProviderDown, RecordBroken) as error:
+            session.blame(error)
+            raise
+        except Exception as error:  # a client that hung up would not let the HTTP side see it
+            session.blame(InfrastructureError(f"a defect of the gateway: {type(error).__name__}"))
             raise
         finally:
-            if hold is not None:
-                hold.settle(call.tokens_in + call.tokens_out, call.dollars or 0.0)
-            self._record.record_call(call)
+            session.pending.discard(ask.name)
+            session.release(ask.size.tokens, ask.size.worth)
+        return Told(call=call, left_out=sent.left_out)
+
+    async def _recalled_or_drawn(self, session: BoxSession, ask: Ask, body: Json) -> Call:
+        asked_at = session.clock.own()
+        call = self._answers.recalled(ask.name) if ask.scope.answer_scope is not None else None
+        if call is None:
+            flight, mine = self._answers.join(
+                ask.name, session.clock, ask.upstream.line, ask.size.tokens, partial(self._drawn, ask, body)
+            )
+            call = await asyncio.shield(flight.task)
+            if mine:
+                return call
+        await session.clock.reach(asked_at + call.seconds)
+        call = as_shared(call, ask.scope.trial)
+        self._record.record_call(call)
         return call
 
-    async def _answered(self, scope: CallScope, ask: _Ask) -> Call:
-        question = Question(body=ask.body, trial=scope.trial, answer_scope=scope.answer_scope, key=ask.key, k=ask.k)
-        native = ask.upstream.provider.native
-        translated = partial(translate.answer, native, ask.dialect, body=ask.asked)
-        reply = await ask.upstream.ask(question, ask.tokens, translated)
-        used = reply.used or Tokens(input=ask.tokens_in, output=ask.tokens_out)
-        return replace(
-            self._call(scope, ask, self.redactor.raw(checks.canonical(reply.answer)), OK),
-            tokens_in=used.input,
-            tokens_out=used.output,
-            dollars=prices.cost(ask.upstream.model, used),
-            seconds=reply.seconds,
-            retries=reply.retries,
-        )
+    async def _drawn(self, ask: Ask, body: Json, flight: Flight) -> Call:
+        """Draw an answer, or a refusal that settles the question; recorded before anybody relies on it.
 
-    def _lost(self, scope: CallScope, ask: _Ask) -> Call:
-        """A call that was given up: booked at its upper bound, since the provider may bill all of it."""
-        said = FORMATS[ask.dialect].error(GIVEN_UP, "given up before the answer came", "cancelled")
-        call = self._call(scope, ask, checks.canonical(said), GIVEN_UP)
-        return replace(call, tokens_in=ask.tokens_in, tokens_out=ask.tokens_out, dollars=ask.dollars)
-
-    def _failed(self, scope: CallScope, ask: _Ask, error: Exception) -> Call:
-        status = error.status if isinstance(error, BadCall) else 503
-        code = error.code if isinstance(error, BadCall) else "provider_down"
-        said = FORMATS[ask.dialect].error(status, self.redactor.text(str(error)), code)
-        return self._call(scope, ask, checks.canonical(said), status)
-
-    def _call(self, scope: CallScope, ask: _Ask, response: bytes, status: int) -> Call:
-        return Call(
-            trial=scope.trial,
-            role=ask.role,
-            model=f"{ask.upstream.model.provider}/{ask.upstream.model.name}",
-            key=ask.key,
-            k=ask.k,
-            answer_scope=scope.answer_scope,
-            fresh=True,
-            request=self.redactor.raw(ask.request),
-            response=response,
-            status=status,
-            tokens_in=0,
-            tokens_out=0,
-            dollars=0.0,
-            seconds=0.0,
-            retries=0,
-        )
+        Raises:
+            BadCall: the campaign cannot pay for it.
+            ProviderDown: no answer.
+        """
+        replayed = self._replay.find(ask.scope.trial, ask.read.key, ask.k) if self._replay is not None else None
+        if replayed is not None:
+            return as_shared(replayed, ask.scope.trial)
+        bill = Bill(ask.upstream.model, ask.size, self._budget)
+        scope, read = ask.scope, ask.read
+        question = Question(body=body, trial=scope.trial, answer_scope=scope.answer_scope, key=read.key, k=ask.k)
+        try:
+            work = Work(question=question, flight=flight, bill=bill, accept=partial(_accepted, ask))
+            answer = await ask.upstream.ask(work)
+        except (BadCall, ProviderDown) as error:
+            call = self._rows.failed(ask, error, bill)
+            if settled(call.status) or bill.attempts:
+                self._record.record_call(call)
+            if not settled(call.status):
+                raise
+            return call
+        except BaseException:
+            if bill.attempts:
+                self._record.record_call(self._rows.failed(ask, None, bill))
+            raise
+        call = self._rows.answered(ask, checks.canonical(answer), bill)
+        self._record.record_call(call)
+        return call
 
     # ---------------------------------------------------------------- opening and shutting
 
@@ -353,52 +283,72 @@ class GatewayServer:
             shared[model] = upstream
         return upstream
 
+    def _all(self) -> list[Upstream]:
+        return list(dict.fromkeys(up for ups in self._upstreams.values() for up in ups))
+
+    def _lines(self, scope: CallScope) -> list[Line]:
+        """Every line in which a box may have to wait."""
+        used = dict.fromkeys(up for role in scope.models.values() for up in self._upstreams[role])
+        return [self._intake.line, *(up.line for up in used)]
+
     async def _shut(self, session: BoxSession) -> None:
         self._sessions.discard(session)
-        for flight in list(session.pending):
-            for upstreams in self._upstreams.values():
-                for upstream in upstreams:
-                    await self._judge(session, flight, upstream)
+        await self._judge(session)
         await self._listener.close(session)
+        await session.give_up()
+        self._answers.leave(session.clock)
+        for line in self._lines(session.scope):
+            line.dismiss(session.clock)
 
-    async def _judge(self, session: BoxSession, flight: FlightId, upstream: Upstream) -> None:
-        """A box whose time ran out while its provider was failing: an outage is never scored."""
-        trouble = upstream.failing.get(flight)
-        if trouble is None or session.fault is not None:
-            return
-        if trouble.blame is Blame.BUSY:
-            session.blame(trouble)
-            return
-        try:
-            async with asyncio.timeout(_JUDGE_SECONDS):
-                await upstream.probe()
-        except (Trouble, TimeoutError):
-            session.blame(trouble)
+    async def _judge(self, session: BoxSession) -> None:
+        """A box that ends while its provider is failing: an outage is never scored, and what it provoked is none."""
+        for upstream in self._all():
+            trouble = next((up for name, up in upstream.failing.items() if name in session.pending), None)
+            if trouble is None or session.fault is not None:
+                continue
+            try:
+                await upstream.health.judge()
+            except Trouble:
+                upstream.health.trip(trouble)
+                session.blame(trouble)
+
+
+async def _translated(ask: Ask) -> translate.Carried:
+    """The request as its provider wants it. Raises BadCall."""
+    read, model = ask.read, ask.upstream.model
+    limit = billing.output_limit(model, read.wanted)
+    carry = partial(translate.carry, read.dialect, ask.upstream.provider.native, read.body, model, limit)
+    try:
+        return carry() if len(read.request) <= SMALL_BYTES else await asyncio.to_thread(carry)
+    except MISSHAPEN as error:
+        raise misshapen(error) from error
+
+
+async def _within_deadline(session: BoxSession, task: asyncio.Task[Told]) -> Told:
+    """The call, if it ends before the box's time does; it is carried to its end in any case.
+
+    Raises:
+        BadCall: the box's time is over.
+    """
+    while not task.done():
+        left = session.remaining()
+        if left is not None and left <= 0:
+            raise BadCall(408, "this box's time ran out during the call", code="deadline_exceeded")
+        await asyncio.wait((task,), timeout=left)
+    if task.cancelled():
+        raise BadCall(403, "this box is over", code="deadline_exceeded")
+    return task.result()
+
+
+def _accepted(ask: Ask, raw: Json, used: Tokens | None) -> Json:
+    """A provider's answer as every box that asks this question gets it. Raises Trouble, or what is misshapen."""
+    identity, native = neutral.identity(ask.read.key, ask.k), ask.upstream.provider.native
+    shown = used or Tokens(input=ask.size.estimate, output=min(ask.size.output, billing.estimate(str(raw).encode())))
+    plain = neutral.from_provider(native, raw, identity, ask.upstream.model.name, shown)
+    translated = translate.answer(native, ask.read.dialect, plain, ask.read.question)
+    return neutral.to_box(ask.read.dialect, translated, identity)
 
 
 def _keys(models: ModelsConfig) -> list[str]:
     names = {model.key_env for model in models.all() if model.key_env}
     return [os.environ[name] for name in sorted(names) if os.environ.get(name)]
-
-
-def _limit(model: ModelConfig, wanted: int | None) -> int:
-    """Tokens that one answer may take: as the box asked, within the configured limit."""
-    if wanted is None:
-        return model.output_limit
-    most = model.max_output or model.window
-    return wanted if most is None else min(wanted, most)
-
-
-def _bound(model: ModelConfig, request: bytes, body: Json, limit: int) -> tuple[int, int]:
-    """Upper bounds: a token is at least one byte of text, and templates add a little to each message."""
-    messages = body.get("messages", body.get("input"))
-    count = len(messages) if isinstance(messages, list) else 1
-    tokens_in = len(request) + _BYTES_PER_TEMPLATE * (count + 1)
-    tokens_out = limit * int(body.get("n") or 1)
-    if model.window is not None:
-        tokens_in = min(tokens_in, model.window)
-    return tokens_in, tokens_out
-
-
-def _flight(scope: CallScope, ask: _Ask) -> FlightId:
-    return scope.answer_scope or scope.trial, ask.key, ask.k

@@ -1,42 +1,50 @@
-"""One box's session: who it is, what it may do, what it has used, and what went wrong behind it."""
+"""One box's session: what it may do, what it has used, the calls it has under way, and what went wrong."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 
 from aiolimiter import AsyncLimiter
 
 from agent.base.types import Call, CallScope, Usage
-from agent.models.ports import BadCall, FlightId
+from agent.models.gateway.calls import Told
+from agent.models.gateway.line import StillClock
+from agent.models.ports import OK, BadCall, FlightId
 
 MAX_CALLS_AT_ONCE = 64
 MAX_BUFFERED = 16 << 20
 INTAKE_BURST_KIB = 16 << 10
 INTAKE_KIB_PER_SECOND = 1 << 10
+_CALL_KIB = 8
+"""What a call costs the kernel besides reading its bytes, as if it were so many KiB."""
 
 
 class BoxSession:
-    """A Session. Its caps count every call, memo or fresh alike, so that both sides of a pair meet the same caps."""
+    """A Session. Its caps count every call, shared or fresh alike, so that both sides of a pair meet the same caps.
+
+    A call is a task of the session, not of the connection that asked: a client that hangs up frees nothing.
+    """
 
     def __init__(self, scope: CallScope, close: Callable[[BoxSession], Awaitable[None]]) -> None:
         self.scope = scope
         self.fault: Exception | None = None
         self.out_of_budget = False
         self.usage = Usage()
+        self.clock = StillClock(scope.trial)
         self.pending: set[FlightId] = set()
         self._intake = AsyncLimiter(INTAKE_BURST_KIB, INTAKE_BURST_KIB / INTAKE_KIB_PER_SECOND)
         self._buffered = 0
         self._close = close
         self._closing: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[Told]] = set()
         self._counts: dict[str, int] = {}
         self._held_calls, self._held_tokens, self._held_dollars = 0, 0, 0.0
         self._calls, self._tokens, self._dollars = 0, 0, 0.0
 
     async def close(self) -> None:
-        """Refuse new calls, cancel those in flight, remove the socket; more than once is fine."""
+        """Refuse new calls, stop waiting for those in flight, remove the socket; more than once is fine."""
         if self._closing is None:
             self._closing = asyncio.ensure_future(self._close(self))
         await asyncio.shield(self._closing)
@@ -45,6 +53,28 @@ class BoxSession:
     def closed(self) -> bool:
         """Whether no more calls are taken."""
         return self._closing is not None
+
+    def waited(self) -> float:
+        """Seconds for which others delayed this box in the gateway's queues."""
+        return self.clock.waited()
+
+    def start(self, carry: Coroutine[None, None, Told]) -> asyncio.Task[Told]:
+        """Carry a call to its end, or until the session closes, whoever waits for it."""
+        task = asyncio.create_task(carry)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    async def give_up(self) -> None:
+        """Stop waiting for answers; the questions that were sent are answered without this box."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[Told]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # a client that hung up does not look at it
 
     def take_in(self, size: int) -> None:
         """Book bytes of a body that is being received; give them back with a negative size.
@@ -58,10 +88,10 @@ class BoxSession:
 
     async def pace(self, size: int) -> None:
         """Wait until this box may have a body of this size read: reading costs everybody's processor time."""
-        await self._intake.acquire(max(1, min(size >> 10, INTAKE_BURST_KIB)))
+        await self._intake.acquire(min(_CALL_KIB + (size >> 10), INTAKE_BURST_KIB))
 
     def blame(self, error: Exception) -> None:
-        """Keep the first laboratory fault."""
+        """Keep the first infrastructure error."""
         if self.fault is None:
             self.fault = error
 
@@ -70,11 +100,11 @@ class BoxSession:
         return self._counts.get(key, 0)
 
     def remaining(self) -> float | None:
-        """Seconds until the box's deadline; None without one."""
-        return None if self.scope.deadline is None else self.scope.deadline - time.monotonic()
+        """Seconds of its own that the box has until its deadline; None without one."""
+        return None if self.scope.deadline is None else self.scope.deadline - self.clock.own()
 
     def hold(self, key: str, tokens: int, dollars: float) -> None:
-        """Count an occurrence of a request, and reserve an upper bound against the box's own caps.
+        """Count an occurrence of a request, and reserve its estimate against the box's own caps.
 
         Raises:
             BadCall: a cap does not allow this call.
@@ -92,16 +122,18 @@ class BoxSession:
         self._held_dollars -= dollars
 
     def count(self, call: Call) -> None:
-        """Book an answered call. A memo's answer counts against the caps for what it is worth."""
-        used = call.tokens_in + call.tokens_out
-        self.charge(used, call.dollars or 0.0)
+        """Book a call. A shared answer counts against the caps for what it is worth; a refusal for what it used."""
+        used, worth = call.tokens_in + call.tokens_out, call.dollars or 0.0
+        self.charge(used, worth)
+        if call.status != OK and not used:
+            return
         self.usage += Usage(
             calls=1,
             fresh_calls=int(call.fresh),
             tokens_in=call.tokens_in,
             tokens_out=call.tokens_out,
             fresh_tokens=used if call.fresh else 0,
-            dollars=(call.dollars or 0.0) if call.fresh else 0.0,
+            dollars=worth if call.fresh else 0.0,
             unpriced=int(call.fresh and call.dollars is None),
         )
 

@@ -1,8 +1,12 @@
-"""One provider as the gateway uses it: limits, retries, one deadline a call, and whose fault a failure is.
+"""One provider as the gateway uses it: a fair line, retries, one time limit a call, and whose fault a failure is.
 
-A candidate must not be able to cause a void. So a provider that gave no usable answer is probed with a
-trivial call: if it answers that, and fails again on the request, the request is to blame and the box
-gets a 4xx; only a provider that fails the probe too, or says that it is overloaded, is down.
+Every attempt waits for its turn in the line, so a call that is retried holds no slot meanwhile. A provider that asks
+for patience (429, 503) pauses the line for all boxes, and is then tried with one call at a time, beginning with the
+box that has had least: who is modest does not pay for a flood.
+
+A candidate must not be able to cause a void. So when the attempts of a call are used up, the provider is judged
+(`health`). If it works, the request is sent once more; if it fails again, the request is to blame and the box gets a
+4xx. That last attempt runs with nothing else in service where others might have been in its way.
 """
 
 from __future__ import annotations
@@ -11,53 +15,45 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
-
-from aiolimiter import AsyncLimiter
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, stop_before_delay
 
 from agent.base.errors import ProviderDown
 from agent.config.models import ModelConfig
 from agent.models.dialects.formats import FORMATS
-from agent.models.ports import (
-    MISSHAPEN,
-    BadCall,
-    Blame,
-    FlightId,
-    Json,
-    KeyRefused,
-    Provider,
-    Question,
-    Tokens,
-    Trouble,
-)
+from agent.models.gateway import bill as billing
+from agent.models.gateway.answers import Flight
+from agent.models.gateway.bill import Bill
+from agent.models.gateway.health import Health
+from agent.models.gateway.line import Line
+from agent.models.ports import MISSHAPEN, BadCall, Blame, FlightId, Json, Provider, Question, Tokens, Trouble
 
-Accept = Callable[[Json], Json]
-_MINUTE = 60.0
+Accept = Callable[[Json, Tokens | None], Json]
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
-_PROBE_SECONDS = 60.0
+_ALONE_SECONDS = 30.0
+_AGAIN = (Blame.BUSY, Blame.BROKEN)
+_PROVOKED = (Blame.BUSY, Blame.BROKEN, Blame.REFUSED)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reply:
-    """A complete answer: as accepted, and what the provider says it used. `seconds` without the time in the queue."""
+@dataclass(eq=False, kw_only=True, slots=True)
+class Work:
+    """One call on its way to a provider. `paused` is how long the provider asked it to wait, in seconds.
 
-    answer: Json
-    used: Tokens | None
-    seconds: float
-    retries: int
+    `accept` makes of an answer, and of what it is believed to have used, what the box gets; it may refuse with Trouble.
+    """
 
+    question: Question
+    flight: Flight
+    bill: Bill
+    accept: Accept
+    paused: float = 0.0
+    failed: Trouble | None = None
+    hung: bool = False
 
-def _again(error: BaseException) -> bool:
-    return isinstance(error, Trouble) and error.blame in (Blame.BUSY, Blame.BROKEN)
-
-
-def _wait(state: RetryCallState) -> float:
-    """Full jitter on a doubling wait, but never less than the provider asked for."""
-    jitter: float = random.uniform(0.1, 1.0) * min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** (state.attempt_number - 1))  # noqa: S311
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after if isinstance(error, Trouble) else None
-    return max(jitter, asked or 0.0)
+    @property
+    def name(self) -> FlightId:
+        """What identifies the call."""
+        return self.question.answer_scope or self.question.trial, self.question.key, self.question.k
 
 
 class Upstream:
@@ -65,19 +61,10 @@ class Upstream:
 
     def __init__(self, model: ModelConfig, provider: Provider) -> None:
         self.model, self.provider = model, provider
-        self.failing: dict[FlightId, Trouble] = {}
-        self._slots = asyncio.Semaphore(model.parallel)
-        self._requests = _limiter(model.requests_per_minute)
-        self._tokens = _limiter(model.tokens_per_minute)
-        self._down: ProviderDown | None = None
-        self._up = asyncio.Event()
-        self._up.set()
-        self._recovery: asyncio.Task[None] | None = None
-
-    @property
-    def down(self) -> ProviderDown | None:
-        """Why the provider cannot be used now; None while it can."""
-        return self._down
+        self.line = Line(model.parallel, requests=model.requests_per_minute, volume=model.tokens_per_minute)
+        self.health = Health(model, provider, self.line, self._under_way)
+        self._work: dict[FlightId, Work] = {}
+        self._alone = asyncio.Lock()
 
     async def start(self) -> None:
         """Make the provider ready. Raises UserError."""
@@ -85,133 +72,125 @@ class Upstream:
 
     async def close(self) -> None:
         """Stop probing and let the provider go."""
-        if self._recovery is not None:
-            self._recovery.cancel()
+        self.health.close()
+        self.line.close()
         await self.provider.close()
 
-    async def ready(self) -> None:
-        """Wait until the provider can be used.
+    async def ask(self, work: Work) -> Json:
+        """A complete answer, as accepted.
 
         Raises:
-            KeyRefused: waiting will not help.
+            BadCall: the request is to blame, or the campaign cannot pay for an attempt.
+            ProviderDown: the provider is to blame.
         """
-        if isinstance(self._down, KeyRefused):
-            raise self._down
-        await self._up.wait()
-
-    async def ask(self, question: Question, tokens: int, accept: Accept) -> Reply:
-        """A complete answer. `tokens` is an upper bound for the call; `accept` may refuse an answer with Trouble.
-
-        Raises:
-            BadCall: the request is to blame.
-            ProviderDown: the provider is, after all retries.
-        """
-        self._refuse_if_down()
-        async with self._slots:
-            await self._pace(tokens)
-            self._refuse_if_down()
-            try:
-                return await self._judged(question, accept)
-            except ProviderDown as error:
-                self._trip(error)
-                raise
-            finally:
-                self.failing.pop(_flight(question), None)
-
-    def _refuse_if_down(self) -> None:
-        if self._down is not None:
-            raise ProviderDown(f"{self.model.provider}/{self.model.name} is down: {self._down}")
-
-    async def _pace(self, tokens: int) -> None:
-        if self._requests is not None:
-            await self._requests.acquire()
-        if self._tokens is not None:
-            await self._tokens.acquire(min(tokens, self._tokens.max_rate))
-
-    async def _judged(self, question: Question, accept: Accept) -> Reply:
+        self._work[work.name] = work
         try:
-            return await self._persist(question, accept)
-        except Trouble as error:
-            if error.blame not in (Blame.BROKEN, Blame.REFUSED):
-                raise
-        await self.probe()
-        try:
-            return await self._persist(question, accept, attempts=1)
-        except Trouble as error:
-            if error.blame not in (Blame.BROKEN, Blame.REFUSED):
-                raise
-            await self.probe()
-            raise BadCall(
-                400, f"the provider works, but not on this request: {error}", code="provider_refused"
-            ) from None
-
-    async def _persist(self, question: Question, accept: Accept, attempts: int | None = None) -> Reply:
-        start = time.perf_counter()
-        policy = AsyncRetrying(
-            stop=stop_after_attempt(attempts or self.model.attempts) | stop_before_delay(self.model.timeout),
-            wait=_wait,
-            retry=retry_if_exception(_again),
-            reraise=True,
-        )
-        try:
-            async with asyncio.timeout(self.model.timeout):
-                pair: tuple[Json, Tokens | None] = await policy(self._attempt, question, accept)
-        except TimeoutError:
-            last = self.failing.get(_flight(question))
-            why = f"no complete answer within {self.model.timeout:g} s" + (f"; before that: {last}" if last else "")
-            raise Trouble(why, blame=last.blame if last else Blame.BROKEN) from None
-        retries = int(policy.statistics.get("attempt_number", 1)) - 1
-        return Reply(answer=pair[0], used=pair[1], seconds=time.perf_counter() - start, retries=retries)
-
-    async def _attempt(self, question: Question, accept: Accept) -> tuple[Json, Tokens | None]:
-        try:
-            return self._understood(await self.provider.ask(question), accept)
-        except Trouble as error:
-            self.failing[_flight(question)] = error
+            self.health.check()
+            return await self._judged(work)
+        except ProviderDown as error:
+            self.health.trip(error)
             raise
+        finally:
+            work.bill.close()
+            del self._work[work.name]
 
-    def _understood(self, raw: Json, accept: Accept) -> tuple[Json, Tokens | None]:
-        """The answer as the box wants it. A provider may send anything, so misreading it is its failure."""
+    @property
+    def failing(self) -> dict[FlightId, Trouble]:
+        """What the last attempt of each call met, while the call is on its way."""
+        return {name: work.failed for name, work in self._work.items() if work.failed is not None}
+
+    def _under_way(self) -> frozenset[str]:
+        sent = [work.flight for work in self._work.values() if work.flight.sent]
+        return frozenset(box.name for flight in sent for box in flight.ticket.askers)
+
+    async def _judged(self, work: Work) -> Json:
+        try:
+            return await self._persist(work)
+        except Trouble as error:
+            if error.blame not in _PROVOKED:
+                raise
+        await self.health.judge()
+        try:
+            return await self._once_more(work)
+        except Trouble as error:
+            if error.blame not in _PROVOKED:
+                raise
+            await self.health.judge()
+            why = "" if error.blame is Blame.BUSY else f": {error}"
+            raise BadCall(400, f"the provider works, but not on this request{why}", code="provider_refused") from None
+
+    async def _persist(self, work: Work) -> Json:
+        while True:
+            try:
+                return await self._attempt(work, self.model.timeout - work.bill.seconds)
+            except Trouble as error:
+                if error.blame not in _AGAIN or work.bill.attempts >= self.model.attempts:
+                    raise
+                await self._back_off(work, error)
+                if max(work.bill.seconds, work.paused) >= self.model.timeout:
+                    raise
+
+    async def _once_more(self, work: Work) -> Json:
+        """The deciding attempt: alone, unless it failed by taking too long, which others need not wait for again."""
+        async with AsyncExitStack() as stack:
+            if not work.hung and self.line.served():
+                await stack.enter_async_context(self._alone)
+                await stack.enter_async_context(self.line.quiet(_ALONE_SECONDS))
+                return await self._send(work, min(_ALONE_SECONDS, self.model.timeout))
+            return await self._attempt(work, self.model.timeout)
+
+    async def _back_off(self, work: Work, error: Trouble) -> None:
+        """Wait before the next attempt: a busy provider pauses the line, a broken call waits by itself."""
+        doubled = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** (work.bill.attempts - 1))
+        wait = max(random.uniform(0.1, 1.0) * doubled, error.retry_after or 0.0)  # noqa: S311
+        if error.blame is Blame.BUSY:
+            work.paused += wait
+            self.line.pause(min(wait, self.model.timeout))
+            return
+        wait = min(wait, max(0.0, self.model.timeout - work.bill.seconds))
+        await asyncio.sleep(wait)
+        work.bill.seconds += wait
+
+    async def _attempt(self, work: Work, seconds: float) -> Json:
+        await work.bill.afford()
+        async with self.line.turn(work.flight.ticket, again=work.flight.sent):
+            self.health.check()
+            return await self._send(work, seconds)
+
+    async def _send(self, work: Work, seconds: float) -> Json:
+        await work.bill.afford()
+        work.flight.sent, start = True, time.monotonic()
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._answered(work)
+        except TimeoutError:
+            work.hung = True
+            why = f"no complete answer within {self.model.timeout:g} s"
+            error = Trouble(f"{why}; before that: {work.failed}" if work.failed else why, billed=True)
+        except Trouble as trouble:
+            error = trouble
+        finally:
+            work.bill.seconds += time.monotonic() - start
+        work.failed = error
+        work.bill.book(None) if error.billed else work.bill.free()
+        raise error
+
+    async def _answered(self, work: Work) -> Json:
+        """One attempt. What it used is booked before anybody looks whether the answer is any good."""
+        work.bill.sent()
+        try:
+            raw = await self.provider.ask(work.question)
+        except BadCall:
+            work.bill.free()
+            self.line.relax()
+            raise
         form = FORMATS[self.provider.native]
+        used = billing.believed(form.tokens, raw, work.bill.size)
+        work.bill.book(used)
         try:
             form.complete(raw)
-            return accept(raw), form.tokens(raw)
+            answer = work.accept(raw, used)
         except MISSHAPEN as error:
             raise Trouble(f"the provider's answer is misshapen ({type(error).__name__})") from error
-
-    async def probe(self) -> None:
-        """A trivial call. Raises Trouble if the provider does not work now."""
-        try:
-            async with asyncio.timeout(min(_PROBE_SECONDS, self.model.timeout)):
-                await self.provider.probe()
-        except TimeoutError:
-            raise Trouble("the provider does not answer even a trivial request in time") from None
-
-    def _trip(self, error: ProviderDown) -> None:
-        """Open the circuit: calls fail at once until a probe succeeds. A script or a record is never down."""
-        if self._down is None and self.model.provider not in ("scripted", "replay"):
-            self._down = error
-            self._up.clear()
-            self._recovery = asyncio.create_task(self._recover())
-
-    async def _recover(self) -> None:
-        wait = 1.0
-        while True:
-            await asyncio.sleep(wait)
-            try:
-                await self.probe()
-            except ProviderDown as error:
-                self._down = error
-                wait = min(wait * 2, _MINUTE)
-                continue
-            self._down = None
-            self._up.set()
-            return
-
-
-def _limiter(per_minute: int | None) -> AsyncLimiter | None:
-    return AsyncLimiter(per_minute, _MINUTE) if per_minute is not None else None
-
-
-def _flight(question: Question) -> FlightId:
-    return question.answer_scope or question.trial, question.key, question.k
+        self.line.relax()
+        return answer

@@ -14,7 +14,6 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from agent.base.errors import InfrastructureError
-from agent.models.dialects import checks
 from agent.models.dialects.formats import FORMATS
 from agent.models.gateway.session import BoxSession
 from agent.models.ports import Answered, BadCall, Calls, Dialect, Json
@@ -85,15 +84,11 @@ class _Face:
             session.take_in(-len(body))
 
     async def _respond(self, request: Request, dialect: Dialect, raw: bytes) -> Response:
-        body = checks.parse(raw)
-        stream = body.get("stream", False)
-        if not isinstance(stream, bool | None):
-            checks.fail("stream", "true or false")
-        answer = await _while_connected(request, self._gateway.call(_session(request), dialect, body))
+        answer = await _while_connected(request, self._gateway.call(_session(request), dialect, raw))
         headers = {"x-ratchet-left-out": ", ".join(answer.left_out)} if answer.left_out else {}
-        if not stream:
+        if not answer.asked.get("stream"):
             return JSONResponse(answer.body, headers=headers)
-        events = _stream(dialect, answer.body, body)
+        events = _stream(dialect, answer.body, answer.asked)
         return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
 
@@ -128,7 +123,7 @@ def _too_large() -> BadCall:
 
 
 async def _while_connected(request: Request, call: Coroutine[Any, Any, Answered]) -> Answered:
-    """Await a call, and give it up when the box hangs up.
+    """Await a call, and stop waiting when the box hangs up; the call itself is its session's, and goes to its end.
 
     Raises:
         ClientDisconnect: nobody waits for the answer any more.
@@ -172,7 +167,7 @@ async def _no_route(request: Request, error: Exception) -> Response:
 
 
 async def _defect(request: Request, error: Exception) -> Response:
-    """A defect of the gateway: the laboratory's fault, so that it is never scored."""
+    """A defect of the gateway is an infrastructure error, so that it is never scored."""
     _session(request).blame(InfrastructureError(f"a defect of the gateway: {type(error).__name__}"))
     _log.error("defect in the gateway", exc_info=error)
     return _error(_dialect_of(request), 500, "the gateway failed; this trial will not count", "internal_error")

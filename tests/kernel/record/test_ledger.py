@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from agent.base.errors import RecordBroken
 from agent.base.types import Call, Candidate, Fate, Purpose, Trial, Usage
 from agent.kernel.record.ledger import Ledger
+from agent.models.ports import settled
 from tests.kernel.tamper import tampering
 
 
@@ -82,6 +83,17 @@ def test_a_memo_finds_the_fresh_answer_of_the_same_occurrence_only(ledger: Ledge
     assert ledger.recall("m", "key", 0) == call(k=0)
     assert [ledger.recall("m", "key", k) for k in (1, 2, 3)] == [None] * 3
     assert ledger.recall("other", "key", 0) is None
+
+
+def test_a_refusal_settles_a_question_but_a_limit_or_an_outage_does_not(ledger: Ledger) -> None:
+    for k, status in enumerate((400, 413, 403, 408, 429, 499, 503)):
+        ledger.record_call(call(k=k, status=status))
+    found = [ledger.recall("m", "key", k) for k in range(7)]
+    assert [None if one is None else one.status for one in found] == [400, 413, None, None, None, None, None]
+    assert [status for status in range(600) if settled(status)] == [
+        200,
+        *(status for status in range(400, 499) if status not in (403, 408, 429)),
+    ]
 
 
 def test_only_fresh_calls_cost(ledger: Ledger) -> None:

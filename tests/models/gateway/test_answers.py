@@ -118,18 +118,37 @@ async def test_the_call_completes_for_the_other_side_when_the_first_asker_dies(
     assert len([call for call in bench.record.calls if call.fresh]) == 1
 
 
-async def test_a_call_that_nobody_waits_for_is_given_up_and_booked_at_its_bound(
-    until: Any, run_gateway: Any, scripted_models: Any
+@pytest.mark.parametrize("scope", ["pair", None])
+async def test_a_call_that_nobody_waits_for_is_drawn_to_its_end_billed_and_kept(
+    until: Any, run_gateway: Any, scripted_models: Any, scope: str | None
 ) -> None:
     slow = Slow()
     async with run_gateway(scripted_models, providers={"solver": slow}) as bench:
-        session, path = await bench.session(answer_scope="pair")
+        session, path = await bench.session(answer_scope=scope)
         call = asyncio.ensure_future(draw(bench.openai(path), max_tokens=7))
         await slow.asked.wait()
         call.cancel()
         await asyncio.wait([call])
-        await until(lambda: slow.given_up and bench.record.calls)
+        await session.close()
+        slow.go.set()
+        await until(lambda: bench.record.calls)
         assert session.fault is None
+        if scope is not None:
+            _, other = await bench.session(answer_scope=scope)
+            assert await draw(bench.openai(other), max_tokens=7) == "late"
+    assert slow.given_up == 0
+    assert [call.status for call in bench.record.calls if call.fresh] == [200]
+
+
+async def test_a_call_that_the_end_of_the_gateway_cuts_off_is_booked_at_its_bound(
+    run_gateway: Any, scripted_models: Any
+) -> None:
+    slow = Slow()
+    async with run_gateway(scripted_models, providers={"solver": slow}) as bench:
+        _, path = await bench.session(answer_scope="pair")
+        call = asyncio.ensure_future(draw(bench.openai(path), max_tokens=7))
+        await slow.asked.wait()
+    await asyncio.wait([call])
     lost = bench.record.calls[0]
     assert (lost.status, lost.tokens_out) == (499, 7)
     assert lost.tokens_in > 0

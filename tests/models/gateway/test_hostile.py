@@ -17,7 +17,7 @@ from agent.models.dialects.chat import check as check_chat
 from agent.models.dialects.messages import check as check_messages
 from agent.models.dialects.responses import check as check_responses
 from agent.models.dialects.responses_in import request as responses_request
-from agent.models.gateway import listener, web
+from agent.models.gateway import connections, listener, web
 from agent.models.gateway.session import MAX_BUFFERED, MAX_CALLS_AT_ONCE
 from agent.models.ports import BadCall
 from agent.models.providers.scripted import ScriptedProvider
@@ -164,14 +164,14 @@ async def test_a_body_that_never_arrives_is_given_up(bench: Any, monkeypatch: py
 async def test_connections_are_bounded_per_box(bench: Any) -> None:
     (_, flooded), (_, other) = await bench.session(), await bench.session()
     held = []
-    for _ in range(listener.MAX_CONNECTIONS * 4):
+    for _ in range(connections.MAX_PER_BOX * 4):
         try:
             held.append(await asyncio.open_unix_connection(str(flooded)))
         except OSError:
             break
     await asyncio.sleep(0.05)
     state = next(o.state for o in bench.gateway._listener._open.values() if o.path == flooded)
-    assert len(state.connections) <= listener.MAX_CONNECTIONS + 1
+    assert len(state.connections) <= connections.MAX_PER_BOX + 1
     assert await works(bench, other)
     for _, writer in held:
         writer.close()

@@ -1,0 +1,96 @@
+"""One call on its way through the gateway, and the rows that it leaves in the record."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from agent.base.types import Call, CallScope
+from agent.models.dialects import checks
+from agent.models.dialects.formats import FORMATS
+from agent.models.gateway.bill import Bill, Size
+from agent.models.gateway.intake import Read
+from agent.models.gateway.neutral import error_text
+from agent.models.gateway.upstream import Upstream
+from agent.models.ports import OK, BadCall, FlightId
+from agent.models.redact import Redactor
+
+GIVEN_UP = 499
+_REFUSED_BYTES = 16 << 10
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ask:
+    """One call: read, named, priced. `k` counts how often this box has asked this question before."""
+
+    read: Read
+    scope: CallScope
+    k: int
+    upstream: Upstream
+    size: Size
+
+    @property
+    def name(self) -> FlightId:
+        """What identifies the question: its scope (without one, the trial), its key, its occurrence."""
+        return self.scope.answer_scope or self.scope.trial, self.read.key, self.k
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Told:
+    """What a box is told: the call as its trial's books have it, and what was left out of the request."""
+
+    call: Call
+    left_out: tuple[str, ...]
+
+
+class Rows:
+    """Makes the rows of the record: without keys, and refused requests without their bulk."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+
+    def answered(self, ask: Ask, response: bytes, bill: Bill) -> Call:
+        """A complete answer, in the box's dialect."""
+        return self._row(ask, self._redactor.raw(response), OK, bill)
+
+    def failed(self, ask: Ask, error: Exception | None, bill: Bill) -> Call:
+        """A refusal, an outage, or with None a call that was given up before its answer came."""
+        status, code, said = GIVEN_UP, "cancelled", "given up before the answer came"
+        if isinstance(error, BadCall):
+            status, code, said = error.status, error.code, error_text(str(error))
+        elif error is not None:
+            status, code, said = 503, "provider_down", str(error)
+        body = FORMATS[ask.read.dialect].error(status, self._redactor.text(said), code)
+        return self._row(ask, checks.canonical(body), status, bill)
+
+    def _row(self, ask: Ask, response: bytes, status: int, bill: Bill) -> Call:
+        return Call(
+            trial=ask.scope.trial,
+            role=ask.read.role,
+            model=f"{ask.upstream.model.provider}/{ask.upstream.model.name}",
+            key=ask.read.key,
+            k=ask.k,
+            answer_scope=ask.scope.answer_scope,
+            fresh=True,
+            request=self._redactor.raw(ask.read.request if status == OK else _without_bulk(ask.read)),
+            response=response,
+            status=status,
+            tokens_in=bill.tokens.input,
+            tokens_out=bill.tokens.output,
+            dollars=None if bill.unpriced else bill.dollars,
+            seconds=bill.seconds,
+            retries=max(0, bill.attempts - 1),
+        )
+
+
+def _without_bulk(read: Read) -> bytes:
+    """A request that got no answer, as it is kept: a box could fill the disk with calls that cost it nothing."""
+    if len(read.request) <= _REFUSED_BYTES:
+        return read.request
+    return checks.canonical({"dialect": read.dialect, "model": read.role, "left_out_bytes": len(read.request)})
+
+
+def refusal(call: Call) -> BadCall:
+    """The refusal that a recorded call tells, as it was told the first time."""
+    said = json.loads(call.response)["error"]
+    return BadCall(call.status, str(said["message"]), code=str(said.get("code") or "invalid_request"))

@@ -1,0 +1,127 @@
+"""Whether a provider works: the circuit, and the probe that no box influences.
+
+A box must not be able to void its own bad trial. So a failure counts as the provider's only if a trivial call fails
+too. The first probe is made at once. If it fails, that may still be the doing of our boxes (a rate used up, a server
+busy with their calls): then nothing new is sent, what is in service ends, and the provider is probed again, for as
+long as it asks us to wait. Only a provider that fails then as well is down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from agent.base.errors import ProviderDown
+from agent.config.models import ModelConfig
+from agent.models.gateway.line import Line
+from agent.models.ports import Blame, KeyRefused, Provider, Trouble
+
+_MINUTE = 60.0
+_PROBE_SECONDS = 60.0
+_QUIET_SECONDS = 30.0
+_FRESH_SECONDS = 1.0
+
+
+class Health:
+    """One provider's circuit. `under_way` names the trials with calls on their way, for whoever asks who did it."""
+
+    def __init__(
+        self, model: ModelConfig, provider: Provider, line: Line, under_way: Callable[[], frozenset[str]]
+    ) -> None:
+        self._model, self._provider, self._line, self._under_way = model, provider, line, under_way
+        self.down: ProviderDown | None = None
+        self._up = asyncio.Event()
+        self._up.set()
+        self._recovery: asyncio.Task[None] | None = None
+        self._verdict = asyncio.Lock()
+        self._well_at = -_FRESH_SECONDS
+
+    def close(self) -> None:
+        """Stop probing."""
+        if self._recovery is not None:
+            self._recovery.cancel()
+
+    def check(self) -> None:
+        """Raise ProviderDown while the circuit is open."""
+        if self.down is not None:
+            error = ProviderDown(f"{self._model.provider}/{self._model.name} is down: {self.down}")
+            error.under_way = self.down.under_way
+            raise error
+
+    async def ready(self) -> None:
+        """Wait until the provider can be used.
+
+        Raises:
+            KeyRefused: waiting will not help.
+        """
+        if isinstance(self.down, KeyRefused):
+            raise self.down
+        await self._up.wait()
+
+    async def probe(self) -> None:
+        """A trivial call. Raises Trouble if the provider does not work now."""
+        try:
+            async with asyncio.timeout(min(_PROBE_SECONDS, self._model.timeout)):
+                await self._provider.probe()
+        except TimeoutError:
+            raise Trouble("the provider does not answer even a trivial request in time") from None
+
+    async def judge(self) -> None:
+        """Find out whether the provider is to blame for a failure.
+
+        Raises:
+            Trouble: it is, for it fails whatever our boxes do.
+        """
+        async with self._verdict:
+            if time.monotonic() - self._well_at < _FRESH_SECONDS:
+                return
+            try:
+                await self.probe()
+            except Trouble as trouble:
+                if trouble.blame is Blame.FINAL:
+                    raise
+                await self._probe_quietly(trouble)
+            self._well_at = time.monotonic()
+
+    async def _probe_quietly(self, trouble: Trouble) -> None:
+        seconds = min(_QUIET_SECONDS, self._model.timeout)
+        end, wait, alone = time.monotonic() + seconds, 1.0, not self._line.served()
+        async with self._line.quiet(seconds):
+            while True:
+                if trouble.blame is not Blame.BUSY and alone:
+                    raise trouble  # nothing of ours was in its way, and it does not ask for patience
+                left = end - time.monotonic()
+                await asyncio.sleep(max(0.0, min(left, trouble.retry_after or wait)))
+                try:
+                    await self.probe()
+                except Trouble as again:
+                    trouble, alone, wait = again, True, wait * 2
+                    if time.monotonic() >= end or again.blame is Blame.FINAL:
+                        raise
+                else:
+                    return
+
+    def trip(self, error: ProviderDown) -> None:
+        """Open the circuit: calls fail at once until a probe succeeds. A script or a record is never down."""
+        if not error.under_way:
+            error.under_way = self.down.under_way if self.down is not None else self._under_way()
+        if self.down is None and self._model.provider not in ("scripted", "replay"):
+            self.down = error
+            self._up.clear()
+            self._recovery = asyncio.create_task(self._recover())
+
+    async def _recover(self) -> None:
+        wait = 1.0
+        while True:
+            await asyncio.sleep(wait)
+            try:
+                await self.probe()
+            except ProviderDown as error:
+                error.under_way = self.down.under_way if self.down is not None else frozenset()
+                self.down = error
+                wait = min(wait * 2, _MINUTE)
+                continue
+            self.down = None
+            self._up.set()
+            return

@@ -1,0 +1,124 @@
+"""Reading what boxes send: bounded, in linear time, and large bodies away from the event loop and in fair turns.
+
+Covered: the number of JSON values and messages (before anything is built from them), nesting, bodies that one box
+sends to make all others wait. Small bodies are read at once: a thread costs more than they do.
+Not covered: the interpreter's lock, which a thread holds for up to some 50 ms while it parses the largest body.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from agent.config.models import ModelsConfig
+from agent.models.dialects import checks, rules
+from agent.models.dialects.formats import FORMATS
+from agent.models.gateway.bill import estimate
+from agent.models.gateway.line import Line, StillClock, Turn
+from agent.models.ports import MISSHAPEN, BadCall, Dialect, Json
+
+MAX_VALUES = 50_000
+MAX_MESSAGES = 2_048
+SMALL_BYTES = 32 << 10
+_NOT_KEPT = ("stream", "stream_options")
+_AT_ONCE = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Read:
+    """A checked request: as it came, as the `question` that all who ask it share, and in its canonical form.
+
+    `key` is the hash of the question.
+    """
+
+    dialect: Dialect
+    body: Json
+    question: Json
+    role: str
+    request: bytes
+    key: str
+    tokens: int
+    wanted: int | None
+
+
+class Intake:
+    """Reads the bodies of all boxes."""
+
+    def __init__(self, models: ModelsConfig) -> None:
+        self.line = Line(_AT_ONCE)
+        self._models = models
+
+    async def read(self, box: StillClock, aliases: Mapping[str, str], dialect: Dialect, raw: bytes) -> Read:
+        """Check a body; `aliases` are the names that the box may use for models, and their roles.
+
+        Raises:
+            BadCall: it is no request that can be carried.
+        """
+        if len(raw) <= SMALL_BYTES:
+            return read(self._models, aliases, dialect, raw)
+        async with self.line.turn(Turn([box], float(len(raw)))):
+            return await asyncio.to_thread(read, self._models, aliases, dialect, raw)
+
+
+def read(models: ModelsConfig, aliases: Mapping[str, str], dialect: Dialect, raw: bytes) -> Read:
+    """Check a body and give it its name.
+
+    Raises:
+        BadCall: it is no request that can be carried.
+    """
+    if values(raw) > MAX_VALUES:
+        raise BadCall(400, f"the body has more than {MAX_VALUES} JSON values", code="request_too_large")
+    body = checks.parse(raw)
+    alias = checks.text(body.get("model"), "model")
+    role = aliases.get(alias) or models.named(alias, aliases.values())
+    if role is None:
+        allowed = ", ".join(aliases) or "none"
+        raise BadCall(404, f"no model {alias[:100]!r} here; this box may use: {allowed}", code="model_not_found")
+    try:
+        return _named(dialect, body, role, models.passed(role))
+    except MISSHAPEN as error:
+        raise misshapen(error) from error
+
+
+def misshapen(error: Exception) -> BadCall:
+    """A box must not be able to void its trial: what the checks let pass and nobody can read is its fault."""
+    return BadCall(400, f"the request is misshapen ({type(error).__name__})")
+
+
+def _named(dialect: Dialect, body: Json, role: str, passed: frozenset[str]) -> Read:
+    form = FORMATS[dialect]
+    form.check(body)
+    if not isinstance(body.get("stream"), bool | None):
+        checks.fail("stream", "true or false")
+    messages = body.get("messages", body.get("input"))
+    if isinstance(messages, list) and len(messages) > MAX_MESSAGES:
+        raise BadCall(400, f"the body has more than {MAX_MESSAGES} messages", code="request_too_large")
+    name = {"model": role, "dialect": dialect}
+    question = {**rules.identity(dialect, body, passed), **name}
+    request = checks.canonical({field: value for field, value in body.items() if field not in _NOT_KEPT} | name)
+    return Read(
+        dialect=dialect,
+        body=body,
+        question=question,
+        role=role,
+        request=request,
+        key=hashlib.sha256(checks.canonical(question)).hexdigest(),
+        tokens=estimate(request),
+        wanted=form.output_limit(body),
+    )
+
+
+def values(raw: bytes) -> int:
+    """How many values a JSON text can have at most: it is counted without building any."""
+    most = _marks(raw)
+    if most <= MAX_VALUES:
+        return most
+    plain = raw.replace(b"\\\\", b"").replace(b'\\"', b"")  # now every quote opens or closes a string
+    strings = plain.count(b'"') // 2
+    return strings // 2 if strings > 2 * MAX_VALUES else _marks(b"".join(plain.split(b'"')[::2]))
+
+
+def _marks(raw: bytes) -> int:
+    return 1 + raw.count(b",") + raw.count(b"[") + raw.count(b"{")
