@@ -24,8 +24,10 @@ class Calls(Store):
 
     def recall(self, answer_scope: str, key: str, k: int) -> Call | None:
         """What settled the k-th occurrence of a request in an answer scope: a fresh answer, or a provider's refusal."""
-        settled = "(status = 200 OR (status BETWEEN 400 AND 498 AND status NOT IN (403, 408, 429)))"
-        sql = f"SELECT * FROM calls WHERE answer_scope = ? AND key = ? AND k = ? AND fresh AND {settled} LIMIT 1"
+        sql = (
+            "SELECT * FROM calls WHERE answer_scope = ? AND key = ? AND k = ? AND fresh"
+            " AND (status = 200 OR (status BETWEEN 400 AND 498 AND status NOT IN (403, 408, 429))) LIMIT 1"
+        )
         rows = self._rows(sql, answer_scope, key, k)
         return self._call(rows[0]) if rows else None
 
