@@ -14,8 +14,6 @@ from tests.review.dashboard.dashboards import ENDING, Served, configure, growing
 
 PATIENT = ENDING * 1000
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -103,16 +101,16 @@ def test_the_panel_follows_a_campaign_from_its_start_to_its_end(browser: Browser
         page.close()
 
 
-def test_somebody_with_the_token_logs_in_and_sees_the_levers(page: Page, dashboard: Served) -> None:
-    assert page.locator(".levers").count() == 0
+def test_somebody_with_the_token_logs_in_and_sees_the_actions(page: Page, dashboard: Served) -> None:
+    assert page.locator(".actions").count() == 0
     page.get_by_role("link", name="Log in").click()
     page.fill("input[name=token]", dashboard.token)
     page.get_by_role("button", name="Log in").click()
     page.get_by_role("link", name="night").click()
-    expect(page.get_by_role("button", name="Go on")).to_be_visible()
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
     page.get_by_role("button", name="Log out").click()
     page.goto(dashboard.page)
-    assert page.locator(".levers").count() == 0
+    assert page.locator(".actions").count() == 0
 
 
 def test_what_somebody_types_into_a_decision_survives_the_news(browser: Browser, tmp_path: Path) -> None:

@@ -15,8 +15,6 @@ from agent.review.report.facts import ReportFacts, collect
 from agent.review.report.page import render, save
 from bench.review.synthetic import write
 
-pytestmark = pytest.mark.slow
-
 
 def report(folder: Path, **options: object) -> tuple[ReportFacts, str]:
     write(folder / "ledger.sqlite", **options)
