@@ -113,6 +113,17 @@ def test_somebody_with_the_token_logs_in_and_sees_the_actions(page: Page, dashbo
     assert page.locator(".actions").count() == 0
 
 
+@pytest.mark.parametrize("width", [820, 1280])
+def test_the_names_of_all_sections_are_in_sight(page: Page, dashboard: Served, width: int) -> None:
+    page.get_by_role("link", name="Log in").click()
+    page.fill("input[name=token]", dashboard.token)
+    page.get_by_role("button", name="Log in").click()
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(dashboard.page)
+    expect(page.get_by_role("button", name="Log out")).to_be_visible()
+    assert page.evaluate("document.querySelector('nav').scrollWidth <= document.querySelector('nav').clientWidth")
+
+
 def test_what_somebody_types_into_a_decision_survives_the_news(browser: Browser, tmp_path: Path) -> None:
     configure(tmp_path)
     with served(tmp_path) as dashboard, growing(tmp_path, pause=0.05, trials=5000, approve="human"):

@@ -165,6 +165,14 @@ def test_a_phone_never_scrolls_sideways(browser: Browser, made: tuple[ReportFact
         assert page.locator("#scores svg:visible").count() == 1
 
 
+@pytest.mark.parametrize("width", [768, 1024, 1280])
+def test_the_names_of_all_sections_are_in_sight(browser: Browser, made: tuple[ReportFacts, str], width: int) -> None:
+    for page in visit(browser, made[1], viewport={"width": width, "height": 740}):
+        assert page.evaluate("document.querySelector('nav').scrollWidth <= document.querySelector('nav').clientWidth")
+        table = "document.querySelector('#evidence-table').parentElement"
+        assert width < 1280 or page.evaluate(f"{table}.scrollWidth <= {table}.clientWidth")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1200])
 def test_axe_finds_nothing_serious(browser: Browser, made: tuple[ReportFacts, str], scheme: str, width: int) -> None:
