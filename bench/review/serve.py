@@ -18,6 +18,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from agent.kernel.record.ledger import Ledger
+from bench.review.chromium import find
 from bench.review.synthetic import write
 
 ROOT = Path(__file__).parents[2]
@@ -90,7 +91,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=20)
     arguments = parser.parse_args()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=find(), args=["--no-sandbox"])
         for candidates, trials in ((30, 2_000), (1_000, 100_000)):
             with tempfile.TemporaryDirectory() as home:
                 print(json.dumps(measure(browser, Path(home), candidates, trials, arguments.events)), flush=True)

@@ -23,6 +23,7 @@ from agent.kernel.git.repository import Commit, Repository
 from agent.kernel.loop.match import Opening
 from agent.kernel.record.ledger import Ledger
 from agent.review.audit.verify import Evidence
+from bench.review.chromium import FIX, find
 from sandbox.fake import FakeRun
 from tests.kernel import lab as kernel_lab
 from tests.kernel.lab import SETTINGS, Lab, git
@@ -31,19 +32,28 @@ from tests.kernel.tamper import tampering
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-CHROMIUM = Path("/usr/bin/chromium")
+MISSING = "Chromium is missing"
 PROMPT = "prompts/solve.md"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The last line says that no browser was tested: a count of skips is easily overlooked."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    skips = reporter.stats.get("skipped", []) if reporter is not None else []
+    missed = sum(MISSING in str(report.longrepr) for report in skips)
+    if missed:
+        reporter.write_line(f"{missed} browser tests were SKIPPED: {MISSING}. {FIX}", red=True)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The system's own Chromium."""
-    if not CHROMIUM.exists():
-        pytest.skip("Chromium is missing: apt-get install chromium")
+    if (chromium := find()) is None:
+        pytest.skip(f"{MISSING}. {FIX}")
     from playwright.sync_api import sync_playwright  # noqa: PLC0415  half a second that most tests do not need
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield browser
         browser.close()
 

@@ -17,7 +17,7 @@ import httpx
 
 ROOT = Path(__file__).parents[3]
 CONFIG = "name: night\nsuite: {suite}\nmodels: {{solver: {{provider: embedded}}, improver: {{provider: embedded}}}}\n"
-ENDING = 60
+ENDING = 180
 
 
 @dataclass(frozen=True)

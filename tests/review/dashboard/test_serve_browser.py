@@ -13,8 +13,7 @@ from agent.kernel.record.ledger import Ledger
 from tests.review.dashboard.dashboards import ENDING, Served, configure, growing, served
 
 PATIENT = ENDING * 1000
-
-pytestmark = pytest.mark.slow
+expect.set_options(timeout=PATIENT)
 
 
 @pytest.fixture(scope="module")
@@ -96,23 +95,34 @@ def test_the_panel_follows_a_campaign_from_its_start_to_its_end(browser: Browser
         page.goto(dashboard.page)
         expect(page.locator("#now .doing")).to_have_text("not begun")
         with growing(tmp_path, pause=0.1, trials=80):
-            expect(page.locator("#now .doing")).to_have_text("running", timeout=PATIENT)
-            expect(page.locator("#steps li").first).to_be_visible(timeout=PATIENT)
-            expect(page.locator("#now .doing")).to_have_text("stopped", timeout=PATIENT)
-        expect(page.locator("#rejected details.patch, #patches details.patch").first).to_be_attached(timeout=PATIENT)
+            expect(page.locator("#now .doing")).to_have_text("running")
+            expect(page.locator("#steps li").first).to_be_visible()
+            expect(page.locator("#now .doing")).to_have_text("stopped")
+        expect(page.locator("#rejected details.patch, #patches details.patch").first).to_be_attached()
         page.close()
 
 
-def test_somebody_with_the_token_logs_in_and_sees_the_levers(page: Page, dashboard: Served) -> None:
-    assert page.locator(".levers").count() == 0
+def test_somebody_with_the_token_logs_in_and_sees_the_actions(page: Page, dashboard: Served) -> None:
+    assert page.locator(".actions").count() == 0
     page.get_by_role("link", name="Log in").click()
     page.fill("input[name=token]", dashboard.token)
     page.get_by_role("button", name="Log in").click()
     page.get_by_role("link", name="night").click()
-    expect(page.get_by_role("button", name="Go on")).to_be_visible()
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
     page.get_by_role("button", name="Log out").click()
     page.goto(dashboard.page)
-    assert page.locator(".levers").count() == 0
+    assert page.locator(".actions").count() == 0
+
+
+@pytest.mark.parametrize("width", [820, 1280])
+def test_the_names_of_all_sections_are_in_sight(page: Page, dashboard: Served, width: int) -> None:
+    page.get_by_role("link", name="Log in").click()
+    page.fill("input[name=token]", dashboard.token)
+    page.get_by_role("button", name="Log in").click()
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(dashboard.page)
+    expect(page.get_by_role("button", name="Log out")).to_be_visible()
+    assert page.evaluate("document.querySelector('nav').scrollWidth <= document.querySelector('nav').clientWidth")
 
 
 def test_what_somebody_types_into_a_decision_survives_the_news(browser: Browser, tmp_path: Path) -> None:
@@ -128,7 +138,7 @@ def test_what_somebody_types_into_a_decision_survives_the_news(browser: Browser,
         name.fill("alice")
         identity = name.get_attribute("id")
         shown = page.locator("#last li").first.inner_text()
-        expect(page.locator("#last li").first).not_to_have_text(shown, timeout=PATIENT)
+        expect(page.locator("#last li").first).not_to_have_text(shown)
         assert page.input_value(f"#{identity}") == "alice"
         assert page.evaluate("document.activeElement.id") == identity
         page.close()
@@ -138,9 +148,9 @@ def test_the_page_says_when_the_server_is_gone(browser: Browser, home: Path) -> 
     with served(home) as dashboard:
         page = browser.new_page()
         page.goto(dashboard.page)
-        expect(page.locator("#events li").first).to_be_attached(timeout=PATIENT)
+        expect(page.locator("#events li").first).to_be_attached()
         dashboard.process.terminate()
-        expect(page.locator("#link")).to_be_visible(timeout=PATIENT)
+        expect(page.locator("#link")).to_be_visible()
         page.close()
 
 

@@ -15,8 +15,6 @@ from agent.review.report.facts import ReportFacts, collect
 from agent.review.report.page import render, save
 from bench.review.synthetic import write
 
-pytestmark = pytest.mark.slow
-
 
 def report(folder: Path, **options: object) -> tuple[ReportFacts, str]:
     write(folder / "ledger.sqlite", **options)
@@ -165,6 +163,14 @@ def test_a_phone_never_scrolls_sideways(browser: Browser, made: tuple[ReportFact
         page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
         assert page.evaluate("document.documentElement.scrollWidth") == width
         assert page.locator("#scores svg:visible").count() == 1
+
+
+@pytest.mark.parametrize("width", [768, 1024, 1280])
+def test_the_names_of_all_sections_are_in_sight(browser: Browser, made: tuple[ReportFacts, str], width: int) -> None:
+    for page in visit(browser, made[1], viewport={"width": width, "height": 740}):
+        assert page.evaluate("document.querySelector('nav').scrollWidth <= document.querySelector('nav').clientWidth")
+        table = "document.querySelector('#evidence-table').parentElement"
+        assert width < 1280 or page.evaluate(f"{table}.scrollWidth <= {table}.clientWidth")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
