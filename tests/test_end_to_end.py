@@ -1,4 +1,4 @@
-"""A whole campaign with nothing faked but the model: real boxes, real git, the shipped scaffold, a real SDK on HTTP.
+"""A whole campaign in which only the model is a fake: real boxes, real git, the shipped scaffold, a real SDK on HTTP.
 
 The server on loopback answers well only when it is asked coolly, so lowering TEMPERATURE is a true improvement.
 """
@@ -133,7 +133,7 @@ def test_the_users_head_index_and_working_tree_are_untouched(home: Path) -> None
     assert "TEMPERATURE = 80" in (home / "agent" / "scaffold" / "settings.py").read_text()
 
 
-def test_the_summary_tells_scores_patches_and_the_next_commands(home: Path) -> None:
+def test_the_summary_shows_scores_patches_and_the_next_commands(home: Path) -> None:
     said = (home / "run.log").read_text()
     for words in (
         "baseline (seed)",
@@ -196,7 +196,7 @@ def test_the_verdict_is_recomputed_and_every_trial_scores_the_same_with_the_reco
     assert len(Server.asked) == asked, "a replay calls no model"
 
 
-def test_eval_tells_programs_nothing_but_json(home: Path) -> None:
+def test_eval_prints_nothing_but_json_for_programs(home: Path) -> None:
     done = ratchet(home, "eval", "--split", "search", "--json")
     facts = json.loads(done.stdout)
     assert [trial["score"] for trial in facts["trials"][0]] == [1.0, 1.0]
@@ -218,11 +218,11 @@ def test_a_replay_of_answers_that_were_never_given_is_found(home: Path) -> None:
 
 
 @pytest.mark.slow
-def test_fresh_pairs_bear_the_claim_out(home: Path) -> None:
+def test_fresh_pairs_confirm_the_claim(home: Path) -> None:
     done = ratchet(home, "verify", "champion", "--fresh", "10")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "10 fresh pairs: 0.000 before, 1.000 after" in done.stdout
-    assert "the claim stands" in done.stdout
+    assert "confirmed: it is better" in done.stdout
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Real campaigns whose laboratory breaks in the middle: they wait, go on by themselves, and score nothing for it."""
+"""Real campaigns whose infrastructure breaks in the middle: they wait, resume by themselves, and score none of it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FAKETIME = shutil.which("faketime")
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    made = Home(tmp_path_factory.mktemp("laboratory"), trials=TRIALS)
+    made = Home(tmp_path_factory.mktemp("infrastructure"), trials=TRIALS)
     Model.always_right = True
     yield made
     Model.always_right = False
@@ -41,7 +41,7 @@ def paused(home: Home, name: str) -> bool:
 
 
 def survives(home: Home, name: str, fault: Callable[[], None], **more: object) -> str:
-    """A campaign that `fault` befalls in its middle: it runs to its end by itself. Returns its log."""
+    """Run `fault` in the middle of a campaign, which then runs to its end by itself. Returns its log."""
     config = home.configure(name, **more)
     process = home.start(config)
     until(lambda: process.poll() is not None or int(str(home.status(name).get("trials", 0))) >= TRIALS // 4)
@@ -63,7 +63,7 @@ def events(home: Home, name: str, kind: str) -> list[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["restarted", "killed"])
-def test_an_engine_that_ends_in_mid_campaign_pauses_it_until_it_is_back(
+def test_an_engine_that_stops_during_a_campaign_pauses_it_until_it_is_back(
     home: Home, second: Engine, number: signal.Signals
 ) -> None:
     name = f"engine{number.value}"
@@ -89,7 +89,7 @@ def test_a_full_disk_of_the_engine_pauses_the_campaign_until_there_is_room(home:
     assert events(home, "enginedisk", "resumed")
 
 
-def test_an_image_deleted_in_mid_campaign_pauses_it_until_it_is_there_again(home: Home, second: Engine) -> None:
+def test_an_image_deleted_during_a_campaign_pauses_it_until_it_is_back(home: Home, second: Engine) -> None:
     del second
     image = ensure_image()
     engine = docker.APIClient(base_url=os.environ["DOCKER_HOST"], timeout=300)
@@ -104,7 +104,7 @@ def test_an_image_deleted_in_mid_campaign_pauses_it_until_it_is_there_again(home
     assert events(home, "noimage", "resumed")
 
 
-def test_boxes_killed_from_outside_are_no_result(home: Home) -> None:
+def test_boxes_killed_from_outside_are_not_scored(home: Home) -> None:
     def fault() -> None:
         engine = connect()
         for _ in range(5):
@@ -170,7 +170,7 @@ def test_a_jump_of_the_wall_clock_changes_nothing(
     assert max(times) - min(times) > 80_000, "the clock did not jump"
 
 
-def test_a_garbage_collection_of_the_repository_takes_nothing_that_a_campaign_needs(home: Home) -> None:
+def test_a_garbage_collection_of_the_repository_removes_nothing_that_a_campaign_needs(home: Home) -> None:
     def fault() -> None:
         for _ in range(4):
             home.git("gc", "--quiet", "--prune=now", "--aggressive")

@@ -1,4 +1,4 @@
-"""The real process in real boxes: started in the background, stopped, killed, approved, robbed of its repository."""
+"""The real process in real boxes: run in the background, stopped, killed, approved, its repository taken away."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     made.close()
 
 
-def test_a_detached_campaign_begins_refuses_a_second_and_stops(home: Home) -> None:
+def test_a_detached_campaign_starts_refuses_a_second_one_and_stops(home: Home) -> None:
     home.configure("bg", budget={"hours": 0.5})
     done = home.ratchet("run", "--detach", "bg.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -46,7 +46,7 @@ def test_a_detached_campaign_begins_refuses_a_second_and_stops(home: Home) -> No
     assert not list(violations(home, "bg"))
 
 
-def test_a_detached_campaign_that_cannot_begin_says_why_and_leaves_nothing(home: Home) -> None:
+def test_a_detached_campaign_that_cannot_start_says_why_and_leaves_nothing(home: Home) -> None:
     home.configure("bad", suite="no/such/suite")
     done = home.ratchet("run", "--detach", "bad.yaml")
     assert done.returncode == 2
@@ -68,7 +68,7 @@ def test_ctrl_c_twice_stops_now_and_nothing_is_lost(home: Home) -> None:
     assert not list(violations(home, "twice"))
 
 
-def test_stop_over_a_killed_process_says_so(home: Home) -> None:
+def test_stop_after_a_kill_says_that_the_process_is_gone(home: Home) -> None:
     config = home.configure("dead", budget={"hours": 0.5})
     process = home.start(config)
     until(lambda: home.status("dead").get("pid"))
@@ -118,7 +118,7 @@ def test_a_repository_that_becomes_read_only_pauses_the_campaign_until_it_is_wri
     assert not list(violations(home, "ro"))
 
 
-def test_killed_campaigns_keep_what_must_hold() -> None:
+def test_killed_campaigns_keep_every_invariant() -> None:
     command = [sys.executable, "-m", "bench.faults.run", "--kills", "3", "--seed", "7"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=900)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

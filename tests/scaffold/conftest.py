@@ -105,7 +105,7 @@ class Lab:
 
     @property
     def tree(self) -> Path:
-        """The candidate tree, `/scaffold` in a box: `agent` is no regular package there."""
+        """The candidate tree, `/scaffold` in a box: `agent` is not a regular package there."""
         return self.root / "scaffold"
 
     @property

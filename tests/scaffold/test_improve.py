@@ -74,7 +74,7 @@ def test_only_the_ranges_without_the_current_value_are_offered(workshop: Lab) ->
     assert "MODE" not in offered
 
 
-def test_what_was_tried_is_not_offered_again_and_its_fate_is_told(workshop: Lab) -> None:
+def test_what_was_tried_is_not_offered_again_and_its_fate_is_shown(workshop: Lab) -> None:
     tried = ["SAMPLES = 4", 'EXTRACT = "raw"', "SHOT = 1"]
     workshop.brief(attempts=[attempt(number, line) for number, line in enumerate(tried)])
     outcome = workshop.run(change("SAMPLES", 2))
@@ -99,7 +99,7 @@ def test_the_model_is_told_the_score_and_shown_a_failed_run(workshop: Lab) -> No
     assert "FAILED-LIKE-THIS" in prompt
 
 
-def test_unknown_scores_and_no_failures_are_no_obstacle(workshop: Lab) -> None:
+def test_it_works_without_scores_and_failures(workshop: Lab) -> None:
     workshop.brief(scores={"champion": None, "parent": None}, failures=[])
     assert workshop.run(change("SAMPLES", 2)).exit_code == 0
     assert workshop.text("PATCH.md").startswith("Raise SAMPLES")

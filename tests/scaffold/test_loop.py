@@ -59,7 +59,7 @@ def test_the_path_can_be_forced(agent: Lab) -> None:
         ("edit", {"path": "solution.py", "search": "n", "replace": ""}, "add lines around it"),
     ],
 )
-def test_a_tool_used_wrongly_says_so_and_the_work_goes_on(
+def test_a_tool_used_wrongly_says_so_and_the_work_continues(
     agent: Lab, name: str, arguments: dict[str, object], error: str
 ) -> None:
     outcome = agent.run(agent.uses(name, **arguments), agent.uses("finish", summary="done"))
@@ -69,7 +69,7 @@ def test_a_tool_used_wrongly_says_so_and_the_work_goes_on(
 
 
 @pytest.mark.parametrize("raw", ["{not json", "[1]", '"text"', "7"])
-def test_arguments_that_are_no_object_are_refused(agent: Lab, raw: str) -> None:
+def test_arguments_that_are_not_an_object_are_refused(agent: Lab, raw: str) -> None:
     call = {"id": "c", "type": "function", "function": {"name": "shell", "arguments": raw}}
     outcome = agent.run({"content": "", "tool_calls": [call]}, agent.uses("finish", summary="done"))
     assert "not a JSON object" in outcome.prompts[1]
@@ -89,7 +89,7 @@ def test_several_tools_of_one_reply_are_all_answered(agent: Lab) -> None:
     assert [answer["tool_call_id"] for answer in answers] == ["c0", "c1"]
 
 
-def test_a_reply_without_a_tool_is_asked_to_go_on(agent: Lab) -> None:
+def test_a_reply_without_a_tool_is_asked_to_continue(agent: Lab) -> None:
     outcome = agent.run("I think about it.", agent.uses("finish", summary="done"))
     assert "Go on with the tools" in outcome.prompts[1]
 

@@ -52,7 +52,7 @@ def test_of_wrong_answers_the_one_that_passes_most_examples_is_handed_in(lab: La
     assert "return 0" in lab.text("solution.py")
 
 
-def test_an_answer_that_is_no_python_leaves_the_starting_file(lab: Lab) -> None:
+def test_an_answer_that_is_not_python_leaves_the_starting_file(lab: Lab) -> None:
     outcome = lab.run(BROKEN)
     assert outcome.exit_code == 0
     assert "NotImplementedError" in lab.text("solution.py")
