@@ -29,6 +29,7 @@ _ONLY_FOR: dict[str, tuple[ProviderName, ...]] = {
     "extra_body": ("openai", "anthropic", "embedded"),
     "passed": ("openai", "anthropic", "embedded"),
     "max_tokens_field": ("openai",),
+    "finish_reason": ("openai",),
     "threads": ("embedded",),
     "slots": ("embedded",),
     "weights": ("embedded",),
@@ -101,6 +102,9 @@ class ModelConfig(Strict):
     )
     ca_file: Path | None = Field(default=None, description="certificates to trust, besides the system's: a PEM file")
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
+    finish_reason: Literal["required", "optional"] = Field(
+        default="required", description="optional: this server never says why an answer ended; cut ones pass unnoticed"
+    )
     threads: Positive | None = None
     slots: Positive | None = None
     weights: Path | None = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
@@ -118,6 +119,19 @@ class Question:
     answer_scope: str | None
     key: str
     k: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Learned(Protocol):
+    """What a campaign learned about the parameters of its models; a ledger can keep it over restarts."""
+
+    def recall(self, model: str) -> Collection[str]:
+        """Parameters that a model, as `provider/model`, was found not to take."""
+        ...
+
+    def learn(self, model: str, parameter: str, said: str) -> None:
+        """Keep that a model does not take a parameter, and the provider's words against it."""
+        ...
 
 
 class Provider(Protocol):
@@ -142,7 +156,11 @@ class Provider(Protocol):
         ...
 
     async def probe(self) -> None:
-        """A tiny call that fails with Trouble if the provider does not work now."""
+        """A tiny call that fails with Trouble if the provider does not work now; any answer will do."""
+        ...
+
+    def left_out(self, body: Json) -> tuple[str, ...]:
+        """The parameters of a request that are not sent, since this model does not take them."""
         ...
 
     async def close(self) -> None:

@@ -30,7 +30,11 @@ def request(body: Json, left: list[str]) -> Json:
     if body.get("system"):
         messages.append({"role": "system", "content": _text(body["system"], "system")})
     for i, message in enumerate(body["messages"]):
-        messages += _READERS[message["role"]](message["content"], f"messages[{i}].content")
+        path = f"messages[{i}].content"
+        if message["role"] == "user":
+            messages += _user(message["content"], path, left)
+        else:
+            messages += _READERS[message["role"]](message["content"], path)
     made: Json = {name: body[name] for name in _SAME if body.get(name) is not None}
     made |= {"messages": messages, "max_tokens": body["max_tokens"]}
     if body.get("stop_sequences"):
@@ -76,7 +80,7 @@ def _assistant(content: Any, path: str) -> list[Json]:
     return [message]
 
 
-def _user(content: Any, path: str) -> list[Json]:
+def _user(content: Any, path: str, left: list[str]) -> list[Json]:
     if isinstance(content, str):
         return [{"role": "user", "content": content}]
     results, rest = [], []
@@ -84,7 +88,7 @@ def _user(content: Any, path: str) -> list[Json]:
         if block["type"] != "tool_result":
             rest.append(block)
             continue
-        said = _text(block.get("content") or "", path)
+        said = calls.result_text(block.get("content"), left)
         said = ERROR_MARK + said if block.get("is_error") else said
         results.append({"role": "tool", "tool_call_id": block["tool_use_id"], "content": said})
     return results + ([{"role": "user", "content": _text(rest, path)}] if rest or not results else [])
@@ -94,7 +98,7 @@ def _system(content: Any, path: str) -> list[Json]:
     return [{"role": "system", "content": _text(content, path)}]
 
 
-_READERS = {"assistant": _assistant, "user": _user, "system": _system}
+_READERS = {"assistant": _assistant, "system": _system}
 
 
 def _tool(tool: Json, index: int, left: list[str]) -> Json:

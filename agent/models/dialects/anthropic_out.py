@@ -27,7 +27,6 @@ _NEUTRAL: dict[str, tuple[object, ...]] = {
     "logprobs": (None, False),
     "top_logprobs": (None, 0),
     "logit_bias": (None, {}),
-    "verbosity": (None,),
     "chat_template_kwargs": (None, {}),
     "grammar": (None,),
     "guided_json": (None,),
@@ -38,6 +37,7 @@ _NEUTRAL: dict[str, tuple[object, ...]] = {
     "json_schema": (None,),
 }
 _HINTS = (
+    "verbosity",
     "seed",
     "user",
     "prompt_cache_key",

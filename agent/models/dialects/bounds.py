@@ -52,8 +52,11 @@ def check(body: Json, bounds: Bounds) -> None:
         BadCall: names the part, the bound and what was given.
     """
     tools = body.get("tools") or []
-    _within("tools", "tools", len(tools), bounds.tools)
     parts = [(f"tools[{i}]", tool) for i, tool in enumerate(tools)]
+    items = body.get("input")
+    for i, item in enumerate(items if isinstance(items, list) else ()):
+        parts += [(f"input[{i}].tools", tool) for tool in item.get("tools") or ()]
+    _within("tools", "tools", len(parts), bounds.tools)
     parts += [(name, body[name]) for name in _GRAMMARS if body.get(name) is not None]
     size = properties = values = 0
     for path, part in parts:

@@ -84,6 +84,26 @@ def _plain(content: Any) -> str:
     return content or ""
 
 
+def result_text(content: Any, left: list[str]) -> str:
+    """The result of a tool as text. What is not text is replaced by a note, and its name added to `left`."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    return "\n".join(_part_text(part, left) for part in content)
+
+
+def _part_text(part: Json, left: list[str]) -> str:
+    said = part.get("text", part.get("refusal"))
+    if isinstance(said, str):
+        return said
+    kind = str(part.get("type"))[:50]
+    if kind == "tool_reference":
+        return f"[the tool {str(part.get('tool_name'))[:100]} is available]"
+    name = f"results[{kind}]"
+    if name not in left:
+        left.append(name)
+    return f"[a part of type {kind}, which this gateway does not carry]"
+
+
 def numbered(calls: list[Json]) -> list[Json]:
     """The calls of one answer with ids that are strings and differ."""
     seen: set[str] = set()

@@ -33,7 +33,8 @@ class _ToolUse(Shape):
 
 class _ToolResult(Shape):
     tool_use_id: str
-    content: _Content | None = None
+    # Whatever a tool brought: what is not text is replaced by a note.
+    content: str | list[shapes.Whole] | None = None
     is_error: bool | None = None
 
 
@@ -105,9 +106,6 @@ class Request(Shape):
     tool_choice: _ToolChoice | None = None
     thinking: shapes.Whole | None = None
     output_config: _OutputConfig | None = None
-
-
-_ToolResult.model_rebuild()
 
 
 def check(body: Json) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from itertools import zip_longest
 from typing import Any
 
 from agent.models.ports import Json
@@ -50,8 +51,8 @@ def pack(message: Json) -> str | None:
     kept: Json = {name: message[name] for name in FIELDS if message.get(name)}
     if _chunks(message.get("content")):
         kept["content"] = message["content"]
-    extras = {call.get("id"): _extras(call) for call in message.get("tool_calls") or () if _extras(call)}
-    if extras:
+    extras = [_extras(call) for call in message.get("tool_calls") or ()]
+    if any(extras):
         kept["calls"] = extras
     if not kept:
         return None
@@ -90,8 +91,9 @@ def restore(message: Json, kept: Json) -> Json:
     if isinstance(content, list) and _plain(content) == (message.get("content") or ""):
         made["content"] = content
     extras = kept.get("calls")
-    if isinstance(extras, dict) and made.get("tool_calls"):
-        made["tool_calls"] = [_with_extras(call, extras.get(call.get("id"))) for call in made["tool_calls"]]
+    if isinstance(extras, list) and made.get("tool_calls"):
+        # By position: ids may have been replaced on the way.
+        made["tool_calls"] = [_with_extras(*pair) for pair in zip_longest(made["tool_calls"], extras) if pair[0]]
     return made
 
 

@@ -47,31 +47,14 @@ class _CustomCall(_Call):
 
 class _Output(Shape):
     call_id: str
-    output: _Content
+    # Whatever a tool brought: what is not text is replaced by a note.
+    output: str | list[shapes.Whole]
 
 
 class _Reasoning(Shape):
     summary: list[shapes.Whole] | None = None
     content: list[shapes.Whole] | None = None
     encrypted_content: str | None = None
-
-
-_ITEMS = frozenset(
-    {"message", "function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output", "reasoning"}
-)
-_Item = Annotated[
-    Annotated[_Message, Tag("<message>")]
-    | Annotated[_FunctionCall, Tag("<function_call>")]
-    | Annotated[_Output, Tag("<function_call_output>")]
-    | Annotated[_CustomCall, Tag("<custom_tool_call>")]
-    | Annotated[_Output, Tag("<custom_tool_call_output>")]
-    | Annotated[_Reasoning, Tag("<reasoning>")],
-    shapes.by_type(_ITEMS, "this gateway carries messages, calls, their outputs and reasoning", default="message"),
-]
-_Input = Annotated[
-    shapes.PlainText | Annotated[list[_Item], Field(min_length=1), Tag("<list>")],
-    Discriminator(shapes.text_or_list),
-]
 
 
 class _Tool(Shape):
@@ -90,6 +73,50 @@ class _Tool(Shape):
             msg = "needs a name"
             raise ValueError(msg)
         return self
+
+
+class _MoreTools(Shape):
+    tools: list[_Tool]
+
+
+class _Search(Shape):
+    call_id: str
+    arguments: shapes.Whole
+
+
+class _Found(_MoreTools):
+    call_id: str
+
+
+_ITEMS = frozenset(
+    {
+        "message",
+        "function_call",
+        "function_call_output",
+        "custom_tool_call",
+        "custom_tool_call_output",
+        "reasoning",
+        "additional_tools",
+        "tool_search_call",
+        "tool_search_output",
+    }
+)
+_Item = Annotated[
+    Annotated[_Message, Tag("<message>")]
+    | Annotated[_FunctionCall, Tag("<function_call>")]
+    | Annotated[_Output, Tag("<function_call_output>")]
+    | Annotated[_CustomCall, Tag("<custom_tool_call>")]
+    | Annotated[_Output, Tag("<custom_tool_call_output>")]
+    | Annotated[_Reasoning, Tag("<reasoning>")]
+    | Annotated[_MoreTools, Tag("<additional_tools>")]
+    | Annotated[_Search, Tag("<tool_search_call>")]
+    | Annotated[_Found, Tag("<tool_search_output>")],
+    shapes.by_type(_ITEMS, "this gateway carries messages, calls, their outputs and reasoning", default="message"),
+]
+_Input = Annotated[
+    shapes.PlainText | Annotated[list[_Item], Field(min_length=1), Tag("<list>")],
+    Discriminator(shapes.text_or_list),
+]
 
 
 class _Choice(Shape):
@@ -177,8 +204,7 @@ def _sequence(answer: Json) -> Iterator[Json]:
     yield {"type": "response.in_progress", "response": begun}
     for index, item in enumerate(answer["output"]):
         at = {"output_index": index}
-        empty = {_FILLED[item["type"]]: "" if item["type"] in _STRINGS else []}
-        yield {"type": "response.output_item.added", **at, "item": {**item, "status": "in_progress", **empty}}
+        yield {"type": "response.output_item.added", **at, "item": {**item, "status": "in_progress", **_empty(item)}}
         yield from _FILLING[item["type"]](item, {**at, "item_id": item["id"]})
         yield {"type": "response.output_item.done", **at, "item": item}
     final = "completed" if answer["status"] == "completed" else "incomplete"
@@ -217,11 +243,23 @@ def _message(item: Json, at: Json) -> Iterator[Json]:
         yield {"type": "response.content_part.done", **here, "part": part}
 
 
+def _search(item: Json, at: Json) -> Iterator[Json]:  # noqa: ARG001 - it comes whole with its last event
+    return iter(())
+
+
+def _empty(item: Json) -> Json:
+    """An item's fields that its events fill, empty."""
+    if item["type"] == "tool_search_call":
+        return {}
+    return {_FILLED[item["type"]]: "" if item["type"] in _STRINGS else []}
+
+
 _FILLING: dict[str, Callable[[Json, Json], Iterator[Json]]] = {
     "message": _message,
     "function_call": _function,
     "custom_tool_call": _custom,
     "reasoning": _reasoning,
+    "tool_search_call": _search,
 }
 _FILLED = {"message": "content", "function_call": "arguments", "custom_tool_call": "input", "reasoning": "summary"}
 _STRINGS = ("function_call", "custom_tool_call")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ from agent.models.ports import Json
 _SAME = ("model", "temperature", "top_p", "parallel_tool_calls", "prompt_cache_key")
 _ENCRYPTED = "reasoning.encrypted_content"
 _SEPARATOR = "__"
+_SEARCH = "tool_search"
+"""A tool of Responses whose name is its type; one that the client runs is a function like any other."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,30 +39,30 @@ def request(body: Json, left: list[str]) -> Json:
     if isinstance(body["input"], str):
         messages.append({"role": "user", "content": body["input"]})
     else:
-        messages += _messages(body["input"])
+        messages += _messages(body["input"], left)
     made: Json = {name: body[name] for name in _SAME if body.get(name) is not None}
     made["messages"] = messages
-    if body.get("tools"):
-        made["tools"] = [_function(tool) for tool in _tools(body)]
+    if tools := list(_tools(body)):
+        made["tools"] = [_function(tool) for tool in tools]
     left += [f"include[{name[:100]}]" for name in body.get("include") or () if name != _ENCRYPTED]
     left += [f"reasoning.{name[:100]}" for name in body.get("reasoning") or {} if name != "effort"]
     return made | _choice(body.get("tool_choice")) | _format(body.get("text")) | _effort(body.get("reasoning"))
 
 
-def _messages(items: list[Json]) -> list[Json]:
+def _messages(items: list[Json], left: list[str]) -> list[Json]:
     """Items as messages: reasoning and calls belong to the assistant's message around them."""
     made: list[Json] = []
     kept: Json = {}
     for item in items:
         kind = item.get("type", "message")
+        if kind == "additional_tools":
+            continue
         if kind == "reasoning":
             kept = reasoning.unpack(item.get("encrypted_content"))
             continue
         if kind.endswith("_output"):
-            kept = {}
-            made.append({"role": "tool", "tool_call_id": item["call_id"], "content": _said(item["output"])})
-            continue
-        if kind == "message":
+            made.append(_result(item, left))
+        elif kind == "message":
             made.append({"role": item["role"], "content": _said(item["content"])})
         else:
             _add_call(made, _call(item))
@@ -70,9 +72,20 @@ def _messages(items: list[Json]) -> list[Json]:
     return made
 
 
+def _result(item: Json, left: list[str]) -> Json:
+    if item["type"] == "tool_search_output":
+        said = "available now: " + ", ".join(tool.flat for tool in _flattened(item["tools"], "tools"))
+    else:
+        said = calls.result_text(item["output"], left)
+    return {"role": "tool", "tool_call_id": item["call_id"], "content": said}
+
+
 def _call(item: Json) -> Json:
-    name = f"{item['namespace']}{_SEPARATOR}{item['name']}" if item.get("namespace") else item["name"]
-    given = item["arguments"] if item["type"] == "function_call" else json.dumps({"input": item["input"]})
+    if item["type"] == "tool_search_call":
+        name, given = _SEARCH, json.dumps(item["arguments"], ensure_ascii=False)
+    else:
+        name = f"{item['namespace']}{_SEPARATOR}{item['name']}" if item.get("namespace") else item["name"]
+        given = item["arguments"] if item["type"] == "function_call" else json.dumps({"input": item["input"]})
     return {"id": item["call_id"], "type": "function", "function": {"name": name, "arguments": given}}
 
 
@@ -91,14 +104,26 @@ def _said(content: Any) -> str:
 
 
 def _tools(body: Json) -> Iterator[_Tool]:
-    """Every tool of a request, those inside namespaces as well. Other types were left out or are refused here."""
-    for index, tool in enumerate(body.get("tools") or ()):
+    """Every tool that a request offers: at its head, in namespaces, or with an item of its conversation."""
+    lists = [(body.get("tools") or (), "tools")]
+    items = body.get("input")
+    for index, item in enumerate(items if isinstance(items, list) else ()):
+        if item.get("type") in ("additional_tools", "tool_search_output"):
+            lists.append((item["tools"], f"input[{index}].tools"))
+    found = {tool.flat: tool for tools, path in lists for tool in _flattened(tools, path)}
+    yield from found.values()
+
+
+def _flattened(tools: Sequence[Json], path: str) -> Iterator[_Tool]:
+    for index, tool in enumerate(tools):
         inside = tool.get("tools") or () if tool["type"] == "namespace" else (tool,)
+        namespace = tool["name"] if tool["type"] == "namespace" else None
         for one in inside:
-            if one["type"] not in ("function", "custom"):
-                rules.refuse_tool(one["type"], f"tools[{index}]")
-            namespace = tool["name"] if tool["type"] == "namespace" else None
-            yield _Tool(kind=one["type"], name=one["name"], namespace=namespace, spec=one)
+            kind = one["type"]
+            client_s = kind == _SEARCH and one.get("execution") == "client"
+            if kind not in ("function", "custom") and not client_s:
+                rules.refuse_tool(kind, f"{path}[{index}]")
+            yield _Tool(kind=kind, name=one.get("name") or kind, namespace=namespace, spec=one)
 
 
 def _function(tool: _Tool) -> Json:
@@ -166,7 +191,7 @@ def answer(reply: Json, body: Json) -> Json:
         "max_output_tokens": body.get("max_output_tokens"),
         "metadata": body.get("metadata") or {},
         "model": reply.get("model"),
-        "output": _output(message, ident, status, {tool.flat: tool for tool in _known(body)}),
+        "output": _output(message, ident, status, {tool.flat: tool for tool in _tools(body)}),
         "parallel_tool_calls": body.get("parallel_tool_calls") is not False,
         "previous_response_id": None,
         "store": False,
@@ -178,11 +203,6 @@ def answer(reply: Json, body: Json) -> Json:
         "truncation": "disabled",
         "usage": _usage(reply),
     }
-
-
-def _known(body: Json) -> Iterator[_Tool]:
-    wanted = [tool for tool in body.get("tools") or () if tool["type"] in ("function", "custom", "namespace")]
-    return _tools({"tools": wanted})
 
 
 def _output(message: Json, ident: str, status: str, tools: dict[str, _Tool]) -> list[Json]:
@@ -215,17 +235,19 @@ def _parts(message: Json) -> list[Json]:
 
 def _item(call: Json, ident: str, status: str, tools: dict[str, _Tool]) -> Json:
     function = call.get("function") or {}
-    tool = tools.get(str(function.get("name")))
-    name = tool.name if tool is not None else function.get("name")
-    item = {"status": status, "call_id": call.get("id"), "name": name}
-    if tool is not None and tool.namespace:
-        item["namespace"] = tool.namespace
-    if tool is not None and tool.kind == "custom":
-        given = function.get("arguments")
+    given = function.get("arguments")
+    name = str(function.get("name"))
+    tool = tools.get(name) or _Tool(kind="function", name=name, namespace=None, spec={})
+    item = {"status": status, "call_id": call.get("id")}
+    if tool.kind == _SEARCH:
+        sought = {"execution": "client", "arguments": calls.arguments(given) or {}}
+        return {"id": f"tsc_{ident}", "type": "tool_search_call", **item, **sought}
+    item |= {"name": tool.name, **({"namespace": tool.namespace} if tool.namespace else {})}
+    if tool.kind == "custom":
         inside = (calls.arguments(given) or {}).get("input")
         said = inside if isinstance(inside, str) else str(given or "")
         return {"id": f"ctc_{ident}", "type": "custom_tool_call", **item, "input": said}
-    return {"id": f"fc_{ident}", "type": "function_call", **item, "arguments": function.get("arguments") or "{}"}
+    return {"id": f"fc_{ident}", "type": "function_call", **item, "arguments": given or "{}"}
 
 
 def _usage(reply: Json) -> Json | None:

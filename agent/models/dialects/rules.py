@@ -108,7 +108,9 @@ _RESPONSES = Rules(
         "context_management": _STORED,
         "top_logprobs": "ask for them in Chat Completions",
     },
-    inside={"tools": frozenset({"type", "name", "description", "parameters", "strict", "format", "tools"})},
+    inside={
+        "tools": frozenset({"type", "name", "description", "parameters", "strict", "format", "tools", "execution"})
+    },
     not_in_identity=_STREAM
     | {"user", "prompt_cache_key", "safety_identifier", "metadata", "client_metadata", "include", "store"},
 )

@@ -103,6 +103,10 @@ class ScriptedProvider:
     async def probe(self) -> None:
         """A script is never down."""
 
+    def left_out(self, body: Json) -> tuple[str, ...]:  # noqa: ARG002 - the same for every request
+        """A script takes everything: nothing."""
+        return ()
+
     async def close(self) -> None:
         """Nothing to let go."""
 

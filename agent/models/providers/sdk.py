@@ -4,65 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
 
 from agent.config.models import ModelConfig
-from agent.models.ports import BadCall, Blame, Dialect, Json, KeyRefused, Question, Trouble
+from agent.models.dialects import replies
+from agent.models.dialects.formats import FORMATS
+from agent.models.ports import BadCall, Blame, Dialect, Json, Learned, Question, Trouble
+from agent.models.providers import errors, network
+from agent.models.providers.parameters import Parameters
 from agent.models.redact import Redactor
 
 if TYPE_CHECKING:
     import anthropic
     import openai
 
-_AUTH = (401, 403)
-_REFUSED = (402, 404)
-_BUSY = (429, 503, 529)
-_AGAIN = (408, 409, 425)
-_SERVER = 500
 _PROBE_TEXT = "Say ok."
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a reply asks to wait: milliseconds, seconds or a date."""
-    try:
-        if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        value = headers.get("retry-after")
-        if value is None:
-            return None
-        if value.strip().replace(".", "", 1).isdigit():
-            return float(value)
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return None
-
-
-def sort_status(status: int, message: str, headers: Mapping[str, str], *, code: str | None, key_env: str) -> Exception:
-    """What an error status means: BadCall for the box's doing, Trouble with its blame for the rest."""
-    said = f"HTTP {status}: {message[:500]}"
-    if status == 401:  # noqa: PLR2004
-        return KeyRefused(f"{key_env}: the provider does not accept this key ({said}). Set {key_env} to a valid key")
-    if status in (*_AUTH, *_REFUSED):
-        return Trouble(f"{said} (key from {key_env})", blame=Blame.REFUSED)
-    if code == "insufficient_quota":
-        return Trouble(f"no credit left for the key in {key_env} ({said})", blame=Blame.FINAL)
-    if status in _BUSY:
-        return Trouble(said, blame=Blame.BUSY, retry_after=retry_after(headers))
-    if status >= _SERVER or status in _AGAIN:
-        return Trouble(said, retry_after=retry_after(headers))
-    return BadCall(status, message[:2000], code=code or "invalid_request")
-
-
-def _detail(body: object) -> tuple[str | None, str | None]:
-    """Message and code out of an error body of either dialect."""
-    inner = body.get("error", body) if isinstance(body, dict) else body
-    if not isinstance(inner, dict):
-        return None, None
-    code = inner.get("code") or inner.get("type")
-    message = inner.get("message")
-    return (str(message) if message else None), (str(code) if code else None)
+_PROBE_TOKENS = 1024
+"""A reasoning model answers a tiny limit with an error; a word takes as few tokens under this one."""
+_MAX_REDIRECTS = 3
+_REDIRECT = range(300, 400)
+_NO_SUCH_PATH = (404, 405)
 
 
 class Unreachable(Trouble):
@@ -74,69 +36,148 @@ class _SdkProvider:
 
     native = Dialect.CHAT
     path = "/chat/completions"
+    ending = ""
+    """What a base URL may not end with."""
 
-    def __init__(self, model: ModelConfig, redactor: Redactor) -> None:
+    def __init__(self, model: ModelConfig, redactor: Redactor, learned: Learned | None = None) -> None:
         self._model, self._redactor = model, redactor
+        self._parameters = Parameters(model, self.native, learned)
+        self._base = network.base(model.base_url, self.ending)
         self._client: Any = None
         self._module: Any = None
 
     async def start(self) -> None:
         """Make the client."""
         key = os.environ.get(self._model.key_env or "") or "none"
-        self.connect(key, self._model.base_url)
+        self.connect(key, self._base)
 
     def connect(self, key: str, base_url: str | None) -> Self:
         """Make the client for a key and an address."""
         raise NotImplementedError
 
+    def _transport(self) -> Any:
+        """The SDK's own transport, with our certificates, and without a proxy before this machine itself."""
+        return self._module.DefaultAsyncHttpxClient(
+            verify=network.certificates(self._model.ca_file),
+            trust_env=not network.is_loopback(self._base),
+            follow_redirects=False,
+        )
+
     async def ask(self, question: Question) -> Json:
         """One attempt."""
-        return await self._post(question.body)
+
+        async def post(body: Json) -> Json:
+            return self._read(await self._post(body, question.headers))
+
+        return await self._parameters.ask(question.body, post)
+
+    def left_out(self, body: Json) -> tuple[str, ...]:
+        """The parameters of a request that this model does not take."""
+        return self._parameters.shape(body)[1]
+
+    @property
+    def not_taken(self) -> tuple[str, ...]:
+        """Every parameter that is known not to be taken."""
+        return self._parameters.not_taken
 
     async def probe(self) -> None:
-        """A one-word question."""
+        """A one-word question. An answer is judged as a call's is, but a provider that refuses the question is up."""
         body = {
             "model": self._model.model,
             "messages": [{"role": "user", "content": _PROBE_TEXT}],
             **self.small(),
         }
         try:
-            await self._post(body)
-        except BadCall as error:
-            raise Trouble(f"the provider refuses even a trivial request: {error}", blame=Blame.FINAL) from error
+            answer = self._read(await self._post(self._parameters.shape(body)[0], {}))
+        except BadCall:
+            return
+        FORMATS[self.native].complete(answer)
 
     def small(self) -> Json:
         """The parameter that keeps an answer short."""
-        return {"max_tokens": 16}
+        return {"max_tokens": min(_PROBE_TOKENS, self._model.output_limit)}
 
     async def close(self) -> None:
         """Close the connections."""
         if self._client is not None:
             await self._client.close()
 
-    async def _post(self, body: Json) -> Json:
-        sdk = self._module
+    def _read(self, text: str) -> Json:
         try:
-            answer = await self._client.post(self.path, body=body, cast_to=object)
-        except sdk.APIStatusError as error:
+            return replies.read(self.native, text, finish_optional=self._model.finish_reason == "optional")
+        except Trouble as error:
+            clean = self._redactor.text(str(error))
+            raise Trouble(clean, blame=error.blame, retry_after=error.retry_after) from None
+
+    async def _post(self, body: Json, headers: Mapping[str, str]) -> str:
+        """Send a request, to where the endpoint really is; the body of a 2xx."""
+        try:
+            return await self._send(self.path, body, headers)
+        except self._module.APIStatusError as error:
+            found = await self._elsewhere(error, body, headers)
+            if found is not None:
+                return found
             raise self._sorted(error) from None
-        except sdk.APIConnectionError as error:
-            cause = f"{type(error.__cause__).__name__}: {error.__cause__}" if error.__cause__ else ""
-            raise Unreachable(self._redactor.text(f"no connection to the provider: {error.message} {cause}")) from None
-        except (sdk.APIError, ValueError) as error:
-            raise Trouble(self._redactor.text(f"the provider's answer is no JSON: {str(error)[:200]}")) from None
-        if not isinstance(answer, dict):
-            raise Trouble("the provider's answer is no JSON object")
-        if answer.get("error"):
-            message, _ = _detail(answer)
-            raise Trouble(self._redactor.text(f"the provider answered with an error: {(message or '?')[:500]}"))
-        return answer
+
+    async def _send(self, path: str, body: Json, headers: Mapping[str, str]) -> str:
+        sdk = self._module
+        for _ in range(_MAX_REDIRECTS):
+            try:
+                text: str = await self._client.post(path, body=body, cast_to=str, options={"headers": dict(headers)})
+            except sdk.APIStatusError as error:
+                response = error.response
+                target = network.redirected(str(response.request.url), response.headers.get("location"))
+                if response.status_code not in _REDIRECT or target is None:
+                    raise
+                path = target
+            except sdk.APIConnectionError as error:
+                raise Unreachable(self._redactor.text(self._unreachable(error))) from None
+            except (sdk.APIError, ValueError) as error:
+                raise Trouble(
+                    self._redactor.text(f"the provider's answer cannot be read: {str(error)[:200]}")
+                ) from None
+            else:
+                return text
+        raise Trouble(f"{self._base} redirects more than {_MAX_REDIRECTS} times. Set `base_url` to where it ends")
+
+    async def _elsewhere(self, error: Any, body: Json, headers: Mapping[str, str]) -> str | None:
+        """The answer at the other usual path; None where there is none. Found once, it is kept."""
+        other = self.other_path
+        if other is None or error.status_code not in _NO_SUCH_PATH:
+            return None
+        try:
+            text = await self._send(other, body, headers)
+        except self._module.APIStatusError as second:
+            if second.status_code in _NO_SUCH_PATH and not errors.is_json(second.response.text):
+                return None
+            self.path = other
+            raise self._sorted(second) from None
+        self.path = other
+        return text
+
+    @property
+    def other_path(self) -> str | None:
+        """Where the endpoint may be as well; None if its path is known."""
+        return None
+
+    def _unreachable(self, error: Any) -> str:
+        cause = f"{type(error.__cause__).__name__}: {error.__cause__}" if error.__cause__ else ""
+        where = self._base or "the provider's own address"
+        through = network.proxy(self._base)
+        said = f"no connection to {where}: {error.message} {cause}".strip()
+        return f"{said} (through the proxy in {through}; NO_PROXY excepts hosts)" if through else said
 
     def _sorted(self, error: Any) -> Exception:
-        message, code = _detail(error.body)
-        clean = self._redactor.text(message or error.message)
+        status = error.status_code
+        if status in _REDIRECT:
+            target = self._redactor.text(str(error.response.headers.get("location")))[:200]
+            return Trouble(f"{self._base} redirects to {target}. Set `base_url` to that", blame=Blame.FINAL)
+        told = errors.detail(error.response.text)
+        clean = errors.Detail(
+            message=self._redactor.text(told.message), code=told.code, param=self._redactor.text(told.param)
+        )
         key_env = self._model.key_env or "no key"
-        return sort_status(error.status_code, clean, error.response.headers, code=code, key_env=key_env)
+        return errors.sort_status(status, clean, error.response.headers, key_env=key_env)
 
 
 class OpenAIProvider(_SdkProvider):
@@ -146,16 +187,27 @@ class OpenAIProvider(_SdkProvider):
         """Make the client for a key and an address."""
         import openai  # noqa: PLC0415 - half a second that only a run with this provider pays
 
-        self._module = openai
+        self._module, self._base = openai, base_url
         client: openai.AsyncOpenAI = openai.AsyncOpenAI(
-            api_key=key, base_url=base_url, max_retries=0, timeout=self._model.timeout
+            api_key=key,
+            base_url=base_url,
+            max_retries=0,
+            timeout=self._model.timeout,
+            http_client=self._transport(),
         )
         self._client = client
         return self
 
+    @property
+    def other_path(self) -> str | None:
+        """Below `/v1`, where a base URL is only a host."""
+        if self._base is None or urlsplit(self._base).path or self.path.startswith("/v1"):
+            return None
+        return f"/v1{self.path}"
+
     def small(self) -> Json:
         """The parameter that keeps an answer short."""
-        return {self._model.limit_field: 16}
+        return {self._model.limit_field: min(_PROBE_TOKENS, self._model.output_limit)}
 
 
 class AnthropicProvider(_SdkProvider):
@@ -163,14 +215,19 @@ class AnthropicProvider(_SdkProvider):
 
     native = Dialect.MESSAGES
     path = "/v1/messages"
+    ending = "/v1"
 
     def connect(self, key: str, base_url: str | None) -> Self:
         """Make the client for a key and an address."""
         import anthropic  # noqa: PLC0415 - half a second that only a run with this provider pays
 
-        self._module = anthropic
+        self._module, self._base = anthropic, base_url
         client: anthropic.AsyncAnthropic = anthropic.AsyncAnthropic(
-            api_key=key, base_url=base_url, max_retries=0, timeout=self._model.timeout
+            api_key=key,
+            base_url=base_url,
+            max_retries=0,
+            timeout=self._model.timeout,
+            http_client=self._transport(),
         )
         self._client = client
         return self

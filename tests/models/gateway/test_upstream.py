@@ -13,8 +13,8 @@ import pytest
 
 from agent.base.errors import ProviderDown, UserError
 from agent.models.ports import Json, KeyRefused, Question, Trouble
+from agent.models.providers.errors import retry_after
 from agent.models.providers.scripted import Script, ScriptedProvider
-from agent.models.providers.sdk import retry_after
 
 ASK = [{"role": "user", "content": "hello"}]
 

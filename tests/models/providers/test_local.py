@@ -81,6 +81,12 @@ async def test_a_call_that_is_given_up_in_the_queue_leaves_it_in_order(provider:
     assert (await provider.ask(asked("after")))["choices"]
 
 
+def _bounded(pid: int) -> bool:
+    limits = Path(f"/proc/{pid}/limits").read_text()
+    size = next(line for line in limits.splitlines() if line.startswith("Max data size")).split()[3]
+    return size.isdigit() and Path(f"/proc/{pid}/oom_score_adj").read_text().strip() == "1000"
+
+
 def _cpu(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -91,15 +97,12 @@ async def test_the_real_process_is_bounded_and_stops_when_its_caller_is_gone() -
     provider = EmbeddedProvider(ModelConfig(provider="embedded", slots=1, context_window=2048))
     try:
         await provider.start()
-        limits = Path(f"/proc/{provider.pid}/limits").read_text()
-        size = next(line for line in limits.splitlines() if line.startswith("Max data size")).split()[3]
-        assert size.isdigit()
-        assert Path(f"/proc/{provider.pid}/oom_score_adj").read_text().strip() == "1000"
+        pid = provider.pid
+        assert pid is not None
+        assert _bounded(pid)
         long = asked("Tell a story.")
         body = {**long.body, "max_tokens": 1900, "ignore_eos": True}
         task = asyncio.create_task(provider.ask(Question(body=body, trial="t", memo=None, key="k", k=0)))
-        pid = provider.pid
-        assert pid is not None
         loaded = _cpu(pid)
         while _cpu(pid) < loaded + 0.5:  # noqa: ASYNC110 - the process says in no other way that it works
             await asyncio.sleep(0.05)
