@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,7 +28,7 @@ class Tap:
 
     server: Server
     task: asyncio.Task[None]
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     fault: None = None
     out_of_budget: bool = False
 
@@ -56,7 +56,7 @@ class TapGateway:
         task = asyncio.create_task(server.serve())
         while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.01)
-        socket.chmod(0o666)
+        await asyncio.to_thread(socket.chmod, 0o666)
         return Tap(server, task)
 
     def trouble(self) -> None:

@@ -8,12 +8,13 @@ read the difference, and let test_requests.py tell what the gateway makes of it.
 from __future__ import annotations
 
 import asyncio
-import datetime
+import datetime as dt
 import json
 import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from agent.trials.evaluator import Visited
 from sandbox.docker_sandbox import DockerSandbox
@@ -23,6 +24,7 @@ from tests.clients.server import Json, Scripted, in_turn
 from tests.clients.trim import trim
 
 DATA = Path(__file__).parent / "data"
+WIDTH = 116
 
 
 async def capture(sandbox: DockerSandbox, client: Client) -> tuple[Scripted, Visited]:
@@ -40,10 +42,22 @@ def described(client: Client, scripted: Scripted) -> Json:
         "client": client.recipe.data["title"],
         "package": f"{release['registry']}:{release['package']}",
         "version": release["version"],
-        "seen": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "seen": dt.datetime.now(dt.UTC).date().isoformat(),
         "note": client.note,
         "requests": [trim(seen) for seen in scripted.seen],
     }
+
+
+def pretty(value: Any, indent: int = 0) -> str:
+    """JSON with one line for what fits into one."""
+    line = json.dumps(value, ensure_ascii=False)
+    if indent + len(line) <= WIDTH or not isinstance(value, dict | list):
+        return line
+    pad = " " * (indent + 1)
+    if isinstance(value, list):
+        return "[\n" + ",\n".join(pad + pretty(inner, indent + 1) for inner in value) + f"\n{pad[1:]}]"
+    inside = [f"{pad}{json.dumps(name)}: {pretty(inner, indent + 1)}" for name, inner in value.items()]
+    return "{\n" + ",\n".join(inside) + f"\n{pad[1:]}}}"
 
 
 async def main(names: list[str]) -> None:
@@ -53,12 +67,16 @@ async def main(names: list[str]) -> None:
             for name in names or sorted(CLIENTS):
                 scripted, visited = await capture(sandbox, CLIENTS[name])
                 run = visited.run
-                print(f"{name}: {len(scripted.seen)} requests, {run.ending} {run.exit_code}, {run.seconds:.0f} s")
+                _say(f"{name}: {len(scripted.seen)} requests, {run.ending} {run.exit_code}, {run.seconds:.0f} s")
                 if not scripted.seen or run.exit_code:
-                    print(run.output.decode(errors="replace")[-3000:])
+                    _say(run.output.decode(errors="replace")[-3000:])
                     continue
-                text = json.dumps(described(CLIENTS[name], scripted), indent=1, ensure_ascii=False)
-                (DATA / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+                text = pretty(described(CLIENTS[name], scripted)) + "\n"
+                (DATA / f"{name}.json").write_text(text, encoding="utf-8")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
 
 
 if __name__ == "__main__":

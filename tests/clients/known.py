@@ -131,7 +131,10 @@ def _agents() -> list[Client]:
         Client(
             name="opencode",
             recipe=_changed("opencode", "agent/opencode.json", '  "agent": {"title": {"disable": true}},\n', ""),
-            steps=(Step(text="I write it.", tool="write", arguments={"filePath": "solution.py", "content": "x"}), _DONE),
+            steps=(
+                Step(text="I write it.", tool="write", arguments={"filePath": "solution.py", "content": "x"}),
+                _DONE,
+            ),
             aside="A title",
             note="With the call for a title, which the recipe switches off.",
         ),
@@ -148,6 +151,7 @@ def _claude_code() -> list[Client]:
     write = Step(
         text="I write it.", tool="Write", arguments={"file_path": "/workspace/solution.py", "content": "x = 1\n"}
     )
+    free = _changed("claude-code", "agent/solve.sh", "--disallowedTools WebSearch WebFetch", "")
     search = Step(text="I look.", tool="ToolSearch", arguments={"query": "select:WebFetch"})
     read = Step(tool="Read", arguments={"file_path": "/workspace/dot.png"})
     plain = _changed(
@@ -173,11 +177,17 @@ def _claude_code() -> list[Client]:
         ),
         Client(
             name="claude-code-search",
-            recipe=recipe,
+            recipe=free,
             steps=(search, read, _DONE),
             aside="A title",
             workspace={"dot.png": DOT},
             note="It finds a deferred tool, whose result is a tool_reference, and reads a picture.",
+        ),
+        Client(
+            name="claude-code-web-search",
+            recipe=free,
+            steps=(Step(tool="WebSearch", arguments={"query": "a question"}), _DONE),
+            note="Its second request offers a tool that runs at the provider.",
         ),
         Client(
             name="claude-code-plain",

@@ -95,6 +95,11 @@ class Scripted:
         return JSONResponse({"error": {"message": "not served", "type": "not_found_error"}}, status_code=404)
 
 
+def completion(step: Step, number: int, model: str) -> Json:
+    """A step as a chat completion."""
+    return _chat(step, number, model)[0]
+
+
 def _sent(body: Json, answer: Json, events: Iterator[Json], done: bytes) -> Response:
     if not body.get("stream"):
         return JSONResponse(answer)

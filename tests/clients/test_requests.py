@@ -15,15 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from uvicorn import Config, Server
 
 from tests.clients.server import Json, Scripted, Step
 from tests.models.conftest import Bench, running
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 DATA = Path(__file__).parent / "data"
-REFUSED = {"codex-web-search": "web_search"}
-"""Clients that ask for what reaches beyond the call, and what the refusal must name."""
-NATIVES = ("openai", "anthropic")
+REFUSED = {"codex-web-search-0": "web_search", "claude-code-web-search-1": "web_search_20250305"}
+"""Requests for what reaches beyond the call, and what the refusal must name."""
 DIALECTS = {"/chat/completions": "chat", "/messages": "messages", "/responses": "responses"}
 
 
@@ -50,7 +51,7 @@ def captured() -> Iterator[Case]:
 
 
 CASES = list(captured())
-CALLS = [case for case in CASES if case.dialect and case.client not in REFUSED]
+CALLS = [case for case in CASES if case.dialect and str(case) not in REFUSED]
 OTHERS = [case for case in CASES if case.dialect is None]
 
 
@@ -62,35 +63,49 @@ def first_tool(body: Json) -> Step:
     return Step(text="Done.")
 
 
+@dataclass(frozen=True)
+class Way:
+    """The gateway in front of a raw server on loopback that speaks one dialect."""
+
+    bench: Bench
+    scripted: Scripted
+
+    async def send(self, request: Json, **scope: Any) -> Any:
+        """Send one captured request as its client did; the client's model name is the role's."""
+        self.scripted.seen.clear()
+        body = request.get("body") or {}
+        _, path = await self.bench.session(models={body.get("model", "ratchet"): "solver"}, **scope)
+        url = request["path"] + (f"?{request['query']}" if "query" in request else "")
+        # Values of headers are ASCII; what was random is not in the data.
+        headers = {name: value.replace("…", "x") for name, value in request["headers"].items()}
+        async with self.bench.http(path) as http:
+            return await http.request(request["method"], url, headers=headers, json=request.get("body"))
+
+
 @asynccontextmanager
-async def gateway(native: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Bench, Scripted]]:
-    """The gateway in front of a raw server on loopback."""
+async def gateway(native: str) -> AsyncIterator[Way]:
     scripted = Scripted(first_tool)
     server = Server(Config(scripted.app(), port=0, log_level="error", lifespan="off"))
     task = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
-    monkeypatch.setenv("TEST_KEY", "a-key")
     base = f"http://127.0.0.1:{port}" + ("/v1" if native == "openai" else "")
     model = {"provider": native, "model": "real", "base_url": base, "api_key_env": "TEST_KEY", "attempts": 1}
     try:
-        async with running({"solver": {**model, "context_window": 200_000, "max_output": 64_000}}) as bench:
-            yield bench, scripted
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setenv("TEST_KEY", "a-key")
+            async with running({"solver": {**model, "context_window": 200_000, "max_output": 64_000}}) as bench:
+                yield Way(bench, scripted)
     finally:
         server.should_exit = True
         await task
 
 
-async def send(bench: Bench, request: Json, **scope: Any) -> Any:
-    """Send one captured request as its client did; the client's model name is the role's."""
-    body = request.get("body") or {}
-    _, path = await bench.session(models={body.get("model", "ratchet"): "solver"}, **scope)
-    url = request["path"] + (f"?{request['query']}" if "query" in request else "")
-    # Values of headers are ASCII; what was random is not in the data.
-    headers = {name: value.replace("…", "x") for name, value in request["headers"].items()}
-    async with bench.http(path) as http:
-        return await http.request(request["method"], url, headers=headers, json=request.get("body"))
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["openai", "anthropic"])
+async def way(request: pytest.FixtureRequest) -> AsyncIterator[Way]:
+    async with gateway(request.param) as made:
+        yield made
 
 
 def events(text: str) -> list[Json]:
@@ -143,14 +158,10 @@ def known_tools(body: Json) -> set[tuple[str | None, str]]:
     return known
 
 
-@pytest.mark.parametrize("native", NATIVES)
 @pytest.mark.parametrize("case", CALLS, ids=str)
-async def test_what_a_client_sends_is_answered_in_its_dialect(
-    case: Case, native: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_a_client_sends_is_answered_in_its_dialect(case: Case, way: Way) -> None:
     assert case.dialect is not None
-    async with gateway(native, monkeypatch) as (bench, scripted):
-        response = await send(bench, case.request)
+    response = await way.send(case.request)
     assert response.status_code == 200, response.text[:500]
     body = case.request["body"]
     assert response.headers["content-type"].startswith("text/event-stream") is bool(body.get("stream"))
@@ -159,29 +170,24 @@ async def test_what_a_client_sends_is_answered_in_its_dialect(
     known = known_tools(body)
     assert bool(tools) is bool(known)
     assert set(tools) <= known
-    assert len(scripted.seen) == 1
+    assert len(way.scripted.seen) == 1
 
 
-@pytest.mark.parametrize("native", NATIVES)
-@pytest.mark.parametrize("client", sorted(REFUSED))
-async def test_what_reaches_beyond_the_call_is_refused_by_name(
-    client: str, native: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    case = next(case for case in CASES if case.client == client)
-    async with gateway(native, monkeypatch) as (bench, scripted):
-        response = await send(bench, case.request)
+@pytest.mark.parametrize("refused", sorted(REFUSED))
+async def test_what_reaches_beyond_the_call_is_refused_by_name(refused: str, way: Way) -> None:
+    case = next(case for case in CASES if str(case) == refused)
+    response = await way.send(case.request)
     assert response.status_code == 400
-    assert REFUSED[client] in response.json()["error"]["message"]
-    assert not scripted.seen
+    assert REFUSED[refused] in response.json()["error"]["message"]
+    assert not way.scripted.seen
 
 
 @pytest.mark.parametrize("case", OTHERS, ids=str)
-async def test_what_a_client_asks_besides_does_not_break_its_trial(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with gateway("anthropic", monkeypatch) as (bench, _):
-        response = await send(bench, case.request)
-        if case.request["path"].endswith("/count_tokens"):
-            assert response.status_code == 200, response.text[:500]
-            assert response.json()["input_tokens"] > 0
+async def test_what_a_client_asks_besides_does_not_break_its_trial(case: Case, way: Way) -> None:
+    response = await way.send(case.request)
+    if case.request["path"].endswith("/count_tokens"):
+        assert response.status_code == 200, response.text[:500]
+        assert response.json()["input_tokens"] > 0
     assert response.status_code < 500
 
 
@@ -204,12 +210,11 @@ RANDOM = [case for case in CALLS if _as_another_process(case.request["body"]) !=
 
 
 @pytest.mark.parametrize("case", RANDOM, ids=str)
-async def test_what_is_random_in_each_process_does_not_make_another_question(
-    case: Case, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_is_random_in_each_process_does_not_make_another_question(case: Case, way: Way) -> None:
     other = {**case.request, "body": _as_another_process(case.request["body"])}
-    async with gateway("openai", monkeypatch) as (bench, scripted):
-        for request in (case.request, other):
-            response = await send(bench, request, answer_scope="pair")
-            assert response.status_code == 200, response.text[:500]
-    assert len(scripted.seen) == 1
+    asked = []
+    for request in (case.request, other):
+        response = await way.send(request, answer_scope=str(case))
+        assert response.status_code == 200, response.text[:500]
+        asked.append(len(way.scripted.seen))
+    assert asked == [1, 0]

@@ -13,7 +13,9 @@ from tests.clients.server import Json, Seen
 ELLIPSIS = "…"
 _WORD = re.compile(r"[\w.:/+#$@*-]{1,64}")
 _RANDOM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}|[0-9a-f]{16}|\d{10}|[0-9A-HJKMNP-TV-Z]{26}")
-_PROSE = frozenset({"description", "text", "instructions", "content", "output", "system", "title", "input", "definition"})
+_PROSE = frozenset(
+    {"description", "text", "instructions", "content", "output", "system", "title", "input", "definition"}
+)
 _AS_IT_IS = ("arguments", "image_url", "data")
 _SHORT = 1000
 _TRANSPORT = frozenset(

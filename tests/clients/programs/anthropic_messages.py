@@ -1,5 +1,8 @@
 """Anthropic SDK: two turns with tools, complete, streamed, and with beta features; and a count of tokens."""
 
+# A client program that runs in a box: it prints its transcript.
+# ruff: noqa: ANN001, ANN201, T201
+
 import os
 
 from anthropic import Anthropic
@@ -55,7 +58,9 @@ def ask(messages, how):
 def converse(how):
     messages = [{"role": "user", "content": "Write solution.py"}]
     message = ask(messages, how)
-    messages.append({"role": "assistant", "content": [block.model_dump(exclude_none=True) for block in message.content]})
+    messages.append(
+        {"role": "assistant", "content": [block.model_dump(exclude_none=True) for block in message.content]}
+    )
     used = [block for block in message.content if block.type == "tool_use"]
     results = [{"type": "tool_result", "tool_use_id": block.id, "content": "written"} for block in used]
     messages.append({"role": "user", "content": results})
@@ -64,5 +69,7 @@ def converse(how):
 
 for way in ("complete", "stream", "beta"):
     converse(way)
-counted = CLIENT.messages.count_tokens(model=MODEL, system=SYSTEM, messages=[{"role": "user", "content": "hi"}], tools=[TOOL])
+counted = CLIENT.messages.count_tokens(
+    model=MODEL, system=SYSTEM, messages=[{"role": "user", "content": "hi"}], tools=[TOOL]
+)
 print(counted.input_tokens)

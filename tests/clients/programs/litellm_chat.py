@@ -1,5 +1,8 @@
 """LiteLLM towards an OpenAI and an Anthropic endpoint: two turns with a tool, complete and then streamed."""
 
+# A client program that runs in a box: it prints its transcript.
+# ruff: noqa: ANN001, ANN201, T201
+
 import os
 import sys
 

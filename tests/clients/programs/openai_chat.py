@@ -1,5 +1,8 @@
 """OpenAI SDK, Chat Completions: two turns with a tool, complete and then streamed."""
 
+# A client program that runs in a box: it prints its transcript.
+# ruff: noqa: ANN001, ANN201, T201
+
 import os
 
 from openai import OpenAI

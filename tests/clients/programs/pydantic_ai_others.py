@@ -1,5 +1,8 @@
 """Pydantic AI in its other two dialects, complete and then streamed."""
 
+# A client program that runs in a box: it prints its transcript.
+# ruff: noqa: T201
+
 import asyncio
 import os
 import sys

@@ -1,5 +1,8 @@
 """smolagents with tools instead of Python as actions, complete and then streamed."""
 
+# A client program that runs in a box: it prints its transcript.
+# ruff: noqa: T201
+
 import os
 
 from smolagents import OpenAIModel, ToolCallingAgent, tool

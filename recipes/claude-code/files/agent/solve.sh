@@ -10,4 +10,5 @@ export ANTHROPIC_DEFAULT_HAIKU_MODEL="$RATCHET_MODEL" ANTHROPIC_DEFAULT_SONNET_M
 export ANTHROPIC_DEFAULT_OPUS_MODEL="$RATCHET_MODEL" CLAUDE_CODE_SUBAGENT_MODEL="$RATCHET_MODEL"
 
 exec timeout -k 5 "$limit" claude -p --model "$RATCHET_MODEL" --append-system-prompt "$(cat "$here/system.md")" \
-    --output-format stream-json --verbose --dangerously-skip-permissions < /task/instruction.md
+    --output-format stream-json --verbose --dangerously-skip-permissions \
+    --disallowedTools WebSearch WebFetch < /task/instruction.md

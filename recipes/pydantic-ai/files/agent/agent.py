@@ -17,7 +17,9 @@ HERE = Path(__file__).parent
 def bash(command: str) -> str:
     """Run a shell command in the task's folder; returns its exit code and output."""
     try:
-        done = subprocess.run(command, shell=True, capture_output=True, text=True, errors="replace", timeout=120)
+        done = subprocess.run(
+            command, shell=True, capture_output=True, text=True, errors="replace", timeout=120, check=False
+        )
     except subprocess.TimeoutExpired:
         return "the command took longer than 120 s"
     return f"exit code {done.returncode}\n{(done.stdout + done.stderr)[-OUTPUT:]}"

@@ -19,7 +19,9 @@ def bash(command: str) -> str:
         command: the command.
     """
     try:
-        done = subprocess.run(command, shell=True, capture_output=True, text=True, errors="replace", timeout=120)
+        done = subprocess.run(
+            command, shell=True, capture_output=True, text=True, errors="replace", timeout=120, check=False
+        )
     except subprocess.TimeoutExpired:
         return "the command took longer than 120 s"
     return f"exit code {done.returncode}\n{(done.stdout + done.stderr)[-OUTPUT:]}"

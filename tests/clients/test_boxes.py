@@ -1,0 +1,72 @@
+"""Each recipe in a real box, through the real gateway, with a scripted model: the agent works as it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from fnmatch import fnmatch
+
+import pytest
+import pytest_asyncio
+
+from agent.config.models import ModelsConfig
+from agent.models.gateway.record import MemoryRecord
+from agent.models.gateway.server import GatewayServer
+from agent.models.providers.scripted import ScriptedProvider
+from sandbox.docker_sandbox import DockerSandbox
+from tests.clients import boxes, recipes
+from tests.clients.known import CLIENTS
+from tests.clients.server import Json, Step, completion, in_turn
+
+pytestmark = [pytest.mark.slow, pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
+NAMES = recipes.names()
+MODELS = {"solver": {"provider": "replay", "context_window": 200_000, "max_output": 64_000}}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def sandbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DockerSandbox]:
+    folder = tmp_path_factory.mktemp("b")
+    async with DockerSandbox("boxes", f"recipes-{folder.name}", folder, ready=0) as opened:
+        yield opened
+
+
+def model(choose: Callable[[Json], Step]) -> ScriptedProvider:
+    """A scripted model that speaks Chat Completions, whatever the client speaks."""
+    numbers = iter(range(1, 100))
+    return ScriptedProvider(lambda body: completion(choose(body), next(numbers), "scripted"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_an_agent_solves_a_task_in_a_box(name: str, sandbox: DockerSandbox) -> None:
+    client, recipe = CLIENTS[name], recipes.load(name)
+    provider = model(in_turn(client.steps, client.aside))
+    record = MemoryRecord()
+    async with GatewayServer(ModelsConfig.model_validate(MODELS), record, providers={"solver": provider}) as gateway:
+        visited = await boxes.visit(sandbox, gateway, recipe)
+    said = visited.run.output.decode()
+    assert visited.run.exit_code == 0, said[-3000:]
+    left = {path for path in visited.files if not any(fnmatch(path, glob) for glob in recipe.data["leftovers"])}
+    assert left == {"solution.py"}
+    assert visited.files["solution.py"].startswith(b"x")
+    assert visited.usage.calls == len(client.steps)
+    assert [call.status for call in record.calls] == [200] * len(client.steps)
+    if recipe.data["transcript"]["format"] == "jsonl":
+        events = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+        assert len(events) >= 2
+    assert "Done." in said or name == "aider"
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_what_runs_is_the_candidate(name: str, sandbox: DockerSandbox) -> None:
+    recipe = recipes.load(name)
+    entry = recipe.command[-1].removeprefix("/scaffold/")
+    assert entry in recipe.files
+    broken = replace(recipe, files={**recipe.files, entry: b"exit(3)\n" if entry.endswith(".py") else b"exit 3\n"})
+    models = ModelsConfig.model_validate(MODELS)
+    provider = model(lambda _: Step(text="never"))
+    async with GatewayServer(models, MemoryRecord(), providers={"solver": provider}) as gateway:
+        visited = await boxes.visit(sandbox, gateway, broken)
+    assert visited.run.exit_code == 3
+    assert not visited.files
+    assert visited.usage.calls == 0
