@@ -9,6 +9,7 @@ import json
 import shutil
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +58,12 @@ class DockerBox:
         container: str,
         wire: Wire,
         engine: Call,
+        withheld: Callable[[float, float], float] | None = None,
         marks_memory: bool = True,
     ) -> None:
         self._name, self._spec, self._folder, self._container = name, spec, folder, container
         self._wire, self._engine, self._marks_memory = wire, engine, marks_memory
+        self._withheld = withheld or (lambda _start, _end: 0.0)
         self._born, self._closed = time.monotonic(), False
         self._broken: SandboxDown | CandidateFault | None = None
         self.grace = GRACE_SECONDS
@@ -80,6 +83,11 @@ class DockerBox:
     def container(self) -> str:
         """The engine's id of the container."""
         return self._container
+
+    @property
+    def user(self) -> int:
+        """The user id in the box; 0 before one is chosen."""
+        return self._spec.user or 0
 
     @property
     def folder(self) -> Path:
@@ -128,14 +136,21 @@ class DockerBox:
         more: Callable[[], float] | None = None,
     ) -> RunResult:
         """Run one command in `/workspace`; then nothing of it is left. A box that dies of it is a result."""
-        self._check_alive()
+        start = time.monotonic()
         order = {"argv": list(argv), "env": dict(env), "timeout": timeout, "limit": output_limit}
         order["asks"] = more is not None
+        result = await self._obey(json.dumps(order).encode(), timeout, output_limit, more)
+        return replace(result, pressure=self._withheld(start, time.monotonic()))
+
+    async def _obey(
+        self, order: bytes, timeout: float, output_limit: int, more: Callable[[], float] | None
+    ) -> RunResult:
+        self._check_alive()
         start, output = time.monotonic(), bytearray()
         with self._order():
             try:
                 async with asyncio.timeout(timeout + self.grace) as limit:
-                    await self._wire.send(frames.RUN, json.dumps(order).encode())
+                    await self._wire.send(frames.RUN, order)
                     return await self._follow(output, output_limit, more, limit)
             except TimeoutError:
                 ending = await self._unanswered()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,15 +27,18 @@ from sandbox.box import DockerBox, make_folder, remove_folder
 from sandbox.engine import ENGINE_ERRORS, brief, connect, engine_name
 from sandbox.folders import BOX_NAME, RunFolder, reap_folders
 from sandbox.limits import limits
+from sandbox.load import Monitor
+from sandbox.others import Others
 from sandbox.pool import Pool
 from sandbox.reap import reap
-from sandbox.users import OWN, TRIES, any_user, container_name, users_of
+from sandbox.users import IN_USE, MAPPED, OWN, TRIES, any_user, container_name, ours, users_of
 from sandbox.wire import Lost, Wire, own_socket
 
 RUNNER = ("python3", "-E", "-s", "-S", "/usr/lib/ratchet")
 READY_SECONDS = 60.0
 BOX_LIFE_SECONDS = 6 * 3600
 CONFLICT = 409
+PROBE_MEMORY_MB, PROBE_PROCESSES = 128, 16
 REMOVE_PAUSES = (0.2, 1.0, 0.0)
 ENV = {
     "HOME": "/tmp",  # noqa: S108 - a tmpfs of the box, not of this machine
@@ -78,6 +82,7 @@ class DockerSandbox:
         self._folder: RunFolder | None = None
         self._client: docker.APIClient | None = None
         self._cpus, self._podman, self._users = 1.0, False, OWN
+        self._monitor: Monitor | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -91,6 +96,8 @@ class DockerSandbox:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._pool.close()
+        if self._monitor is not None:
+            await self._monitor.stop()
         await self.settle()
         if self._folder is not None:
             await self._thread(self._folder.remove)
@@ -151,13 +158,29 @@ class DockerSandbox:
         return await self._thread(getattr(self._engine(), method), *args)
 
     async def _make(self, spec: BoxSpec) -> DockerBox:
+        """One box for the pool; from the first one on the machine's load is watched."""
+        if self._monitor is None:
+            probe = BoxSpec(image=spec.image, gateway=False, memory_mb=PROBE_MEMORY_MB, pids=PROBE_PROCESSES)
+            others = Others(ours, containers=self._users is not MAPPED)
+            self._monitor = Monitor(partial(self._box, probe, "load probe"), others)
+            self._monitor.start()
+        return await self._box(spec, self._campaign)
+
+    async def _box(self, spec: BoxSpec, campaign: str) -> DockerBox:
         """Create, attach, start, and wait until the runner is ready. Shielded: a box half made is a box lost."""
         name = secrets.token_hex(BOX_NAME // 2)
         folder = await self._thread(self._new_folder, name)
-        container, attached = await self._thread(self._start, name, spec, folder)
+        container, attached, spec = await self._thread(self._start, name, spec, folder, campaign)
         wire = await Wire.over(attached)
         box = DockerBox(
-            name, spec, folder, container=container, wire=wire, engine=self._call, marks_memory=not self._podman
+            name,
+            spec,
+            folder,
+            container=container,
+            wire=wire,
+            engine=self._call,
+            withheld=self._monitor.withheld if self._monitor else None,
+            marks_memory=not self._podman,
         )
         box.on_close = self._let_go
         try:
@@ -180,34 +203,39 @@ class DockerSandbox:
         make_folder(folder)
         return folder
 
-    def _start(self, name: str, spec: BoxSpec, folder: Path) -> tuple[str, socket.socket]:
-        client, container = self._engine(), None
+    def _start(self, name: str, spec: BoxSpec, folder: Path, campaign: str) -> tuple[str, socket.socket, BoxSpec]:
+        """A started container, the pipe to its runner, and what was asked for with the user that was chosen."""
+        client, container, chosen = self._engine(), None, spec
         try:
-            container = self._create(client, name, spec, folder)
+            container, chosen = self._create(client, name, spec, folder, campaign)
+            IN_USE[chosen.user or 0] += 1  # before anything runs in it: see sandbox.others
             how = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
             attached = own_socket(client.attach_socket(container, params=how))
             client.start(container)
         except ENGINE_ERRORS as error:
             if container is not None:
                 _remove(client, container)
+                IN_USE[chosen.user or 0] -= 1
             remove_folder(folder)
             raise _blame(error, spec, self._runtime, folder) from error
-        return container, attached
+        return container, attached, chosen
 
-    def _create(self, client: docker.APIClient, name: str, spec: BoxSpec, folder: Path) -> str:
+    def _create(
+        self, client: docker.APIClient, name: str, spec: BoxSpec, folder: Path, campaign: str
+    ) -> tuple[str, BoxSpec]:
         """Create the container. A user id whose name is in use belongs to another box: try another."""
         for _ in range(TRIES):
-            user = spec.user or any_user(self._users)
-            settings = self._settings(client, replace(spec, user=user), folder)
-            title = f"ratchet-{name}" if spec.user else container_name(user)
+            chosen = replace(spec, user=spec.user or any_user(self._users))
+            title = f"ratchet-{name}" if spec.user else container_name(chosen.user or 0)
+            settings = self._settings(client, chosen, folder, campaign)
             try:
-                return str(client.create_container(name=title, **settings)["Id"])
+                return str(client.create_container(name=title, **settings)["Id"]), chosen
             except APIError as error:
                 if error.status_code != CONFLICT or spec.user:
                     raise
         raise SandboxDown("every user id that was tried belongs to another box")
 
-    def _settings(self, client: docker.APIClient, spec: BoxSpec, folder: Path) -> dict[str, Any]:
+    def _settings(self, client: docker.APIClient, spec: BoxSpec, folder: Path, campaign: str) -> dict[str, Any]:
         """Everything that makes the container a box."""
         return {
             "image": spec.image,
@@ -222,7 +250,7 @@ class DockerSandbox:
             "network_disabled": not self._podman,
             # The runner does not handle SIGTERM: an engine that stops must not wait for it.
             "stop_signal": "SIGKILL",
-            "labels": self._labels(),
+            "labels": self._labels(campaign),
             "host_config": {
                 **client.create_host_config(
                     **limits(spec, folder, cpus=self._cpus, podman=self._podman),
@@ -232,9 +260,9 @@ class DockerSandbox:
             },
         } | {"healthcheck": {"test": ["NONE"]}}
 
-    def _labels(self) -> Mapping[str, str]:
+    def _labels(self, campaign: str) -> Mapping[str, str]:
         return {
-            "ratchet.campaign": self._campaign,
+            "ratchet.campaign": campaign,
             "ratchet.run": self._run_id,
             "ratchet.sandbox": self._token,
             "ratchet.owner": owner_label(os.getpid()),
@@ -250,6 +278,7 @@ class DockerSandbox:
 
     async def _thread_remove(self, box: DockerBox) -> None:
         await self._thread(_remove, self._engine(), box.container)
+        IN_USE[box.user] -= 1
         await self._thread(remove_folder, box.folder)
 
 

@@ -10,7 +10,7 @@ import inspect
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -47,15 +47,24 @@ Said = RunResult | str | None
 Program = Callable[[FakeRun], Said | Awaitable[Said]]
 
 
-def ran(output: str = "", exit_code: int | None = 0, ending: Ending = Ending.EXITED, *, orphans: int = 0) -> RunResult:
-    """What a program may return: a result in few words."""
+def ran(
+    output: str = "",
+    exit_code: int | None = 0,
+    ending: Ending = Ending.EXITED,
+    *,
+    orphans: int = 0,
+    seconds: float = 0.0,
+    pressure: float = 0.0,
+) -> RunResult:
+    """What a program may return: a result in few words. `seconds` is added to the time that really passed."""
     return RunResult(
         ending=ending,
         exit_code=exit_code,
         output=output.encode(),
         truncated=False,
-        seconds=0.0,
+        seconds=seconds,
         orphans=orphans,
+        pressure=pressure,
     )
 
 
@@ -226,11 +235,4 @@ def _bounded(result: RunResult, limit: int, seconds: float) -> RunResult:
     if lost > 0:
         note = b"\n[... %d bytes left out ...]\n" % lost
         output = output[: limit // 2] + note + output[len(output) - (limit - limit // 2) :]
-    return RunResult(
-        ending=result.ending,
-        exit_code=result.exit_code,
-        output=output,
-        truncated=result.truncated or lost > 0,
-        seconds=seconds,
-        orphans=result.orphans,
-    )
+    return replace(result, output=output, truncated=result.truncated or lost > 0, seconds=result.seconds + seconds)

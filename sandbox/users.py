@@ -7,6 +7,7 @@ two living boxes of one engine share an id, whichever process made them.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ MAPPED = range(10_000, 60_000)
 """For an engine whose containers see only 65,536 ids: rootless, or with a remapped user namespace."""
 
 TRIES = 50
+IN_USE: Counter[int] = Counter()
+"""How many living boxes of this process, over all its sandboxes, have an id."""
 
 
 def users_of(info: Mapping[str, Any]) -> range:
@@ -44,3 +47,8 @@ def _all_mapped() -> bool:
         return True
     spans = [(int(first), int(count)) for first, _, count in (line.split() for line in lines if line.strip())]
     return any(first <= OWN.start and OWN.stop <= first + count for first, count in spans)
+
+
+def ours(user: int) -> bool:
+    """Whether a living box of this process has the id."""
+    return IN_USE[user] > 0

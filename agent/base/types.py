@@ -108,7 +108,8 @@ class Ending(StrEnum):
 class RunResult:
     """One command in a box. `output` is stdout and stderr together, bounded; exit 0 alone proves nothing.
 
-    `orphans` counts the processes that outlived the process which started them.
+    `orphans` counts the processes that outlived the process which started them. `pressure` is for how many of the
+    `seconds` programs outside of every box withheld the processor time that a box asks for.
     """
 
     ending: Ending
@@ -117,6 +118,7 @@ class RunResult:
     truncated: bool
     seconds: float
     orphans: int = 0
+    pressure: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from agent.base.errors import BudgetSpent, CandidateFault, InfrastructureError
+from agent.base.errors import BudgetSpent, CandidateFault, InfrastructureError, Starved
 from agent.base.types import (
     GATEWAY_URL,
     Box,
@@ -34,7 +34,7 @@ from agent.base.types import (
     Trial,
     Usage,
 )
-from agent.trials.grading import box_for, grade, in_workdir
+from agent.trials.grading import box_for, grade, in_workdir, refuse_starved
 
 MODEL_ALIAS = "ratchet"
 """The one model name that a box needs to know; the gateway maps it to the role's model."""
@@ -191,6 +191,7 @@ class Evaluator:
                 spec=box_for(job.task, replace(self._visit.spec, image=image)),
                 command=in_workdir(job.task, self._visit.command),
             )
+            refuse_starved(visited.run)
             verdict = await self._grade(job.task, visited, image)
         return Trial(
             id=name,
@@ -230,7 +231,7 @@ def seed_of(*parts: object) -> int:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Void:
-    """A pair that an infrastructure error spoiled: on which side, and how."""
+    """A pair that an infrastructure error made void: on which side, and why. Load meets both sides."""
 
     side: Side
     reason: str
@@ -264,7 +265,9 @@ _SIDES = (Side.CHAMPION, Side.CANDIDATE)
 
 
 def _side(errors: Mapping[Side, Trial | BaseException], names: Mapping[str | None, Side]) -> Side:
-    """Whose calls were under way when a provider failed; elsewhere, and if nobody's were, the sides that failed."""
+    """Whose calls were under way when a provider failed; both for load; elsewhere the sides that failed."""
+    if any(isinstance(error, Starved) for error in errors.values()):
+        return Side.BOTH
     met = [error.under_way for error in errors.values() if isinstance(error, InfrastructureError)]
     under_way = {side for name, side in names.items() if any(name in trials for trials in met)}
     sides = under_way or set(errors)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from defusedxml import ElementTree
 
-from agent.base.errors import CandidateFault, UserError, from_candidate
+from agent.base.errors import CandidateFault, Starved, UserError, from_candidate
 from agent.base.types import Box, BoxSpec, Ending, Files, Grade, RewardKind, RunResult, Sandbox, Task
 from sandbox.frames import matcher
 
@@ -25,13 +25,15 @@ WORKSPACE = "/workspace/"
 MAX_VERDICT = 1 << 20
 OUTPUT_KEPT = 16 << 10
 OUTPUT_LIMIT = 256 << 10
+STARVED_SHARE, STARVED_SECONDS = 0.5, 3.0
+"""A run is void if other programs withheld more than this part of its time, and more than so many seconds of it."""
 
 
 async def grade(sandbox: Sandbox, image: str, task: Task, submission: Files) -> Grade:
     """The verdict on one submission.
 
     Raises:
-        InfrastructureError: the box failed for a reason outside of it; there is no verdict.
+        InfrastructureError: the box failed for a reason outside of it, or was starved; there is no verdict.
         UserError: the task itself cannot be graded.
     """
     verdict = _verdict_path(task)
@@ -43,7 +45,21 @@ async def grade(sandbox: Sandbox, image: str, task: Task, submission: Files) -> 
         return Grade(score=0.0, reason=str(fault))
     finally:
         await box.close()
+    refuse_starved(result)
     return judge(task, result, found)
+
+
+def refuse_starved(run: RunResult) -> None:
+    """Refuse to score a run on a starved machine, whatever came of it. What a box does has no part in the measure.
+
+    Raises:
+        Starved: others withheld more than STARVED_SHARE of its time.
+    """
+    if run.pressure > max(STARVED_SECONDS, STARVED_SHARE * run.seconds):
+        raise Starved(
+            f"other programs took the processors for {run.pressure:.0f} of the {run.seconds:.0f} s of a run; "
+            "stop them, or move the campaign to a quieter machine"
+        )
 
 
 def box_for(task: Task, default: BoxSpec) -> BoxSpec:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from agent.base.types import BoxSpec, Caps, Purpose, Split, Task
+import pytest
+
+from agent.base.errors import Starved
+from agent.base.types import BoxSpec, Caps, Ending, Purpose, Side, Split, Task
 from agent.config.models import ModelsConfig
 from agent.kernel.decide.budget import Budget, Limits, Spent
 from agent.models.gateway.record import MemoryRecord
 from agent.models.gateway.server import GatewayServer
 from agent.models.providers.scripted import ScriptedProvider
-from agent.trials.evaluator import Evaluator, Job, Visit
-from sandbox.fake import FakeRun, FakeSandbox, ran
+from agent.trials.evaluator import Evaluator, Job, Visit, Void, both
+from agent.trials.grading import STARVED_SECONDS, STARVED_SHARE
+from sandbox.fake import FakeRun, FakeSandbox, Program, ran
 
 TASK = Task(
     id="t",
@@ -44,29 +50,45 @@ def check(scene: FakeRun) -> object:
     return ran()
 
 
-async def boxes_of(folder: Path, task: Task) -> tuple[list[BoxSpec], float]:
-    """The boxes that one trial opened, and its score."""
-    start = "sh -c cd -- "  # a command in a working directory; its name stands at its end
-    programs = {"scaffold": solve, "check": check}
-    if task.workdir:
-        programs = {start: lambda scene: programs_of[scene.argv[4]](scene)}
-    programs_of = {"scaffold": solve, "check": check}
+@asynccontextmanager
+async def evaluating(folder: Path, programs: Mapping[str, Program]) -> AsyncIterator[tuple[Evaluator, FakeSandbox]]:
+    """An evaluator whose boxes run these programs."""
     models = ModelsConfig.model_validate(
         {role: {"provider": "scripted", "script": "unused.yaml"} for role in ("solver", "improver")}
     )
     silent = {role: ScriptedProvider(lambda _: "no") for role in models.roles}
     gateway = GatewayServer(models, MemoryRecord(), Budget(Limits(), Spent()), providers=silent)
-    async with gateway, FakeSandbox(programs, folder=folder) as sandbox:  # type: ignore[arg-type]
-        evaluator = Evaluator(
-            sandbox=sandbox,
-            visit=Visit(sandbox, gateway, CAMPAIGN, ("scaffold",)),
-            image="common",
-            images={"special": "own-image"},
-            scaffolds={"tree": {}},
-            caps=Caps(),
-            parallel=1,
+    async with gateway, FakeSandbox(programs, folder=folder) as sandbox:
+        yield (
+            Evaluator(
+                sandbox=sandbox,
+                visit=Visit(sandbox, gateway, CAMPAIGN, ("scaffold",)),
+                image="common",
+                images={"special": "own-image"},
+                scaffolds={"tree": {}},
+                caps=Caps(),
+                parallel=2,
+            ),
+            sandbox,
         )
-        trial = await evaluator.trial(Job(tree="tree", task=task, purpose=Purpose.SEARCH, seed=1, answer_scope=None))
+
+
+def job(task: Task = TASK, **changes: object) -> Job:
+    return replace(
+        Job(tree="tree", task=task, purpose=Purpose.SEARCH, seed=1, answer_scope=None),
+        **changes,  # type: ignore[arg-type]
+    )
+
+
+async def boxes_of(folder: Path, task: Task) -> tuple[list[BoxSpec], float]:
+    """The boxes that one trial opened, and its score."""
+    start = "sh -c cd -- "  # a command in a working directory; its name stands at its end
+    programs_of: dict[str, Program] = {"scaffold": solve, "check": check}  # type: ignore[dict-item]
+    programs: dict[str, Program] = (
+        {start: lambda scene: programs_of[scene.argv[4]](scene)} if task.workdir else programs_of
+    )
+    async with evaluating(folder, programs) as (evaluator, sandbox):
+        trial = await evaluator.trial(job(task))
         return sandbox.opened, trial.score
 
 
@@ -78,3 +100,46 @@ async def test_what_a_task_asks_for_holds_in_both_boxes(tmp_path: Path) -> None:
     special = replace(TASK, id="special", user=1000, memory_mb=96, cpus=0.5, workdir="app")
     asked = BoxSpec(image="own-image", gateway=True, user=1000, memory_mb=96, cpus=0.5)
     assert await boxes_of(tmp_path, special) == ([asked, replace(asked, gateway=False)], 1.0)
+
+
+def starved(scene: FakeRun) -> object:
+    scene.workspace["app/answer"] = b"42"
+    return ran(seconds=100, pressure=100 * STARVED_SHARE + 1)
+
+
+@pytest.mark.parametrize("ending", list(Ending))
+async def test_a_trial_on_a_starved_machine_is_void_however_it_ended(tmp_path: Path, ending: Ending) -> None:
+    programs: dict[str, Program] = {
+        "scaffold": lambda _: ran("", None, ending, seconds=100, pressure=100 * STARVED_SHARE + 1)
+    }
+    async with evaluating(tmp_path, programs) as (evaluator, sandbox):
+        with pytest.raises(Starved, match="other programs took the processors for 51 of the 100 s"):
+            await evaluator.trial(job())
+        assert not sandbox.open_boxes
+
+
+async def test_a_check_on_a_starved_machine_makes_the_trial_void_too(tmp_path: Path) -> None:
+    programs: dict[str, Program] = {"scaffold": solve, "check": lambda _: ran(exit_code=1, seconds=9, pressure=8)}
+    async with evaluating(tmp_path, programs) as (evaluator, _):
+        with pytest.raises(Starved):
+            await evaluator.trial(job())
+
+
+@pytest.mark.parametrize("pressure", [0.0, STARVED_SECONDS, 9.9 * STARVED_SHARE])
+async def test_load_within_the_bound_is_part_of_life(tmp_path: Path, pressure: float) -> None:
+    def loaded(scene: FakeRun) -> object:
+        solve(scene)
+        return ran(seconds=10 if pressure > STARVED_SECONDS else 3, pressure=pressure)
+
+    async with evaluating(tmp_path, {"scaffold": loaded, "check": check}) as (evaluator, _):  # type: ignore[dict-item]
+        assert (await evaluator.trial(job())).score == 1
+
+
+async def test_a_pair_of_which_one_side_was_starved_is_void_on_both(tmp_path: Path) -> None:
+    def one_of_two(scene: FakeRun) -> object:
+        return starved(scene) if scene.env["RATCHET_SEED"] == "2" else solve(scene)
+
+    async with evaluating(tmp_path, {"scaffold": one_of_two, "check": check}) as (evaluator, _):  # type: ignore[dict-item]
+        outcome = await both(evaluator, job(), job(seed=2), order_seed=0)
+    assert isinstance(outcome, Void)
+    assert outcome.side is Side.BOTH
