@@ -12,17 +12,19 @@ from typing import NoReturn
 
 HOST, PORT = "127.0.0.1", 8080
 GATEWAY_SOCKET = "/run/ratchet/gateway.sock"
-MAX_LINKS = 64
+MAX_LINKS = 32
+"""Connections at a time; each takes a descriptor of the gateway's process. Further ones wait until one ends."""
+
 BUFFER = 1 << 16
 
 
 def listen(port: int = PORT) -> socket.socket:
     """The listening socket, bound before any candidate code exists."""
-    door = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    door.bind((HOST, port))
-    door.listen(MAX_LINKS)
-    return door
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((HOST, port))
+    listener.listen(4 * MAX_LINKS)
+    return listener
 
 
 class _End:
@@ -54,14 +56,14 @@ class _End:
 class Forwarder:
     """All links of one box, in one thread."""
 
-    def __init__(self, door: socket.socket, target: str) -> None:
-        self.door, self.target, self.links = door, target, 0
+    def __init__(self, listener: socket.socket, target: str) -> None:
+        self.listener, self.target, self.links = listener, target, 0
         self.selector = selectors.DefaultSelector()
-        door.setblocking(False)
-        self.selector.register(door, selectors.EVENT_READ)
+        listener.setblocking(False)
+        self.selector.register(listener, selectors.EVENT_READ)
 
     def run(self) -> NoReturn:
-        """Carry bytes for ever."""
+        """Carry bytes until killed."""
         while True:
             for key, events in self.selector.select():
                 if key.data is None:
@@ -71,20 +73,19 @@ class Forwarder:
 
     def _accept(self) -> None:
         try:
-            client, _ = self.door.accept()
+            client, _ = self.listener.accept()
         except OSError:
             return
         upstream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             upstream.connect(self.target)
-            crowded = self.links >= MAX_LINKS
         except OSError:
-            crowded = True
-        if crowded:
             client.close()
             upstream.close()
             return
         self.links += 1
+        if self.links == MAX_LINKS:
+            self.selector.unregister(self.listener)
         near, far = _End(client), _End(upstream)
         self.selector.register(client, selectors.EVENT_READ, (near, far))
         self.selector.register(upstream, selectors.EVENT_READ, (far, near))
@@ -118,6 +119,8 @@ class Forwarder:
             self.selector.unregister(end.sock)
 
     def _drop(self, *ends: _End) -> None:
+        if self.links == MAX_LINKS:
+            self.selector.register(self.listener, selectors.EVENT_READ)
         self.links -= 1
         for end in ends:
             if end.sock in self.selector.get_map():

@@ -134,8 +134,8 @@ class Limit:
 class Runner:
     """Serves one host until it goes."""
 
-    def __init__(self, host: Host, door: object = None) -> None:
-        self.host, self.door = host, door
+    def __init__(self, host: Host, listener: object = None) -> None:
+        self.host, self.listener = host, listener
         self.forwarder = self.command = 0
         self.status: int | None = None
         self.orphans = 0
@@ -172,7 +172,7 @@ class Runner:
         start, ooms = time.monotonic(), oom_kills()
         output = Output(self.host, limit)
         self.status, self.orphans = None, 0
-        if self.door is not None:
+        if self.listener is not None:
             self.start_forwarder()
         out_r, out_w = os.pipe()
         self.spawn(argv, env, out_w, output)
@@ -223,7 +223,7 @@ class Runner:
             signal.set_wakeup_fd(-1)
             for end in (self.host.inward, self.host.outward, self.wake_r, self.wake_w):
                 os.close(end)
-            forward.Forwarder(self.door, forward.GATEWAY_SOCKET).run()  # type: ignore[arg-type]
+            forward.Forwarder(self.listener, forward.GATEWAY_SOCKET).run()  # type: ignore[arg-type]
         finally:
             os._exit(1)
 
@@ -256,7 +256,7 @@ class Runner:
         with contextlib.suppress(ChildProcessError):
             while self.reaped(*os.waitpid(-1, os.WNOHANG)):
                 pass
-        if self.door is not None and not self.forwarder and self.status is None:
+        if self.listener is not None and not self.forwarder and self.status is None:
             with contextlib.suppress(OSError):
                 self.start_forwarder()
 
@@ -366,7 +366,7 @@ def walk(root: str):  # type: ignore[no-untyped-def]  # noqa: ANN201 - os.DirEnt
 
 
 def main() -> NoReturn:
-    """Close all doors, then serve."""
+    """Close every way in but the pipe to the host, then serve."""
     for number in (signal.SIGINT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)

@@ -15,7 +15,7 @@ import pytest_asyncio
 from agent.base.types import BoxSpec
 from sandbox.box import DockerBox
 from sandbox.docker_sandbox import DockerSandbox
-from sandbox.forward import Forwarder, listen
+from sandbox.forward import MAX_LINKS, Forwarder, listen
 
 BIG = 3 << 20
 
@@ -76,9 +76,9 @@ def pair(tmp_path: Path) -> Iterator[tuple[int, socket.socket]]:
     upstream.bind(str(tmp_path / "up.sock"))
     upstream.listen()
     upstream.settimeout(10)
-    door = listen(0)
-    port = door.getsockname()[1]
-    forwarder = Forwarder(door, str(tmp_path / "up.sock"))
+    listener = listen(0)
+    port = listener.getsockname()[1]
+    forwarder = Forwarder(listener, str(tmp_path / "up.sock"))
 
     def run() -> None:
         with contextlib.suppress(OSError, ValueError, KeyError):
@@ -121,9 +121,9 @@ def test_a_client_that_vanishes_does_not_stop_the_others(pair: tuple[int, socket
 
 
 def test_without_a_gateway_a_connection_is_closed_at_once(tmp_path: Path) -> None:
-    door = listen(0)
-    port = door.getsockname()[1]
-    forwarder = Forwarder(door, str(tmp_path / "nobody.sock"))
+    listener = listen(0)
+    port = listener.getsockname()[1]
+    forwarder = Forwarder(listener, str(tmp_path / "nobody.sock"))
 
     def run() -> None:
         with contextlib.suppress(OSError, ValueError, KeyError):
@@ -132,3 +132,24 @@ def test_without_a_gateway_a_connection_is_closed_at_once(tmp_path: Path) -> Non
     threading.Thread(target=run, daemon=True).start()
     with socket.create_connection(("127.0.0.1", port), 10) as client:
         assert client.recv(10) == b""
+
+
+def test_links_over_the_limit_wait_until_one_ends_and_take_no_descriptor_meanwhile(
+    pair: tuple[int, socket.socket],
+) -> None:
+    port, upstream = pair
+    upstream.listen(2 * MAX_LINKS)
+    upstream.settimeout(2)
+    clients = [socket.create_connection(("127.0.0.1", port), 10) for _ in range(MAX_LINKS + 1)]
+    for number, client in enumerate(clients):
+        client.sendall(b"%d" % number)
+    servers = [upstream.accept()[0] for _ in range(MAX_LINKS)]
+    with pytest.raises(TimeoutError):
+        upstream.accept()
+    clients[0].close()
+    servers[0].close()
+    upstream.settimeout(10)
+    servers[0] = upstream.accept()[0]
+    assert servers[0].recv(10) == b"%d" % MAX_LINKS
+    for end in (*clients, *servers):
+        end.close()
