@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -118,6 +118,10 @@ class DockerSandbox:
     def prewarm(self, spec: BoxSpec, count: int) -> None:
         """Begin to keep `count` boxes of this kind ready; returns at once."""
         self._pool.prewarm(spec, count)
+
+    def expect(self, spec: BoxSpec) -> AbstractContextManager[None]:
+        """While this is entered, a box of this kind is made ahead for an `open` that follows."""
+        return self._pool.expect(spec)
 
     async def settle(self) -> None:
         """Wait until every closed box is removed."""

@@ -10,6 +10,7 @@ import inspect
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -108,6 +109,10 @@ class FakeSandbox:
 
     def prewarm(self, spec: BoxSpec, count: int) -> None:
         """Nothing to do: a fake box is always ready."""
+
+    def expect(self, spec: BoxSpec) -> AbstractContextManager[None]:  # noqa: ARG002 - a fake box is always ready
+        """Nothing to do."""
+        return nullcontext()
 
     def program(self, argv: Sequence[str]) -> Program:
         """What a command line does. Raises LookupError if the script does not say."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Generic, Protocol, TypeVar
 
 from agent.base.errors import RatchetError, SandboxDown
@@ -32,10 +33,10 @@ BoxT = TypeVar("BoxT", bound=Poolable)
 
 
 class _Shelf(Generic[BoxT]):
-    """Ready boxes of one kind, who waits for one, and how many are being made."""
+    """Ready boxes of one kind, who waits for one, and how many are being made or announced."""
 
     def __init__(self, target: int) -> None:
-        self.target, self.making = target, 0
+        self.target, self.making, self.announced = target, 0, 0
         self.ready: deque[BoxT] = deque()
         self.waiters: deque[asyncio.Future[BoxT]] = deque()
 
@@ -51,6 +52,7 @@ class Pool(Generic[BoxT]):
 
     def __init__(self, make: Callable[[BoxSpec], Awaitable[BoxT]], *, ready: int, parallel: int) -> None:
         self._make, self._ready, self._turns = make, ready, asyncio.Semaphore(parallel)
+        self._parallel = parallel
         self._shelves: OrderedDict[BoxSpec, _Shelf[BoxT]] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -81,14 +83,28 @@ class Pool(Generic[BoxT]):
         shelf.target = count
         self._fill(spec, shelf)
 
+    @contextmanager
+    def expect(self, spec: BoxSpec) -> Iterator[None]:
+        """While this is entered, have a box of this kind ready for a `get` that follows.
+
+        However many are expected, no more are kept ready than can be made at a time: more would only wait.
+        """
+        shelf = self._shelf(spec)
+        shelf.announced += 1
+        self._fill(spec, shelf)
+        try:
+            yield
+        finally:
+            shelf.announced -= 1
+
     async def close(self) -> None:
-        """Destroy all ready boxes, after those under way have come."""
+        """Destroy all ready boxes, once those under way are made."""
         self._closed = True
         for shelf in self._shelves.values():
             for turn in shelf.waiters:
                 if not turn.done():
                     turn.set_exception(SandboxDown("the sandbox is closed"))
-            shelf.target = 0
+            shelf.target = shelf.announced = 0
             self._drop_ready(shelf)
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -100,6 +116,8 @@ class Pool(Generic[BoxT]):
         self._shelves.move_to_end(spec)
         for old in list(self._shelves)[:-SHELVES]:
             idle = self._shelves[old]
+            if idle.announced:
+                continue
             idle.target = 0
             self._drop_ready(idle)
             if not idle.making and not idle.waiters:
@@ -110,8 +128,11 @@ class Pool(Generic[BoxT]):
         while shelf.ready:
             self._spawn(shelf.ready.popleft().close())
 
+    def _wanted(self, shelf: _Shelf[BoxT]) -> int:
+        return max(shelf.target, min(shelf.announced, self._parallel))
+
     def _fill(self, spec: BoxSpec, shelf: _Shelf[BoxT]) -> None:
-        missing = len(shelf.waiters) + shelf.target - len(shelf.ready) - shelf.making
+        missing = len(shelf.waiters) + self._wanted(shelf) - len(shelf.ready) - shelf.making
         for _ in range(missing):
             shelf.making += 1
             self._spawn(self._one(spec, shelf))
@@ -119,14 +140,14 @@ class Pool(Generic[BoxT]):
     async def _one(self, spec: BoxSpec, shelf: _Shelf[BoxT]) -> None:
         try:
             async with self._turns:
-                if self._closed or not (shelf.waiters or len(shelf.ready) < shelf.target):
+                if self._closed or not (shelf.waiters or len(shelf.ready) < self._wanted(shelf)):
                     return
                 box = await self._make(spec)
         except RatchetError as error:
             self._refuse(shelf, error)
             return
         except BaseException as error:
-            # A defect, or the end of the loop: nobody may wait for ever for what will not come.
+            # A defect, or the end of the loop: no waiter may wait for ever.
             self._refuse(shelf, error)
             raise
         finally:
@@ -139,13 +160,13 @@ class Pool(Generic[BoxT]):
             if not turn.done():
                 turn.set_result(box)
                 return
-        if len(shelf.ready) < shelf.target:
+        if len(shelf.ready) < self._wanted(shelf):
             shelf.ready.append(box)
         else:
             self._spawn(box.close())
 
     def _refuse(self, shelf: _Shelf[BoxT], error: BaseException) -> None:
-        """One who waits hears of it; if nobody waits, the next who asks will try again."""
+        """Tell one waiter; without one, the next request will try again."""
         while shelf.waiters:
             turn = shelf.waiters.popleft()
             if not turn.done():
@@ -154,7 +175,7 @@ class Pool(Generic[BoxT]):
         LOG.warning("no box could be started ahead of need: %s", error)
 
     def _give_back(self, shelf: _Shelf[BoxT], turn: asyncio.Future[BoxT]) -> None:
-        """Whoever waited was cancelled: a box that had just come to it goes to the next."""
+        """A waiter was cancelled: a box that it had just been given goes to the next."""
         if turn in shelf.waiters:
             shelf.waiters.remove(turn)
         if turn.done() and not turn.cancelled() and turn.exception() is None:

@@ -7,6 +7,7 @@ chooses the implementation.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -195,6 +196,10 @@ class Sandbox(Protocol):
 
     async def open(self, spec: BoxSpec) -> Box:
         """A fresh box, from the pool if one waits there. Raises SandboxDown."""
+        ...
+
+    def expect(self, spec: BoxSpec) -> AbstractContextManager[None]:
+        """While this is entered, a box of this kind is made ahead for an `open` that follows."""
         ...
 
 

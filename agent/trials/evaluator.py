@@ -34,7 +34,7 @@ from agent.base.types import (
     Trial,
     Usage,
 )
-from agent.trials.grading import box_for, grade, in_workdir, refuse_starved
+from agent.trials.grading import box_for, grade, grading_box, in_workdir, refuse_starved
 
 MODEL_ALIAS = "ratchet"
 """The one model name that a box needs to know; the gateway maps it to the role's model."""
@@ -177,20 +177,22 @@ class Evaluator:
         async with self._slots:
             started, name = time.monotonic(), job.name or _new_name()
             image = self._images.get(job.task.id, self._image)
-            visited = await self._visit(
-                scope=CallScope(
-                    trial=name, models={MODEL_ALIAS: "solver"}, answer_scope=job.answer_scope, caps=self._caps
-                ),
-                scaffold=self._scaffolds[job.tree],
-                task={"instruction.md": job.task.instruction.encode()},
-                workspace=job.task.files,
-                take=job.task.submit,
-                timeout=job.task.solve_timeout,
-                seed=job.seed,
-                env=job.task.env,
-                spec=box_for(job.task, replace(self._visit.spec, image=image)),
-                command=in_workdir(job.task, self._visit.command),
-            )
+            # The box that grades is made while the one that solves works.
+            with self._sandbox.expect(grading_box(job.task, image)):
+                visited = await self._visit(
+                    scope=CallScope(
+                        trial=name, models={MODEL_ALIAS: "solver"}, answer_scope=job.answer_scope, caps=self._caps
+                    ),
+                    scaffold=self._scaffolds[job.tree],
+                    task={"instruction.md": job.task.instruction.encode()},
+                    workspace=job.task.files,
+                    take=job.task.submit,
+                    timeout=job.task.solve_timeout,
+                    seed=job.seed,
+                    env=job.task.env,
+                    spec=box_for(job.task, replace(self._visit.spec, image=image)),
+                    command=in_workdir(job.task, self._visit.command),
+                )
             refuse_starved(visited.run)
             verdict = await self._grade(job.task, visited, image)
         return Trial(

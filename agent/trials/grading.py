@@ -38,7 +38,7 @@ async def grade(sandbox: Sandbox, image: str, task: Task, submission: Files) -> 
     """
     verdict = _verdict_path(task)
     files = overlay(task, submission, verdict)
-    box = await sandbox.open(box_for(task, BoxSpec(image=image, gateway=False)))
+    box = await sandbox.open(grading_box(task, image))
     try:
         result, found = await _check(box, task, files, verdict)
     except CandidateFault as fault:
@@ -66,6 +66,11 @@ def box_for(task: Task, default: BoxSpec) -> BoxSpec:
     """The kind of box that a task asks for, over what it leaves open."""
     asked = {name: value for name in ("user", "memory_mb", "cpus") if (value := getattr(task, name)) is not None}
     return replace(default, **asked)
+
+
+def grading_box(task: Task, image: str) -> BoxSpec:
+    """The kind of box in which a submission to a task is graded."""
+    return box_for(task, BoxSpec(image=image, gateway=False))
 
 
 def in_workdir(task: Task, argv: Sequence[str]) -> list[str]:

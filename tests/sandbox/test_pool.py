@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 
 import pytest
 
@@ -141,3 +142,48 @@ async def test_closing_ends_every_wait_and_every_box() -> None:
     assert len(kept) + len(shop.closed) == shop.made
     with pytest.raises(SandboxDown):
         await pool.get(SPEC)
+
+
+async def test_an_expected_box_is_made_meanwhile_and_not_replaced_after_it_was_taken() -> None:
+    shop = Shop()
+    pool = Pool(shop.make, ready=0, parallel=2)
+    with pool.expect(SPEC):
+        await rest()
+        assert shop.made == 1
+    assert (await pool.get(SPEC)).number == 1
+    await rest()
+    assert shop.made == 1
+    await pool.close()
+
+
+async def test_an_expected_box_that_is_not_taken_serves_the_next_request() -> None:
+    shop = Shop()
+    pool = Pool(shop.make, ready=0, parallel=2)
+    for _ in range(3):
+        with pool.expect(SPEC):
+            await rest()
+    assert (await pool.get(SPEC)).number == shop.made == 1
+    await pool.close()
+
+
+async def test_no_more_boxes_are_kept_for_the_expected_than_are_made_at_a_time() -> None:
+    shop = Shop()
+    pool = Pool(shop.make, ready=0, parallel=2)
+    with ExitStack() as stack:
+        for _ in range(10):
+            stack.enter_context(pool.expect(SPEC))
+        await rest()
+        assert shop.made == 2
+    await pool.close()
+    assert len(shop.closed) == 2
+
+
+async def test_an_expected_kind_outlives_the_kinds_that_come_after_it() -> None:
+    shop = Shop()
+    pool = Pool(shop.make, ready=0, parallel=1)
+    with pool.expect(SPEC):
+        await rest()
+        for number in range(SHELVES + 1):
+            await pool.get(BoxSpec(image=str(number), gateway=False))
+    assert (await pool.get(SPEC)).number == 1
+    await pool.close()
