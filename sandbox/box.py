@@ -1,4 +1,4 @@
-"""One hardened Docker container, used once; every method tells whose fault it is when something fails."""
+"""One hardened Docker container, used once; the errors of its methods say whose fault a failure is."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MAX_AGE_SECONDS = 3600.0
 DONE_LIMIT = 1 << 16
 SIGKILLED = 137
 CONFLICTS = frozenset({errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG})
-# Exit codes of PID 1 that nothing inside a box can bring about: host's pipe closed, and what an engine
+# Exit codes of PID 1 that nothing inside a box can cause: host's pipe closed, and what an engine
 # writes for a container whose end it did not see (0, 255), or that it stopped itself (143).
 FROM_OUTSIDE = frozenset({frames.EXIT_HOST_GONE, 0, 255, 143})
 
@@ -40,13 +40,13 @@ Call = Callable[..., Awaitable[Any]]
 
 
 class DockerBox:
-    """A running container whose runner has said that it is ready.
+    """A running container whose runner is ready.
 
     Whose fault an end is: PID 1 of a box ignores every signal from inside its namespace, its limits cannot be
     touched, and its exit code is its own (see runner.py). So SIGKILL without the engine's out-of-memory mark
     came from outside, as did the removal of the container or the end of the engine: SandboxDown. Memory
-    exhausted, and any other way for PID 1 to end, is put down to the candidate. So is SIGKILL under an engine
-    that does not mark memory: whoever could void his trials by memory would choose which of them count.
+    exhausted, and any other way for PID 1 to end, counts as the candidate's. So does SIGKILL under an engine that
+    does not mark memory: a candidate that could void its trials by memory would choose which of them count.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class DockerBox:
 
     def _put_outside(self, files: Files, root: str) -> None:
         for path, content in files.items():
-            fault = frames.path_fault(path)
+            fault = frames.crossing_fault(path)
             if fault:
                 raise CandidateFault(f"path {path!r} {fault}")
             try:
@@ -242,7 +242,7 @@ class DockerBox:
         return await self._post_mortem()
 
     async def _post_mortem(self) -> Ending:
-        """Why PID 1 ended. Raises SandboxDown if the laboratory did it."""
+        """Why PID 1 ended. Raises SandboxDown if it was ended from outside the box."""
         state = await self._settled()
         code = state["ExitCode"]
         if state["OOMKilled"] or (code == SIGKILLED and not self._marks_memory):
@@ -273,13 +273,13 @@ class DockerBox:
         return found
 
     async def close(self) -> None:
-        """Destroy the box; the slow part goes on in the background, and the sandbox waits for it at its end."""
+        """Destroy the box; the slow part runs in the background, and the sandbox waits for it when it closes."""
         if self._closed:
             return
         self._closed = True
         try:
             await self._wire.close()
-        finally:  # also when we are cancelled here: nobody else knows of the box any more
+        finally:  # also when cancelled here: only this call still knows the box
             if self.on_close is not None:
                 await self.on_close(self)
 

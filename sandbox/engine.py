@@ -39,11 +39,11 @@ def engine_host() -> str:
     """Where the engine listens.
 
     Raises:
-        UserError: DOCKER_HOST is no Unix socket: a box shares a folder with this machine.
+        UserError: DOCKER_HOST is not a Unix socket; a box shares a folder with this machine.
     """
     host = os.environ.get("DOCKER_HOST") or DEFAULT_HOST
     if not host.startswith("unix://"):
-        raise UserError("DOCKER_HOST", f"{host} is no Unix socket", "Use an engine on this machine, as unix:///path")
+        raise UserError("DOCKER_HOST", f"{host} is not a Unix socket", "Use an engine on this machine, as unix:///path")
     return host
 
 

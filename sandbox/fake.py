@@ -155,7 +155,7 @@ class FakeBox:
         if root not in self._areas:
             raise ValueError(f"no area {root!r} in a box")
         for path in files:
-            fault = frames.path_fault(path)
+            fault = frames.crossing_fault(path)
             if fault:
                 raise CandidateFault(f"path {path!r} {fault}")
         self._areas[root].update(files)
@@ -195,7 +195,7 @@ class FakeBox:
         matches = frames.matcher(globs)
         found = {path: content for path, content in self._areas[WORKSPACE].items() if matches(path)}
         for path in found:
-            fault = frames.path_fault(path)
+            fault = frames.crossing_fault(path)
             if fault:
                 raise CandidateFault(f"{path!r} {fault}")
         if len(found) > max_files or sum(map(len, found.values())) > max_bytes:

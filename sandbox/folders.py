@@ -26,7 +26,7 @@ BOX_NAME, RUN_NAME, TEMP_NAME = 12, 6, 8
 
 
 class RunFolder:
-    """Where one run keeps the folders of its boxes. Made at the first box; nobody else's is touched.
+    """Where one run keeps the folders of its boxes. Made at the first box; other runs' folders are not touched.
 
     Args:
         wanted: the folder for all runs of the campaign; made here.

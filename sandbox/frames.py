@@ -80,7 +80,7 @@ class Decoder:
         return kind, payload
 
 
-def path_fault(path: str) -> str | None:
+def crossing_fault(path: str) -> str | None:
     """Why a relative path may not cross the wall of a box, or None if it may."""
     try:
         raw = path.encode()
@@ -107,7 +107,7 @@ def to_tar(files: Mapping[str, bytes]) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:", format=tarfile.PAX_FORMAT) as tar:
         for path in sorted(files):
-            fault = path_fault(path)
+            fault = crossing_fault(path)
             if fault:
                 raise Malformed(f"path {path!r} {fault}")
             member = tarfile.TarInfo(path)
@@ -141,7 +141,7 @@ def _members(tar: tarfile.TarFile, max_files: int, max_bytes: int) -> dict[str, 
     found: dict[str, bytes] = {}
     left = max_bytes
     for member in tar:
-        fault = path_fault(member.name)
+        fault = crossing_fault(member.name)
         if fault or member.name in found:
             raise Malformed(f"path {member.name!r} {fault or 'comes twice'}")
         if member.type not in {tarfile.REGTYPE, tarfile.AREGTYPE} or member.issparse():

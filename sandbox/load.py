@@ -43,7 +43,7 @@ LATE = 5.0
 """Seconds for which the last figure may stand for what is not measured yet."""
 
 IDLE_ENOUGH = 0.15
-"""With this part of the processors idle, nobody waits for long."""
+"""With this part of the processors idle, no program waits for long."""
 
 BURST = 0.04
 PROBE = f"""
@@ -82,7 +82,7 @@ class _Window:
 
 
 def ticks(stat: str | None = None) -> Ticks:
-    """The first line of /proc/stat; time in interrupts belongs to nobody."""
+    """The first line of /proc/stat; time in interrupts is left out, since it belongs to no program."""
     line = (stat or Path("/proc/stat").read_text(encoding="ascii")).split("\n", 1)[0].split()[1:]
     user, nice, system, idle, waiting, _, _, stolen = (int(field) / os.sysconf("SC_CLK_TCK") for field in line[:8])
     return Ticks(busy=user + nice + system, stolen=stolen, idle=idle + waiting)

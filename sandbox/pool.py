@@ -147,7 +147,7 @@ class Pool(Generic[BoxT]):
             self._refuse(shelf, error)
             return
         except BaseException as error:
-            # A defect, or the end of the loop: no waiter may wait for ever.
+            # A defect, or the end of the loop: do not let anyone wait forever.
             self._refuse(shelf, error)
             raise
         finally:

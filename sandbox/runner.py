@@ -283,7 +283,7 @@ class Runner:
 
 
 def drain(out: int, output: Output) -> None:
-    """What is still in the pipe; nobody is left who could add to it."""
+    """Read what is still in the pipe; every process that could write to it has ended."""
     os.set_blocking(out, False)
     with contextlib.suppress(BlockingIOError):
         while data := os.read(out, frames.CHUNK):
@@ -302,7 +302,7 @@ def oom_kills() -> int:
 
 
 def put(archive: bytes) -> None:
-    """Write plain files below the workspace; what stands in the way is replaced."""
+    """Write plain files below the workspace; what is in the way is replaced."""
     files = frames.from_tar(archive, max_files=1 << 14, max_bytes=frames.MAX_PUT)
     for path, content in files.items():
         *folders, name = path.split("/")
@@ -335,14 +335,14 @@ def take(globs: list[str], max_files: int, max_bytes: int) -> bytes:
     """Plain files of the workspace that match, as a tar.
 
     Raises:
-        frames.Malformed: a match is no plain file, has an unusable name, or there is too much.
+        frames.Malformed: a match is not a plain file, has an unusable name, or there is too much.
     """
     matches, left = frames.matcher(globs), max_bytes
     found: dict[str, bytes] = {}
     for entry, path in walk(WORKSPACE):
         if not matches(path):
             continue
-        fault = frames.path_fault(path)
+        fault = frames.crossing_fault(path)
         if fault or not entry.is_file(follow_symlinks=False):
             raise frames.Malformed(f"{path!r} {fault or 'is no plain file'}")
         left -= entry.stat(follow_symlinks=False).st_size
@@ -354,7 +354,7 @@ def take(globs: list[str], max_files: int, max_bytes: int) -> bytes:
 
 
 def walk(root: str):  # type: ignore[no-untyped-def]  # noqa: ANN201 - os.DirEntry has no public name to subscript in 3.9
-    """Every entry below a folder that is no folder itself, with its relative path; links are not followed."""
+    """Every entry below a folder except folders, with its relative path; links are not followed."""
     stack = [root]
     while stack:
         with os.scandir(stack.pop()) as entries:

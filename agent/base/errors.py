@@ -1,4 +1,4 @@
-"""The drawn tree of errors; the first level says whose fault it is.
+"""The tree of errors; the first level says whose fault it is.
 
 RatchetError
 ├── CandidateFault     a result: score 0 or a refusal, with the reason kept; never stops a campaign

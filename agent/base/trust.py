@@ -1,7 +1,7 @@
 """Which files may be rewritten, and which are trusted: the rule, written once.
 
 Mutable is `agent/scaffold/` and `prompts/`, nothing else. Every other file of `agent/` and `sandbox/` is trusted: no
-patch can touch it, and its hash stands in every commit that it decided on.
+patch can touch it, and its hash is in every commit that it decided on.
 """
 
 from __future__ import annotations

@@ -176,7 +176,7 @@ class Box(Protocol):
         """Regular files below `/workspace` that match a glob (`**` crosses folders).
 
         Raises:
-            CandidateFault: too many files or bytes, or a matching path is no plain file.
+            CandidateFault: too many files or bytes, or a matching path is not a plain file.
         """
         ...
 
@@ -345,7 +345,7 @@ class CallRecord(Protocol):
 
 
 class Purpose(StrEnum):
-    """What a trial was made for. Search, gate and holdout trials never stand in for one another."""
+    """What a trial was made for. A search, gate or holdout trial never replaces one of another purpose."""
 
     SAME = "same"
     SEARCH = "search"

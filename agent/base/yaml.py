@@ -1,9 +1,9 @@
-"""YAML as people mean it: plain data, and nothing that two readers could take for two things.
+"""Strict YAML: plain data, and nothing that two readers could understand differently.
 
 Refused, each as a UserError with file and line: anchors, aliases, merge keys, tags, duplicate keys, keys that
-are no text, deep nesting, large files, bytes that are not UTF-8, NUL and other control characters, NaN and
+are not text, deep nesting, large files, bytes that are not UTF-8, NUL and other control characters, NaN and
 infinity, and every bare word that one YAML version takes for text and another for something else (`no`, `007`,
-`1:30`, a date). `dump` writes what `load` reads back as it was.
+`1:30`, a date). `dump` writes what `load` reads back unchanged.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def load(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; an empty file is an empty mapping.
 
     Raises:
-        UserError: no such file, no plain file, too large, not UTF-8, malformed, or not a mapping.
+        UserError: no such file, not a plain file, too large, not UTF-8, malformed, or not a mapping.
     """
     text = read_text(path)
     try:
@@ -148,7 +148,7 @@ def load(path: Path) -> dict[str, Any]:
         where = f"{path} line {bad.line}" + (f": {bad.keys:.80}" if bad.keys else "")
         raise UserError(where, bad.problem, "Fix the YAML there.") from bad
     if value is not None and not isinstance(value, dict):
-        raise UserError(str(path), "holds no mapping", "Write `key: value` lines.")
+        raise UserError(str(path), "is not a mapping", "Write `key: value` lines.")
     return value or {}
 
 
@@ -163,7 +163,7 @@ def read_text(path: Path) -> str:
     if bad := _CONTROL.search(text):
         line = text.count("\n", 0, bad.start()) + 1
         problem = f"holds the control character U+{ord(bad[0]):04X}"
-        raise UserError(f"{path} line {line}", problem, "Take it out.")
+        raise UserError(f"{path} line {line}", problem, "Remove it.")
     return text
 
 
@@ -235,6 +235,6 @@ _Dumper.add_representer(str, _represent_text)
 
 
 def dump(value: dict[str, Any]) -> str:
-    """A mapping of plain data as YAML that `load` reads back as it was."""
+    """A mapping of plain data as YAML that `load` reads back unchanged."""
     text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
     return text

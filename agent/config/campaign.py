@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from agent.base import yaml as strictyaml
+from agent.base import yaml
 from agent.base.errors import UserError
 from agent.base.trust import DEFAULT_MUTABLE
 from agent.base.types import BoxSpec, Caps
@@ -222,7 +222,7 @@ def load_config(path: Path, overrides: dict[str, Any] | None = None) -> Config:
     Raises:
         UserError: names the field and the fix.
     """
-    raw = strictyaml.load(path)
+    raw = yaml.load(path)
     for dotted, value in (overrides or {}).items():
         _set(raw, dotted.split("."), value)
     try:

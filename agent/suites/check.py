@@ -22,12 +22,12 @@ BROKEN = b"\x7f this ( is [ no program in any language\n"
 REFERENCES = ("reference", "reference again")
 
 
-class Finding(StrEnum):
+class Flaw(StrEnum):
     """What can be wrong with a task."""
 
     NO_REFERENCE = "no reference"
     ALREADY_SOLVED = "already solved"
-    PAYS_FOR_NOTHING = "pays for nothing"
+    SCORES_EMPTY = "scores an empty submission"
     UNSOLVABLE = "unsolvable"
     FLAKY = "flaky"
     SLOW = "slow"
@@ -35,11 +35,11 @@ class Finding(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proof:
-    """What came of one task: each grading by its name, and what is wrong; nothing when it is proven."""
+    """One task's gradings by name, and its flaws; none when it is proven."""
 
     task: Task
     grades: Mapping[str, Grade]
-    findings: tuple[tuple[Finding, str], ...]
+    findings: tuple[tuple[Flaw, str], ...]
 
 
 async def prove(
@@ -91,24 +91,24 @@ def judge(task: Task, grades: Mapping[str, Grade]) -> Proof:
     return Proof(task=task, grades=grades, findings=tuple(findings))
 
 
-def _for_nothing(grades: Mapping[str, Grade]) -> list[tuple[Finding, str]]:
+def _for_nothing(grades: Mapping[str, Grade]) -> list[tuple[Flaw, str]]:
     found = []
     for name, verdict in grades.items():
         if name not in REFERENCES and verdict.score != 0:
-            kind = Finding.ALREADY_SOLVED if name == "starter" else Finding.PAYS_FOR_NOTHING
+            kind = Flaw.ALREADY_SOLVED if name == "starter" else Flaw.SCORES_EMPTY
             found.append((kind, f"{name} score {verdict.score:g} ({verdict.reason})"))
     return found
 
 
-def _reference(task: Task, runs: Sequence[Grade]) -> list[tuple[Finding, str]]:
+def _reference(task: Task, runs: Sequence[Grade]) -> list[tuple[Flaw, str]]:
     if not runs:
-        return [(Finding.NO_REFERENCE, "no solution is given, so nothing shows that it can be solved")]
+        return [(Flaw.NO_REFERENCE, "no solution is given, so nothing shows that it can be solved")]
     failed = [verdict for verdict in runs if verdict.score != 1]
     if failed:
-        kind = Finding.UNSOLVABLE if len(failed) == len(runs) else Finding.FLAKY
+        kind = Flaw.UNSOLVABLE if len(failed) == len(runs) else Flaw.FLAKY
         said = f"the reference scores {' and '.join(f'{v.score:g}' for v in runs)} ({failed[0].reason})"
         return [(kind, said)]
     slowest = max(verdict.seconds for verdict in runs)
     if slowest > SLOW_SHARE * task.check_timeout:
-        return [(Finding.SLOW, f"the reference needs {slowest:.1f} s of the {task.check_timeout:g} s of check_timeout")]
+        return [(Flaw.SLOW, f"the reference needs {slowest:.1f} s of the {task.check_timeout:g} s of check_timeout")]
     return []

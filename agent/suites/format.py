@@ -25,7 +25,7 @@ class Section(BaseModel):
 
 
 class InFile(Section):
-    """Text that stands in a file of its own."""
+    """Text in a file of its own."""
 
     file: Annotated[Text, Field(description="path of the text, relative to this YAML file")]
 

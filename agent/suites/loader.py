@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from agent.base import yaml as strictyaml
+from agent.base import yaml
 from agent.base.errors import UserError
 from agent.base.types import Files, RewardKind, Split, Suite, Task
 from agent.suites import rules, tree
@@ -62,7 +62,7 @@ def load_suite(path: Path) -> Suite:
         UserError: names the file, the line, the task and the field.
     """
     file = suite_file(path)
-    raw = strictyaml.load(file)
+    raw = yaml.load(file)
     head = _parse(SuiteFile, raw, Place(file))
     shared = {name: value for name in _SHARED if (value := getattr(head.defaults, name)) is not None}
     inline = (_Source(entry, file.parent, Place(file, ("tasks", n), entry.id)) for n, entry in enumerate(head.tasks))
@@ -92,7 +92,7 @@ def _folders(root: Path) -> Iterator[_Source]:
             continue
         if linked:
             raise UserError(str(folder), "is a link", "Put the folder itself there.")
-        raw = strictyaml.load(file)
+        raw = yaml.load(file)
         entry = _parse(TaskFile, raw, Place(file, task=name))
         place = Place(file, task=entry.id or name)
         yield _Source(_found_by_name(entry, folder, place), folder, place)
@@ -161,10 +161,10 @@ def _no_idle_keys(own: dict[str, Any], reward: str, split: Split, place: Place) 
     """A key of the task itself that would do nothing is a mistake."""
     for key, needed in (("junit", "junit"), ("reward_path", "file"), ("reward_key", "file")):
         if key in own and reward != needed:
-            raise place.error(key, f"does nothing with reward: {reward}", f"Take it out, or set reward: {needed}.")
+            raise place.error(key, f"does nothing with reward: {reward}", f"Remove it, or set reward: {needed}.")
     for key in ("weight", "deterministic"):
         if key in own and split is not Split.GATE:
-            raise place.error(key, f"does nothing in the {split} split", "Take it out; it acts on gate tasks.")
+            raise place.error(key, f"does nothing in the {split} split", "Remove it; it acts on gate tasks.")
 
 
 def _instruction(source: _Source) -> str:
@@ -173,7 +173,7 @@ def _instruction(source: _Source) -> str:
         raise source.place.error("instruction", "is missing", "Write it, or put an instruction.md beside task.yaml.")
     if isinstance(given, InFile):
         try:
-            given = strictyaml.read_text(Path(tree.inside(source.folder, given.file)))
+            given = yaml.read_text(Path(tree.inside(source.folder, given.file)))
         except tree.BadTree as error:
             raise source.place.error("instruction", str(error), "Name a text file beside the YAML file.") from error
     if not given.strip():

@@ -1,4 +1,4 @@
-"""Where something stands in a suite, so that an error can name file, line, task and field."""
+"""Where something is in a suite, so that an error can name file, line, task and field."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from agent.base import yaml as strictyaml
+from agent.base import yaml
 from agent.base.errors import UserError
 from agent.suites.format import Defaults, InFile, TaskEntry
 
@@ -34,7 +34,7 @@ class Place:
     def error(self, field: Sequence[str | int] | str, problem: str, fix: str) -> UserError:
         """The UserError for one field of this place."""
         path = (field,) if isinstance(field, str) else tuple(field)
-        line = strictyaml.line_of(self.file, (*self.keys, *path))
+        line = yaml.line_of(self.file, (*self.keys, *path))
         who = f" task {self.task}:" if self.task else ""
         return UserError(f"{self.file} line {line}:{who} {'.'.join(map(str, path))}", problem, fix)
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from agent.base import yaml as strictyaml
+from agent.base import yaml
 from agent.base.errors import UserError
 from agent.suites.place import Place
 
@@ -22,10 +22,10 @@ def quarantined(folder: Path) -> dict[str, str]:
     file = folder / QUARANTINE
     if not os.path.lexists(file):
         return {}
-    found = strictyaml.load(file)
+    found = yaml.load(file)
     for name, reason in found.items():
         if not isinstance(reason, str):
-            raise Place(file).error(name, "has no reason in words", "Write a text behind the id.")
+            raise Place(file).error(name, "has no reason in words", "Write a text after the id.")
     return found
 
 
@@ -35,7 +35,7 @@ def quarantine(folder: Path, reasons: Mapping[str, str]) -> None:
     whole = {**quarantined(folder), **reasons}
     draft = file.with_suffix(".tmp")
     try:
-        draft.write_text(_HEAD + strictyaml.dump(dict(sorted(whole.items()))), encoding="utf-8")
+        draft.write_text(_HEAD + yaml.dump(dict(sorted(whole.items()))), encoding="utf-8")
         draft.replace(file)
     except OSError as error:
         raise UserError(str(file), f"cannot be written ({error.strerror})", "Make the folder writable.") from error

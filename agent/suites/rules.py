@@ -14,7 +14,7 @@ from sandbox import frames
 MAX_SUBMITTED_FILES = 256
 MAX_SUBMITTED_BYTES = 4 << 20
 TELLING_BYTES = 32
-"""A hidden test of fewer bytes tells nothing: an empty `__init__.py` may well stand in both places."""
+"""A hidden test of fewer bytes tells nothing: an empty `__init__.py` may well be in both places."""
 
 WORKSPACE = "/workspace/"
 BUILD_WORDS = ("RUN", "ENV", "ARG", "SHELL", "WORKDIR")
@@ -59,7 +59,7 @@ def _submission(task: Task, place: Place) -> None:
             raise place.error("submit", f"matches the hidden test {path!r}", "Narrow the glob, or move the test.")
     for path in task.solution:
         if not handed_in(path):
-            raise place.error("solution", f"{path!r} is matched by no submit glob", "Add it to submit, or take it out.")
+            raise place.error("solution", f"{path!r} is matched by no submit glob", "Add it to submit, or remove it.")
     total = sum(map(len, task.solution.values()))
     if len(task.solution) > MAX_SUBMITTED_FILES or total > MAX_SUBMITTED_BYTES:
         limit = f"{MAX_SUBMITTED_FILES} files or {MAX_SUBMITTED_BYTES >> 20} MiB"
@@ -78,9 +78,9 @@ def _hidden(task: Task, place: Place) -> None:
         if len(text) < TELLING_BYTES:
             continue
         if text in instruction:
-            raise place.error("instruction", f"holds the hidden test {test!r}", "Take it out.")
+            raise place.error("instruction", f"holds the hidden test {test!r}", "Remove it.")
         if path := _holding(task.files, text):
-            raise place.error("files", f"{path!r} holds the hidden test {test!r}", "Take it out.")
+            raise place.error("files", f"{path!r} holds the hidden test {test!r}", "Remove it.")
 
 
 def _holding(files: Files, text: bytes) -> str | None:
@@ -95,7 +95,7 @@ def _reward(task: Task, place: Place) -> None:
     path = (task.reward_path or "").removeprefix(WORKSPACE)
     if not path:
         raise place.error("reward_path", "is missing", "Name the file that holds the reward.")
-    if fault := tree.path_fault(path):
+    if fault := tree.suite_path_fault(path):
         raise place.error("reward_path", f"{path!r:.80} {fault}", "Name a file below /workspace.")
     if path in task.tests:
         raise place.error("reward_path", f"{path!r} is a hidden test", "Name the file that the check writes.")
@@ -106,10 +106,10 @@ def _surroundings(task: Task, place: Place) -> None:
         if not _ENV_NAME.fullmatch(name) or "\0" in value:
             raise place.error(("env", name), "is no environment variable", "Use letters, digits and _.")
         if _OURS.fullmatch(name):
-            raise place.error(("env", name), "is set by Ratchet itself", "Take it out.")
+            raise place.error(("env", name), "is set by Ratchet itself", "Remove it.")
     if task.workdir:
         below = f"{task.workdir}/"
-        if fault := tree.path_fault(task.workdir):
+        if fault := tree.suite_path_fault(task.workdir):
             raise place.error("workdir", f"{task.workdir!r:.80} {fault}", "Name a folder below /workspace.")
         if not any(path.startswith(below) for path in task.files):
             raise place.error("workdir", f"no starting file stands in {task.workdir!r}", "Put a file there.")

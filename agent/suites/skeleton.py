@@ -21,7 +21,7 @@ defaults:
   check: [python3, -I, -m, ratchet_check, test_solution.py]
   solve_timeout: 120
   check_timeout: 20
-# Tasks stand in folders beside this file: `ratchet tasks new {path}/NAME` writes one more.
+# Tasks are in folders beside this file: `ratchet tasks new {path}/NAME` writes one more.
 """
 _TASK = """\
 # The folder's name is the task's id. instruction.md, files/, tests/ and solution/ are found by name.
@@ -73,7 +73,7 @@ def write_new(path: Path) -> list[Path]:
     """Write a suite with a task for each split, or, inside a suite's folder, one more task; returns what was written.
 
     Raises:
-        UserError: something is there already, the name is no id, or the suite around it cannot be read.
+        UserError: something is there already, the name is not an id, or the suite around it cannot be read.
     """
     if path.exists():
         raise UserError(str(path), "exists already", "Name a new folder.")

@@ -14,7 +14,7 @@ from sandbox import frames
 
 MAX_FOLDER_BYTES = 8 << 20
 MAX_FOLDER_FILES = 4096
-LEFT_BEHIND = frozenset({"__pycache__", ".pytest_cache", ".DS_Store"})
+LEFTOVERS = frozenset({"__pycache__", ".pytest_cache", ".DS_Store"})
 """What tools leave in a folder by themselves: never part of a task."""
 
 
@@ -23,25 +23,25 @@ class BadTree(ValueError):
 
 
 @lru_cache(maxsize=4096)
-def path_fault(path: str) -> str | None:
-    """Why a path may not stand in a task, or None if it may."""
+def suite_path_fault(path: str) -> str | None:
+    """Why a path may not be in a task, or None if it may."""
     if path.startswith("/"):
         return "is absolute"
     if "\\" in path:
         return "has a backslash"
     if ".git" in path.lower().split("/"):
         return "reaches into .git"
-    return frames.path_fault(path)
+    return frames.crossing_fault(path)
 
 
 def glob_fault(glob: str) -> str | None:
-    """Why a glob may not stand in `submit`, or None if it may."""
-    return path_fault(glob.removeprefix("./").removesuffix("/"))
+    """Why a glob may not be in `submit`, or None if it may."""
+    return suite_path_fault(glob.removeprefix("./").removesuffix("/"))
 
 
 def plain(path: str) -> str:
     """The path itself. Raises BadTree."""
-    if fault := path_fault(path):
+    if fault := suite_path_fault(path):
         raise BadTree(f"{path!r:.80} {fault}; use a plain path inside the workspace")
     return path
 
@@ -73,10 +73,10 @@ def _walk(folder: str, below: str) -> Iterator[tuple[str, str]]:
         with os.scandir(folder) as listing:
             entries = sorted(listing, key=_name)
     except OSError as error:
-        raise BadTree(f"{folder.rpartition('/')[2]!r} is no folder that can be read ({error.strerror})") from error
+        raise BadTree(f"{folder.rpartition('/')[2]!r} is not a readable folder ({error.strerror})") from error
     for entry in entries:
         name = f"{below}{entry.name}"
-        if entry.name in LEFT_BEHIND:
+        if entry.name in LEFTOVERS:
             continue
         if entry.is_symlink():
             raise BadTree(f"{name!r} is a link; put the file itself there")

@@ -57,7 +57,7 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Visited:
-    """What one visit to a box with a gateway left behind."""
+    """What one visit to a box with a gateway left."""
 
     run: RunResult
     files: Files

@@ -105,7 +105,7 @@ def _clear(files: dict[str, bytes], path: str) -> None:
 
 
 def _verdict_path(task: Task) -> str:
-    """Where in the workspace the check leaves its verdict; for JUnit a name that nobody can foresee."""
+    """Where in the workspace the check leaves its verdict; for JUnit a name that a candidate cannot foresee."""
     if task.reward is not RewardKind.FILE:
         return f".junit-{secrets.token_hex(8)}.xml"
     path = (task.reward_path or "").removeprefix(WORKSPACE)
@@ -198,8 +198,11 @@ def _junit_score(task: Task, result: RunResult, xml: bytes) -> tuple[float, str]
 
 
 def _file_score(content: bytes, key: str) -> tuple[float, str]:
-    with from_candidate("the reward file"):
-        said = json.loads(content)
+    try:
+        with from_candidate("the reward file"):
+            said = json.loads(content)
+    except CandidateFault:
+        return 0.0, "the reward file is neither a number nor JSON"
     if isinstance(said, Mapping):
         said = said.get(key)
     # NaN compares as false, so it is out of range as well.

@@ -3,7 +3,7 @@
 python -m bench.sandbox.before_after BEFORE     BEFORE: another checkout; writes before_after.json beside this file
 
 Both checkouts run by turns against one engine of our own. This process, the engine, its containers and the checkouts'
-processes are in one control group, so its processor time is theirs and nobody else's, whatever else the machine does.
+processes are in one control group, so what else the machine does is not in its processor time.
 Takes root, Linux and Docker.
 """
 

@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from agent.base import yaml as strictyaml
+from agent.base import yaml
 
 STARTER = Path(__file__).parents[2] / "tasks" / "starter" / "suite.yaml"
 LOAD = """
@@ -34,11 +34,11 @@ print(json.dumps({"tasks": len(suite.tasks), "imports": ready - start, "load": d
 
 def inline(folder: Path, count: int) -> None:
     """All tasks in one suite.yaml: the starter suite's, again and again, each with its own instruction."""
-    whole = strictyaml.load(STARTER)
+    whole = yaml.load(STARTER)
     given = whole["tasks"]
     whole["tasks"] = [task(given[n % len(given)], n) for n in range(count)]
     folder.mkdir()
-    (folder / "suite.yaml").write_text(strictyaml.dump(whole), encoding="utf-8")
+    (folder / "suite.yaml").write_text(yaml.dump(whole), encoding="utf-8")
 
 
 def task(given: dict[str, object], n: int) -> dict[str, object]:
@@ -47,10 +47,10 @@ def task(given: dict[str, object], n: int) -> dict[str, object]:
 
 def folders(folder: Path, count: int) -> None:
     """The same tasks, a folder each: task.yaml, instruction.md, and one file in files/, tests/ and solution/."""
-    whole = strictyaml.load(STARTER)
+    whole = yaml.load(STARTER)
     given = whole.pop("tasks")
     folder.mkdir()
-    (folder / "suite.yaml").write_text(strictyaml.dump(whole), encoding="utf-8")
+    (folder / "suite.yaml").write_text(yaml.dump(whole), encoding="utf-8")
     for n in range(count):
         one = task(given[n % len(given)], n)
         home = folder / str(one.pop("id"))
@@ -59,7 +59,7 @@ def folders(folder: Path, count: int) -> None:
             for name, text in one.pop(part).items():  # type: ignore[attr-defined]
                 (home / part / name).write_text(text, encoding="utf-8")
         (home / "instruction.md").write_text(str(one.pop("instruction")), encoding="utf-8")
-        (home / "task.yaml").write_text(strictyaml.dump(one), encoding="utf-8")
+        (home / "task.yaml").write_text(yaml.dump(one), encoding="utf-8")
 
 
 def measure(folder: Path) -> dict[str, float]:

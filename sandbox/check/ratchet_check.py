@@ -39,29 +39,27 @@ CHILD_ENV = {"PATH": os.defpath, "HOME": "/tmp", "LANG": "C.UTF-8", "PYTHONDONTW
 
 
 class RemoteError(Exception):
-    """The candidate's function raised, hung, died, or returned no plain data; `type` names it."""
+    """The candidate's function raised, hung, died, or returned something other than plain data; `type` names it."""
 
     def __init__(self, type: str, message: str) -> None:  # noqa: A002 - the word that test authors expect
         super().__init__(f"{type}: {message}")
         self.type, self.message = type, message
 
 
-# ------------------------------------------------------------------ the language both processes speak
-
 _TAGS = (list, tuple, dict, set, frozenset, bytes)
 
 
 class NotPlain(TypeError):
-    """A value that is no plain data, or too much of it."""
+    """A value that is not plain data, or too much of it."""
 
 
 def _plain(value: object) -> object:
     """A value as JSON can carry it; subclasses of plain types lose their class."""
+    if value is None:
+        return None
     for kind in (bool, int, float, str):
         if isinstance(value, kind):
             return kind(value)
-    if value is None:
-        return None
     if isinstance(value, (bytes, bytearray)):
         return {"bytes": bytes(value).decode("latin-1")}
     if isinstance(value, dict):
@@ -118,9 +116,6 @@ def _pack(message: object) -> bytes:
     return HEAD.pack(len(body)) + body
 
 
-# ------------------------------------------------------------------ the process of the candidate
-
-
 def _read(count: int) -> bytes:
     data = b""
     while len(data) < count:
@@ -153,8 +148,7 @@ class MissingFunction(LookupError):
 def _module(file: str) -> dict[str, object]:
     with open(file, "rb") as source:
         code = compile(source.read(), file, "exec")
-    name = os.path.splitext(os.path.basename(file))[0]
-    module = type(sys)(name)
+    module = type(sys)(name := os.path.splitext(os.path.basename(file))[0])
     module.__file__ = file
     sys.modules[name] = module
     exec(code, module.__dict__)
@@ -162,7 +156,7 @@ def _module(file: str) -> dict[str, object]:
 
 
 def _serve() -> None:
-    """Answer calls until the checker closes the pipe."""
+    """The candidate's process: answer calls until the checker closes the pipe."""
     sys.path.insert(0, os.getcwd())
     modules: dict[str, dict[str, object]] = {}
     while True:
@@ -177,11 +171,8 @@ def _serve() -> None:
             view = view[os.write(ANSWERS, view) :]
 
 
-# ------------------------------------------------------------------ the checking process
-
-
 class _Child:
-    """The candidate's process, started at the first call and again after it died."""
+    """The candidate's process as the checking process sees it: started at the first call and again after it died."""
 
     def __init__(self) -> None:
         self.pid = self.calls = self.answers = 0
@@ -242,9 +233,8 @@ class _Child:
             reply = json.loads(self._read(size, deadline))
         except (ValueError, RecursionError):
             reply = None
-        if not isinstance(reply, list) or reply[:2] not in ([self.count, "ok"], [self.count, "error"]):
-            raise RemoteError("ProtocolError", "the answer is malformed")
-        if len(reply) != (3 if reply[1] == "ok" else 4):
+        heads = {3: [self.count, "ok"], 4: [self.count, "error"]}
+        if not isinstance(reply, list) or reply[:2] != heads.get(len(reply)):
             raise RemoteError("ProtocolError", "the answer is malformed")
         return reply
 
@@ -296,15 +286,12 @@ def remote(file: str, name: str, *, seconds: float = CALL_SECONDS) -> Callable[.
 
 
 def _tests(path: str, namespace: dict[str, object]) -> Iterator[tuple[str, Callable[[], object]]]:
-    stem = os.path.splitext(os.path.basename(path))[0]
+    stem, unittest = os.path.splitext(os.path.basename(path))[0], sys.modules.get("unittest")
     for name, thing in list(namespace.items()):
         if name.startswith("test") and callable(thing) and not isinstance(thing, type):
             yield f"{stem}.{name}", thing
-    unittest = sys.modules.get("unittest")
-    if unittest is None:
-        return
     for thing in list(namespace.values()):
-        if isinstance(thing, type) and issubclass(thing, unittest.TestCase):
+        if unittest and isinstance(thing, type) and issubclass(thing, unittest.TestCase):
             for case in unittest.defaultTestLoader.loadTestsFromTestCase(thing):
                 name = case.id().rpartition(".")[2]
                 yield f"{stem}.{thing.__name__}.{name}", unittest.TestSuite([case]).debug
@@ -315,10 +302,7 @@ def _load(paths: list[str]) -> list[tuple[str, Callable[[], object]]]:
     for path in paths:
         with open(path, "rb") as source:
             code = compile(source.read(), path, "exec")
-        namespace: dict[str, object] = {
-            "__name__": os.path.splitext(os.path.basename(path))[0],
-            "__file__": path,
-        }
+        namespace: dict[str, object] = {"__name__": os.path.splitext(os.path.basename(path))[0], "__file__": path}
         exec(code, namespace)
         found += list(_tests(path, namespace))
     return found
@@ -340,10 +324,8 @@ def _run(test: Callable[[], object]) -> tuple[str, str] | None:
 
 def _report(outcomes: list[tuple[str, float, tuple[str, str] | None]]) -> bytes:
     count = {kind: sum(1 for _, _, o in outcomes if o and o[0] == kind) for kind in ("failure", "error", "skipped")}
-    head = (
-        f'tests="{len(outcomes)}" failures="{count["failure"]}" errors="{count["error"]}" skipped="{count["skipped"]}"'
-    )
-    lines = [f'<testsuite name="ratchet_check" {head}>']
+    total = f'tests="{len(outcomes)}" failures="{count["failure"]}"'
+    lines = [f'<testsuite name="ratchet_check" {total} errors="{count["error"]}" skipped="{count["skipped"]}">']
     for name, seconds, outcome in outcomes:
         body = f'<{outcome[0]} message="{_quoted(outcome[1])}"/>' if outcome else ""
         lines.append(f'<testcase name="{_quoted(name)}" time="{seconds:.3f}">{body}</testcase>')
@@ -361,13 +343,12 @@ def _seal() -> None:
     """Close this process to others of the same user, and become the parent of whatever they abandon."""
     import ctypes
 
-    libc = ctypes.CDLL(None)
-    libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
-    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    for option, value in ((PR_SET_DUMPABLE, 0), (PR_SET_CHILD_SUBREAPER, 1)):
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 def _alone() -> None:
-    """Kill every other process of the box; those of PID 1 come back to us to be reaped."""
+    """Kill every other process of the box, and reap what PID 1 does not."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(-1, signal.SIGKILL)
     with contextlib.suppress(ChildProcessError):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.base import yaml as strictyaml
+from agent.base import yaml
 from agent.base.errors import UserError
 
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff") | st.just("\n"))
@@ -24,7 +24,7 @@ WORDS = st.sampled_from(
 def read(folder: Path, raw: str | bytes) -> dict[str, object]:
     path = folder / "f.yaml"
     path.write_bytes(raw if isinstance(raw, bytes) else raw.encode())
-    return strictyaml.load(path)
+    return yaml.load(path)
 
 
 def test_plain_data_is_read_as_it_looks(tmp_path: Path) -> None:
@@ -102,10 +102,10 @@ def test_a_pipe_a_link_a_folder_and_a_huge_file_are_refused_without_waiting(tmp_
     (tmp_path / "link.yaml").symlink_to("/etc/hostname")
     (tmp_path / "folder.yaml").mkdir()
     with (tmp_path / "huge.yaml").open("wb") as huge:
-        huge.truncate(strictyaml.MAX_BYTES + 1)
+        huge.truncate(yaml.MAX_BYTES + 1)
     for name, problem in (("pipe", "no plain file"), ("link", "a link"), ("folder", "no plain"), ("huge", "larger")):
         with pytest.raises(UserError, match=problem):
-            strictyaml.load(tmp_path / f"{name}.yaml")
+            yaml.load(tmp_path / f"{name}.yaml")
 
 
 @given(st.binary(max_size=300) | TEXT.map(str.encode))
@@ -113,7 +113,7 @@ def test_any_bytes_are_read_or_refused_as_a_user_error(tmp_path_factory: pytest.
     path = tmp_path_factory.getbasetemp() / "any.yaml"
     path.write_bytes(raw)
     with suppress(UserError):
-        assert isinstance(strictyaml.load(path), dict)
+        assert isinstance(yaml.load(path), dict)
 
 
 @given(st.dictionaries(TEXT | WORDS, VALUES | WORDS))
@@ -121,5 +121,5 @@ def test_what_is_dumped_is_read_back_as_it_was(
     tmp_path_factory: pytest.TempPathFactory, value: dict[str, object]
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "dumped.yaml"
-    path.write_text(strictyaml.dump(value), encoding="utf-8", newline="")
-    assert strictyaml.load(path) == value
+    path.write_text(yaml.dump(value), encoding="utf-8", newline="")
+    assert yaml.load(path) == value

@@ -38,7 +38,7 @@ async def test_a_program_may_be_async_and_raise_what_a_box_raises() -> None:
         assert (await box.run(["y"], env={}, timeout=1)).ending is Ending.MEMORY
 
 
-async def test_it_can_break_down_and_be_mended() -> None:
+async def test_it_can_break_down_and_be_fixed() -> None:
     async with FakeSandbox({}) as sandbox:
         sandbox.break_down("no engine")
         with pytest.raises(SandboxDown, match="no engine"):

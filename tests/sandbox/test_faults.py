@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="session")]
 
 @pytest.fixture
 def memory_is_marked(podman: bool) -> None:
-    """Podman does not say whether it was the kernel, for memory: SIGKILL is put down to the candidate there."""
+    """Podman does not say whether the kernel did it for memory: there, SIGKILL counts as the candidate's."""
     if podman:
         pytest.skip("Podman does not tell a box killed from outside from one that was out of memory")
 
@@ -35,14 +35,14 @@ async def start_sleeping(box: DockerBox) -> asyncio.Task[object]:
 
 
 @pytest.mark.usefixtures("memory_is_marked")
-async def test_a_box_killed_from_outside_is_the_laboratorys_fault(box: DockerBox, engine: docker.APIClient) -> None:
+async def test_a_box_killed_from_outside_is_an_infrastructure_error(box: DockerBox, engine: docker.APIClient) -> None:
     task = await start_sleeping(box)
     engine.kill(box.container)
     with pytest.raises(SandboxDown, match="from outside"):
         await task
 
 
-async def test_a_box_removed_from_outside_is_the_laboratorys_fault(box: DockerBox, engine: docker.APIClient) -> None:
+async def test_a_box_removed_from_outside_is_an_infrastructure_error(box: DockerBox, engine: docker.APIClient) -> None:
     task = await start_sleeping(box)
     engine.remove_container(box.container, force=True)
     with pytest.raises(SandboxDown):
@@ -50,7 +50,7 @@ async def test_a_box_removed_from_outside_is_the_laboratorys_fault(box: DockerBo
 
 
 @pytest.mark.usefixtures("memory_is_marked")
-async def test_a_box_stopped_from_outside_is_the_laboratorys_fault(box: DockerBox, engine: docker.APIClient) -> None:
+async def test_a_box_stopped_from_outside_is_an_infrastructure_error(box: DockerBox, engine: docker.APIClient) -> None:
     task = await start_sleeping(box)
     engine.stop(box.container, timeout=0)
     with pytest.raises(SandboxDown, match="from outside"):
@@ -58,7 +58,7 @@ async def test_a_box_stopped_from_outside_is_the_laboratorys_fault(box: DockerBo
 
 
 @pytest.mark.usefixtures("memory_is_marked")
-async def test_a_box_that_died_between_two_orders_is_the_laboratorys_fault(
+async def test_a_box_that_died_between_two_orders_is_an_infrastructure_error(
     box: DockerBox, engine: docker.APIClient
 ) -> None:
     engine.kill(box.container)
@@ -75,7 +75,7 @@ async def test_after_a_cancelled_order_a_box_serves_no_more(box: DockerBox) -> N
         await box.take(["**"])
 
 
-async def test_a_runner_that_broke_is_put_down_to_the_candidate(box: DockerBox) -> None:
+async def test_a_runner_that_broke_counts_as_the_candidates(box: DockerBox) -> None:
     # No candidate can reach the pipe; the host can, and sends what makes the runner fail.
     await box._wire.send(b"R", b"not json")
     result = await box.run(["true"], env={}, timeout=10)
@@ -84,7 +84,7 @@ async def test_a_runner_that_broke_is_put_down_to_the_candidate(box: DockerBox) 
         await box.take(["**"])
 
 
-async def test_a_runner_that_does_not_answer_in_time_is_put_down_to_the_candidate(
+async def test_a_runner_that_does_not_answer_in_time_counts_as_the_candidates(
     box: DockerBox, engine: docker.APIClient
 ) -> None:
     box.grace = 0.5
@@ -110,12 +110,12 @@ async def test_a_dead_box_in_the_pool_is_not_handed_out(
         await box.close()
 
 
-async def test_a_missing_image_is_the_laboratorys_fault(docker_sandbox: DockerSandbox) -> None:
+async def test_a_missing_image_is_an_infrastructure_error(docker_sandbox: DockerSandbox) -> None:
     with pytest.raises(SandboxDown, match="is gone"):
         await docker_sandbox.open(BoxSpec(image="ratchet-box:never-built", gateway=False))
 
 
-async def test_an_unknown_runtime_is_the_users_to_mend(spec: BoxSpec, tmp_path: Path) -> None:
+async def test_an_unknown_runtime_is_the_users_to_fix(spec: BoxSpec, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"boxes\.runtime: .*no-such-runtime"):
         async with DockerSandbox("r", f"rt-{os.getpid()}", tmp_path, ready=0, runtime="no-such-runtime") as sandbox:
             await sandbox.open(spec)
@@ -126,19 +126,19 @@ async def test_a_limit_below_what_the_runner_needs_is_said(docker_sandbox: Docke
         await docker_sandbox.open(BoxSpec(image=spec.image, gateway=False, memory_mb=4))
 
 
-async def test_a_silent_engine_is_the_laboratorys_fault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_a_silent_engine_is_an_infrastructure_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
     with pytest.raises(SandboxDown, match="no container engine answers"):
         await DockerSandbox("r", "c", tmp_path).__aenter__()
 
 
-async def test_a_remote_engine_is_the_users_to_mend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_a_remote_engine_is_the_users_to_fix(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2375")
     with pytest.raises(UserError, match="DOCKER_HOST"):
         await DockerSandbox("r", "c", tmp_path).__aenter__()
 
 
-async def test_a_full_disk_on_the_host_is_the_laboratorys_fault(box: DockerBox, full_disk: Path) -> None:
+async def test_a_full_disk_on_the_host_is_an_infrastructure_error(box: DockerBox, full_disk: Path) -> None:
     kept, box._folder = box._folder, full_disk
     with pytest.raises(SandboxDown, match="No space left"):
         await box.put({"big.bin": b"x" * (2 << 20)}, "/scaffold")

@@ -43,7 +43,7 @@ def test_a_damaged_archive_is_never_more_than_was_allowed(data: st.DataObject) -
         return
     assert len(found) <= 2
     assert sum(map(len, found.values())) <= 1000
-    assert all(frames.path_fault(path) is None for path in found)
+    assert all(frames.crossing_fault(path) is None for path in found)
 
 
 def archive_of(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:

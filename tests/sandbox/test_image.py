@@ -38,11 +38,11 @@ async def test_a_named_image_and_the_layers_of_a_suite_become_a_box(
         engine.remove_image(base, noprune=True)
 
 
-def test_an_image_that_does_not_exist_is_the_users_to_mend() -> None:
+def test_an_image_that_does_not_exist_is_the_users_to_fix() -> None:
     with pytest.raises(UserError, match="neither here"):
         ensure_image("ratchet-no-such-image:none", say=lambda _: None)
 
 
-def test_a_layer_that_fails_is_the_users_to_mend(image: str) -> None:
+def test_a_layer_that_fails_is_the_users_to_fix(image: str) -> None:
     with pytest.raises(UserError, match="layer"):
         ensure_image(image, layers=("RUN exit 3",), say=lambda _: None)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from agent.base.errors import SandboxDown, UserError
 from agent.base.types import Grade, Split, Suite, Task
 from agent.cli.app import app
-from agent.suites.check import Finding, Proof, judge, prove, submissions
+from agent.suites.check import Flaw, Proof, judge, prove, submissions
 from agent.suites.images import task_images
 from agent.suites.loader import load_suite
 from agent.suites.skeleton import write_new
@@ -45,18 +45,18 @@ ZERO, ONE = Grade(score=0, reason="0 of 1"), Grade(score=1, reason="1 of 1")
     ("seen", "findings"),
     [
         ({}, []),
-        ({"starter": ONE}, [Finding.ALREADY_SOLVED]),
-        ({"starter": Grade(score=0.25, reason="a quarter")}, [Finding.ALREADY_SOLVED]),
-        ({"emptied files": ONE}, [Finding.PAYS_FOR_NOTHING]),
-        ({"broken files": ONE}, [Finding.PAYS_FOR_NOTHING]),
-        ({"reference": ZERO}, [Finding.FLAKY]),
-        ({"reference again": ZERO}, [Finding.FLAKY]),
-        ({"reference": ZERO, "reference again": ZERO}, [Finding.UNSOLVABLE]),
-        ({"reference": replace(ONE, seconds=5.1)}, [Finding.SLOW]),
-        ({"starter": ONE, "reference": ZERO}, [Finding.ALREADY_SOLVED, Finding.FLAKY]),
+        ({"starter": ONE}, [Flaw.ALREADY_SOLVED]),
+        ({"starter": Grade(score=0.25, reason="a quarter")}, [Flaw.ALREADY_SOLVED]),
+        ({"emptied files": ONE}, [Flaw.SCORES_EMPTY]),
+        ({"broken files": ONE}, [Flaw.SCORES_EMPTY]),
+        ({"reference": ZERO}, [Flaw.FLAKY]),
+        ({"reference again": ZERO}, [Flaw.FLAKY]),
+        ({"reference": ZERO, "reference again": ZERO}, [Flaw.UNSOLVABLE]),
+        ({"reference": replace(ONE, seconds=5.1)}, [Flaw.SLOW]),
+        ({"starter": ONE, "reference": ZERO}, [Flaw.ALREADY_SOLVED, Flaw.FLAKY]),
     ],
 )
-def test_each_kind_of_bad_task_is_named(seen: dict[str, Grade], findings: list[Finding]) -> None:
+def test_each_kind_of_bad_task_is_named(seen: dict[str, Grade], findings: list[Flaw]) -> None:
     assert [kind for kind, _ in judge(TASK, GRADES | seen).findings] == findings
 
 
@@ -64,7 +64,7 @@ def test_a_task_without_a_solution_is_named() -> None:
     without = replace(TASK, solution={})
     assert list(submissions(without)) == ["starter", "emptied files", "broken files"]
     (finding,) = judge(without, dict.fromkeys(submissions(without), ZERO)).findings
-    assert finding[0] is Finding.NO_REFERENCE
+    assert finding[0] is Flaw.NO_REFERENCE
 
 
 def test_only_what_is_submitted_is_emptied_or_broken() -> None:
@@ -97,10 +97,10 @@ async def test_proven_and_unproven_tasks_stand_side_by_side() -> None:
     given = replace(TASK, id="given", files={"a.py": b"solved"})
     good, bad = await proofs(honest, TASK, given)
     assert (good.findings, len(good.grades)) == ((), 5)
-    assert [kind for kind, _ in bad.findings] == [Finding.ALREADY_SOLVED]
+    assert [kind for kind, _ in bad.findings] == [Flaw.ALREADY_SOLVED]
 
 
-async def test_a_failing_laboratory_proves_nothing() -> None:
+async def test_an_infrastructure_error_proves_nothing() -> None:
     def down(_: FakeRun) -> None:
         raise SandboxDown("engine gone")
 
@@ -226,7 +226,9 @@ def test_every_field_acts_in_real_boxes_and_bad_tasks_go_into_quarantine(tmp_pat
     found = {task["id"]: [finding["kind"] for finding in task["findings"]] for task in said["tasks"]}
     assert (found["surroundings"], found["flag"]) == ([], []), said["tasks"][:2]
     assert found["given"] == ["already solved"]
-    assert found["hollow"] == ["already solved", "pays for nothing"] or found["hollow"] == ["pays for nothing"]
+    assert found["hollow"] == ["already solved", "scores an empty submission"] or found["hollow"] == [
+        "scores an empty submission"
+    ]
     assert first.exit_code == 2
     fixed = CliRunner().invoke(app, [*command[:-1], "4", "--fix-splits"])
     assert fixed.exit_code == 0

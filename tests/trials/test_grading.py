@@ -92,7 +92,7 @@ async def test_an_end_before_the_verdict_is_zero(ending: Ending) -> None:
     assert "timed out" in verdict.reason or ending.value in verdict.reason
 
 
-async def test_a_failing_laboratory_is_no_verdict() -> None:
+async def test_an_infrastructure_error_is_not_a_verdict() -> None:
     def down(_: FakeRun) -> None:
         raise SandboxDown("engine gone")
 
@@ -128,12 +128,12 @@ async def test_reward_files(content: bytes, score: float) -> None:
     assert (await graded(writes(content), by_file)).score == score
 
 
-async def test_a_reward_path_outside_the_workspace_is_the_users_to_mend() -> None:
+async def test_a_reward_path_outside_the_workspace_is_the_users_to_fix() -> None:
     with pytest.raises(UserError, match="reward_path"):
         await graded(writes(b"1"), task(reward=RewardKind.FILE, reward_path="/logs/reward.txt"))
 
 
-async def test_a_task_without_its_number_of_tests_is_the_users_to_mend() -> None:
+async def test_a_task_without_its_number_of_tests_is_the_users_to_fix() -> None:
     with pytest.raises(UserError, match="junit"):
         await graded(writes(suite(GOOD)), task(junit=None))
 

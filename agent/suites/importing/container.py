@@ -1,6 +1,6 @@
 """What Harbor and Terminal-Bench tasks share: a container to work in, tests in `/tests`, a script as the reference.
 
-The hidden tests stand in `/workspace/.tests` and logs in `/workspace/.logs`, to which the image's `/tests` and
+The hidden tests are in `/workspace/.tests` and logs in `/workspace/.logs`, to which the image's `/tests` and
 `/logs` are links. What is handed in is everything but what begins with a dot, so neither can be handed in.
 """
 

@@ -88,7 +88,7 @@ class _Reader:
         elif word in {"COPY", "ADD"}:
             self._copy(word, value)
         elif word != "USER" or value not in {"root", "0"}:
-            raise self._no(word if word.isascii() and word.isalpha() else "a line that is no instruction")
+            raise self._no(word if word.isascii() and word.isalpha() else "a line that is not an instruction")
 
     def _from(self, value: str) -> None:
         if self._image:

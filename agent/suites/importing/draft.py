@@ -22,7 +22,7 @@ class Unsupported(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Draft:
-    """One task as it will be written. `origin` says where it stands in the source; `settings` go to task.yaml."""
+    """One task as it will be written. `origin` says where it is in the source; `settings` go to task.yaml."""
 
     id: str
     origin: str
@@ -47,7 +47,7 @@ class Refusal:
 class Options:
     """What the user says beside the source.
 
-    `image` stands in for every image that tasks name; `check` is the command that grades tasks in a language
+    `image` replaces every image that tasks name; `check` is the command that grades tasks in a language
     for which none is known.
     """
 

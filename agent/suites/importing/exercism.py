@@ -47,7 +47,7 @@ def _exercise(root: Path, name: str, origin: str, options: Options) -> Draft:
     files = folder(root)
     roles = config.get("files")
     if not isinstance(roles, dict):
-        raise UserError(f"{root / CONFIG}: files", "is no object", "Name solution, test and example there.")
+        raise UserError(f"{root / CONFIG}: files", "is not an object", "Name solution, test and example there.")
     solution = _listed(roles, "solution", files, root, needed=False)
     tests = _listed(roles, "test", files, root, needed=True)
     examples = [path for role in ("example", "exemplar") for path in _listed(roles, role, files, root, needed=True)]
@@ -78,7 +78,7 @@ def _listed(roles: Mapping[str, Any], role: str, files: Mapping[str, bytes], roo
     where = f"{root / CONFIG}: files"
     found = texts(dict(roles), role, where)
     for path in found:
-        if fault := tree.path_fault(path):
+        if fault := tree.suite_path_fault(path):
             raise UserError(f"{where}.{role}", f"{path!r:.80} {fault}", "Name a path inside the exercise.")
         if needed and path not in files:
             raise UserError(f"{where}.{role}", f"{path!r:.80} is not there", "Fix the path, or add the file.")
@@ -94,7 +94,7 @@ def _instruction(root: Path, files: dict[str, bytes], solution: list[str]) -> st
 
 
 def _references(files: Mapping[str, bytes], solution: list[str], examples: list[str]) -> dict[str, bytes]:
-    """The example for each solution file: by name, else by ending, where that is no guess."""
+    """The example for each solution file: by name, else by ending, where that is not a guess."""
     found: dict[str, bytes] = {}
     for example in examples:
         name, suffix = PurePosixPath(example).name, PurePosixPath(example).suffix

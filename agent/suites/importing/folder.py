@@ -49,7 +49,7 @@ def _inside(source: Path) -> list[Path]:
     for path in sorted(source.iterdir()):
         if path.name in SKIPPED or path.name.startswith(".") or not path.is_dir():
             continue
-        if fault := tree.path_fault(path.name):
+        if fault := tree.suite_path_fault(path.name):
             raise UserError(f"{str(path)!r:.200}", fault, "Rename the folder.")
         if path.is_symlink():
             raise UserError(str(path), "is a link", "Put the folder itself there.")

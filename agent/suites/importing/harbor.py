@@ -94,13 +94,13 @@ def _task(root: Path, name: str, origin: str, config: dict[str, Any], options: O
 
 
 def _sections(config: dict[str, Any], root: Path) -> dict[str, dict[str, Any]]:
-    """The sections whose meaning has to be kept. Raises UserError if one is no table."""
+    """The sections whose meaning has to be kept. Raises UserError if one is not a table."""
     container.refuse_unknown(config, _TOP, f"{CONFIG}: ")
     found = {}
     for name, known in _SECTIONS.items():
         section = config.get(name, {})
         if not isinstance(section, dict):
-            raise UserError(f"{root / CONFIG}: {name}", "is no table", f"Write [{name}].")
+            raise UserError(f"{root / CONFIG}: {name}", "is not a table", f"Write [{name}].")
         found[name] = {key: value for key, value in section.items() if value not in _EMPTY or value is False}
         container.refuse_unknown(found[name], known, f"{CONFIG}: {name}.")
     return found
@@ -135,7 +135,7 @@ def _offered(environment: Mapping[str, Any], sections: Mapping[str, Mapping[str,
 def _plain_env(section: Mapping[str, Any], name: str) -> dict[str, str]:
     env = section.get("env", {})
     if not isinstance(env, dict) or not all(isinstance(value, str) for value in env.values()):
-        raise Unsupported(f"{CONFIG}: {name}.env that is no table of texts")
+        raise Unsupported(f"{CONFIG}: {name}.env that is not a table of texts")
     if variable := next((key for key, value in env.items() if "${" in value), None):
         raise Unsupported(f"{CONFIG}: {name}.env.{variable} takes a variable of the host")
     return env
@@ -173,7 +173,7 @@ def _limits(sections: Mapping[str, Mapping[str, Any]], root: Path) -> dict[str, 
     memory = environment.get("memory_mb", _DEFAULT_MEMORY_MB)
     if isinstance(size := environment.get("memory"), str):
         if not (said := re.fullmatch(r"([0-9.]{1,9})([KMG])B?", size.strip().upper())):
-            raise UserError(f"{root / CONFIG}: environment.memory", f"{size!r:.40} is no size", "Write 2G or 512M.")
+            raise UserError(f"{root / CONFIG}: environment.memory", f"{size!r:.40} is not a size", "Write 2G or 512M.")
         memory = int(float(said[1]) * _SIZES[said[2]])
     return {
         "solve_timeout": _seconds(sections["agent"], root, "agent"),
@@ -186,7 +186,7 @@ def _limits(sections: Mapping[str, Mapping[str, Any]], root: Path) -> dict[str, 
 def _seconds(section: Mapping[str, Any], root: Path, name: str) -> float:
     value = section.get("timeout_sec", _DEFAULT_SECONDS)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise UserError(f"{root / CONFIG}: {name}.timeout_sec", "is no number", "Write seconds.")
+        raise UserError(f"{root / CONFIG}: {name}.timeout_sec", "is not a number", "Write seconds.")
     return float(value)
 
 

@@ -32,7 +32,7 @@ _Row = dict[str, Any]
 
 
 def _first_keys(source: Path) -> set[str]:
-    """The keys of the first object of a JSONL file; none if it is no such file or is broken."""
+    """The keys of the first object of a JSONL file; none if it is another kind of file or broken."""
     if not source.name.endswith(_SUFFIXES):
         return set()
     try:
@@ -106,7 +106,7 @@ def _defines(node: ast.stmt, name: str) -> bool:
 
 
 def _helpers(prompt: str, where: str) -> str:
-    """What a prompt gives to a test that says `from solution import *`: its source, which nobody else may write."""
+    """What a prompt gives to a test that says `from solution import *`: its source, out of the submission's reach."""
     parsed(prompt, f"{where}: prompt")
     return prompt.strip() + "\n"
 
@@ -163,7 +163,7 @@ def _called(code: str, tests: list[str], where: str) -> list[str]:
         if isinstance(node, ast.Name)
     }
     if built := sorted(used & others):
-        raise Unsupported(f"tests build objects of the solution's class {built[0]}, which is no plain data")
+        raise Unsupported(f"tests build objects of the solution's class {built[0]}, which is not plain data")
     if not used & functions:
         raise Unsupported("tests call no function of the solution by its name")
     return sorted(used & functions)

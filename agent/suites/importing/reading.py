@@ -1,4 +1,4 @@
-"""Reads sources that nobody vouches for: bounded, links refused, every complaint with file and line.
+"""Reads untrusted sources: bounded, links refused, every complaint with file and line.
 
 Covered: links, special files, names that reach outside, bytes that are not UTF-8, control characters, duplicate
 keys, NaN, deep nesting, endless files and lines, compressed bombs.
@@ -58,7 +58,7 @@ def _folders(folder: str, marker: str) -> list[str]:
     for entry in entries:
         if entry.name in SKIPPED or not entry.is_dir():
             continue
-        if fault := tree.path_fault(entry.name):
+        if fault := tree.suite_path_fault(entry.name):
             raise UserError(f"{entry.path!r:.200}", fault, "Rename the folder.")
         if entry.is_symlink():
             if os.path.lexists(f"{entry.path}/{marker}"):
@@ -81,7 +81,7 @@ def folder(root: Path) -> dict[str, bytes]:
 
 
 def text(files: dict[str, bytes], path: str, root: Path) -> str:
-    """One of the files as text. Raises UserError with the line that is no UTF-8."""
+    """One of the files as text. Raises UserError with the line that is not UTF-8."""
     content = files[path]
     try:
         return content.decode()
@@ -91,7 +91,7 @@ def text(files: dict[str, bytes], path: str, root: Path) -> str:
 
 
 def scripts(files: dict[str, bytes], paths: Sequence[str], root: Path) -> dict[str, str]:
-    """Reference scripts as text, so that nothing of a task is lost. Raises Unsupported for what is no text."""
+    """Reference scripts as text, so that nothing of a task is lost. Raises Unsupported for what is not text."""
     try:
         return {path: text(files, path, root) for path in paths}
     except UserError as error:
@@ -129,7 +129,7 @@ def _no_duplicates(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(word: str) -> float:
-    raise ValueError(f"holds {word}, which is no number")
+    raise ValueError(f"holds {word}, which is not a number")
 
 
 def _bounded_integer(digits: str) -> int:
@@ -200,7 +200,7 @@ def texts(row: dict[str, Any], key: str, where: str) -> list[str]:
     """A list of texts; empty if the key is not there. Raises UserError."""
     value = row.get(key) or []
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise UserError(f"{where}: {key}", "is no list of texts", "Write a list of texts.")
+        raise UserError(f"{where}: {key}", "is not a list of texts", "Write a list of texts.")
     if any("\0" in item or any("\ud800" <= c <= "\udfff" for c in item) for item in value):
         raise UserError(f"{where}: {key}", "holds NUL or half of a character", "Fix it there.")
     return value

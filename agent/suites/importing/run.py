@@ -68,7 +68,7 @@ def chosen(kind: str, source: Path) -> Importer:
         raise UserError(str(source), "does not exist", "Name a folder, or a JSONL file.")
     if kind != AUTO:
         if kind not in IMPORTERS:
-            raise UserError(kind, "is no kind of task set", f"Use {', '.join([AUTO, *IMPORTERS])}.")
+            raise UserError(kind, "is not a kind of task set", f"Use {', '.join([AUTO, *IMPORTERS])}.")
         return IMPORTERS[kind]
     found = next((importer for importer in IMPORTERS.values() if importer.recognises(source)), None)
     if found is None:

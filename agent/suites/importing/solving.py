@@ -18,7 +18,7 @@ from agent.trials.grading import WORKSPACE, box_for, in_workdir
 
 SCRIPTS = ("solve.sh", "solution.sh")
 FOLDER = ".solution"
-"""Where the script stands in the box: it begins with a dot, so it is not handed in."""
+"""Where the script is in the box: it begins with a dot, so it is not handed in."""
 
 
 @dataclass(frozen=True, slots=True)

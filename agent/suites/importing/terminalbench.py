@@ -1,7 +1,7 @@
 """Terminal-Bench v1: a folder per task with task.yaml, Dockerfile, run-tests.sh, tests/ and solution.sh.
 
 Its verdict is what pytest says about `tests/`, read from the terminal. Here pytest runs by itself and is judged by
-its JUnit report, for tasks whose run-tests.sh does no more than to install and run pytest.
+its JUnit report, for tasks whose run-tests.sh only installs and runs pytest.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from agent.base import yaml as strictyaml
+from agent.base import yaml
 from agent.suites.importing import container, shell
 from agent.suites.importing.dockerfile import read_dockerfile
 from agent.suites.importing.draft import Draft, Options, Refusal, Unsupported, task_id
@@ -45,7 +45,7 @@ class TerminalBench:
         for root in tasks_below(source, CONFIG):
             inside = root.relative_to(source).as_posix()
             name = task_id(root.resolve().name)
-            config = strictyaml.load(root / CONFIG)
+            config = yaml.load(root / CONFIG)
             try:
                 yield _task(root, name, inside, config, options)
             except Unsupported as reason:
@@ -100,7 +100,7 @@ def _one_container(root: Path, files: Mapping[str, bytes]) -> None:
     """Raises Unsupported if docker-compose.yaml says more than the template that every task carries."""
     if COMPOSE not in files:
         return
-    config = strictyaml.load(root / COMPOSE)
+    config = yaml.load(root / COMPOSE)
     container.refuse_unknown(config, frozenset({"services", "version"}), f"{COMPOSE}: ")
     services = config.get("services")
     if not isinstance(services, dict) or len(services) != 1:

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
-from agent.base import yaml as strictyaml
+from agent.base import yaml
 from agent.base.errors import UserError
 from agent.base.types import Files, RewardKind, Split, Task
 from agent.suites import rules
@@ -38,7 +38,7 @@ class SuiteWriter:
 
     def __init__(self, dest: Path, *, replace: bool) -> None:
         if dest.is_symlink() or (dest.exists() and not dest.is_dir()):
-            raise UserError(str(dest), "is no folder", "Name a folder to make.")
+            raise UserError(str(dest), "is not a folder", "Name a folder to make.")
         if dest.exists() and any(dest.iterdir()) and not (dest / REPORT).is_file():
             raise UserError(str(dest), "holds something else than an imported suite", "Name a folder to make.")
         self.dest, self._replace = dest, replace
@@ -79,12 +79,12 @@ class SuiteWriter:
         return None
 
     def _unwritable(self, draft: Draft) -> str | None:
-        """Why a draft does not come back from YAML as it was, or None if it does."""
+        """Why a draft would change on its way through YAML, or None if it would not."""
         settings = _settings(draft)
         try:
             with _writing(self.dest):
-                self._probe.write_text(strictyaml.dump(settings), encoding="utf-8")
-            same = strictyaml.load(self._probe) == settings
+                self._probe.write_text(yaml.dump(settings), encoding="utf-8")
+            same = yaml.load(self._probe) == settings
         except (UserError, UnicodeEncodeError, RecursionError):
             same = False
         return None if same else "a text or number that YAML cannot carry"
@@ -112,7 +112,7 @@ class SuiteWriter:
             "refused": [{"id": r.id, "from": r.origin, "feature": r.feature} for r in self.refusals],
         }
         with _writing(self.dest):
-            (self._draft / "suite.yaml").write_text(strictyaml.dump(head), encoding="utf-8")
+            (self._draft / "suite.yaml").write_text(yaml.dump(head), encoding="utf-8")
             (self._draft / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         self._load()
         if prepare is not None:
@@ -165,7 +165,7 @@ def _content(draft: Draft) -> bytes:
 
 
 def _fault(draft: Draft) -> str | None:
-    """Why a draft is no task of the native format, or None if it is one; before a byte of it is written."""
+    """Why a draft is not a task of the native format, or None if it is one; checked before anything is written."""
     try:
         _validate(draft)
     except Unsupported as reason:
