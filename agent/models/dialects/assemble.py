@@ -36,7 +36,7 @@ def _data(text: str) -> Iterator[Json]:
         try:
             data = json.loads(line[5:])
         except ValueError:
-            raise Trouble("the provider's stream holds an event that is not JSON") from None
+            raise Trouble("the provider's stream holds an event that is not JSON", billed=True) from None
         if isinstance(data, dict):
             yield data
 

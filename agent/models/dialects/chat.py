@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from agent.models.dialects import rules, shapes
+from agent.models.dialects import faults, rules, shapes
 from agent.models.dialects.checks import Shape, shaped
 from agent.models.dialects.sse import event
 from agent.models.ports import Dialect, Json, Tokens, Trouble
@@ -139,13 +139,10 @@ def complete(answer: Json) -> None:
 def _complete(choice: Any) -> None:
     if not isinstance(choice, dict) or not isinstance(choice.get("message"), dict):
         raise Trouble("the provider's answer has a choice without a message")
-    if choice.get("error") or choice.get("finish_reason") == "error":
-        raise Trouble("the provider's answer is an error")
+    faults.check_choice(choice)
     calls = choice["message"].get("tool_calls") or []
     if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
         raise Trouble("the provider's answer has malformed tool calls")
-    if not choice.get("finish_reason"):
-        raise Trouble("the provider's answer has no finish reason: it was cut short")
 
 
 def tokens(answer: Json) -> Tokens | None:

@@ -1,7 +1,7 @@
 """What providers answer, brought into the one form that the rest of the gateway reads.
 
-Each oddity that was seen has one answer here: an error is a failed call however it is dressed, and nothing that was
-cut short passes as whole.
+Each oddity that was seen has one answer here. What is wrong with an answer is judged later, by `complete` of its
+dialect, so that whatever the provider generated is booked first; only what is not an answer at all is refused here.
 """
 
 from __future__ import annotations
@@ -9,10 +9,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from agent.models.dialects import assemble, calls
-from agent.models.ports import Blame, Dialect, Json, Trouble
+from agent.models.dialects import assemble, calls, faults
+from agent.models.ports import Dialect, Json, Trouble
 
-_BUSY = ("429", "502", "503", "504", "529")
 _FINISH = {
     "eos": "stop",
     "eos_token": "stop",
@@ -32,7 +31,6 @@ _FINISH = {
     "refusal": "content_filter",
     "sensitive": "content_filter",
 }
-_KNOWN = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
 _BROKEN = frozenset({"error", "malformed_function_call", "abort", "cancelled", "insufficient_system_resource"})
 
 
@@ -44,7 +42,7 @@ def read(native: Dialect, text: str, *, finish_optional: bool = False) -> Json:
     """
     answer = assemble.assembled(native, text) if assemble.is_stream(text) else _parsed(text)
     if answer.get("error"):
-        raise _failed(answer["error"])
+        raise faults.failed(answer["error"], billed=assemble.is_stream(text))
     if native is Dialect.MESSAGES:
         return _message(answer)
     choices = answer.get("choices")
@@ -57,9 +55,9 @@ def _parsed(text: str) -> Json:
     try:
         answer = json.loads(text)
     except (ValueError, RecursionError):
-        raise Trouble(f"the provider's answer is not JSON: {shown(text)}") from None
+        raise Trouble(f"the provider's answer is not JSON: {shown(text)}", billed=True) from None
     if not isinstance(answer, dict):
-        raise Trouble(f"the provider's answer is not a JSON object: {shown(text)}")
+        raise Trouble(f"the provider's answer is not a JSON object: {shown(text)}", billed=True)
     return answer
 
 
@@ -68,35 +66,9 @@ def shown(text: str) -> str:
     return " ".join(text[:300].split()) or "nothing"
 
 
-def _failed(error: Any) -> Trouble:
-    """A failed call of the provider, by its code if it gives one."""
-    message, code = said(error)
-    text = f"the provider answered with an error: {message[:500]}"
-    return Trouble(f"{text} ({code})" if code else text, blame=Blame.BUSY if code in _BUSY else Blame.BROKEN)
-
-
-def said(error: Any) -> tuple[str, str | None]:
-    """Message and code of an error in any of the shapes that servers use: an object, a text, a list of either."""
-    if isinstance(error, list):
-        return said(error[0]) if error else ("?", None)
-    if not isinstance(error, dict):
-        return str(error), None
-    inner = error.get("error")
-    if isinstance(inner, dict | str | list) and inner:
-        return said(inner)
-    message = next((error[name] for name in ("message", "msg", "detail", "error_message") if error.get(name)), None)
-    if isinstance(message, list | dict):
-        message = said(message)[0]
-    where = ".".join(map(str, error["loc"])) + ": " if isinstance(error.get("loc"), list) else ""
-    code = error.get("code") or error.get("type") or error.get("status")
-    return where + str(message if message is not None else json.dumps(error)[:300]), str(code) if code else None
-
-
 def _choice(choice: Any, *, finish_optional: bool) -> Any:
     if not isinstance(choice, dict) or not isinstance(choice.get("message"), dict):
         return choice
-    if choice.get("error"):
-        raise _failed(choice["error"])
     message = {"role": "assistant", "content": None, **choice["message"]}
     given = message.get("tool_calls")
     if isinstance(given, list) and all(isinstance(call, dict) for call in given):
@@ -106,16 +78,12 @@ def _choice(choice: Any, *, finish_optional: bool) -> Any:
 
 
 def _finish(choice: Json, *, called: bool, optional: bool) -> Any:
+    """The finish reason in the one spelling; a reason that is not known stays as it is, and is refused as such."""
     native = str(choice.get("native_finish_reason") or "").lower()
     given = choice.get("finish_reason") or native or ("stop" if optional else None)
-    if not isinstance(given, str):
-        return None
-    word = given.lower()
-    if word in _BROKEN or native in _BROKEN:
-        raise Trouble(f"the provider says that it did not finish its answer: {(native or word)[:50]}")
-    word = word if word in _KNOWN else _FINISH.get(word, "")
-    if not word:
-        raise Trouble(f"the provider's finish reason {given[:50]!r} is not known")
+    if native in _BROKEN or not isinstance(given, str):
+        return native or None
+    word = _FINISH.get(given.lower(), given.lower())
     # Clients run tools only where the reason says so, and several servers say `stop` for calls as well.
     return "tool_calls" if called and word == "stop" else word
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from agent.models.dialects import replies
+from agent.models.dialects import faults, replies
 from agent.models.ports import BadCall, Blame, KeyRefused, Trouble
 
 _AUTH = (401, 403)
@@ -51,7 +51,7 @@ def detail(text: str) -> Detail:
     except (ValueError, RecursionError):
         title = _TITLE.search(text)
         return Detail(message=replies.shown(title[1] if title else text), code=None, param="")
-    message, code = replies.said(body)
+    message, code = faults.said(body)
     return Detail(message=message, code=code, param=_param(body))
 
 

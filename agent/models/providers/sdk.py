@@ -25,6 +25,8 @@ _PROBE_TOKENS = 1024
 _MAX_REDIRECTS = 3
 _REDIRECT = range(300, 400)
 _NO_SUCH_PATH = (404, 405)
+_NEVER_SENT = ("ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol")
+"""Errors of the connection that come before a request is sent, so that nothing can have been generated."""
 
 
 class Unreachable(Trouble):
@@ -107,7 +109,7 @@ class _SdkProvider:
             return replies.read(self.native, text, finish_optional=self._model.finish_reason == "optional")
         except Trouble as error:
             clean = self._redactor.text(str(error))
-            raise Trouble(clean, blame=error.blame, retry_after=error.retry_after) from None
+            raise Trouble(clean, blame=error.blame, retry_after=error.retry_after, billed=error.billed) from None
 
     async def _post(self, body: Json, headers: Mapping[str, str]) -> str:
         """Send a request, to where the endpoint really is; the body of a 2xx."""
@@ -131,11 +133,11 @@ class _SdkProvider:
                     raise
                 path = target
             except sdk.APIConnectionError as error:
-                raise Unreachable(self._redactor.text(self._unreachable(error))) from None
+                said = self._redactor.text(self._unreachable(error))
+                raise Unreachable(said, billed=type(error.__cause__).__name__ not in _NEVER_SENT) from None
             except (sdk.APIError, ValueError) as error:
-                raise Trouble(
-                    self._redactor.text(f"the provider's answer cannot be read: {str(error)[:200]}")
-                ) from None
+                said = self._redactor.text(f"the provider's answer cannot be read: {str(error)[:200]}")
+                raise Trouble(said, billed=True) from None
             else:
                 return text
         raise Trouble(f"{self._base} redirects more than {_MAX_REDIRECTS} times. Set `base_url` to where it ends")

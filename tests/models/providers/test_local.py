@@ -55,7 +55,7 @@ async def provider(tmp_path: Path) -> Any:
 
 def asked(text: str) -> Question:
     body = {"model": "m", "messages": [{"role": "user", "content": text}]}
-    return Question(body=body, trial="t", memo=None, key=text, k=0)
+    return Question(body=body, trial="t", answer_scope=None, key=text, k=0)
 
 
 async def test_a_request_that_kills_the_process_is_to_blame_and_no_other(provider: EmbeddedProvider) -> None:
@@ -102,7 +102,7 @@ async def test_the_real_process_is_bounded_and_stops_when_its_caller_is_gone() -
         assert _bounded(pid)
         long = asked("Tell a story.")
         body = {**long.body, "max_tokens": 1900, "ignore_eos": True}
-        task = asyncio.create_task(provider.ask(Question(body=body, trial="t", memo=None, key="k", k=0)))
+        task = asyncio.create_task(provider.ask(Question(body=body, trial="t", answer_scope=None, key="k", k=0)))
         loaded = _cpu(pid)
         while _cpu(pid) < loaded + 0.5:  # noqa: ASYNC110 - the process says in no other way that it works
             await asyncio.sleep(0.05)

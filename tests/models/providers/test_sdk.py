@@ -32,7 +32,7 @@ async def opened(url: str, kind: type[OpenAIProvider | AnthropicProvider] = Open
 
 
 def question(**more: Any) -> Question:
-    return Question(body={"model": "m", "messages": ASK, **more}, trial="t", memo=None, key="k", k=0)
+    return Question(body={"model": "m", "messages": ASK, **more}, trial="t", answer_scope=None, key="k", k=0)
 
 
 # ---------------------------------------------------------------- refusals in the server's own words
@@ -371,7 +371,7 @@ async def test_headers_of_a_question_are_sent(serve: Any) -> None:
         provider = await opened(server.url, AnthropicProvider)
         asked = question(max_tokens=5)
         headers = {BETA: "context-management-2025-06-27"}
-        await provider.ask(Question(body=asked.body, trial="t", memo=None, key="k", k=0, headers=headers))
+        await provider.ask(Question(body=asked.body, trial="t", answer_scope=None, key="k", k=0, headers=headers))
         await provider.close()
     assert f"{BETA}: context-management-2025-06-27" in server.heads[0]
 
