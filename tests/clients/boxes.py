@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -78,9 +77,10 @@ async def visit(
     *,
     workspace: Files | None = None,
     task: str = TASK,
+    context: Files | None = None,
     trial: str = "t",
     command: tuple[str, ...] | None = None,
-    env: Mapping[str, str] | None = None,
+    seconds: float = SECONDS,
 ) -> Visited:
     """Run a recipe's scaffold on a task; the workspace's files are taken out afterwards."""
     tag = await asyncio.to_thread(image, recipe)
@@ -90,10 +90,10 @@ async def visit(
     return await run(
         scope=CallScope(trial=trial, models={MODEL_ALIAS: "solver"}),
         scaffold=recipe.files,
-        task={"instruction.md": task.encode()},
+        task={"instruction.md": task.encode(), **{f"context/{path}": text for path, text in (context or {}).items()}},
         workspace=workspace or {},
         take=["**"],
-        timeout=SECONDS,
+        timeout=seconds,
         seed=1,
-        env=env or {},
+        env={},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -236,6 +237,39 @@ def _codex() -> list[Client]:
             note="Without the recipe's switch: a tool that runs at the provider.",
         ),
     ]
+
+
+_TOOLS = {
+    "claude-code": ("Bash", "command"),
+    "codex": ("exec_command", "cmd"),
+    "mini-swe-agent": ("bash", "command"),
+    "opencode": ("bash", "command"),
+    "pi": ("bash", "command"),
+    "pydantic-ai": ("bash", "command"),
+}
+
+
+def running(name: str, command: str) -> Step:
+    """An answer by which an agent runs a shell command; aider runs none."""
+    if name in _TOOLS:
+        tool, argument = _TOOLS[name]
+        extra = {"description": "a command"} if name == "opencode" else {}
+        return Step(text="I run it.", tool=tool, arguments={argument: command, **extra})
+    if name == "smolagents":
+        return Step(text=f"Thought: I run it.\n<code>\nprint(bash(command={command!r}))\n</code>")
+    if name == "shell":
+        return Step(text=f"```sh\n{command}\n```\n")
+    raise ValueError(f"{name} runs no commands")
+
+
+def improving(name: str, path: str, line: str, patch: str) -> tuple[Step, ...]:
+    """Answers by which an agent appends a line to a file of its scaffold, describes that in PATCH.md, and ends."""
+    last = CLIENTS[name].steps[-1]
+    if name == "aider":
+        whole = recipes.load(name).files[path].decode() + line
+        return (Step(text=f"{path}\n```\n{whole}```\n\nPATCH.md\n```\n{patch}```\n"),)
+    command = f"printf '%s' {shlex.quote(line)} >> {path}; printf '%s' {shlex.quote(patch)} > PATCH.md"
+    return (running(name, command), last)
 
 
 CLIENTS = {client.name: client for client in (*_libraries(), *_agents(), *_claude_code(), *_codex())}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -10,13 +11,16 @@ from fnmatch import fnmatch
 import pytest
 import pytest_asyncio
 
+from agent.base.types import Ending, Files
 from agent.config.models import ModelsConfig
 from agent.models.gateway.record import MemoryRecord
 from agent.models.gateway.server import GatewayServer
+from agent.models.ports import Question
 from agent.models.providers.scripted import ScriptedProvider
 from sandbox.docker_sandbox import DockerSandbox
 from tests.clients import boxes, recipes
-from tests.clients.known import CLIENTS
+from tests.clients.known import CLIENTS, improving
+from tests.clients.recipes import Recipe
 from tests.clients.server import Json, Step, completion, in_turn
 
 pytestmark = [pytest.mark.slow, pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
@@ -37,6 +41,12 @@ def model(choose: Callable[[Json], Step]) -> ScriptedProvider:
     return ScriptedProvider(lambda body: completion(choose(body), next(numbers), "scripted"))
 
 
+def wanted(files: Files, recipe: Recipe) -> Files:
+    """What was left in the workspace, without the leftovers that the recipe names."""
+    globs = recipe.data["leftovers"]
+    return {path: content for path, content in files.items() if not any(fnmatch(path, glob) for glob in globs)}
+
+
 @pytest.mark.parametrize("name", NAMES)
 async def test_an_agent_solves_a_task_in_a_box(name: str, sandbox: DockerSandbox) -> None:
     client, recipe = CLIENTS[name], recipes.load(name)
@@ -46,8 +56,7 @@ async def test_an_agent_solves_a_task_in_a_box(name: str, sandbox: DockerSandbox
         visited = await boxes.visit(sandbox, gateway, recipe)
     said = visited.run.output.decode()
     assert visited.run.exit_code == 0, said[-3000:]
-    left = {path for path in visited.files if not any(fnmatch(path, glob) for glob in recipe.data["leftovers"])}
-    assert left == {"solution.py"}
+    assert set(wanted(visited.files, recipe)) == {"solution.py"}
     assert visited.files["solution.py"].startswith(b"x")
     assert visited.usage.calls == len(client.steps)
     assert [call.status for call in record.calls] == [200] * len(client.steps)
@@ -58,11 +67,29 @@ async def test_an_agent_solves_a_task_in_a_box(name: str, sandbox: DockerSandbox
 
 
 @pytest.mark.parametrize("name", NAMES)
+async def test_an_agent_rewrites_its_own_scaffold_and_leaves_nothing_else(name: str, sandbox: DockerSandbox) -> None:
+    recipe, line, patch = recipes.load(name), "# Be exact.\n", "Ask for exact work\n\nBecause.\n"
+    prompt = next(path for path in recipe.files if path.endswith((".md", ".yaml")))
+    steps = improving(name, prompt, line, patch)
+    models = ModelsConfig.model_validate(MODELS)
+    async with GatewayServer(models, MemoryRecord(), providers={"solver": model(in_turn(steps))}) as gateway:
+        visited = await boxes.visit(
+            sandbox, gateway, recipe, workspace=recipe.files, task="Improve yourself.", context={"brief.json": b"{}"}
+        )
+    assert visited.run.exit_code == 0, visited.run.output.decode()[-3000:]
+    assert wanted(visited.files, recipe) == {
+        **recipe.files,
+        prompt: recipe.files[prompt] + line.encode(),
+        "PATCH.md": patch.encode(),
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
 async def test_what_runs_is_the_candidate(name: str, sandbox: DockerSandbox) -> None:
     recipe = recipes.load(name)
     entry = recipe.command[-1].removeprefix("/scaffold/")
     assert entry in recipe.files
-    broken = replace(recipe, files={**recipe.files, entry: b"exit(3)\n" if entry.endswith(".py") else b"exit 3\n"})
+    broken = replace(recipe, files={**recipe.files, entry: b"exit 3\n"})
     models = ModelsConfig.model_validate(MODELS)
     provider = model(lambda _: Step(text="never"))
     async with GatewayServer(models, MemoryRecord(), providers={"solver": provider}) as gateway:
@@ -70,3 +97,25 @@ async def test_what_runs_is_the_candidate(name: str, sandbox: DockerSandbox) -> 
     assert visited.run.exit_code == 3
     assert not visited.files
     assert visited.usage.calls == 0
+
+
+class Silent(ScriptedProvider):
+    """A model that never answers."""
+
+    async def ask(self, question: Question) -> Json:  # noqa: ARG002 - whatever is asked
+        await asyncio.sleep(3600)
+        return {}
+
+
+async def test_an_agent_whose_model_is_silent_ends_before_its_box_does(sandbox: DockerSandbox) -> None:
+    turn = asyncio.Semaphore(3)
+    providers = {"solver": Silent(lambda _: "")}
+    models = ModelsConfig.model_validate(MODELS)
+
+    async def ending(name: str) -> tuple[str, Ending]:
+        async with turn:
+            return name, (await boxes.visit(sandbox, gateway, recipes.load(name), seconds=40)).run.ending
+
+    async with GatewayServer(models, MemoryRecord(), providers=providers) as gateway:
+        endings = await asyncio.gather(*map(ending, NAMES))
+    assert dict(endings) == dict.fromkeys(NAMES, Ending.EXITED)

@@ -23,6 +23,8 @@ from tests.models.conftest import Bench, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 DATA = Path(__file__).parent / "data"
+MAX_OUTPUT = 16_000
+"""Less than Claude Code asks for."""
 REFUSED = {"codex-web-search-0": "web_search", "claude-code-web-search-1": "web_search_20250305"}
 """Requests for what reaches beyond the call, and what the refusal must name."""
 DIALECTS = {"/chat/completions": "chat", "/messages": "messages", "/responses": "responses"}
@@ -95,7 +97,7 @@ async def gateway(native: str) -> AsyncIterator[Way]:
     try:
         with pytest.MonkeyPatch.context() as patched:
             patched.setenv("TEST_KEY", "a-key")
-            async with running({"solver": {**model, "context_window": 200_000, "max_output": 64_000}}) as bench:
+            async with running({"solver": {**model, "context_window": 200_000, "max_output": MAX_OUTPUT}}) as bench:
                 yield Way(bench, scripted)
     finally:
         server.should_exit = True
@@ -171,6 +173,52 @@ async def test_what_a_client_sends_is_answered_in_its_dialect(case: Case, way: W
     assert bool(tools) is bool(known)
     assert set(tools) <= known
     assert len(way.scripted.seen) == 1
+
+
+OWN = {"chat": "openai", "messages": "anthropic"}
+TOOL_HINTS = {"defer_loading", "eager_input_streaming"}
+
+
+def spoken(body: Json) -> list[Json]:
+    """What the model said, with its reasoning and its calls, and what its tools answered."""
+    said: list[Json] = []
+    for message in body["messages"]:
+        if message["role"] in ("assistant", "tool"):
+            said.append(message)
+        elif isinstance(message["content"], list):
+            said += [block for block in message["content"] if block["type"] == "tool_result"]
+    return said
+
+
+def without_hints(tool: Json) -> Json:
+    return {name: value for name, value in tool.items() if name not in TOOL_HINTS}
+
+
+@pytest.mark.parametrize(
+    ("way", "case"), [(OWN[case.dialect], case) for case in CALLS if case.dialect in OWN], indirect=["way"], ids=str
+)
+async def test_reasoning_calls_and_tools_arrive_as_they_were_sent_in_the_providers_own_dialect(
+    case: Case, way: Way
+) -> None:
+    response = await way.send(case.request)
+    assert response.status_code == 200, response.text[:500]
+    (seen,) = way.scripted.seen
+    sent = case.request["body"]
+    assert spoken(seen.body) == spoken(sent)
+    assert seen.body.get("system") == sent.get("system")
+    offered, given = seen.body.get("tools", ()), sent.get("tools", ())
+    assert list(map(without_hints, offered)) == list(map(without_hints, given))
+
+
+BUDGETS = [case for case in CALLS if (case.request["body"].get("thinking") or {}).get("budget_tokens")]
+
+
+@pytest.mark.parametrize(("way", "case"), [("anthropic", case) for case in BUDGETS], indirect=["way"], ids=str)
+async def test_a_budget_for_thinking_stays_below_the_limit_that_the_model_sets(case: Case, way: Way) -> None:
+    response = await way.send(case.request)
+    assert response.status_code == 200, response.text[:500]
+    (seen,) = way.scripted.seen
+    assert seen.body["thinking"]["budget_tokens"] < seen.body["max_tokens"] <= MAX_OUTPUT
 
 
 @pytest.mark.parametrize("refused", sorted(REFUSED))
