@@ -13,7 +13,7 @@ from agent.base.types import Candidate, Fate, Files, Purpose, Split, Trial
 from agent.kernel.decide.archive import Expand
 from agent.kernel.decide.fingerprint import fingerprint
 from agent.kernel.decide.flags import FlagFinder, flags_key, in_one_line
-from agent.kernel.git.repository import format_message
+from agent.kernel.git.messages import format_message
 from agent.kernel.loop.parts import Parts, Planned
 from agent.kernel.loop.proposer import Proposal
 from agent.trials.evaluator import Job, seed_of

@@ -18,7 +18,8 @@ from typing import Literal
 from agent.base.errors import RecordBroken, UserError
 from agent.base.text import clean_line
 from agent.base.types import Fate
-from agent.kernel.git.repository import Repository, format_message
+from agent.kernel.git.messages import format_message
+from agent.kernel.git.repository import Repository
 from agent.kernel.record.ledger import Ledger
 from agent.kernel.record.store import ANCHOR_TRAILER
 

@@ -27,7 +27,9 @@ from agent.kernel.decide.evidence import (
     lineage,
 )
 from agent.kernel.decide.gate import Decision
-from agent.kernel.git.repository import CAMPAIGN_TRAILER, IDENTITY, Commit, Repository
+from agent.kernel.git.messages import CAMPAIGN_TRAILER, Commit
+from agent.kernel.git.plumbing import IDENTITY
+from agent.kernel.git.repository import Repository
 from agent.kernel.loop.match import Opening, draw, opened_with, retest, shares_of
 from agent.kernel.record.ledger import CommitRow, Ledger, TestRow
 from agent.kernel.record.store import ANCHOR_TRAILER
