@@ -35,6 +35,8 @@ from agent.base.types import (
     Usage,
 )
 from agent.trials.grading import box_for, grade, in_workdir
+from agent.trials.heartbeat import Stopped, unstopped
+from agent.trials.slots import Slots
 
 MODEL_ALIAS = "ratchet"
 """The one model name that a box needs to know; the gateway maps it to the role's model."""
@@ -142,7 +144,7 @@ def _environment(env: Mapping[str, str], timeout: float, seed: int) -> dict[str,
 
 
 class Evaluator:
-    """Runs trials. One limit of boxes holds over everything that runs at the same time.
+    """Runs trials. One limit, `slots`, holds over all trials that run at the same time.
 
     `image` is the one of all tasks, but for those that `images` names by their id.
     """
@@ -160,7 +162,7 @@ class Evaluator:
     ) -> None:
         self._sandbox, self._visit, self._image, self._images = sandbox, visit, image, images
         self._scaffolds, self._caps = scaffolds, caps
-        self._slots = asyncio.Semaphore(parallel)
+        self.slots = Slots(parallel)
 
     async def trial(self, job: Job) -> Trial:
         """Run one trial to its score.
@@ -168,7 +170,7 @@ class Evaluator:
         Raises:
             InfrastructureError: the trial is void; nothing of it may be scored.
         """
-        async with self._slots:
+        async with self.slots, unstopped():
             started, name = time.monotonic(), job.name or uuid.uuid4().hex[:12]
             image = self._images.get(job.task.id, self._image)
             visited = await self._visit(
@@ -249,7 +251,9 @@ async def both(evaluator: Evaluator, champion: Job, candidate: Job, order_seed: 
     if isinstance(first, Trial) and isinstance(second, Trial):
         return first, second
     faults = {side: error for side, error in ((Side.CHAMPION, first), (Side.CANDIDATE, second)) if _failed(error)}
-    return Void(side=Side.BOTH if len(faults) > 1 else next(iter(faults)), reason=str(next(iter(faults.values()))))
+    # A process that was stopped is nothing that one side did, even if the other side's trial had ended before.
+    shared = len(faults) > 1 or any(isinstance(error, Stopped) for error in faults.values())
+    return Void(side=Side.BOTH if shared else next(iter(faults)), reason=str(next(iter(faults.values()))))
 
 
 def _failed(outcome: Trial | BaseException) -> bool:
