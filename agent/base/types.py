@@ -327,6 +327,7 @@ class Purpose(StrEnum):
     """What a trial was made for. Search, gate and holdout trials never stand in for one another."""
 
     SAME = "same"
+    CANARY = "canary"
     SEARCH = "search"
     GATE = "gate"
     HOLDOUT = "holdout"

@@ -721,7 +721,7 @@ def test_no_trailer_value_can_add_a_trailer(home: Path, value: str) -> None:
 
 
 def test_a_key_that_is_no_trailer_token_is_a_defect() -> None:
-    with pytest.raises(ValueError, match="no trailer token"):
+    with pytest.raises(ValueError, match="not a valid trailer token"):
         format_message("Subject", "", {"Ratchet Score": "1"})
 
 
