@@ -348,6 +348,7 @@ class Purpose(StrEnum):
     """What a trial was made for. A search, gate or holdout trial never replaces one of another purpose."""
 
     SAME = "same"
+    CANARY = "canary"
     SEARCH = "search"
     GATE = "gate"
     HOLDOUT = "holdout"

@@ -13,7 +13,7 @@ from agent.kernel.loop.opening import open_ledger, open_repository
 
 if TYPE_CHECKING:
     from agent.config.campaign import Config
-    from agent.kernel.git.repository import Commit
+    from agent.kernel.git.messages import Commit
     from agent.kernel.record.ledger import Ledger
     from agent.review.audit.fresh import Comparison
     from agent.review.audit.verify import Checked, Evidence

@@ -133,6 +133,9 @@ class BoxConfig(Section):
     patience_minutes: Positive = Field(
         default=240.0, description="minutes to retry after an infrastructure error before the campaign stops"
     )
+    canary: Annotated[int, Field(ge=0)] = Field(
+        default=100, description="trials between two measurements of the seed that tell load from chance; 0: none"
+    )
     stall_minutes: Positive = Field(
         default=20.0,
         description="minutes without a result after which work in flight is void; at least what one step may take",

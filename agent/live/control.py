@@ -17,7 +17,8 @@ from rich.text import Text
 from agent.base.errors import RecordBroken, UserError
 from agent.base.text import clean_line
 from agent.config.campaign import Config
-from agent.kernel.loop.approval import Approvals, Request, leave, refusal, settle_alone
+from agent.kernel.loop.approval import Approvals, Request, leave, refusal
+from agent.kernel.loop.committing import Committer
 from agent.kernel.loop.opening import open_ledger, open_repository
 from agent.kernel.record.ledger import Ledger
 from agent.kernel.record.lock import held, holder, named
@@ -123,7 +124,7 @@ def decide(config: Config, request: Request, *, patience: float = ANSWER_SECONDS
         repository = open_repository(config, ledger)
         repository.claim()
         repository.reconcile([row.move for row in ledger.commits()], len(ledger.candidates()))
-        settle_alone(ledger, repository, request)
+        Committer(ledger, repository, Approvals(ledger), ledger.set_fate).decide(request)
         return _answer(ledger, request)
 
 

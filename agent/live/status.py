@@ -176,8 +176,8 @@ def snapshot(campaign: Campaign) -> Now:
     return Now(
         pid=os.getpid(),
         running=tuple(step.label for step in steps),
-        boxes=sum(max(step.boxes, 1) for step in steps),
-        parallel=campaign.config.boxes.parallel + campaign.config.boxes.proposals,
+        boxes=sum(step.boxes for step in steps),
+        parallel=campaign.load.parallel + campaign.config.boxes.proposals,
         paused=campaign.trouble,
         stopping=campaign.stopping,
         test=_test(campaign),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.kernel.decide.evidence import REVERTS_TRAILER
-from agent.kernel.git.repository import Commit
+from agent.kernel.git.messages import Commit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from agent.base.errors import UserError
 from agent.base.text import clean_line
 from agent.base.types import Candidate
-from agent.kernel.git.repository import CAMPAIGN_TRAILER, Commit, Repository
+from agent.kernel.git.messages import CAMPAIGN_TRAILER, Commit
+from agent.kernel.git.repository import Repository
 from agent.kernel.record.ledger import Ledger
 
 MEND = "See `ratchet log --rejected` for the numbers."

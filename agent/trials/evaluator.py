@@ -35,6 +35,8 @@ from agent.base.types import (
     Usage,
 )
 from agent.trials.grading import box_for, grade, grading_box, in_workdir, refuse_starved
+from agent.trials.heartbeat import Stopped, unstopped
+from agent.trials.slots import Slots
 
 MODEL_ALIAS = "ratchet"
 """The one model name that a box needs to know; the gateway maps it to the role's model."""
@@ -148,7 +150,7 @@ def _environment(env: Mapping[str, str], timeout: float, seed: int) -> dict[str,
 
 
 class Evaluator:
-    """Runs trials. One limit of boxes holds over everything that runs at the same time.
+    """Runs trials. One limit, `slots`, holds over all trials that run at the same time.
 
     `image` is the one of all tasks, but for those that `images` names by their id.
     """
@@ -166,7 +168,7 @@ class Evaluator:
     ) -> None:
         self._sandbox, self._visit, self._image, self._images = sandbox, visit, image, images
         self._scaffolds, self._caps = scaffolds, caps
-        self._slots = asyncio.Semaphore(parallel)
+        self.slots = Slots(parallel)
 
     async def trial(self, job: Job) -> Trial:
         """Run one trial to its score.
@@ -174,7 +176,7 @@ class Evaluator:
         Raises:
             InfrastructureError: the trial is void; nothing of it may be scored.
         """
-        async with self._slots:
+        async with self.slots, unstopped():
             started, name = time.monotonic(), job.name or _new_name()
             image = self._images.get(job.task.id, self._image)
             # The box that grades is made while the one that solves works.
@@ -267,8 +269,8 @@ _SIDES = (Side.CHAMPION, Side.CANDIDATE)
 
 
 def _side(errors: Mapping[Side, Trial | BaseException], names: Mapping[str | None, Side]) -> Side:
-    """Whose calls were under way when a provider failed; both for load; elsewhere the sides that failed."""
-    if any(isinstance(error, Starved) for error in errors.values()):
+    """Whose calls were under way when a provider failed; both for load or a stop; else those that failed."""
+    if any(isinstance(error, Starved | Stopped) for error in errors.values()):
         return Side.BOTH
     met = [error.under_way for error in errors.values() if isinstance(error, InfrastructureError)]
     under_way = {side for name, side in names.items() if any(name in trials for trials in met)}

@@ -80,6 +80,13 @@ def solve(scene: FakeRun) -> str:
     return f"skill {skill}, luck {luck}"
 
 
+def steadily(scene: FakeRun) -> str:
+    """A scaffold without any chance: what it solves depends on its skill and the task alone."""
+    luck = int.from_bytes(hashlib.sha256(scene.task["instruction.md"]).digest()[:4], "big") % 100
+    scene.workspace["solution.py"] = b"right" if luck < skill_of(scene) else b"wrong"
+    return f"luck {luck}"
+
+
 def check(scene: FakeRun) -> str:
     """The hidden test."""
     right = scene.workspace["solution.py"] == b"right"

@@ -19,7 +19,8 @@ from typer.testing import CliRunner
 from agent.base.trust import DEFAULT_MUTABLE
 from agent.cli.app import app
 from agent.kernel.decide.gate import GateSettings
-from agent.kernel.git.repository import Commit, Repository
+from agent.kernel.git.messages import Commit
+from agent.kernel.git.repository import Repository
 from agent.kernel.loop.match import Opening
 from agent.kernel.record.ledger import Ledger
 from agent.review.audit.verify import Evidence

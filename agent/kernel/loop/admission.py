@@ -13,8 +13,8 @@ from agent.base.types import Candidate, Fate, Files, Purpose, Split, Trial
 from agent.kernel.decide.archive import Expand
 from agent.kernel.decide.fingerprint import fingerprint
 from agent.kernel.decide.flags import FlagFinder, flags_key, in_one_line
-from agent.kernel.git.repository import format_message
-from agent.kernel.loop.parts import Parts, Planned
+from agent.kernel.git.messages import format_message
+from agent.kernel.loop.parts import Parts, Planned, StepKind
 from agent.kernel.loop.proposer import Proposal
 from agent.trials.evaluator import Job, seed_of
 
@@ -107,13 +107,19 @@ class Admission:
 
     def first_trial(self, candidate: Candidate) -> Planned:
         """The smoke trial of a candidate as a step of its own."""
-        return Planned(label=f"trial of #{candidate.id}", boxes=1, work=partial(self.smoke, candidate), again=True)
+        return Planned(
+            kind=StepKind.FIRST,
+            label=f"trial of #{candidate.id}",
+            boxes=1,
+            work=partial(self.smoke, candidate),
+            again=True,
+        )
 
     async def _smoke_or_queue(self, candidate: Candidate) -> None:
         try:
             await self.smoke(candidate)
         except (InfrastructureError, asyncio.CancelledError):
-            self._later(self.first_trial(candidate))  # the proposal is paid for, so only the trial is made again
+            self._later(self.first_trial(candidate))  # the proposal is paid for, so only the trial is retried
             raise
 
     async def smoke(self, candidate: Candidate) -> None:
@@ -135,10 +141,14 @@ class Admission:
         return [str(flag) for flag in self._finder.find(self.mutable(before), self.mutable(after))]
 
     def _left(self) -> dict[str, int | None]:
-        limits, spent = self._config.budget, self._parts.budget.spent
+        """What the campaign's limits leave for search and proposals.
+
+        What gate and holdout use is left out: a box that reads their tasks could tell the improver through it.
+        """
+        limits, used = self._config.budget, self._state.ledger.spent("improver").fresh_tokens
         return {
-            "trials_left": None if limits.trials is None else max(0, limits.trials - self._state.trials),
-            "tokens_left": None if limits.tokens is None else max(0, limits.tokens - spent.tokens),
+            "trials_left": None if limits.trials is None else max(0, limits.trials - self._state.search_trials),
+            "tokens_left": None if limits.tokens is None else max(0, limits.tokens - used),
         }
 
 

@@ -1,8 +1,9 @@
 """Accepted patches that wait for a person, and the requests that people leave for the campaign's one writer.
 
 A patch that passed the gate under `approve: human` is written down with everything that its commit needs, so that it
-can be committed by the running campaign or, when none runs, by `ratchet approve` itself. A request is a file in the
-campaign's folder, complete when it gets its final name; whoever holds the campaign's lock answers it.
+can be committed by the running campaign or, when none runs, by `ratchet approve` itself (see `committing`). A request
+is a file in the campaign's folder, complete when it gets its final name; the process that holds the campaign's lock
+answers it.
 """
 
 from __future__ import annotations
@@ -17,10 +18,7 @@ from typing import Literal
 
 from agent.base.errors import RecordBroken, UserError
 from agent.base.text import clean_line
-from agent.base.types import Fate
-from agent.kernel.git.repository import Repository, format_message
 from agent.kernel.record.ledger import Ledger
-from agent.kernel.record.store import ANCHOR_TRAILER
 
 _KEY, _FOLDER = "approvals", "requests"
 _WHO_CHARS, _WHY_CHARS = 80, 400
@@ -79,7 +77,7 @@ class Approvals:
         self._ledger.remember(_KEY, {number: asdict(one) for number, one in self._all.items()})
 
     def move(self, candidate: int, outcome: Outcome) -> None:
-        """Change where one entry stands, by the campaign's own doing."""
+        """Change where one entry stands, for the campaign itself."""
         self.keep(replace(self._all[candidate], outcome=outcome))
 
     def decided(self, request: Request) -> None:
@@ -88,41 +86,6 @@ class Approvals:
         self.keep(replace(self._all[request.candidate], outcome=outcome, by=request.by))
         why = f": {request.why}" if request.why else ""
         self._ledger.note(outcome, f"#{request.candidate} was {outcome} by {request.by}{why}")
-
-
-def commit_of(ledger: Ledger, repository: Repository, tree: str, accepted: Acceptance, by: str | None = None) -> str:
-    """Commit an accepted patch onto the champion that the ledger knows. The ledger is written before the ref moves.
-
-    Raises:
-        BranchMoved: the branch is checked out somewhere, or is not where the campaign left it.
-    """
-    last = ledger.last_commit()
-    parent = last.sha if last is not None else repository.base
-    trailers = {**accepted.trailers, **({"Ratchet-Approved-By": by} if by else {}), ANCHOR_TRAILER: ledger.anchor()}
-    sha = repository.prepare(tree, format_message(accepted.subject, accepted.body, trailers), parent)
-    ledger.add_commit(sha=sha, parent=parent, candidate=accepted.candidate, test=accepted.test)
-    repository.advance(sha, parent)
-    ledger.note("commit", f"#{accepted.candidate} is champion: {accepted.subject} ({sha[:10]})")
-    return sha
-
-
-def settle_alone(ledger: Ledger, repository: Repository, request: Request) -> None:
-    """Carry out a request while no campaign runs; the caller holds the campaign's lock.
-
-    Raises:
-        UserError: it cannot be carried out.
-    """
-    approvals, champion = Approvals(ledger), ledger.champion()
-    entry = approvals.get(request.candidate)
-    if (problem := refusal(entry, request, champion)) is not None or entry is None:
-        raise UserError("candidate", str(problem), "`ratchet status` lists what waits.")
-    if request.approve:
-        (tree,) = (one.tree for one in ledger.candidates() if one.id == request.candidate)
-        commit_of(ledger, repository, tree or "", entry, request.by)
-        ledger.set_fate(request.candidate, Fate.CHAMPION, entry.sentence)
-    else:
-        ledger.set_fate(request.candidate, Fate.REJECTED, turned_down(request))
-    approvals.decided(request)
 
 
 def refusal(entry: Acceptance | None, request: Request, champion: int) -> str | None:
@@ -136,40 +99,40 @@ def refusal(entry: Acceptance | None, request: Request, champion: int) -> str | 
     return None
 
 
-def turned_down(request: Request) -> str:
+def rejected_by(request: Request) -> str:
     """The reason that a rejected candidate keeps."""
-    return f"turned down by {request.by}" + (f": {request.why}" if request.why else "")
+    return f"rejected by {request.by}" + (f": {request.why}" if request.why else "")
 
 
 def outdated(champion: int) -> str:
     """What becomes of a candidate that waited when the champion moved."""
-    return f"passed the gate against an older champion; #{champion} is champion now, so it is tested afresh"
+    return f"passed the gate against an older champion; #{champion} is champion now, so it is tested again"
 
 
 # ------------------------------------------------------------------------------------ requests as files
 
 
 def leave(folder: Path, request: Request) -> Path:
-    """Leave a request for the process that runs the campaign in `folder`; returns the file that it will take away.
+    """Leave a request for the process that runs the campaign in `folder`; returns the file, which that process removes.
 
     Raises:
         UserError: the folder cannot be written.
     """
-    place = folder / _FOLDER
+    queue = folder / _FOLDER
     name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
     try:
-        place.mkdir(exist_ok=True)
-        draft = place / f".{name}"
+        queue.mkdir(exist_ok=True)
+        draft = queue / f".{name}"
         draft.write_text(json.dumps(asdict(request)), encoding="utf-8")
-        draft.replace(place / f"{name}.json")
+        draft.replace(queue / f"{name}.json")
     except OSError as error:
-        problem = f"{place} cannot be written ({error.strerror})"
+        problem = f"{queue} cannot be written ({error.strerror})"
         raise UserError("runs", problem, "Run it as the user who runs the campaign.") from error
-    return place / f"{name}.json"
+    return queue / f"{name}.json"
 
 
 def requests(folder: Path) -> Sequence[tuple[Path, Request | None]]:
-    """The requests that wait in a campaign's folder, oldest first; None for a file that is no request."""
+    """The requests that wait in a campaign's folder, oldest first; None for a file that is not one."""
     return [(path, _read(path)) for path in sorted((folder / _FOLDER).glob("*.json"))]
 
 

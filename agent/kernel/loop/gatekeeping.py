@@ -1,96 +1,90 @@
-"""The commit gate's steps: open a test, play its pairs, conclude it, measure the holdout, commit."""
+"""The commit gate's steps: open a test, play its pairs, conclude it, and see to what follows from the verdict."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from agent.base.errors import BudgetSpent, Refused
-from agent.base.types import Candidate, Fate, Purpose, Split, Task
-from agent.kernel.decide.evidence import NOT_MEASURED, commit_body, evidence_trailers, holdout_words
+from agent.base.errors import UserError
+from agent.base.types import Candidate, Fate, Split
+from agent.kernel.decide.evidence import commit_body, evidence_trailers
 from agent.kernel.decide.flags import in_one_line
 from agent.kernel.decide.gate import Decision, Verdict
 from agent.kernel.decide.promotion import promising
 from agent.kernel.git.repository import BranchMoved
 from agent.kernel.loop.admission import Admission
-from agent.kernel.loop.approval import Acceptance, Request, commit_of, outdated, refusal, turned_down
-from agent.kernel.loop.match import Match, opened_with
-from agent.kernel.loop.parts import Parts, Planned
-from agent.kernel.loop.proposer import Proposal
+from agent.kernel.loop.approval import Acceptance, Request, outdated
+from agent.kernel.loop.committing import Committer
+from agent.kernel.loop.holdout import Holdout
+from agent.kernel.loop.load import Load
+from agent.kernel.loop.match import NONDETERMINISTIC, Match, opened_with
+from agent.kernel.loop.merging import Merger
+from agent.kernel.loop.parts import Parts, Planned, StepKind
 from agent.kernel.loop.settings import opening_of
 from agent.kernel.record.ledger import TestRow
-from agent.trials.evaluator import Job, seed_of
 
 
 class Gatekeeper:
-    """One test at a time. `later` queues a step of the campaign; `end_pairs` cancels the pairs in flight."""
+    """One test at a time, which it alone opens and ends. `end_pairs` cancels the pairs in flight."""
 
     def __init__(
         self,
         parts: Parts,
         admission: Admission,
-        later: Callable[[Planned], None],
+        merger: Merger,
+        load: Load,
         end_pairs: Callable[[], Awaitable[None]],
     ) -> None:
-        self.match: Match | None = None
         self._parts, self._state, self._config = parts, parts.state, parts.config
-        self._admission = admission
-        self._later, self._end_pairs = later, end_pairs
+        self._admission, self._merger, self._load, self._end_pairs = admission, merger, load, end_pairs
+        self._committer = Committer(parts.state.ledger, parts.repository, parts.state.approvals, parts.state.decided)
+        self._holdout = Holdout(parts)
+        self._match: Match | None = None
+        self._tried: Match | None = None
         self.concluding = False
         self._verdicts = {row.id for row in parts.state.ledger.tests() if row.verdict is not None}
+
+    @property
+    def match(self) -> Match | None:
+        """The open test, if there is one."""
+        return self._match
+
+    # ---------------------------------------------------------------------------- opening and playing
+
+    def resume(self) -> None:
+        """Pick up the test that is open, and finish what a killed run or another shell left half done."""
+        if (row := self._state.open_test()) is not None:
+            self._match = self.meeting(row)
+        elif tests := self._state.ledger.tests():
+            self._test_again(tests[-1])
+        self._finish_approvals()
 
     def open_match(self) -> None:
         """If a node is promising, spend the next index of the campaign's error on it."""
         state = self._state
-        if self.match is not None or (node := promising(state.archive, self._gate_share())) is None:
+        if self._match is not None or (node := promising(state.archive, self._gate_share())) is None:
             return
         state.archive.tried.add((node, state.champion))
-        if node in state.champions:  # one that was champion before has nothing to bring
+        if node in state.champions:  # a former champion has nothing to add
             return
-        if (candidate := self.onto_champion(state.candidates[node])) is None:
-            return
+        if (candidate := self._merger.onto_champion(state.candidates[node])) is not None:
+            self._open(candidate)
+
+    def _open(self, candidate: Candidate) -> None:
+        state = self._state
+        opening = opening_of(self._config, self._parts.suite, self._nondeterministic())
         row = state.ledger.open_test(
             candidate=candidate.id,
             champion=state.champion,
             commits=state.accepted,
             policy=self._config.gate,
-            settings=opening_of(self._config, self._parts.suite).recorded(),
+            settings=opening.recorded(),
         )
         state.ledger.note("gate", f"#{candidate.id} meets the champion #{state.champion} (test {row.id})")
-        self.match = self.meeting(row)
-
-    def onto_champion(self, candidate: Candidate) -> Candidate | None:
-        """The candidate itself, or, if the champion moved since it branched off, its patch merged onto the champion.
-
-        A merged tree starts afresh in the archive; a conflict is a recorded refusal.
-        """
-        state, repository = self._state, self._parts.repository
-        base = state.base_of(candidate.id)
-        if base == state.champion:
-            return candidate
-        trees = [state.candidates[n].tree or "" for n in (base, state.champion, candidate.id)]
-        champion = state.candidates[state.champion]
-        try:
-            tree = repository.merge(*trees)
-            change = self._parts.proposer.boundary.admit(
-                self._admission.mutable(champion.tree or ""),
-                self._admission.mutable(tree),
-            )
-        except Refused as refusal:
-            state.settle(candidate.id, Fate.REJECTED, f"could not be brought onto champion #{champion.id}: {refusal}")
-            state.archive.retire(candidate.id)
-            return None
-        body = f"{candidate.body}\n\nCandidate {candidate.id}, merged onto champion {champion.id}.".strip()
-        merged = self._admission.admit(
-            Proposal(change=change, subject=candidate.subject, body=body, refusal="", transcript=""), champion
-        )
-        if merged.fate is Fate.OPEN:
-            self._later(self._admission.first_trial(merged))
-        return None
+        self._match = self.meeting(row)
 
     def meeting(self, row: TestRow) -> Match:
-        """The test that a row of the ledger stands for, as far as it was played."""
+        """The test that a row of the ledger is about, as far as it was played."""
         candidates = self._state.candidates
         return Match(
             row=row,
@@ -100,6 +94,7 @@ class Gatekeeper:
             seed=self._config.seed,
             ledger=self._state.ledger,
             evaluator=self._parts.evaluator,
+            seen=self._load.see_pair,
         )
 
     def _gate_share(self) -> float:
@@ -109,40 +104,84 @@ class Gatekeeper:
         return state.gate_trials / max(foreseen, 1.0)
 
     async def pair(self, match: Match, index: int) -> None:
-        """One pair of the open test; the pair that decides it also sees to what follows."""
-        self._state.count_gate_pairs(await match.play(index))
-        if match.decision is not None and self.match is match and not self.concluding:
-            await self._conclude(match, match.decision)
+        """One pair of the open test."""
+        try:
+            self._state.count_gate_pairs(await match.play(index))
+        finally:
+            self._note_nondeterministic(match)
 
-    def verdict_step(self, match: Match, decision: Decision) -> Planned:
-        """What follows a decision, as a step; asked for once at a time."""
-        self.concluding = True
-        return Planned(label="verdict", boxes=0, work=lambda: self._conclude(match, decision))
+    # ---------------------------------------------------------------------------- nondeterminism
+
+    def _nondeterministic(self) -> set[str]:
+        return set(self._state.ledger.recollect(NONDETERMINISTIC) or ())
+
+    def _note_nondeterministic(self, match: Match) -> None:
+        """Tasks whose declaration turned out wrong are sampled in pairs from now on."""
+        known = self._nondeterministic()
+        if new := sorted(match.unsteady - known):
+            self._state.ledger.remember(NONDETERMINISTIC, sorted(known | match.unsteady))
+            text = f"two runs of one scaffold differ on {', '.join(new)}, declared deterministic: sampled from now on"
+            self._state.ledger.note("nondeterministic", text)
+
+    def _test_again(self, row: TestRow) -> None:
+        """A test that ended because a task is not deterministic is followed by one that samples the task."""
+        opening, candidate = opened_with(self._state.ledger, row.id), self._state.candidates[row.candidate]
+        wrong = opening is not None and opening.shares.keys() & self._nondeterministic()
+        current = row.champion == self._state.champion and candidate.fate is Fate.OPEN
+        if row.verdict == Verdict.VOID and wrong and current:
+            self._open(candidate)
+
+    # ---------------------------------------------------------------------------- concluding
+
+    def verdict_step(self, *, ending: bool) -> Planned | None:
+        """What follows from a decision, as a step, unless it is under way; when `ending`, it is tried once only."""
+        match = self._match
+        if match is None or self.concluding or (decision := match.decision) is None:
+            return None
+        if ending and self._tried is match:
+            return None
+        self._tried, self.concluding = match, True
+        boxes = min(self._load.parallel, 2 * len(self._holdout.jobs())) if decision.accepted else 0
+        work = lambda: self._conclude(match, decision)  # noqa: E731 (a step's work)
+        return Planned(kind=StepKind.VERDICT, label="verdict", boxes=boxes, work=work)
 
     async def _conclude(self, match: Match, decision: Decision) -> None:
         """Write the verdict down and see to what follows from it."""
-        self.concluding = True
         try:
             await self._end_pairs()
             if match.row.id not in self._verdicts:
-                match.conclude(decision)
-                self._verdicts.add(match.row.id)
-                self._state.ledger.note("verdict", f"#{match.candidate.id} {decision.sentence}")
+                self._write_verdict(match, decision, decision.sentence)
             if decision.accepted:
                 await self._accept(match, decision)
             elif decision.verdict is not Verdict.VOID:
                 self._state.settle(match.candidate.id, Fate.REJECTED, decision.sentence)
-            self.match = None
+            self._match = None
+            self._test_again(replace(match.row, verdict=decision.verdict))
         finally:
             self.concluding = False
+
+    def _write_verdict(self, match: Match, decision: Decision, sentence: str) -> None:
+        match.conclude(decision)
+        self._verdicts.add(match.row.id)
+        self._load.name_late_pairs(match.row.id, self._parts.suite.split(Split.GATE))
+        self._state.ledger.note("verdict", f"#{match.candidate.id} {sentence}")
+
+    def end_with_budget(self, ending: str) -> None:
+        """An open test without a decision ends together with the campaign's budget."""
+        if self._match is None or self._match.decision is not None:
+            return
+        decision = self._match.close(Verdict.OUT_OF_BUDGET, ending)
+        self._write_verdict(self._match, decision, decision.sentence)
+        self._state.settle(self._match.candidate.id, Fate.REJECTED, decision.sentence)
+        self._match = None
 
     async def _accept(self, match: Match, decision: Decision) -> None:
         """Measure the holdout; then the patch is committed, or waits for a person, or meets a newer champion."""
         state, flags = self._state, self._flags_of(match)
-        accepted = self._acceptance(match, decision, flags, await self._holdout_in_words(match.candidate))
+        accepted = self.acceptance(match, decision, flags, await self._holdout.in_words(match.candidate))
         if accepted.champion != state.champion:
             state.approvals.keep(replace(accepted, outcome="outdated"))
-            self._test_afresh(accepted)
+            self._bring_up_to_date(accepted)
         elif self._config.approve == "human" or (self._config.approve == "flagged" and flags):
             state.approvals.keep(accepted)
             state.settle(match.candidate.id, Fate.WAITING, f"waits for approval; {decision.sentence}")
@@ -150,10 +189,9 @@ class Gatekeeper:
             state.ledger.note("waiting", text)
         else:
             state.ledger.note("approved", f"#{match.candidate.id} was approved by the gate (approve: auto)")
-            commit_of(state.ledger, self._parts.repository, match.candidate.tree or "", accepted)
-            state.crowned(match.candidate.id, decision.sentence)
+            self._committer.commit(accepted)
 
-    def _acceptance(self, match: Match, decision: Decision, flags: list[str], holdout: str) -> Acceptance:
+    def acceptance(self, match: Match, decision: Decision, flags: list[str], holdout: str) -> Acceptance:
         """Everything that the commit of an accepted patch will say."""
         candidate = match.candidate
         earlier = self._state.lineage(candidate.id)[:-1]
@@ -179,98 +217,53 @@ class Gatekeeper:
 
     # ---------------------------------------------------------------------------- people
 
-    def restore(self) -> None:
-        """Finish what a killed run or another shell left half done about patches that wait."""
+    async def answer(self, request: Request) -> None:
+        """Carry out what a person decided; what cannot be done is noted and changes nothing."""
+        state, before = self._state, self._state.champion
+        try:
+            self._committer.decide(request)
+        except UserError as error:
+            self._decline(request, error.problem)
+        except BranchMoved as error:
+            if any(row.candidate == request.candidate for row in state.ledger.commits()):
+                raise
+            self._decline(request, str(error))
+        if state.champion != before:
+            await self._void_match()
+            self._finish_approvals()
+
+    def _decline(self, request: Request, problem: str) -> None:
+        word = "approval" if request.approve else "rejection"
+        text = f"{word} of #{request.candidate} by {request.by} was not done: {problem}"
+        self._state.ledger.note("request", text)
+
+    async def _void_match(self) -> None:
+        """The champion moved under an open test: its candidate meets the new one in a new test."""
+        match = self._match
+        if match is None or match.decision is not None:
+            return
+        await self._end_pairs()
+        self._match = None
+        decision = match.close(Verdict.VOID, f"#{self._state.champion} became champion in the middle of the test")
+        self._write_verdict(match, decision, outdated(self._state.champion))
+        self._merger.onto_champion(match.candidate)
+
+    def _finish_approvals(self) -> None:
+        """Bring the entries of patches that wait in line with the champion."""
         state = self._state
         for entry in list(state.approvals):
             if entry.outcome in ("waiting", "outdated") and entry.candidate in state.champions:
                 state.approvals.move(entry.candidate, "approved")
             elif entry.outcome == "outdated" or (entry.outcome == "waiting" and entry.champion != state.champion):
-                self._test_afresh(entry)
+                self._bring_up_to_date(entry)
 
-    async def answer(self, request: Request) -> None:
-        """Carry out what a person decided; what cannot be done is noted and changes nothing."""
-        state = self._state
-        entry = state.approvals.get(request.candidate)
-        problem = refusal(entry, request, state.champion)
-        if problem is None and entry is not None:
-            try:
-                await self._settle(request, entry)
-            except BranchMoved as error:
-                if any(row.candidate == entry.candidate for row in state.ledger.commits()):
-                    raise
-                problem = str(error)
-        if problem is not None:
-            word = "approval" if request.approve else "rejection"
-            state.ledger.note("request", f"{word} of #{request.candidate} by {request.by} was not done: {problem}")
-
-    async def _settle(self, request: Request, entry: Acceptance) -> None:
-        state, candidate = self._state, self._state.candidates[request.candidate]
-        if not request.approve:
-            state.settle(candidate.id, Fate.REJECTED, turned_down(request))
-            state.archive.retire(candidate.id)
-            state.approvals.decided(request)
-            return
-        commit_of(state.ledger, self._parts.repository, candidate.tree or "", entry, request.by)
-        state.crowned(candidate.id, entry.sentence)
-        state.approvals.decided(request)
-        await self._void_match()
-        self.restore()
-
-    async def _void_match(self) -> None:
-        """The champion moved under an open test: its candidate meets the new one afresh."""
-        match = self.match
-        if match is None or match.decision is not None:
-            return
-        await self._end_pairs()
-        self.match = None
-        match.conclude(match.close(Verdict.VOID, f"#{self._state.champion} became champion in the middle of the test"))
-        self._state.ledger.note("verdict", f"#{match.candidate.id} {outdated(self._state.champion)}")
-        self.onto_champion(match.candidate)
-
-    def _test_afresh(self, entry: Acceptance) -> None:
+    def _bring_up_to_date(self, entry: Acceptance) -> None:
         """Bring a patch that passed the gate against an older champion onto the new one."""
         state, candidate = self._state, self._state.candidates[entry.candidate]
         state.settle(candidate.id, Fate.OPEN, outdated(state.champion))
         state.ledger.note("outdated", f"#{candidate.id} {outdated(state.champion)}")
-        self.onto_champion(state.candidates[candidate.id])
+        self._merger.onto_champion(state.candidates[candidate.id])
         state.approvals.move(candidate.id, "merged")
-
-    # ---------------------------------------------------------------------------- holdout
-
-    async def _holdout_in_words(self, candidate: Candidate) -> str:
-        try:
-            return await self.holdout(candidate)
-        except* BudgetSpent:
-            pass
-        return f"{NOT_MEASURED} to the end: the budget was spent"
-
-    async def holdout(self, candidate: Candidate) -> str:
-        """Fresh holdout trials of one candidate; the first one takes the seed along, answers shared, for comparison."""
-        tasks, runs, ledger = self._parts.suite.split(Split.HOLDOUT), self._config.holdout_runs, self._state.ledger
-        jobs = [(n, task, turn) for n, (turn, task) in enumerate((r, t) for r in range(runs) for t in tasks)]
-        if not jobs:
-            return holdout_words([])
-        done = {(owner, index) for owner, index, _ in ledger.indices(Purpose.HOLDOUT)}
-        sides = (self._state.candidates[0], candidate)
-        missing = [(side, *job) for job in jobs for side in sides if (side.id, job[0]) not in done]
-        if missing:
-            ledger.note("holdout", f"#{candidate.id} is measured on {len(tasks)} held-out tasks x {runs}")
-        async with asyncio.TaskGroup() as group:
-            for side, index, task, turn in missing:
-                group.create_task(self._holdout_trial(side, index, task, turn))
-        scores = [score for owner, _, score in ledger.indices(Purpose.HOLDOUT) if owner == candidate.id]
-        return holdout_words(scores)
-
-    async def _holdout_trial(self, candidate: Candidate, index: int, task: Task, turn: int) -> None:
-        job = Job(
-            tree=candidate.tree or "",
-            task=task,
-            purpose=Purpose.HOLDOUT,
-            seed=seed_of(self._config.seed, "holdout", task.id, turn),
-            answer_scope=f"holdout:{task.id}:{turn}",
-        )
-        self._state.measured(await self._parts.evaluator.trial(job), candidate.id, index)
 
 
 def _cost(parts: Parts) -> str:

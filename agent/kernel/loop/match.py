@@ -8,16 +8,32 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from agent.base.errors import InfrastructureError
 from agent.base.types import Candidate, Purpose, Side, Task, Trial
-from agent.kernel.decide.gate import BetterTest, Control, Decision, Event, Fixed, GateSettings, PairedTest, Verdict
+from agent.kernel.decide.gate import (
+    BetterTest,
+    Control,
+    Decision,
+    Event,
+    Fixed,
+    GateSettings,
+    PairedTest,
+    Verdict,
+    threshold,
+)
+from agent.kernel.loop.determinism import ROUNDS, FixedPart, fixed_part, index_of, recheck_index, split_runs
 from agent.kernel.record.ledger import Ledger, PairRow, TestRow
 from agent.trials.evaluator import Evaluator, Job, Void, both, seed_of
+
+NONDETERMINISTIC = "nondeterministic tasks"
+"""The named value of the ledger that lists tasks which were declared deterministic and are not."""
+
+_PROVEN = "proven"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,15 +41,17 @@ class Opening:
     """What a test was opened with: the gate's numbers, the pairs of policy `better`, shares of deterministic tasks.
 
     Pairs, verdict and figures follow from it and the recorded runs alone, whatever campaign and suite say later.
+    `rounds` is how often a deterministic task runs a side at least; 1 in a ledger of before they were checked.
     """
 
     settings: GateSettings
     runs: int
     shares: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    rounds: int = ROUNDS
 
     def recorded(self) -> dict[str, Any]:
         """As the ledger keeps it; `opened_with` reads it back."""
-        return {**asdict(self.settings), "runs": self.runs, "shares": dict(self.shares)}
+        return {**asdict(self.settings), "runs": self.runs, "shares": dict(self.shares), "rounds": self.rounds}
 
 
 def shares_of(tasks: Sequence[Task]) -> dict[str, float]:
@@ -43,9 +61,9 @@ def shares_of(tasks: Sequence[Task]) -> dict[str, float]:
 
 
 class Match:
-    """The pairs of one test. Indices are handed out once, and finished ones are fed in order.
+    """The pairs of one test. Indices are given out once, and finished pairs are fed in order; `seen` is told of each.
 
-    The deterministic tasks are run once a side, before the first pair; the pairs draw from the others.
+    The deterministic tasks are run before the first pair (see `determinism`); the pairs draw from the others.
     """
 
     def __init__(
@@ -58,14 +76,15 @@ class Match:
         seed: int,
         ledger: Ledger,
         evaluator: Evaluator,
+        seen: Callable[[Task, tuple[Trial, Trial]], None],
     ) -> None:
         self.row, self.champion, self.candidate = row, *sides
         self.test: PairedTest | BetterTest | None = None
         self._opening, self._beginning = opening, asyncio.Lock()
-        self._fixed_tasks = [task for task in tasks if task.id in opening.shares]
-        self._tasks = [task for task in tasks if task.id not in opening.shares]
-        self._seed, self._ledger, self._evaluator = seed, ledger, evaluator
-        self._arrived = {pair.index: event_of(pair) for pair in ledger.pairs(row.id)}
+        self._tasks = tasks
+        self._declared = [task for task in tasks if task.id in opening.shares]
+        self._seed, self._ledger, self._evaluator, self._seen = seed, ledger, evaluator, seen
+        self._arrived = {pair.index: pair for pair in ledger.pairs(row.id)}
         self._given = set(self._arrived)
         self._fed = 0
         self._begin()
@@ -80,6 +99,12 @@ class Match:
         """Pairs fed to the test so far, voids included."""
         return self._fed
 
+    @property
+    def unsteady(self) -> set[str]:
+        """The tasks that were declared deterministic and are not, by the runs of this test."""
+        checks = [one for ones in self._checks.values() for one in ones]
+        return {*self._part.unsteady, *(one.task for one in checks if self._part.deviating([one]))}
+
     def next_index(self) -> int:
         """Hand out the next pair."""
         index = next(n for n in range(len(self._given) + 1) if n not in self._given)
@@ -93,31 +118,46 @@ class Match:
             How many pairs were run, those of deterministic tasks included.
 
         Raises:
-            InfrastructureError: the pair is void; that it was is written down first.
+            InfrastructureError: the pair is void; that is written down first.
         """
         try:
             async with self._beginning:
                 fixed = await self._play_fixed() if self.test is None else 0
             if self.decision is not None:
                 return fixed
-            task = self.draw(index)
-            outcome = await self._both(task, index)
+            outcome, checked = await self._play_checked(index)
         except BaseException:
             self._given.discard(index)  # not run to its end, as if killed: the same pair is played again
             raise
-        if isinstance(outcome, Void):
-            self._ledger.add_pair(self.row, index, task.id, None, outcome.side)
-            self._arrived[index] = outcome.side
-            self._feed()
-            raise InfrastructureError(outcome.reason)
-        self._ledger.add_pair(self.row, index, task.id, outcome, None)
-        self._arrived[index] = (outcome[0].score, outcome[1].score)
+        sides, side = (None, outcome.side) if isinstance(outcome, Void) else (outcome, None)
+        self._ledger.add_pair(self.row, index, self.draw(index).id, sides, side)
+        self._arrived[index] = _pair(index, self.draw(index), outcome)
         self._feed()
-        return fixed + 1
+        if isinstance(outcome, Void):
+            raise InfrastructureError(outcome.reason)
+        self._seen(self.draw(index), outcome)
+        return fixed + checked + 1
+
+    async def _play_checked(self, index: int) -> tuple[tuple[Trial, Trial] | Void, int]:
+        """One pair, after the repeated runs of deterministic tasks that go with it; and how many those were."""
+        due = self._rechecks(index)
+        done = {one.index for one in self._checks.get(index, [])}
+        missing = [(task, at) for n, task in enumerate(due) if (at := recheck_index(index, n)) not in done]
+        for task, at in missing:
+            outcome = await self._both(task, at)
+            if isinstance(outcome, Void):
+                return outcome, 0
+            self._ledger.add_pair(self.row, at, task.id, outcome, None)
+            self._checks.setdefault(index, []).append(_pair(at, task, outcome))
+        return await self._both(self.draw(index), index), len(missing)
 
     def draw(self, index: int) -> Task:
-        """The task of a pair: iid over the gate tasks by weight, fixed before the pair is seen."""
-        return draw(self._tasks, self._seed, self.row.id, index)
+        """The task of a pair: iid over the sampled gate tasks by weight, fixed before the pair is seen."""
+        return draw(self._sampled, self._seed, self.row.id, index)
+
+    def _rechecks(self, index: int) -> list[Task]:
+        names = rechecks(self._part, self._opening, self.row, self._seed, index)
+        return [task for name in names for task in self._declared if task.id == name]
 
     def close(self, verdict: Verdict, why: str) -> Decision:
         """End the test without proof, for a reason from outside; an earlier decision stands."""
@@ -131,42 +171,75 @@ class Match:
         """Run what is missing of the deterministic tasks, and begin the test; returns how many were run.
 
         Raises:
-            InfrastructureError: nothing of a spoiled run is kept, since no chance can have been in it.
+            InfrastructureError: a run is void. Its task is sampled in pairs: voids must never choose what counts.
         """
-        done = {pair.index for pair in self._ledger.fixed_pairs(self.row.id)}
-        missing = [(task, -n) for n, task in enumerate(self._fixed_tasks, 1) if -n not in done]
-        async with asyncio.TaskGroup() as group:
-            for task, index in missing:
-                group.create_task(self._fix(task, index))
+        count = 0
+        while self._part.missing:
+            count += len(self._part.missing)
+            async with asyncio.TaskGroup() as group:
+                for name, turn in self._part.missing:
+                    number, task = next((n, t) for n, t in enumerate(self._declared) if t.id == name)
+                    group.create_task(self._fix(task, index_of(number, turn, len(self._declared))))
+            self._read_fixed()
         self._begin()
-        return len(missing)
+        return count
 
     async def _fix(self, task: Task, index: int) -> None:
         outcome = await self._both(task, index)
+        sides, side = (None, outcome.side) if isinstance(outcome, Void) else (outcome, None)
+        self._ledger.add_pair(self.row, index, task.id, sides, side)
         if isinstance(outcome, Void):
             raise InfrastructureError(outcome.reason)
-        self._ledger.add_pair(self.row, index, task.id, outcome, None)
 
     async def _both(self, task: Task, index: int) -> tuple[Trial, Trial] | Void:
         seed = seed_of(self._seed, "gate", self.row.id, index)
-        answer_scope = f"gate:{self.row.id}:{index}"
+        scope = f"gate:{self.row.id}:{index}"
         champion, candidate = (
-            Job(tree=side.tree or "", task=task, purpose=Purpose.GATE, seed=seed, answer_scope=answer_scope)
+            Job(tree=side.tree or "", task=task, purpose=Purpose.GATE, seed=seed, answer_scope=scope)
             for side in (self.champion, self.candidate)
         )
         return await both(self._evaluator, champion, candidate, seed)
 
+    def _read_fixed(self) -> None:
+        self._part, self._checks = recorded_part(self.row, self._ledger, self._opening)
+        self._sampled = [task for task in self._tasks if task.id not in self._part.shares]
+
     def _begin(self) -> None:
-        """The test itself, once every deterministic task has been run."""
-        fixed = fixed_of(self._ledger, self.row.id, self._opening.shares)
-        if fixed is not None:
-            self.test = gate_test(self.row, self._opening, fixed)
+        """The test itself, once the deterministic tasks have been run."""
+        self._read_fixed()
+        if not self._part.missing:
+            self.test = gate_test(self.row, self._opening, self._part.fixed())
             self._feed()
 
     def _feed(self) -> None:
-        while self.test is not None and self._fed in self._arrived and self.test.decide() is None:
-            self.test.feed([self._arrived[self._fed]])
-            self._fed += 1
+        if self.test is not None:
+            self._fed = feed(self.test, self._part, self._arrived, self._checks, self._fed)
+
+
+def _pair(index: int, task: Task, outcome: tuple[Trial, Trial] | Void) -> PairRow:
+    champion, candidate = (None, None) if isinstance(outcome, Void) else (outcome[0].score, outcome[1].score)
+    side = outcome.side if isinstance(outcome, Void) else None
+    return PairRow(index=index, task=task.id, champion=champion, candidate=candidate, void_side=side, at=0.0)
+
+
+def feed(
+    test: PairedTest | BetterTest,
+    part: FixedPart,
+    pairs: Mapping[int, PairRow],
+    checks: Mapping[int, Sequence[PairRow]],
+    fed: int = 0,
+) -> int:
+    """Count pairs in their order, from the `fed`-th one to the first that is missing; returns how many are fed.
+
+    A repeated run that differs ends the test as void, before the pair that it goes with.
+    """
+    while fed in pairs and test.decide() is None:
+        if (task := part.deviating(checks.get(fed, ()))) is not None:
+            test.close(Verdict.VOID, f"two runs of one side differ on `{task}`, which is declared deterministic")
+        else:
+            test.feed([event_of(pairs[fed])])
+            fed += 1
+    return fed
 
 
 def draw(tasks: Sequence[Task], seed: int, test: int, index: int) -> Task:
@@ -175,29 +248,29 @@ def draw(tasks: Sequence[Task], seed: int, test: int, index: int) -> Task:
     return rng.choices(tasks, weights=[task.weight for task in tasks])[0]
 
 
-def gate_test(row: TestRow, opening: Opening, fixed: Fixed, history: Iterable[Event] = ()) -> PairedTest | BetterTest:
+def rechecks(part: FixedPart, opening: Opening, row: TestRow, seed: int, index: int) -> list[str]:
+    """The deterministic tasks that are run again with one pair."""
+    return part.rechecks(seed, row.id, index) if opening.rounds > 1 and row.policy == _PROVEN else []
+
+
+def gate_test(row: TestRow, opening: Opening, fixed: Fixed) -> PairedTest | BetterTest:
     """The gate's test for a row of the ledger."""
-    if row.policy == "proven":
-        return PairedTest(opening.settings, row.id, row.commits, fixed, history)
-    return BetterTest(opening.settings, opening.runs, fixed, history)
+    if row.policy == _PROVEN:
+        return PairedTest(opening.settings, row.id, row.commits, fixed)
+    return BetterTest(opening.settings, opening.runs, fixed)
 
 
-def fixed_of(ledger: Ledger, test: int, shares: Mapping[str, float]) -> Fixed | None:
-    """The deterministic part of a test by its recorded runs; None while some are missing."""
-    if not shares:
-        return Fixed()
-    runs = {
-        pair.task: (pair.champion, pair.candidate)
-        for pair in ledger.fixed_pairs(test)
-        if pair.champion is not None and pair.candidate is not None
-    }
-    if runs.keys() != shares.keys():
-        return None
-    return Fixed(
-        champion=sum(shares[task] * champion for task, (champion, _) in runs.items()),
-        candidate=sum(shares[task] * candidate for task, (_, candidate) in runs.items()),
-        share=round(sum(shares.values()), 12),
-    )
+def recorded_part(row: TestRow, ledger: Ledger, opening: Opening) -> tuple[FixedPart, dict[int, list[PairRow]]]:
+    """The deterministic part of a test by its recorded runs, and the repeated runs by the index of their pair."""
+    first, checks = split_runs(ledger.fixed_pairs(row.id))
+    bar = threshold(row.id, row.commits, opening.settings) if row.policy == _PROVEN else 0.0
+    return fixed_part(opening.shares, opening.rounds, bar, first), checks
+
+
+def fixed_of(row: TestRow, ledger: Ledger, opening: Opening) -> Fixed | None:
+    """What the gate is told of the deterministic tasks of a test; None while some are still to be run."""
+    part, _ = recorded_part(row, ledger, opening)
+    return None if part.missing else part.fixed()
 
 
 def retest(row: TestRow, ledger: Ledger, opening: Opening) -> PairedTest | BetterTest:
@@ -206,12 +279,25 @@ def retest(row: TestRow, ledger: Ledger, opening: Opening) -> PairedTest | Bette
     `opening` is campaign.yaml's; what the test was opened with goes before it.
     """
     opening = opened_with(ledger, row.id) or opening
-    fixed = fixed_of(ledger, row.id, opening.shares)
-    if fixed is None:
+    part, checks = recorded_part(row, ledger, opening)
+    if part.missing:
         return gate_test(row, opening, Fixed())
-    pairs = {pair.index: pair for pair in ledger.pairs(row.id)}
-    gap = next(n for n in range(len(pairs) + 1) if n not in pairs)
-    return gate_test(row, opening, fixed, [event_of(pairs[n]) for n in range(gap)])
+    test = gate_test(row, opening, part.fixed())
+    feed(test, part, {pair.index: pair for pair in ledger.pairs(row.id)}, checks)
+    return test
+
+
+def misdrawn(row: TestRow, ledger: Ledger, opening: Opening, tasks: Sequence[Task], seed: int) -> list[str]:
+    """What is wrong with the tasks of a test's recorded pairs: not those that were drawn, or not repeated as drawn."""
+    part, checks = recorded_part(row, ledger, opening)
+    sampled, wrong = [task for task in tasks if task.id not in part.shares], list[str]()
+    for pair in ledger.pairs(row.id):
+        if pair.task != draw(sampled, seed, row.id, pair.index).id:
+            wrong.append(f"pair {pair.index} is not of the task that was drawn")
+        due = rechecks(part, opening, row, seed, pair.index)
+        if pair.void_side is None and due != [one.task for one in checks.get(pair.index, [])]:
+            wrong.append(f"the deterministic tasks that go with pair {pair.index} are not those that were drawn")
+    return wrong
 
 
 def opened_with(ledger: Ledger, test: int) -> Opening | None:
@@ -220,9 +306,9 @@ def opened_with(ledger: Ledger, test: int) -> Opening | None:
     if known is None:
         return None
     numbers = dict(known)
-    runs, shares = int(numbers.pop("runs")), numbers.pop("shares", {})
+    runs, shares, rounds = int(numbers.pop("runs")), numbers.pop("shares", {}), int(numbers.pop("rounds", 1))
     kinds = {"control": Control(numbers["control"]), "lambdas": tuple(numbers["lambdas"])}
-    return Opening(settings=GateSettings(**{**numbers, **kinds}), runs=runs, shares=shares)
+    return Opening(settings=GateSettings(**{**numbers, **kinds}), runs=runs, shares=shares, rounds=rounds)
 
 
 def event_of(pair: PairRow) -> Event:

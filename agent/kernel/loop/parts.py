@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from agent.base.types import Gateway, Suite
 from agent.config.campaign import Config
@@ -47,13 +48,30 @@ class Parts:
     provenance: Mapping[str, str]
 
 
+PAIR_BOXES = 2
+"""Boxes that a pair takes at a time: both sides run at once, so that load is the same for both."""
+
+
+class StepKind(StrEnum):
+    """What a step of a campaign does."""
+
+    PROPOSAL = "proposal"
+    TRIAL = "search trial"
+    FIRST = "first trial"
+    SAME = "A/A pair"
+    CANARY = "canary"
+    PAIR = "pair"
+    VERDICT = "verdict"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Planned:
-    """One step that can be started: what it is called, how many boxes it takes at a time, and the work.
+    """One step that can be started: what it does, what it is called, the most boxes that it takes at a time, the work.
 
-    `again`: nobody else would plan it anew, so it is queued again when the laboratory failed.
+    `again`: nothing else plans it, so it is queued again after an infrastructure error.
     """
 
+    kind: StepKind
     label: str
     boxes: int
     work: Work

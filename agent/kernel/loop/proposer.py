@@ -1,7 +1,7 @@
 """Runs a scaffold on the task "improve yourself" in a box, and returns what it left in the mutable paths.
 
-The kernel holds no prompt: what is asked stands in `tasks/self-improvement/instruction.md`, how it is
-done is the scaffold's own affair.
+The kernel holds no prompt: what is asked is in `tasks/self-improvement/instruction.md`, and how to do it is up to the
+scaffold.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from agent.base.text import clean_line
 from agent.base.types import CallScope, Caps, Files, Trial
 from agent.kernel.decide.boundary import SUBJECT_CHARS, Boundary, Change, message
 from agent.trials.evaluator import MODEL_ALIAS, Visit, Visited
+from agent.trials.heartbeat import unstopped
 
 PATCH_MESSAGE = "PATCH.md"
 
@@ -48,16 +49,17 @@ class Proposer:
         Raises:
             InfrastructureError: the attempt is void.
         """
-        visited = await self._visit(
-            scope=CallScope(trial=f"p{uuid.uuid4().hex[:12]}", models={MODEL_ALIAS: "improver"}, caps=self._caps),
-            scaffold=scaffold,
-            task={"instruction.md": self._instruction.encode(), **_context(brief, failures)},
-            workspace=mutable,
-            take=["**"],
-            timeout=self._timeout,
-            seed=seed,
-            env={},
-        )
+        async with unstopped():
+            visited = await self._visit(
+                scope=CallScope(trial=f"p{uuid.uuid4().hex[:12]}", models={MODEL_ALIAS: "improver"}, caps=self._caps),
+                scaffold=scaffold,
+                task={"instruction.md": self._instruction.encode(), **_context(brief, failures)},
+                workspace=mutable,
+                take=["**"],
+                timeout=self._timeout,
+                seed=seed,
+                env={},
+            )
         left = dict(visited.files)
         note = left.pop(PATCH_MESSAGE, None)
         transcript = visited.run.output.decode(errors="replace")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 
 from agent.base.errors import UserError
 from agent.base.types import Split, Suite
@@ -40,9 +41,9 @@ def gate_settings(config: Config) -> GateSettings:
     )
 
 
-def opening_of(config: Config, suite: Suite) -> Opening:
-    """What a test that is opened now is opened with."""
-    shares = shares_of(suite.split(Split.GATE))
+def opening_of(config: Config, suite: Suite, sampled: Container[str] = ()) -> Opening:
+    """What a test that is opened now is opened with; `sampled` are tasks whose declaration turned out wrong."""
+    shares = {task: share for task, share in shares_of(suite.split(Split.GATE)).items() if task not in sampled}
     return Opening(settings=gate_settings(config), runs=config.gate_options.runs, shares=shares)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from agent.base.types import Candidate, Fate, Files, Purpose, Trial
 from agent.kernel.decide.archive import Archive, SearchSettings
 from agent.kernel.decide.evidence import base_of, lineage
+from agent.kernel.decide.gate import Verdict
 from agent.kernel.loop.approval import Approvals
 from agent.kernel.record.ledger import Ledger, Tally, TestRow
 
@@ -29,7 +30,7 @@ class Measured:
 
     def __init__(self) -> None:
         self.trials, self.total = 0, 0.0
-        # Places are handed out from the lowest, so that all but a few that are in flight lie below `_next`.
+        # Indices are handed out from the lowest, so that all but a few that are in flight lie below `_next`.
         self._next, self._above = 0, set[int]()
 
     @classmethod
@@ -63,7 +64,7 @@ class Measured:
 
 
 class State:
-    """The campaign in memory. It is rebuilt from the ledger, and whoever changes it writes the ledger first."""
+    """The campaign in memory. It is rebuilt from the ledger, and every change of it writes the ledger first."""
 
     def __init__(self, ledger: Ledger, settings: SearchSettings) -> None:
         self.ledger = ledger
@@ -73,7 +74,7 @@ class State:
         commits = ledger.commits()
         self.champions: list[int] = [0, *(row.candidate for row in commits)]
         self.accepted = sum(row.test is not None for row in commits)
-        """Commits that the gate decided on: a revert is no discovery, and no error may be spent on its account."""
+        """Commits that the gate decided on. A revert is not a discovery, so it earns no further error."""
         self.trials = ledger.count_trials()
         self.gate_trials = ledger.count_trials(Purpose.GATE)
         self._search = {c: Measured() for c in self.candidates}
@@ -85,6 +86,11 @@ class State:
     def champion(self) -> int:
         """The id of the candidate at the tip of the campaign's branch."""
         return self.champions[-1]
+
+    @property
+    def search_trials(self) -> int:
+        """Search trials of all candidates."""
+        return sum(known.trials for known in self._search.values())
 
     def restore(self) -> list[Candidate]:
         """Fill the archive; returns the admitted candidates that have not had their smoke trial yet."""
@@ -125,14 +131,22 @@ class State:
         self.candidates[candidate] = replace(known, fate=fate, reason=reason)
 
     def crowned(self, candidate: int, reason: str) -> None:
-        """Know a new champion; its commit stands in ledger and git."""
+        """Know a new champion; its commit is in ledger and git already."""
         self.settle(candidate, Fate.CHAMPION, reason)
         self.champions.append(candidate)
         self.accepted += 1
         self.archive.crown(candidate)
 
+    def decided(self, candidate: int, fate: Fate, reason: str) -> None:
+        """Write down what was decided about an accepted patch: it is champion now, or a person rejected it."""
+        if fate is Fate.CHAMPION:
+            self.crowned(candidate, reason)
+        else:
+            self.settle(candidate, fate, reason)
+            self.archive.retire(candidate)
+
     def measured(self, trial: Trial, candidate: int, index: int) -> None:
-        """Write down one finished holdout trial."""
+        """Write down one finished trial that is not of the search line."""
         self.ledger.add_trial(trial, candidate=candidate, index=index)
         self.trials += 1
 
@@ -162,10 +176,10 @@ class State:
         return lineage(self.candidates, set(self.champions), candidate)
 
     def open_test(self) -> TestRow | None:
-        """The test that was begun and has no verdict, or has an acceptance that nothing came of yet."""
+        """The test that was begun and has no verdict, or was accepted and is neither committed nor waiting."""
         committed = {row.test for row in self.ledger.commits()} | {entry.test for entry in self.approvals}
         for row in self.ledger.tests():
-            if row.verdict is None or (row.verdict == Fate.CHAMPION and row.id not in committed):
+            if row.verdict is None or (row.verdict == Verdict.ACCEPTED and row.id not in committed):
                 return row
         return None
 

@@ -21,11 +21,11 @@ class Watchdog:
         self._since = clock()
 
     def reset(self) -> None:
-        """Begin to count anew, after a pause."""
+        """Count from now on, after a pause."""
         self._since = self._clock()
 
     def stalled(self, progress: object) -> bool:
-        """Whether `progress` has been the same for too long; starts anew when it says so."""
+        """Whether `progress` has been the same for too long; if so, it counts from now on."""
         if progress != self._seen or self._clock() - self._since > self.limit:
             late = progress == self._seen
             self._seen, self._since = progress, self._clock()

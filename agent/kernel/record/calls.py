@@ -50,10 +50,10 @@ class Calls(Store):
         skeleton[field] = [json.loads(self.blob(h)) for h in hashes]
         return json.dumps(skeleton, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
-    def spent(self) -> Usage:
-        """All model use of the campaign so far."""
+    def spent(self, role: str | None = None) -> Usage:
+        """All model use so far, of the campaign or of one role."""
         sums = ", ".join(f"coalesce(sum({name}), 0)" for name in Usage.__slots__)
-        row = self._rows(f"SELECT {sums} FROM spending")[0]  # noqa: S608 (our own field names)
+        row = self._rows(f"SELECT {sums} FROM spending WHERE ?1 IS NULL OR role = ?1", role)[0]  # noqa: S608
         return Usage(**dict(zip(Usage.__slots__, row, strict=True)))
 
     def spending(self, slices: int) -> list[SpendingRow]:

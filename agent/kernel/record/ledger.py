@@ -55,6 +55,10 @@ class Ledger(Calls, Matches):
         )
         return [Candidate(**{**dict(row), "fate": Fate(row["fate"])}) for row in rows]
 
+    def tree_of(self, candidate: int) -> str:
+        """The git tree of an admitted candidate."""
+        return str(self._rows("SELECT tree FROM candidates WHERE id = ?", candidate)[0][0])
+
     def known_fingerprint(self, fingerprint: str) -> int | None:
         """The first candidate that reads the same up to comments and layout, if any."""
         rows = self._rows("SELECT min(id) FROM candidates WHERE fingerprint = ? AND tree IS NOT NULL", fingerprint)

@@ -24,7 +24,7 @@ def held(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Whoever only asks who holds it, holds it for a moment.
+        # A process that only asks who holds the lock takes it for a moment.
         lock = FileLock(folder / LOCK, timeout=1.0)
         lock.acquire()
     except Timeout as error:
@@ -42,9 +42,9 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def holder(folder: Path) -> int | None:
-    """The process that runs the campaign, or None; 0 if there is one that has not said yet who it is.
+    """The process that runs the campaign, or None; 0 if there is one that has not written its id yet.
 
-    A stale pid file is no holder: the lock decides.
+    A stale pid file does not count: the lock decides.
     """
     if not (folder / LOCK).exists():
         return None
@@ -64,11 +64,11 @@ def signal_holder(folder: Path) -> int:
     """Ask the process that runs the campaign to finish what is in flight and end; returns its id.
 
     Raises:
-        UserError: nobody runs it, or it may not be signalled.
+        UserError: no process runs it, or it may not be signalled.
     """
     pid = holder(folder)
     if pid is None:
-        raise UserError("name", _nobody(folder), "`ratchet status` tells how it stands, `ratchet run` goes on.")
+        raise UserError("name", _nobody(folder), "`ratchet status` shows how it stands, `ratchet run` resumes it.")
     if pid == 0:
         problem = f"the campaign in {folder} is just starting"
         raise UserError("name", problem, "Try again in a moment.")

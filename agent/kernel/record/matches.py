@@ -84,6 +84,14 @@ class Matches(Notes, Trials):
         found = ((row[0], self.trial(row[1] or ""), self.trial(row[2] or "")) for row in rows)
         return [(index, first, second) for index, first, second in found if first and second]
 
+    def pair_seconds(self, test: int) -> list[tuple[int, str, float, float]]:
+        """(index, task, champion's seconds, candidate's seconds) of the pairs from index 0 that are not void."""
+        sql = (
+            "SELECT p.pair_index, p.task, a.seconds, b.seconds FROM pairs p JOIN trials a ON a.id = p.champion_trial"
+            " JOIN trials b ON b.id = p.candidate_trial WHERE p.test = ? AND p.pair_index >= 0 ORDER BY p.pair_index"
+        )
+        return [tuple(row) for row in self._rows(sql, test)]
+
     def close_test(self, test: int, verdict: str, decision: Mapping[str, Any]) -> None:
         """Keep the verdict of a test; the same one again, after a restart, changes nothing."""
         said = (verdict, json.dumps(decision))

@@ -53,6 +53,11 @@ class Trials(Store):
         sql = "SELECT trial_index, score FROM trials WHERE purpose = ? AND candidate = ? ORDER BY trial_index"
         return {row[0]: row[1] for row in self._rows(sql, purpose, candidate)}
 
+    def measured(self, purpose: Purpose, candidate: int) -> dict[int, tuple[float, float]]:
+        """Index -> score and seconds of one candidate's trials."""
+        sql = "SELECT trial_index, score, seconds FROM trials WHERE purpose = ? AND candidate = ? ORDER BY trial_index"
+        return {row[0]: (row[1], row[2]) for row in self._rows(sql, purpose, candidate)}
+
     def tallies(self, purpose: Purpose) -> list[Tally]:
         """The trials of each candidate in sum; the cost does not grow with the number of trials."""
         sql = "SELECT candidate, trials, total, top FROM tallies WHERE purpose = ?"

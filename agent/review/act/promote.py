@@ -14,7 +14,7 @@ from pathlib import Path
 
 from agent.base.errors import UserError
 from agent.base.text import visible
-from agent.kernel.git.repository import CAMPAIGN_TRAILER, Commit
+from agent.kernel.git.messages import CAMPAIGN_TRAILER, Commit
 from agent.review.commits import Accepted, accepted
 
 IN_PROGRESS = {

@@ -9,7 +9,8 @@ from agent.base.types import Candidate, Fate
 from agent.kernel.decide.boundary import SUBJECT_CHARS
 from agent.kernel.decide.evidence import REVERTS_TRAILER
 from agent.kernel.decide.gate import Verdict
-from agent.kernel.git.repository import CAMPAIGN_TRAILER, Repository, format_message
+from agent.kernel.git.messages import CAMPAIGN_TRAILER, format_message
+from agent.kernel.git.repository import Repository
 from agent.kernel.loop.match import Opening, retest
 from agent.kernel.record.ledger import Ledger
 from agent.kernel.record.store import ANCHOR_TRAILER

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from enum import StrEnum
 from typing import Any
 
-from agent.kernel.git.repository import Commit
+from agent.kernel.git.messages import Commit
 from agent.review.audit.fresh import Comparison
 from agent.review.audit.replay import Replayed
 from agent.review.audit.verify import SHOWN, Checked

@@ -27,8 +27,10 @@ from agent.kernel.decide.evidence import (
     lineage,
 )
 from agent.kernel.decide.gate import Decision
-from agent.kernel.git.repository import CAMPAIGN_TRAILER, IDENTITY, Commit, Repository
-from agent.kernel.loop.match import Opening, draw, opened_with, retest, shares_of
+from agent.kernel.git.messages import CAMPAIGN_TRAILER, Commit
+from agent.kernel.git.plumbing import IDENTITY
+from agent.kernel.git.repository import Repository
+from agent.kernel.loop.match import NONDETERMINISTIC, Opening, misdrawn, opened_with, retest, shares_of
 from agent.kernel.record.ledger import CommitRow, Ledger, TestRow
 from agent.kernel.record.store import ANCHOR_TRAILER
 from agent.review.audit.verify_ledger import anchors, unlike, verify_ledger
@@ -196,7 +198,7 @@ def _test(entry: Entry, test: TestRow, evidence: Evidence) -> Iterator[Checked]:
     recorded = opened_with(evidence.ledger, test.id)
     if recorded is None:
         yield Checked(what="gate's numbers", ok=None, said="not in this ledger; campaign.yaml's are used")
-    elif recorded != evidence.opening:
+    elif (recorded.settings, recorded.runs) != (evidence.opening.settings, evidence.opening.runs):
         yield Checked(what="gate's numbers", ok=None, said="campaign.yaml has others now; the test's own are used")
 
 
@@ -231,14 +233,11 @@ def _pairs(entry: Entry, test: TestRow, evidence: Evidence) -> Iterator[Checked]
         said = f"{now.name} is {now.hash[:12]} now, not {str(recorded)[:12]}: the draw of tasks cannot be checked"
         yield Checked(what="suite", ok=None, said=said)
         return
-    fixed = (opened_with(ledger, test.id) or evidence.opening).shares
-    yield _same("deterministic tasks", _shares(fixed), _shares(shares_of(now.split(Split.GATE))))
-    tasks = [task for task in now.split(Split.GATE) if task.id not in fixed]
-    drawn = [
-        f"pair {pair.index} is not of the task that was drawn"
-        for pair in ledger.pairs(test.id)
-        if pair.task != draw(tasks, evidence.seed, test.id, pair.index).id
-    ]
+    opening = opened_with(ledger, test.id) or evidence.opening
+    sampled = set(ledger.recollect(NONDETERMINISTIC) or ()) - opening.shares.keys()
+    declared = {task: share for task, share in shares_of(now.split(Split.GATE)).items() if task not in sampled}
+    yield _same("deterministic tasks", _shares(opening.shares), _shares(declared))
+    drawn = misdrawn(test, ledger, opening, now.split(Split.GATE), evidence.seed)
     yield _many("draw", drawn, "every pair is of the task that was drawn for it")
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from agent.base.errors import RecordBroken
-from agent.kernel.git.repository import Commit
+from agent.kernel.git.messages import Commit
 from agent.kernel.record.chain import COVERED, key_of, link, look_up, name_parts
 from agent.kernel.record.columns import TABLES
 from agent.kernel.record.ledger import Ledger

@@ -214,8 +214,8 @@ class _Reader:
     def meeting(self, row: TestRow, gate: GateSettings | None) -> Meeting:
         """One test, with the settings that it was opened with or, in an older ledger, the given ones."""
         known = opened_with(self.ledger, row.id)
-        settings, shares = (known.settings, known.shares) if known else (gate, {})
-        fixed = fixed_of(self.ledger, row.id, shares)
+        settings = known.settings if known else gate
+        fixed = fixed_of(row, self.ledger, known) if known else None
         return recompute(
             row, self.ledger.pairs(row.id), settings, fixed or Fixed(), lambda at: bisect_right(self.times, at)
         )

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from agent.base.text import visible
 from agent.base.types import Candidate, Fate
-from agent.kernel.git.repository import Commit
+from agent.kernel.git.messages import Commit
 from agent.review.commits import Accepted, accepted
 from agent.review.terminal.style import FATE_STYLES, cell, when
 

@@ -19,7 +19,8 @@ from agent.base.text import visible, visible_lines
 from agent.base.types import Candidate, Fate, Purpose, Trial, Usage
 from agent.kernel.decide.evidence import base_of
 from agent.kernel.decide.flags import flags_key
-from agent.kernel.git.repository import Commit, Repository
+from agent.kernel.git.messages import Commit
+from agent.kernel.git.repository import Repository
 from agent.kernel.record.ledger import Ledger, PairRow, TestRow
 from agent.review.commits import accepted
 from agent.review.terminal.style import FATE_STYLES, cell, render_diff, when

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.base.text import visible
-from agent.kernel.git.repository import Commit
+from agent.kernel.git.messages import Commit
 from agent.kernel.record.ledger import Ledger
 from agent.review.audit.fresh import Comparison
 from agent.review.audit.judgement import Claim, claim_of, fresh_sentence

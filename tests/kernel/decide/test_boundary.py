@@ -17,7 +17,7 @@ from agent.base.errors import CandidateFault, Refused, UserError
 from agent.base.text import clean_line
 from agent.base.trust import DEFAULT_MUTABLE
 from agent.kernel.decide.boundary import Boundary, Change, message, path_fault
-from agent.kernel.git.repository import format_message
+from agent.kernel.git.messages import format_message
 
 MAIN, PROMPT = "agent/scaffold/main.py", "prompts/go.md"
 SEED = {MAIN: b"a = 1\n", PROMPT: b"Go.\n"}

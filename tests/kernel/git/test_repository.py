@@ -16,7 +16,10 @@ from hypothesis import strategies as st
 
 from agent.base.errors import InfrastructureError, RecordBroken, Refused, UserError
 from agent.base.trust import DEFAULT_MUTABLE, trusted_hash
-from agent.kernel.git.repository import BranchMoved, Repository, SavedCandidate, format_message
+from agent.kernel.git.history import SavedCandidate
+from agent.kernel.git.messages import format_message
+from agent.kernel.git.plumbing import Git
+from agent.kernel.git.repository import BranchMoved, Repository
 
 SEED = {
     "agent/scaffold/main.py": b"a = 1\nb = 2\nc = 3\n",
@@ -339,7 +342,7 @@ def test_a_branch_that_the_ledger_does_not_know_is_not_reconciled(home: Path) ->
 
 def test_a_branch_that_was_never_created_is_made_when_reconciling(home: Path) -> None:
     repository = Repository.open(home, "night", DEFAULT_MUTABLE)
-    first = repository._commit_tree(repository.tree_of("HEAD"), repository.base, "First\n")
+    first = Git.open(home).commit_tree(repository.tree_of("HEAD"), repository.base, "First\n")
     repository.reconcile([(first, repository.base)], 1)
     assert repository.champion() == first
 
@@ -466,8 +469,8 @@ def refusal(
 
 
 def test_a_folder_without_repository_or_commit_is_said(tmp_path: Path) -> None:
-    assert "is no git repository" in refusal(tmp_path)
-    assert "is no git repository" in refusal(tmp_path / "missing")
+    assert "is not a git repository" in refusal(tmp_path)
+    assert "is not a git repository" in refusal(tmp_path / "missing")
     git(tmp_path, "init", "-q")
     assert "has no commit yet" in refusal(tmp_path)
 
@@ -718,7 +721,7 @@ def test_no_trailer_value_can_add_a_trailer(home: Path, value: str) -> None:
 
 
 def test_a_key_that_is_no_trailer_token_is_a_defect() -> None:
-    with pytest.raises(ValueError, match="no trailer token"):
+    with pytest.raises(ValueError, match="not a valid trailer token"):
         format_message("Subject", "", {"Ratchet Score": "1"})
 
 

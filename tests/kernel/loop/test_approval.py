@@ -14,8 +14,9 @@ from agent.base.errors import UserError
 from agent.base.trust import DEFAULT_MUTABLE
 from agent.base.types import Fate
 from agent.kernel.git.repository import Repository
-from agent.kernel.loop.approval import Approvals, Request, leave, requests, settle_alone
+from agent.kernel.loop.approval import Approvals, Request, leave, requests
 from agent.kernel.loop.campaign import Campaign
+from agent.kernel.loop.committing import Committer
 from agent.kernel.loop.settings import opening_of
 from agent.kernel.record.ledger import Ledger
 from sandbox.fake import FakeRun
@@ -70,9 +71,10 @@ async def test_a_stopped_campaign_is_approved_from_the_shell_and_goes_on_with_th
     with Ledger(lab.folder / "ledger.sqlite") as ledger:
         (entry,) = Approvals(ledger).waiting(0)
         repository = Repository.open(lab.repo, lab.name, DEFAULT_MUTABLE, ledger.recollect("base"))
-        settle_alone(ledger, repository, request(entry.candidate))
+        committer = Committer(ledger, repository, Approvals(ledger), ledger.set_fate)
+        committer.decide(request(entry.candidate))
         with pytest.raises(UserError, match="was approved already by alice"):
-            settle_alone(ledger, repository, request(entry.candidate))
+            committer.decide(request(entry.candidate))
     assert git(lab.repo, "log", "--format=%s", "main..ratchet/night") == "Raise SKILL to 80"
     assert git(lab.repo, "log", "-1", "--format=%(trailers:key=Ratchet-Approved-By,valueonly)", tip(lab)) == "alice"
     lab.trials = 300
@@ -109,8 +111,8 @@ async def test_a_rejected_patch_is_not_committed_and_nothing_is_built_on_it(make
         assert not campaign.state.archive.node(entry.candidate).expandable
         await running
     async with lab.campaign() as campaign:
-        campaign._resume()
-        assert campaign.state.candidates[entry.candidate].reason == "turned down by alice: too clever"
+        campaign.resume()
+        assert campaign.state.candidates[entry.candidate].reason == "rejected by alice: too clever"
         assert not campaign.state.archive.node(entry.candidate).expandable
     assert tip(lab) == git(lab.repo, "rev-parse", "main")
 
@@ -125,7 +127,7 @@ async def test_a_patch_that_waited_while_the_champion_moved_is_tested_afresh(mak
         assert campaign.state.candidates[second.candidate].fate is Fate.OPEN
         merged = campaign.state.candidates[max(campaign.state.candidates)]
         assert (merged.parent, merged.fate) == (first.candidate, Fate.OPEN)
-        assert campaign._queue[-1].label == f"trial of #{merged.id}"
+        assert campaign.schedule.queue[-1].label == f"trial of #{merged.id}"
         await campaign.gate.answer(request(second.candidate))
         assert campaign.state.champion == first.candidate
         said = [text for _, _, kind, text in campaign.state.ledger.events() if kind == "request"]
@@ -140,7 +142,7 @@ async def _two_that_wait(campaign: Campaign, lab: Lab) -> None:
     """Two patches of the seed in two files, both accepted by the gate's word and waiting."""
     from tests.kernel.loop.test_campaign import _candidate  # noqa: PLC0415 (a helper of the neighbour)
 
-    campaign._resume()
+    campaign.resume()
     for files in ({SETTINGS: b"SKILL = 70\n"}, {"prompts/solve.md": b"BONUS\n"}):
         one = _candidate(campaign, files)
         await campaign.admission.smoke(one)
@@ -150,7 +152,8 @@ async def _two_that_wait(campaign: Campaign, lab: Lab) -> None:
         match = campaign.gate.meeting(row)
         while match.decision is None:
             await match.play(match.next_index())
-        accepted = campaign.gate._acceptance(match, match.decision, [], "not measured")
+        match.conclude(match.decision)
+        accepted = campaign.gate.acceptance(match, match.decision, [], "not measured")
         campaign.state.approvals.keep(accepted)
         campaign.state.settle(one.id, Fate.WAITING, "waits")
     assert lab.name == campaign.config.name
@@ -161,11 +164,13 @@ async def test_an_open_test_is_void_when_the_champion_moves_under_it(make_lab: M
     async with lab.campaign() as campaign:
         await _two_that_wait(campaign, lab)
         first, second = campaign.state.approvals.waiting(0)
-        campaign.state.approvals._all.pop(second.candidate)
+        campaign.state.approvals.move(second.candidate, "rejected")
         row = campaign.state.ledger.open_test(
             candidate=second.candidate, champion=0, commits=0, policy="proven", settings=_numbers(campaign)
         )
-        campaign.gate.match = campaign.gate.meeting(row)
+        campaign.gate.resume()
+        assert campaign.match is not None
+        assert campaign.match.row.id == row.id
         await campaign.gate.answer(request(first.candidate))
         assert campaign.match is None
         assert campaign.state.ledger.tests()[-1].verdict == "void"

@@ -17,7 +17,7 @@ from agent.kernel.decide.boundary import Boundary
 from agent.kernel.decide.gate import GateSettings
 from agent.kernel.git.repository import BranchMoved
 from agent.kernel.loop.campaign import Campaign
-from agent.kernel.loop.match import Opening, opened_with, retest
+from agent.kernel.loop.match import Opening, opened_with
 from agent.kernel.loop.proposer import Proposal
 from agent.trials.evaluator import Job, Void, both
 from sandbox.fake import FakeRun
@@ -185,7 +185,7 @@ async def test_a_laboratory_fault_is_never_scored(make_lab: MakeLab) -> None:
     lab = make_lab(better, solve=flaky, trials=200)
     async with lab.campaign() as campaign:
         campaign.config.boxes.__dict__["patience_minutes"] = 60.0
-        campaign._wait = campaign._first_wait = 0.001
+        campaign.pauses.wait = campaign.pauses.first_wait = 0.001
         await campaign.run()
         pairs = [pair for test in campaign.state.ledger.tests() for pair in campaign.state.ledger.pairs(test.id)]
     with lab.ledger() as ledger:
@@ -223,7 +223,7 @@ async def test_a_laboratory_that_stays_down_ends_the_campaign_and_it_can_be_resu
 
     lab = make_lab(better, solve=outage)
     async with lab.campaign() as campaign:
-        campaign._wait = 0.05
+        campaign.pauses.wait = 0.05
         with pytest.raises(InfrastructureError, match="gave up"):
             await campaign.run()
     with lab.ledger() as ledger:
@@ -266,30 +266,6 @@ async def test_a_test_keeps_the_numbers_that_it_was_opened_with(make_lab: MakeLa
         await campaign.run()
     with lab.ledger() as ledger:
         assert len(ledger.commits()) == 1
-
-
-@pytest.mark.parametrize("count", [5, 12])
-async def test_deterministic_tasks_are_run_once_a_side_also_over_a_restart(make_lab: MakeLab, count: int) -> None:
-    lab = make_lab(better, deterministic=count)
-    async with lab.campaign() as campaign:
-        watcher = asyncio.create_task(_stop_in_a_test(campaign))
-        await campaign.run()
-        watcher.cancel()
-    await lab.run()
-    fixed = {f"gate-{n}" for n in range(count)}
-    with lab.ledger() as ledger:
-        [row] = [row for row in ledger.tests() if row.verdict == "accepted"]
-        assert [pair.index for pair in ledger.fixed_pairs(row.id)] == [*range(-1, -1 - count, -1)]
-        assert {pair.task for pair in ledger.fixed_pairs(row.id)} == fixed
-        assert not fixed & {pair.task for pair in ledger.pairs(row.id)}
-        assert bool(ledger.pairs(row.id)) == (count < 12)
-        again = retest(row, ledger, Opening(settings=GateSettings(), runs=10)).decide()
-        assert again is not None
-        assert again.sentence == row.decision["sentence"]
-        gains = [pair.candidate - pair.champion for pair in ledger.fixed_pairs(row.id)]
-        drawn = [pair.candidate - pair.champion for pair in ledger.pairs(row.id)][: again.pairs]
-        mean = sum(drawn) / len(drawn) if drawn else 0.0
-        assert again.delta == pytest.approx(sum(gains) / 12 + (1 - count / 12) * mean)
 
 
 async def _stop_in_a_test(campaign: Campaign) -> None:
@@ -400,30 +376,30 @@ def _candidate(campaign: Campaign, files: dict[str, bytes]) -> Candidate:
 async def test_a_patch_made_from_an_old_champion_is_merged_and_starts_afresh(make_lab: MakeLab) -> None:
     lab = make_lab(better)
     async with lab.campaign() as campaign:
-        campaign._resume()
+        campaign.resume()
         crowned = _candidate(campaign, {SETTINGS: b"SKILL = 55\n"})
         stale = _candidate(campaign, {"prompts/solve.md": b"BONUS\n"})
         for one in (crowned, stale):
             await campaign.admission.smoke(one)
         campaign.state.crowned(crowned.id, "better")
-        assert campaign.gate.onto_champion(stale) is None
+        assert campaign.merger.onto_champion(stale) is None
         merged = campaign.state.candidates[stale.id + 1]
         assert merged.parent == crowned.id
         files = campaign.parts.scaffolds[merged.tree or ""]
         assert (files[SETTINGS], files["prompts/solve.md"]) == (b"SKILL = 55\n", b"BONUS\n")
-        assert campaign._queue[-1].label == f"trial of #{merged.id}"
-        assert campaign.gate.onto_champion(merged) is merged
+        assert campaign.schedule.queue[-1].label == f"trial of #{merged.id}"
+        assert campaign.merger.onto_champion(merged) is merged
 
 
 async def test_a_patch_that_conflicts_with_the_new_champion_is_a_recorded_refusal(make_lab: MakeLab) -> None:
     lab = make_lab(better)
     async with lab.campaign() as campaign:
-        campaign._resume()
+        campaign.resume()
         crowned, stale = (_candidate(campaign, {SETTINGS: b"SKILL = %d\n" % n}) for n in (55, 70))
         for one in (crowned, stale):
             await campaign.admission.smoke(one)
         campaign.state.crowned(crowned.id, "better")
-        assert campaign.gate.onto_champion(stale) is None
+        assert campaign.merger.onto_champion(stale) is None
         lost = campaign.state.candidates[stale.id]
         assert (lost.fate, "conflict" in lost.reason) == (Fate.REJECTED, True)
         assert not campaign.state.archive.node(stale.id).expandable

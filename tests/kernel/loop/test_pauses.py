@@ -73,7 +73,7 @@ async def test_an_outage_of_a_provider_is_waited_out_and_the_campaign_goes_on_by
         assert "trials are used up" in await running
     assert kinds(lab).index("paused") < kinds(lab).index("resumed")
     with lab.ledger() as ledger:
-        assert any("goes on when the provider answers again" in text for _, _, _, text in ledger.events())
+        assert any("resumes when the provider answers again" in text for _, _, _, text in ledger.events())
 
 
 async def test_a_refused_key_ends_the_campaign_at_once_with_its_name(make_lab: MakeLab) -> None:
@@ -107,7 +107,7 @@ async def test_a_fault_while_the_holdout_is_measured_is_made_good_by_the_same_ru
 
     lab = make_lab(better, solve=outage)
     async with lab.campaign() as campaign:
-        campaign._wait = 0.001
+        campaign.pauses.wait = 0.001
         campaign.config.boxes.__dict__["patience_minutes"] = 60.0
         await campaign.run()
     assert len(failed) == 3
@@ -126,7 +126,7 @@ async def test_the_first_trial_of_a_candidate_is_made_again_after_a_fault(make_l
 
     lab = make_lab(better, solve=outage, trials=120)
     async with lab.campaign() as campaign:
-        campaign._wait = 0.001
+        campaign.pauses.wait = 0.001
         campaign.config.boxes.__dict__["patience_minutes"] = 60.0
         await campaign.run()
     with lab.ledger() as ledger:
@@ -144,8 +144,8 @@ async def test_what_hangs_is_said_ended_and_made_again(make_lab: MakeLab) -> Non
 
     lab = make_lab(better, solve=hang, trials=60)
     async with lab.campaign() as campaign:
-        campaign._watchdog = Watchdog(0.2)
-        campaign._wait = 0.001
+        campaign.watchdog = Watchdog(0.2)
+        campaign.pauses.wait = 0.001
         campaign.config.boxes.__dict__["patience_minutes"] = 60.0
         assert "trials are used up" in await campaign.run()
     assert {"stalled", "paused", "resumed"} <= set(kinds(lab))

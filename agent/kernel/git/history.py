@@ -1,0 +1,133 @@
+"""What a campaign left in a repository: its branch, its commits, its archive of candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from agent.base.errors import UserError
+from agent.base.text import clean_line
+from agent.base.trust import inside
+from agent.base.types import Files
+from agent.kernel.git.messages import CAMPAIGN_TRAILER, Commit
+from agent.kernel.git.plumbing import Git
+
+_BATCH = 128
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SavedCandidate:
+    """One ref of the archive: `refs/ratchet/<campaign>/candidates/<id>`."""
+
+    id: int
+    commit: str
+    tree: str
+
+
+class History:
+    """The reading half of a `Repository`. `base` is the commit that the campaign started from."""
+
+    def __init__(self, git: Git, root: Path, campaign: str, mutable: tuple[str, ...]) -> None:
+        self._git = git
+        self.root = root
+        self.campaign = campaign
+        self.mutable = mutable
+        self.branch = f"ratchet/{campaign}"
+        self.base = ""
+        self._base_is_head = False
+
+    @property
+    def _ref(self) -> str:
+        return f"refs/heads/{self.branch}"
+
+    @property
+    def _archive(self) -> str:
+        return f"refs/ratchet/{self.campaign}/candidates"
+
+    def champion(self) -> str:
+        """The tip of the campaign's branch; the base while there is no branch."""
+        return self._git.branch(self._ref)[0] or self.base
+
+    def branch_exists(self) -> bool:
+        """Whether the campaign's branch was created."""
+        return self._git.branch(self._ref)[0] is not None
+
+    def tree_of(self, rev: str) -> str:
+        """The tree of a commit, a tag or a tree."""
+        return self._git.tree_of(rev)
+
+    def read(self, tree: str, paths: Sequence[str] | None = None) -> Files:
+        """The mutable files of a tree or a commit, or those below `paths`; regular files only."""
+        return self._git.read(tree, self.mutable if paths is None else paths)
+
+    def candidates(self) -> dict[int, SavedCandidate]:
+        """Every candidate of the archive by its id."""
+        return dict(sorted((one.id, one) for one in self._saved(self._archive)))
+
+    def candidate(self, candidate: int) -> SavedCandidate | None:
+        """One candidate of the archive, or None."""
+        return next(self._saved(f"{self._archive}/{candidate}"), None)
+
+    def _saved(self, pattern: str) -> Iterator[SavedCandidate]:
+        out = self._git.run("for-each-ref", "--format=%(refname:lstrip=4) %(objectname) %(tree)", pattern).text
+        rows = (line.split(" ") for line in out.splitlines())
+        return (SavedCandidate(id=int(name), commit=oid, tree=tree) for name, oid, tree in rows if name.isdigit())
+
+    def accepted(self) -> list[Commit]:
+        """The campaign's commits on its branch, newest first."""
+        tip = self._git.branch(self._ref)[0]
+        return [] if tip is None else [commit for commit in self._walk(tip) if self._is_ours(commit)]
+
+    def commit(self, rev: str, field: str = "scaffold.base") -> Commit:
+        """One commit with its trailers. Raises UserError, which names `field`, if there is no such commit."""
+        return self._git.log("--max-count=1", self._resolve(rev, field))[0]
+
+    def _resolve(self, rev: str, field: str = "scaffold.base") -> str:
+        commit = self._git.resolve(rev)
+        if commit is None:
+            fix = "Name a branch, a tag or a commit that `git log` knows."
+            raise UserError(field, f"`{clean_line(rev)}` is not a commit of {self.root}", fix)
+        return commit
+
+    def diff(self, before: str, after: str) -> str:
+        """The patch between two commits or trees, as git shows it; undecodable bytes are replaced."""
+        options = ("-p", "-r", "--text", "--no-color", "--find-renames")
+        return self._git.run("diff-tree", *options, before, after).out.decode(errors="replace")
+
+    def outside(self, before: str, after: str) -> list[str]:
+        """The cleaned paths outside the mutable ones in which two commits or trees differ."""
+        options = ("-r", "-z", "--name-only", "--no-renames")
+        touched = self._git.run("diff-tree", *options, before, after).text.split("\0")
+        return [clean_line(path) for path in touched[:-1] if not inside(path, self.mutable)]
+
+    def graph(self, tips: Sequence[str]) -> list[tuple[str, str]]:
+        """What `git log --graph` draws of commits down to the base: (its lines, the commit or "")."""
+        if not tips:
+            return []
+        below = [f"^{parent}" for parent in self._git.log("--max-count=1", self.base)[0].parents]
+        options = ("--graph", "--no-color", "--format=%x00%H")
+        revs = "".join(f"{rev}\n" for rev in (*tips, self.base, *below)).encode()
+        out = self._git.run("log", *options, "--stdin", stdin=revs).text
+        return [(line.partition("\0")[0], line.partition("\0")[2]) for line in out.splitlines()]
+
+    def _walk(self, tip: str) -> Iterator[Commit]:
+        # In batches, and no further than one without a commit of ours: histories can be very long.
+        for skip in count(step=_BATCH):
+            batch = self._git.log(tip, f"--max-count={_BATCH}", f"--skip={skip}")
+            yield from batch
+            if not any(map(self._is_ours, batch)):
+                return
+
+    def _start_of(self, tip: str) -> str:
+        """The first commit, from a tip downwards, that this campaign did not make."""
+        below = tip
+        for commit in self._walk(tip):
+            if not self._is_ours(commit):
+                break
+            below = commit.parents[0]
+        return below
+
+    def _is_ours(self, commit: Commit) -> bool:
+        return commit.trailers.get(CAMPAIGN_TRAILER) == self.campaign and len(commit.parents) == 1

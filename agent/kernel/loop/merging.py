@@ -1,0 +1,48 @@
+"""Brings a patch onto the champion when the champion moved since the patch branched off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from agent.base.errors import Refused
+from agent.base.types import Candidate, Fate
+from agent.kernel.loop.admission import Admission
+from agent.kernel.loop.parts import Parts, Planned
+from agent.kernel.loop.proposer import Proposal
+
+
+class Merger:
+    """`later` queues a step of the campaign."""
+
+    def __init__(self, parts: Parts, admission: Admission, later: Callable[[Planned], None]) -> None:
+        self._parts, self._state, self._admission, self._later = parts, parts.state, admission, later
+
+    def onto_champion(self, candidate: Candidate) -> Candidate | None:
+        """The candidate itself if the champion is still its base; otherwise its patch is merged onto the champion.
+
+        The merged tree is a new candidate, with no trials yet; a conflict is a recorded refusal.
+        """
+        state = self._state
+        base = state.base_of(candidate.id)
+        if base == state.champion:
+            return candidate
+        champion = state.candidates[state.champion]
+        try:
+            proposal = self._merged(state.candidates[base], champion, candidate)
+        except Refused as refusal:
+            state.settle(candidate.id, Fate.REJECTED, f"could not be brought onto champion #{champion.id}: {refusal}")
+            state.archive.retire(candidate.id)
+            return None
+        merged = self._admission.admit(proposal, champion)
+        if merged.fate is Fate.OPEN:
+            self._later(self._admission.first_trial(merged))
+        return None
+
+    def _merged(self, base: Candidate, champion: Candidate, candidate: Candidate) -> Proposal:
+        """The patch between base and candidate, as a proposal to the champion. Raises Refused."""
+        tree = self._parts.repository.merge(base.tree or "", champion.tree or "", candidate.tree or "")
+        change = self._parts.proposer.boundary.admit(
+            self._admission.mutable(champion.tree or ""), self._admission.mutable(tree)
+        )
+        body = f"{candidate.body}\n\nCandidate {candidate.id}, merged onto champion {champion.id}.".strip()
+        return Proposal(change=change, subject=candidate.subject, body=body, refusal="", transcript="")

@@ -1,0 +1,129 @@
+"""What a campaign does next: the most urgent step that there is room for."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection
+
+import numpy as np
+
+from agent.base.errors import UserError
+from agent.base.types import Purpose
+from agent.kernel.decide.archive import Expand, Measure
+from agent.kernel.loop.admission import Admission, crashed
+from agent.kernel.loop.gatekeeping import Gatekeeper
+from agent.kernel.loop.load import Load
+from agent.kernel.loop.match import Match
+from agent.kernel.loop.parts import PAIR_BOXES, Parts, Planned, StepKind
+from agent.kernel.loop.same import SameCheck
+from agent.trials.evaluator import seed_of
+
+
+class Schedule:
+    """Plans steps one by one; the campaign runs them. `queue` holds steps that others asked for."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        queue: deque[Planned],
+        *,
+        admission: Admission,
+        gate: Gatekeeper,
+        same: SameCheck,
+        load: Load,
+    ) -> None:
+        self._parts, self._state, self.queue = parts, parts.state, queue
+        self._admission, self._gate, self._same, self._load = admission, gate, same, load
+        self._taken: dict[int, set[int]] = {}
+        self._rng = np.random.default_rng(seed_of(parts.config.seed, "search", parts.state.trials))
+
+    def next(self, running: Collection[Planned], *, ending: bool) -> Planned | None:
+        """A verdict, then pairs of an open test, then what is queued, then search; only a verdict when `ending`.
+
+        Proposals continue beside a test; the trials of the search line wait for its end.
+        """
+        if (verdict := self._gate.verdict_step(ending=ending)) is not None:
+            return verdict
+        if ending or self._gate.concluding:
+            return None
+        busy = sum(step.boxes for step in running if step.kind is not StepKind.PROPOSAL)
+        room = self._load.parallel - busy
+        if room >= 1 and (canary := self._load.canary()) is not None:
+            return canary
+        if (match := self._gate.match) is not None:
+            return self._pair(match) if room >= PAIR_BOXES or not busy else self._proposal(running)
+        if self.queue:
+            return self.queue.popleft() if room >= self.queue[0].boxes or not busy else None
+        return self._search(running) if room >= 1 else None
+
+    def _pair(self, match: Match) -> Planned:
+        index = match.next_index()
+        return Planned(
+            kind=StepKind.PAIR,
+            label=f"pair {index + 1}",
+            boxes=PAIR_BOXES,
+            work=lambda: self._gate.pair(match, index),
+        )
+
+    def _search(self, running: Collection[Planned]) -> Planned | None:
+        """The baseline of the seed first; then what the strategy says."""
+        archive = self._state.archive
+        seed = archive.node(0)
+        if seed.trials + seed.pending < archive.settings.enough:
+            return self._measure(0)
+        step = self._parts.strategy.next(archive, self._rng)
+        if isinstance(step, Measure):
+            return self._measure(step.node)
+        # Where a proposal is due but may not start, nothing does: trials are paid for, and waiting is free.
+        return self._expand(step) if self._may_propose(running) else None
+
+    def _proposal(self, running: Collection[Planned]) -> Planned | None:
+        """A proposal, if the strategy wants one now."""
+        step = self._parts.strategy.next(self._state.archive, self._rng) if self._may_propose(running) else None
+        return self._expand(step) if isinstance(step, Expand) else None
+
+    def _may_propose(self, running: Collection[Planned]) -> bool:
+        """Whether another proposal may start; until the baseline is complete there is no failure to learn from."""
+        archive = self._state.archive
+        proposing = sum(step.kind is StepKind.PROPOSAL for step in running)
+        ready = archive.node(0).trials >= archive.settings.enough and not self._same.left
+        return ready and proposing < self._parts.config.boxes.proposals
+
+    def _expand(self, step: Expand) -> Planned:
+        self._state.archive.begin(step)
+        return Planned(
+            kind=StepKind.PROPOSAL,
+            label=f"proposal from #{step.parent}",
+            boxes=1,
+            work=lambda: self._admission.propose(step),
+        )
+
+    def _measure(self, node: int) -> Planned:
+        taken = self._taken.setdefault(node, set())
+        index = self._state.free_index(node, taken)
+        taken.add(index)
+        step = Measure(node, index)
+        self._state.archive.begin(step)
+        return Planned(
+            kind=StepKind.TRIAL, label=f"search trial of #{node}", boxes=1, work=lambda: self._run_trial(step)
+        )
+
+    async def _run_trial(self, step: Measure) -> None:
+        """One search trial; afterwards a candidate may be ready for the gate."""
+        try:
+            await self._admission.search_trial(self._state.candidates[step.node], step.turn)
+        finally:
+            self._state.archive.end(step)
+            self._taken[step.node].discard(step.turn)
+        self._check_baseline()
+        self._gate.open_match()
+
+    def _check_baseline(self) -> None:
+        """A seed that crashes on every task would burn the budget for nothing."""
+        seed = self._state.archive.node(0)
+        if len(self._state.archive) == 1 and seed.trials >= self._state.archive.settings.enough and seed.successes == 0:
+            trials = self._state.ledger.trials(purpose=Purpose.SEARCH, candidate=0)
+            if all(crashed(trial) for trial in trials):
+                last = trials[-1].transcript.strip().splitlines()[-1:] or ["it printed nothing"]
+                problem = f"the seed scaffold crashes on every task before it asks a model ({last[0][:200]})"
+                raise UserError("scaffold.command", problem, "Fix the scaffold, commit it, and use a new name.")

@@ -1,0 +1,81 @@
+"""Notices that the campaign's process was stopped while a trial ran.
+
+That is SIGSTOP, a freezer, a suspended laptop, or a machine so starved that the process did not run for seconds. The
+clocks of its boxes ran meanwhile and nobody answered their calls, so what was in flight is void.
+
+Covered: time in which this process did nothing at all. Not covered: time in which it was busy, such as parsing what
+a box sent. A box could provoke that, and what a box can provoke must never void its trial.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from agent.base.errors import InfrastructureError
+
+BEAT_SECONDS = 0.5
+LATE_SECONDS = 5.0
+"""A beat that comes later than this means that the process was stopped."""
+
+Clock = Callable[[], float]
+
+
+class Stopped(InfrastructureError):
+    """The campaign's process was stopped while a trial ran."""
+
+
+def boottime() -> float:
+    """Seconds that also pass while the machine is suspended; on Linux the monotonic clock stands still then."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def worked() -> float:
+    """Seconds of CPU that this process and its children that have ended used."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
+
+
+class Heartbeat:
+    """Knows the longest time in which the process did nothing, since it was made. Clocks are in seconds."""
+
+    def __init__(self, *, clock: Clock = boottime, busy: Clock = worked) -> None:
+        self._clock, self._busy = clock, busy
+        self._last = clock(), busy()
+        self.idle = 0.0
+
+    def beat(self) -> None:
+        """Look at the clocks; to be called every `BEAT_SECONDS`, and once at the end."""
+        now = self._clock(), self._busy()
+        gap, spent = now[0] - self._last[0], now[1] - self._last[1]
+        self._last = now
+        # A process that computed for half of the time was busy, not stopped.
+        if spent < gap / 2:
+            self.idle = max(self.idle, gap - BEAT_SECONDS)
+
+    async def run(self) -> None:
+        """Beat until cancelled."""
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            self.beat()
+
+
+@asynccontextmanager
+async def unstopped(*, late: float = LATE_SECONDS) -> AsyncIterator[None]:
+    """Watch over a trial.
+
+    Raises:
+        Stopped: the process was stopped for more than `late` seconds at a time; the trial is void.
+    """
+    heart = Heartbeat()
+    beating = asyncio.create_task(heart.run())
+    try:
+        yield
+    finally:
+        beating.cancel()
+    heart.beat()
+    if heart.idle > late:
+        raise Stopped(f"this process was stopped for {heart.idle:.0f} s while a trial ran")
