@@ -1,10 +1,11 @@
 """Notices that the campaign's process was stopped while a trial ran.
 
-That is SIGSTOP, a freezer, a suspended laptop, or a machine so starved that the process did not run for seconds. The
-clocks of its boxes ran meanwhile and nobody answered their calls, so what was in flight is void.
+That is SIGSTOP, a freezer, or a suspended laptop. The clocks of its boxes may have run on and nobody answered their
+calls, so what was in flight is void.
 
-Covered: time in which this process did nothing at all. Not covered: time in which it was busy, such as parsing what
-a box sent. A box could provoke that, and what a box can provoke must never void its trial.
+Covered: time in which the process did not run and did not want to. Not covered: time in which it was busy, such as
+parsing what a box sent, or in which others' load kept it from running. A box could provoke that, and what a box can
+provoke must never void its trial.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from agent.base.errors import InfrastructureError
 
@@ -22,6 +24,7 @@ LATE_SECONDS = 5.0
 """A beat that comes later than this means that the process was stopped."""
 
 Clock = Callable[[], float]
+_SCHEDSTAT = Path("/proc/thread-self/schedstat")
 
 
 class Stopped(InfrastructureError):
@@ -34,9 +37,17 @@ def boottime() -> float:
 
 
 def worked() -> float:
-    """Seconds of CPU that this process and its children that have ended used."""
+    """Seconds in which this process, and its children that have ended, computed; or this thread waited for a CPU."""
     used = os.times()
-    return used.user + used.system + used.children_user + used.children_system
+    return used.user + used.system + used.children_user + used.children_system + _queued()
+
+
+def _queued() -> float:
+    """Seconds in which this thread could run and other load kept it from a CPU; Linux alone tells."""
+    try:
+        return int(_SCHEDSTAT.read_text(encoding="ascii").split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 class Heartbeat:
@@ -52,7 +63,7 @@ class Heartbeat:
         now = self._clock(), self._busy()
         gap, spent = now[0] - self._last[0], now[1] - self._last[1]
         self._last = now
-        # A process that computed for half of the time was busy, not stopped.
+        # A process that computed, or wanted to, for half of the time was not stopped.
         if spent < gap / 2:
             self.idle = max(self.idle, gap - BEAT_SECONDS)
 

@@ -21,7 +21,7 @@ class Pauses:
     """One campaign's pauses. `trouble` is why it pauses now, or None; `meanwhile` runs every `TICK`."""
 
     def __init__(self, parts: Parts, say: Callable[[str, str], None], meanwhile: Callable[[], Awaitable[None]]) -> None:
-        self._gateway, self._say, self._meanwhile = parts.gateway, say, meanwhile
+        self.gateway, self._say, self._meanwhile = parts.gateway, say, meanwhile
         self._patience = parts.config.boxes.patience_minutes * 60
         self._woken = asyncio.Event()
         self._waited = 0.0
@@ -47,7 +47,7 @@ class Pauses:
         if self._waited > self._patience:
             raise InfrastructureError(f"gave up after {self._waited / 60:.0f} minutes: {reason}")
         self.trouble = reason
-        down = self._gateway.trouble() is not None
+        down = self.gateway.trouble() is not None
         wait = max(self._patience - self._waited, FIRST_WAIT) if down else self.wait
         when = "resumes when the provider answers again" if down else f"next try in {wait:.0f} s"
         self._say("paused", f"{reason} ({when})")
@@ -60,8 +60,8 @@ class Pauses:
         """Wait, but no longer than until somebody stops the campaign or the providers that are down are back."""
         end = time.monotonic() + seconds
         wakers: set[asyncio.Task[Any]] = {asyncio.create_task(self._woken.wait())}
-        if self._gateway.trouble() is not None:
-            wakers.add(asyncio.create_task(self._gateway.ready()))
+        if self.gateway.trouble() is not None:
+            wakers.add(asyncio.create_task(self.gateway.ready()))
         try:
             awake: set[asyncio.Task[Any]] = set()
             while not awake and (left := end - time.monotonic()) > 0:

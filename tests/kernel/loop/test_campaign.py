@@ -403,3 +403,27 @@ async def test_a_patch_that_conflicts_with_the_new_champion_is_a_recorded_refusa
         lost = campaign.state.candidates[stale.id]
         assert (lost.fate, "conflict" in lost.reason) == (Fate.REJECTED, True)
         assert not campaign.state.archive.node(stale.id).expandable
+
+
+async def test_what_is_left_for_the_improver_tells_nothing_of_gate_and_holdout(make_lab: MakeLab) -> None:
+    briefs: list[dict[str, object]] = []
+    counted: list[tuple[int, int]] = []
+    count = itertools.count(60)
+
+    def improve(scene: FakeRun) -> None:
+        briefs.append(json.loads(scene.task["context/brief.json"]))
+        with lab.ledger() as ledger:
+            counted.append((ledger.count_trials(Purpose.SEARCH), ledger.count_trials()))
+        scene.workspace[SETTINGS] = f"SKILL = {next(count)}\n".encode()
+
+    lab = make_lab(improve, trials=500)
+    await lab.run()
+    assert any(every - search > 40 for search, every in counted), "no gate trial before the last proposal"
+    used = [500 - int(brief["trials_left"]) for brief in briefs]
+    # A search trial may land between the brief and the look; no other trial counts.
+    assert all(0 <= search - one <= 4 for one, (search, _) in zip(used, counted, strict=True))
+    with lab.ledger() as ledger:
+        figures = [str(row.decision["sentence"]) for row in ledger.tests() if row.decision]
+    assert figures
+    said = json.dumps(briefs)
+    assert not any(word in said for figure in figures for word in (figure, "e-value", "fresh pair"))

@@ -50,7 +50,7 @@ async def test_an_outage_of_a_provider_is_waited_out_and_the_campaign_goes_on_by
     lab = make_lab(better, trials=60)
     async with lab.campaign() as campaign:
         provider = Provider(campaign.parts.gateway)
-        campaign.parts = replace(campaign.parts, gateway=provider)
+        campaign.pauses.gateway = provider
         campaign.config.boxes.__dict__["patience_minutes"] = 60.0
         left = 6
 
@@ -81,7 +81,7 @@ async def test_a_refused_key_ends_the_campaign_at_once_with_its_name(make_lab: M
     async with lab.campaign() as campaign:
         refused = InfrastructureError("OPENAI_API_KEY: the provider does not accept this key")
         provider = Provider(campaign.parts.gateway, refused)
-        campaign.parts = replace(campaign.parts, gateway=provider)
+        campaign.pauses.gateway = provider
         campaign.config.boxes.__dict__["patience_minutes"] = 60.0
 
         def outage(_: FakeRun) -> object:
