@@ -48,7 +48,7 @@ class Task:
 
     `image`, `user`, `memory_mb` and `cpus` hold for the solving and the grading box; None leaves the choice to
     the campaign (solving) and to BoxSpec (grading). `workdir` is relative to /workspace. A `deterministic` task
-    always gives one scaffold the same score, so the gate runs it once a side.
+    is said to give one scaffold the same score every time; the gate checks that.
     """
 
     id: str

@@ -93,7 +93,8 @@ class TaskFile(Defaults):
         default=None, description="gate tasks only: relative chance to be drawn for a pair; default: 1"
     )
     deterministic: bool | None = Field(
-        default=None, description="gate tasks only: no chance in it, so each test runs it once a side; default: false"
+        default=None,
+        description="gate tasks only: no chance in it; each test checks that with two runs a side or more; default: false",
     )
     meta: dict[str, Any] | None = Field(default=None, description="kept as it is; no part of the suite's hash")
 

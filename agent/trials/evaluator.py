@@ -239,6 +239,11 @@ class Void:
 
     side: Side
     reason: str
+    starved: bool = False
+
+    def error(self) -> InfrastructureError:
+        """What the pair's step raises."""
+        return Starved(self.reason) if self.starved else InfrastructureError(self.reason)
 
 
 async def both(evaluator: Evaluator, champion: Job, candidate: Job, order_seed: int) -> tuple[Trial, Trial] | Void:
@@ -262,7 +267,8 @@ async def both(evaluator: Evaluator, champion: Job, candidate: Job, order_seed: 
         return first, second
     errors = {side: error for side, error in zip(_SIDES, (first, second), strict=True) if _failed(error)}
     names = {job.name: side for job, side in zip(sides, _SIDES, strict=True)}
-    return Void(side=_side(errors, names), reason=str(next(iter(errors.values()))))
+    starved = any(isinstance(error, Starved) for error in errors.values())
+    return Void(side=_side(errors, names), reason=str(next(iter(errors.values()))), starved=starved)
 
 
 _SIDES = (Side.CHAMPION, Side.CANDIDATE)

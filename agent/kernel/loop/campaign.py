@@ -126,6 +126,7 @@ class Campaign:
         done, _ = await asyncio.wait(self.running, timeout=TICK, return_when=asyncio.FIRST_COMPLETED)
         errors = [error for task in done if (error := self._landed(task)) is not None]
         if errors:
+            self.load.see_errors(errors)
             await self._pause(str(errors[0]))
         elif done:
             self.pauses.works_again()

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
+from agent.base.errors import InfrastructureError, Starved
 from agent.base.types import Purpose, Task, Trial
 from agent.kernel.loop.parts import Parts, Planned, StepKind
 from agent.kernel.loop.same import seed_job
@@ -91,6 +92,11 @@ class Load:
         """Take in one pair."""
         self._late.append(all(hit_limit(trial.seconds, task) for trial in sides))
         self._judge()
+
+    def see_errors(self, errors: Iterable[InfrastructureError]) -> None:
+        """Take in why steps are void: one that was starved is reason enough to run fewer at a time."""
+        if self.parallel > LEAST and (starved := next((one for one in errors if isinstance(one, Starved)), None)):
+            self._lower(str(starved))
 
     def name_late_pairs(self, test: int, tasks: Sequence[Task]) -> None:
         """Write down in which pairs of a test both sides hit the time limit, if there are any."""

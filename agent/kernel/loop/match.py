@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from agent.base.errors import InfrastructureError
 from agent.base.types import Candidate, Purpose, Side, Task, Trial
 from agent.kernel.decide.gate import (
     BetterTest,
@@ -134,7 +133,7 @@ class Match:
         self._arrived[index] = _pair(index, self.draw(index), outcome)
         self._feed()
         if isinstance(outcome, Void):
-            raise InfrastructureError(outcome.reason)
+            raise outcome.error()
         self._seen(self.draw(index), outcome)
         return fixed + checked + 1
 
@@ -189,7 +188,7 @@ class Match:
         sides, side = (None, outcome.side) if isinstance(outcome, Void) else (outcome, None)
         self._ledger.add_pair(self.row, index, task.id, sides, side)
         if isinstance(outcome, Void):
-            raise InfrastructureError(outcome.reason)
+            raise outcome.error()
 
     async def _both(self, task: Task, index: int) -> tuple[Trial, Trial] | Void:
         seed = seed_of(self._seed, "gate", self.row.id, index)

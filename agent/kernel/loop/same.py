@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from agent.base.errors import InfrastructureError
 from agent.base.types import Purpose, Task
 from agent.kernel.loop.parts import PAIR_BOXES, Parts, Planned, StepKind
 from agent.trials.evaluator import Job, Void, both, seed_of
@@ -44,7 +43,7 @@ class SameCheck:
         job = seed_job(self._parts, task, Purpose.SAME)
         outcome = await both(self._parts.evaluator, job, job, job.seed)
         if isinstance(outcome, Void):
-            raise InfrastructureError(outcome.reason)
+            raise outcome.error()
         self.left -= 1
         for side, trial in enumerate(outcome):
             state.measured(trial, 0, 2 * index + side)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -10,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from agent.base.errors import Starved
 from agent.base.types import Purpose, Split
 from agent.kernel.loop.campaign import Campaign
 from agent.kernel.loop.load import CANARIES, LEAST, binomial_tail, hit_limit
 from agent.kernel.loop.parts import StepKind
 from sandbox.fake import FakeRun
-from tests.kernel.lab import SETTINGS, Lab, MakeLab, steadily
+from tests.kernel.lab import SETTINGS, Lab, MakeLab, solve, steadily
 from tests.kernel.lab import task as a_task
 
 
@@ -117,6 +119,26 @@ async def test_pairs_that_hit_the_limit_on_both_sides_lower_the_parallelism_and_
         assert campaign.load.parallel < campaign.config.boxes.parallel
     assert any("hit the time limit on both sides; 3 trials at a time" in text for text in told(lab))
     assert any("10 of 10 pairs of test 1 hit the time limit on both sides: pairs 1, 2, 3" in text for text in told(lab))
+
+
+async def test_a_trial_that_was_starved_lowers_the_parallelism_at_once(make_lab: MakeLab) -> None:
+    count = itertools.count()
+
+    def starving(scene: FakeRun) -> object:
+        if next(count) == 30:
+            raise Starved("other programs took the processors for 9 of the 10 s of a run")
+        return solve(scene)
+
+    lab = make_lab(nothing, solve=starving, trials=60)
+    async with lab.campaign() as campaign:
+        with_canaries(campaign, 0)
+        campaign.pauses.wait = 0.001
+        campaign.config.boxes.__dict__["patience_minutes"] = 60.0
+        await campaign.run()
+        assert campaign.load.parallel == 3
+    assert told(lab) == [
+        "other programs took the processors for 9 of the 10 s of a run; 3 trials at a time from now on"
+    ]
 
 
 async def test_a_canary_that_could_not_be_run_is_made_up_for(make_lab: MakeLab) -> None:
