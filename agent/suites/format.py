@@ -94,7 +94,7 @@ class TaskFile(Defaults):
     )
     deterministic: bool | None = Field(
         default=None,
-        description="gate tasks only: no chance in it; each test checks that with two runs a side or more; default: false",
+        description="gate tasks only: no chance in it; each test checks that by repeated runs; default: false",
     )
     meta: dict[str, Any] | None = Field(default=None, description="kept as it is; no part of the suite's hash")
 
