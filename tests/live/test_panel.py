@@ -32,7 +32,7 @@ async def test_hostile_subjects_stay_text_in_a_panel_of_80_columns(make_lab: Mak
     lab = make_lab(hostile, trials=80)
     async with lab.campaign() as campaign:
         await campaign.run()
-        campaign.trouble = "disk full"
+        campaign.pauses.trouble = "disk full"
         text = printed(campaign, 80)
     assert "gnp [bold red]x[/] :smile:" in text
     assert "PAUSED: disk full" in text
