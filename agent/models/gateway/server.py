@@ -51,7 +51,6 @@ from agent.models.ports import (
     Question,
     ReplaySource,
     Tokens,
-    Trouble,
     settled,
 )
 from agent.models.providers.build import build
@@ -317,13 +316,9 @@ class GatewayServer:
     async def _judge(self, session: BoxSession) -> None:
         """A box that ends while its provider is failing: an outage is never scored, and what it provoked is none."""
         for upstream in self._all():
-            trouble = next((up for name, up in upstream.failing.items() if name in session.pending), None)
-            if trouble is None or session.fault is not None:
-                continue
-            try:
-                await upstream.health.judge()
-            except Trouble:
-                upstream.health.trip(trouble)
+            name = next((name for name in upstream.failing if name in session.pending), None)
+            trouble = await upstream.judge(name) if name is not None and session.fault is None else None
+            if trouble is not None:
                 session.blame(trouble)
 
 

@@ -10,9 +10,11 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agent.base.errors import InfrastructureError
 from agent.models.dialects.formats import FORMATS
@@ -41,7 +43,20 @@ def app(gateway: Calls[BoxSession]) -> Starlette:
         routes.append(Route(f"{prefix}/messages/count_tokens", face.count, methods=["POST"]))
         routes.append(Route(f"{prefix}/models", face.models, methods=["GET"]))
         routes.append(Route(f"{prefix}/models/{{name:path}}", face.model, methods=["GET"]))
-    return Starlette(routes=routes, exception_handlers={HTTPException: _no_route, Exception: _defect})
+    handlers: Any = {HTTPException: _no_route, Exception: _defect}
+    return Starlette(routes=routes, middleware=[Middleware(_Paced)], exception_handlers=handlers)
+
+
+class _Paced:
+    """Every request costs the kernel's attention, also one that is refused at once."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        session: BoxSession = scope["state"]["session"]
+        await session.pace()
+        await self._app(scope, receive, send)
 
 
 class _Face:

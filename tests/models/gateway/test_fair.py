@@ -162,8 +162,8 @@ class Model:
     def do_dismiss(self, box: str, _pick: int) -> None:
         self.shares.dismiss(box)
 
-    def do_pause(self, _box: str, pick: int) -> None:
-        self.shares.pause(self.now + pick)
+    def do_pause(self, box: str, pick: int) -> None:
+        self.shares.pause(self.now + pick, [box])
 
     def do_relax(self, _box: str, _pick: int) -> None:
         self.shares.relax()
@@ -206,7 +206,7 @@ def test_after_a_pause_one_ticket_at_a_time_is_tried_and_the_modest_box_goes_fir
     shares: Shares[str] = Shares(8)
     running = filled(shares, {"flood": 30})["flood"][:8]
     assert admitted(shares) == running
-    shares.pause(5.0)
+    shares.pause(5.0, ["flood"])
     for ticket in running:
         shares.done(ticket)
     shares.wait(small := Ticket(["small"]))
@@ -267,3 +267,28 @@ def test_boxes_that_are_gone_leave_nothing_behind() -> None:
         assert not any(ticket.waiting for ticket in tickets)
         shares.dismiss(f"box {i}")
     assert state(shares) == 0
+
+
+def test_a_hold_delays_everybody_but_the_box_that_caused_it() -> None:
+    shares: Shares[str] = Shares(4)
+    filled(shares, {"busy": 8, "culprit": 2})
+    for ticket in admitted(shares):
+        shares.done(ticket)
+    filled(shares, {"busy": 1, "culprit": 1})
+    shares.hold(frozenset({"culprit"}))
+    assert shares.next(0.0) is None
+    assert shares.delayed(0.0) == {"busy"}, "however much it had before"
+    shares.release(frozenset({"culprit"}))
+    assert shares.next(0.0) is not None
+
+
+def test_a_pause_delays_also_a_box_that_had_more_if_it_was_not_refused() -> None:
+    shares: Shares[str] = Shares(4)
+    for ticket in [*filled(shares, {"busy": 4})["busy"], *filled(shares, {"poison": 1})["poison"]]:
+        admitted(shares)
+        shares.done(ticket)
+    shares.wait(Ticket(["busy"]))
+    shares.pause(9.0, ["poison"])
+    assert shares.delayed(1.0) == {"busy"}
+    shares.pause(9.0, ["busy"])
+    assert shares.delayed(1.0) == set(), "it was refused, and had more than the mean"
