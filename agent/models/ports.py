@@ -187,13 +187,19 @@ class Calls(Protocol[SessionT_contra]):
         """What `/v1/models` tells a box."""
         ...
 
-    async def call(self, session: SessionT_contra, dialect: Dialect, raw: bytes) -> Answered:
-        """One call of one box, as its body came over the wire.
+    async def call(
+        self, session: SessionT_contra, dialect: Dialect, raw: bytes, headers: Mapping[str, str]
+    ) -> Answered:
+        """One call of one box, as its body came over the wire, with its headers in small letters.
 
         Raises:
             BadCall: the box may not make this call, or made it wrong.
             InfrastructureError: no answer.
         """
+        ...
+
+    async def count(self, session: SessionT_contra, raw: bytes) -> int:
+        """About how many tokens a prompt has. Raises BadCall."""
         ...
 
     def redacted(self, text: str) -> str:

@@ -8,15 +8,17 @@ sides of a pair may ask one question: it is served at the first turn of any of t
 The reserve: while several boxes are open, the last quarter of the slots and of each rate goes only to owners with
 nothing in service. So a flood never makes the other side of a pair wait for more than one call.
 
-Who is delayed by others (`delayed`): an owner that waits while it has less than its share. A box that asks for
-more than its share waits for itself alone, and then its time runs on.
+Who is delayed by others (`delayed`): an owner that waits while it has less than its share of the slots; where a rate
+is scarce, no more than the mean; in a pause or a hold, also whoever did not cause it. A box that asks for more than
+its share waits for itself alone, and then its time runs on.
+Not covered: a box that computes while a call of its own waits behind others gets the time for both.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Collection, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -94,9 +96,11 @@ class Shares(Generic[OwnerT]):
     def __init__(self, slots: int, *, requests: Bucket | None = None, volume: Bucket | None = None) -> None:
         self._slots, self._requests, self._volume = slots, requests, volume
         self._stands: dict[OwnerT, _Stand[OwnerT]] = {}
-        self._serving = self._on_trial = self._holds = 0
+        self._serving = self._on_trial = 0
         self._virtual, self._paused, self._cautious = 0.0, 0.0, False
         self._gone: _Stand[OwnerT] = _Stand()
+        self._refused: set[OwnerT] = set()
+        self._culprits: list[frozenset[OwnerT]] = []
 
     # ------------------------------------------------------------------------ owners and tickets
 
@@ -163,21 +167,23 @@ class Shares(Generic[OwnerT]):
 
     # ------------------------------------------------------------------------ pauses
 
-    def pause(self, until: float) -> None:
-        """Admit nothing until then, and afterwards one ticket at a time until `relax`."""
+    def pause(self, until: float, refused: Collection[OwnerT]) -> None:
+        """Admit nothing until then, and afterwards one ticket at a time until `relax`; `refused` met the refusal."""
         self._paused, self._cautious = max(self._paused, until), True
+        self._refused.update(refused)
 
     def relax(self) -> None:
         """The resource serves well: the full width again."""
         self._cautious = False
+        self._refused.clear()
 
-    def hold(self) -> None:
-        """Admit nothing until `release`; holds nest."""
-        self._holds += 1
+    def hold(self, culprits: frozenset[OwnerT]) -> None:
+        """Admit nothing until `release`, because of some owners; holds nest."""
+        self._culprits.append(culprits)
 
-    def release(self) -> None:
+    def release(self, culprits: frozenset[OwnerT]) -> None:
         """End one hold."""
-        self._holds -= 1
+        self._culprits.remove(culprits)
 
     # ------------------------------------------------------------------------ what can be seen
 
@@ -193,7 +199,7 @@ class Shares(Generic[OwnerT]):
     def wake(self, now: float) -> float | None:
         """Seconds after which time alone may have changed the answer of `next`; None if time changes nothing."""
         heads = [ticket for _, ticket in self._heads()]
-        if not heads or self._holds:
+        if not heads or self._culprits:
             return None
         if now < self._paused:
             return self._paused - now
@@ -209,9 +215,12 @@ class Shares(Generic[OwnerT]):
         width = self._slots - (self._reserve() if self._several() else 0)
         share = max(1.0, width / len(contending))
         below = {owner for owner in waiting if self._stands[owner].serving < share}
-        if self._slots_are_scarce(now):
+        if self._culprits:
+            return below.difference(*self._culprits)
+        if self._slots_are_scarce():
             return below
-        return {owner for owner in below if self._modest(owner, now)}
+        innocent = below - self._refused if self._cautious else set()
+        return innocent | {owner for owner in below if self._modest(owner, now)}
 
     # ------------------------------------------------------------------------ the parts
 
@@ -243,7 +252,7 @@ class Shares(Generic[OwnerT]):
                 yield owner, ticket
 
     def _open(self, now: float) -> bool:
-        if self._holds or now < self._paused or (self._cautious and self._on_trial):
+        if self._culprits or now < self._paused or (self._cautious and self._on_trial):
             return False
         return self._serving < self._slots
 
@@ -316,8 +325,8 @@ class Shares(Generic[OwnerT]):
         self._on_trial += ticket.cautious
         return ticket
 
-    def _slots_are_scarce(self, now: float) -> bool:
-        if self._holds or self._cautious or now < self._paused:
+    def _slots_are_scarce(self) -> bool:
+        if self._cautious:
             return False
         return self._slots - self._serving <= (self._reserve() if self._several() else 0)
 

@@ -3,24 +3,26 @@
 A box must not be able to void its own bad trial. So a failure counts as the provider's only if a trivial call fails
 too. The first probe is made at once. If it fails, that may still be the doing of our boxes (a rate used up, a server
 busy with their calls): then nothing new is sent, what is in service ends, and the provider is probed again, for as
-long as it asks us to wait. Only a provider that fails then as well is down.
+long as it asks us to wait. Only a provider that fails then as well is down. One box may cost the others so many
+seconds of that and no more; after them a busy provider is its own doing.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 
 from agent.base.errors import ProviderDown
 from agent.config.models import ModelConfig
-from agent.models.gateway.line import Line
+from agent.models.gateway.line import Line, StillClock
 from agent.models.ports import Blame, KeyRefused, Provider, Trouble
 
 _MINUTE = 60.0
 _PROBE_SECONDS = 60.0
 _QUIET_SECONDS = 30.0
-_FRESH_SECONDS = 1.0
+QUIET_SECONDS_PER_BOX = 60.0
 
 
 class Health:
@@ -35,7 +37,7 @@ class Health:
         self._up.set()
         self._recovery: asyncio.Task[None] | None = None
         self._verdict = asyncio.Lock()
-        self._well_at = -_FRESH_SECONDS
+        self._well_at = -math.inf
 
     def close(self) -> None:
         """Stop probing."""
@@ -67,27 +69,32 @@ class Health:
         except TimeoutError:
             raise Trouble("the provider does not answer even a trivial request in time") from None
 
-    async def judge(self) -> None:
-        """Find out whether the provider is to blame for a failure.
+    async def judge(self, failed_at: float, boxes: frozenset[StillClock]) -> None:
+        """Find out whether the provider is to blame for a failure of some boxes' call, on the monotonic clock.
 
         Raises:
             Trouble: it is, for it fails whatever our boxes do.
         """
         async with self._verdict:
-            if time.monotonic() - self._well_at < _FRESH_SECONDS:
-                return
+            if self._well_at > failed_at:
+                return  # it was found to work after this failure
             try:
                 await self.probe()
             except Trouble as trouble:
                 if trouble.blame is Blame.FINAL:
                     raise
-                await self._probe_quietly(trouble)
+                if not self._is_own_doing(trouble, boxes):
+                    await self._probe_quietly(trouble, boxes)
             self._well_at = time.monotonic()
 
-    async def _probe_quietly(self, trouble: Trouble) -> None:
+    def _is_own_doing(self, trouble: Trouble, boxes: frozenset[StillClock]) -> bool:
+        patience = min((box.quieted for box in boxes), default=0.0)
+        return trouble.blame is Blame.BUSY and patience > QUIET_SECONDS_PER_BOX
+
+    async def _probe_quietly(self, trouble: Trouble, boxes: frozenset[StillClock]) -> None:
         seconds = min(_QUIET_SECONDS, self._model.timeout)
         end, wait, alone = time.monotonic() + seconds, 1.0, not self._line.served()
-        async with self._line.quiet(seconds):
+        async with self._line.quiet(seconds, boxes):
             while True:
                 if trouble.blame is not Blame.BUSY and alone:
                     raise trouble  # nothing of ours was in its way, and it does not ask for patience

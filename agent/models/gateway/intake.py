@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import TypeVar
 
 from agent.config.models import ModelsConfig
 from agent.models.dialects import checks, rules
@@ -22,6 +25,8 @@ from agent.models.ports import MISSHAPEN, BadCall, Dialect, Json
 MAX_VALUES = 50_000
 MAX_MESSAGES = 2_048
 SMALL_BYTES = 32 << 10
+T = TypeVar("T")
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _NOT_KEPT = ("stream", "stream_options")
 _AT_ONCE = 2
 
@@ -30,12 +35,13 @@ _AT_ONCE = 2
 class Read:
     """A checked request: as it came, as the `question` that all who ask it share, and in its canonical form.
 
-    `key` is the hash of the question.
+    `key` is the hash of the question; `headers` are those that the role's models pass on.
     """
 
     dialect: Dialect
     body: Json
     question: Json
+    headers: Mapping[str, str]
     role: str
     request: bytes
     key: str
@@ -50,24 +56,58 @@ class Intake:
         self.line = Line(_AT_ONCE)
         self._models = models
 
-    async def read(self, box: StillClock, aliases: Mapping[str, str], dialect: Dialect, raw: bytes) -> Read:
-        """Check a body; `aliases` are the names that the box may use for models, and their roles.
+    async def read(
+        self, box: StillClock, aliases: Mapping[str, str], dialect: Dialect, raw: bytes, headers: Mapping[str, str]
+    ) -> Read:
+        """Check a call; `aliases` are the names that the box may use for models, and their roles.
 
         Raises:
             BadCall: it is no request that can be carried.
         """
+        return await self._in_turn(box, raw, partial(read, self._models, aliases, dialect, raw, headers))
+
+    async def count(self, box: StillClock, aliases: Mapping[str, str], raw: bytes) -> int:
+        """About how many tokens a prompt has, for clients that ask before they send it.
+
+        Raises:
+            BadCall: it is no request that can be read.
+        """
+        return await self._in_turn(box, raw, partial(count, self._models, aliases, raw))
+
+    async def _in_turn(self, box: StillClock, raw: bytes, work: Callable[[], T]) -> T:
         if len(raw) <= SMALL_BYTES:
-            return read(self._models, aliases, dialect, raw)
+            return work()
         async with self.line.turn(Turn([box], float(len(raw)))):
-            return await asyncio.to_thread(read, self._models, aliases, dialect, raw)
+            return await asyncio.to_thread(work)
 
 
-def read(models: ModelsConfig, aliases: Mapping[str, str], dialect: Dialect, raw: bytes) -> Read:
-    """Check a body and give it its name.
+def read(
+    models: ModelsConfig,
+    aliases: Mapping[str, str],
+    dialect: Dialect,
+    raw: bytes,
+    headers: Mapping[str, str] = NO_HEADERS,
+) -> Read:
+    """Check a call and give it its name.
 
     Raises:
         BadCall: it is no request that can be carried.
     """
+    body, role = _parsed(models, aliases, raw)
+    try:
+        return _named(dialect, body, role, models.passed(role), headers)
+    except MISSHAPEN as error:
+        raise misshapen(error) from error
+
+
+def count(models: ModelsConfig, aliases: Mapping[str, str], raw: bytes) -> int:
+    """About how many tokens the prompt of a body has. Raises BadCall."""
+    body, _ = _parsed(models, aliases, raw)
+    return estimate(checks.canonical(body))
+
+
+def _parsed(models: ModelsConfig, aliases: Mapping[str, str], raw: bytes) -> tuple[Json, str]:
+    """The body, and the role that it asks for. Raises BadCall."""
     if values(raw) > MAX_VALUES:
         raise BadCall(400, f"the body has more than {MAX_VALUES} JSON values", code="request_too_large")
     body = checks.parse(raw)
@@ -76,10 +116,7 @@ def read(models: ModelsConfig, aliases: Mapping[str, str], dialect: Dialect, raw
     if role is None:
         allowed = ", ".join(aliases) or "none"
         raise BadCall(404, f"no model {alias[:100]!r} here; this box may use: {allowed}", code="model_not_found")
-    try:
-        return _named(dialect, body, role, models.passed(role))
-    except MISSHAPEN as error:
-        raise misshapen(error) from error
+    return body, role
 
 
 def misshapen(error: Exception) -> BadCall:
@@ -87,7 +124,7 @@ def misshapen(error: Exception) -> BadCall:
     return BadCall(400, f"the request is misshapen ({type(error).__name__})")
 
 
-def _named(dialect: Dialect, body: Json, role: str, passed: frozenset[str]) -> Read:
+def _named(dialect: Dialect, body: Json, role: str, passed: frozenset[str], headers: Mapping[str, str]) -> Read:
     form = FORMATS[dialect]
     form.check(body)
     if not isinstance(body.get("stream"), bool | None):
@@ -96,12 +133,14 @@ def _named(dialect: Dialect, body: Json, role: str, passed: frozenset[str]) -> R
     if isinstance(messages, list) and len(messages) > MAX_MESSAGES:
         raise BadCall(400, f"the body has more than {MAX_MESSAGES} messages", code="request_too_large")
     name = {"model": role, "dialect": dialect}
-    question = {**rules.identity(dialect, body, passed), **name}
+    kept = {header: value for header, value in headers.items() if header in passed}
+    question = {**rules.identity(dialect, body, passed), **name, **({"headers": kept} if kept else {})}
     request = checks.canonical({field: value for field, value in body.items() if field not in _NOT_KEPT} | name)
     return Read(
         dialect=dialect,
         body=body,
         question=question,
+        headers=kept,
         role=role,
         request=request,
         key=hashlib.sha256(checks.canonical(question)).hexdigest(),

@@ -11,11 +11,15 @@ from agent.models.gateway.fair import Bucket, Shares, Ticket
 
 
 class StillClock:
-    """How long a box has waited because of others: the union of the times in which any line delayed it."""
+    """How long a box has waited because of others: the union of the times in which any line delayed it.
+
+    `quieted` is how many seconds others have waited because a failure of this box had to be judged.
+    """
 
     def __init__(self, name: str = "", now: Callable[[], float] = time.monotonic) -> None:
         self.name = name
         self._now, self._lines, self._since, self._total = now, 0, 0.0, 0.0
+        self.quieted = 0.0
 
     def stand(self) -> None:
         """A line delays the box from now on."""
@@ -94,9 +98,9 @@ class Line:
         self._shares.leave(ticket, box)
         self._turn()
 
-    def pause(self, seconds: float) -> None:
-        """The resource asks for a pause; then it is tried with one ticket at a time until `relax`."""
-        self._shares.pause(time.monotonic() + seconds)
+    def pause(self, seconds: float, ticket: Turn) -> None:
+        """The resource asks for a pause, to a ticket; then it is tried with one at a time until `relax`."""
+        self._shares.pause(time.monotonic() + seconds, ticket.owners)
         self._turn()
 
     def relax(self) -> None:
@@ -109,16 +113,31 @@ class Line:
         return self._shares.payers()
 
     @asynccontextmanager
-    async def quiet(self, seconds: float) -> AsyncIterator[None]:
-        """Admit nobody, once what is in service has ended or so many seconds have passed."""
-        self._shares.hold()
+    async def quiet(self, seconds: float, culprits: frozenset[StillClock]) -> AsyncIterator[None]:
+        """Admit nobody, because of some boxes, once what is in service has ended or so many seconds have passed."""
+        self._shares.hold(culprits)
         self._turn()
+        start = time.monotonic()
         try:
             await self._drained(seconds)
             yield
         finally:
-            self._shares.release()
+            for box in culprits:
+                box.quieted += time.monotonic() - start
+            self._shares.release(culprits)
             self._turn()
+
+    @asynccontextmanager
+    async def still(self, ticket: Turn) -> AsyncIterator[None]:
+        """While a ticket that is being served waits for something else that the boxes share."""
+        delayed = [box for box in ticket.owners if self.served() - {box}]
+        for box in delayed:
+            box.stand()
+        try:
+            yield
+        finally:
+            for box in delayed:
+                box.run()
 
     def close(self) -> None:
         """Stop the timer."""

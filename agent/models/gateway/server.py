@@ -34,7 +34,7 @@ from agent.models.gateway import neutral
 from agent.models.gateway.answers import AnswerCache, Flight
 from agent.models.gateway.bill import OUT_OF_BUDGET, Bill
 from agent.models.gateway.calls import Ask, Rows, Told, refusal
-from agent.models.gateway.intake import SMALL_BYTES, Intake, Read, misshapen
+from agent.models.gateway.intake import NO_HEADERS, SMALL_BYTES, Intake, Read, misshapen
 from agent.models.gateway.line import Line
 from agent.models.gateway.listener import Listener
 from agent.models.gateway.session import BoxSession, as_shared
@@ -51,7 +51,6 @@ from agent.models.ports import (
     Question,
     ReplaySource,
     Tokens,
-    Trouble,
     settled,
 )
 from agent.models.providers.build import build
@@ -159,14 +158,16 @@ class GatewayServer:
         """The text without keys."""
         return self.redactor.text(text)
 
-    async def call(self, session: BoxSession, dialect: Dialect, raw: bytes) -> Answered:
-        """One call of one box, as its body came over the wire.
+    async def call(
+        self, session: BoxSession, dialect: Dialect, raw: bytes, headers: Mapping[str, str] = NO_HEADERS
+    ) -> Answered:
+        """One call of one box, as its body came over the wire, with its headers in small letters.
 
         Raises:
             BadCall: the box may not make this call, or made it wrong.
             InfrastructureError: no answer; the session keeps the fault.
         """
-        read = await self._intake.read(session.clock, session.scope.models, dialect, raw)
+        read = await self._intake.read(session.clock, session.scope.models, dialect, raw, headers)
         if session.closed:
             raise BadCall(403, "this box is over", code="deadline_exceeded")
         ask = self._named(session, read)
@@ -175,6 +176,10 @@ class GatewayServer:
         if told.call.status != OK:
             raise refusal(told.call)
         return Answered(body=json.loads(told.call.response), asked=read.body, left_out=told.left_out)
+
+    async def count(self, session: BoxSession, raw: bytes) -> int:
+        """About how many tokens a prompt has; no provider is asked. Raises BadCall."""
+        return await self._intake.count(session.clock, session.scope.models, raw)
 
     # ---------------------------------------------------------------- the steps
 
@@ -219,7 +224,8 @@ class GatewayServer:
         finally:
             session.pending.discard(ask.name)
             session.release(ask.size.tokens, ask.size.worth)
-        return Told(call=call, left_out=sent.left_out)
+        left_out = (*sent.left_out, *ask.upstream.provider.left_out(sent.body))
+        return Told(call=call, left_out=tuple(dict.fromkeys(left_out)))
 
     async def _recalled_or_drawn(self, session: BoxSession, ask: Ask, body: Json) -> Call:
         asked_at = session.clock.own()
@@ -248,7 +254,14 @@ class GatewayServer:
             return as_shared(replayed, ask.scope.trial)
         bill = Bill(ask.upstream.model, ask.size, self._budget)
         scope, read = ask.scope, ask.read
-        question = Question(body=body, trial=scope.trial, answer_scope=scope.answer_scope, key=read.key, k=ask.k)
+        question = Question(
+            body=body,
+            trial=scope.trial,
+            answer_scope=scope.answer_scope,
+            key=read.key,
+            k=ask.k,
+            headers=read.headers,
+        )
         try:
             work = Work(question=question, flight=flight, bill=bill, accept=partial(_accepted, ask))
             answer = await ask.upstream.ask(work)
@@ -303,13 +316,9 @@ class GatewayServer:
     async def _judge(self, session: BoxSession) -> None:
         """A box that ends while its provider is failing: an outage is never scored, and what it provoked is none."""
         for upstream in self._all():
-            trouble = next((up for name, up in upstream.failing.items() if name in session.pending), None)
-            if trouble is None or session.fault is not None:
-                continue
-            try:
-                await upstream.health.judge()
-            except Trouble:
-                upstream.health.trip(trouble)
+            name = next((name for name in upstream.failing if name in session.pending), None)
+            trouble = await upstream.judge(name) if name is not None and session.fault is None else None
+            if trouble is not None:
                 session.blame(trouble)
 
 

@@ -17,8 +17,8 @@ MAX_CALLS_AT_ONCE = 64
 MAX_BUFFERED = 16 << 20
 INTAKE_BURST_KIB = 16 << 10
 INTAKE_KIB_PER_SECOND = 1 << 10
-_CALL_KIB = 8
-"""What a call costs the kernel besides reading its bytes, as if it were so many KiB."""
+_REQUEST_KIB = 16
+"""What a request costs the kernel besides reading its bytes, as if it were so many KiB."""
 
 
 class BoxSession:
@@ -86,9 +86,11 @@ class BoxSession:
             raise BadCall(429, f"more than {MAX_BUFFERED} bytes of requests at once", code="too_many_bytes")
         self._buffered += size
 
-    async def pace(self, size: int) -> None:
-        """Wait until this box may have a body of this size read: reading costs everybody's processor time."""
-        await self._intake.acquire(min(_CALL_KIB + (size >> 10), INTAKE_BURST_KIB))
+    async def pace(self, size: int | None = None) -> None:
+        """Wait until this box may have a request served, or a body of this size read: both cost everybody's time."""
+        cost = _REQUEST_KIB if size is None else size >> 10
+        if cost:
+            await self._intake.acquire(min(cost, INTAKE_BURST_KIB))
 
     def blame(self, error: Exception) -> None:
         """Keep the first infrastructure error."""

@@ -24,7 +24,7 @@ from agent.models.dialects.formats import FORMATS
 from agent.models.gateway import bill as billing
 from agent.models.gateway.answers import Flight
 from agent.models.gateway.bill import Bill
-from agent.models.gateway.health import Health
+from agent.models.gateway.health import QUIET_SECONDS_PER_BOX, Health
 from agent.models.gateway.line import Line
 from agent.models.ports import MISSHAPEN, BadCall, Blame, FlightId, Json, Provider, Question, Tokens, Trouble
 
@@ -48,6 +48,7 @@ class Work:
     accept: Accept
     paused: float = 0.0
     failed: Trouble | None = None
+    failed_at: float = 0.0
     hung: bool = False
 
     @property
@@ -99,6 +100,21 @@ class Upstream:
         """What the last attempt of each call met, while the call is on its way."""
         return {name: work.failed for name, work in self._work.items() if work.failed is not None}
 
+    async def judge(self, name: FlightId) -> Trouble | None:
+        """Whether the provider is to blame that a call on its way has failed so far: then its trouble."""
+        work = self._work.get(name)
+        if work is None or work.failed is None:
+            return None
+        try:
+            await self._judge(work)
+        except Trouble:
+            self.health.trip(work.failed)
+            return work.failed
+        return None
+
+    async def _judge(self, work: Work) -> None:
+        await self.health.judge(work.failed_at, frozenset(work.flight.ticket.askers))
+
     def _under_way(self) -> frozenset[str]:
         sent = [work.flight for work in self._work.values() if work.flight.sent]
         return frozenset(box.name for flight in sent for box in flight.ticket.askers)
@@ -109,13 +125,13 @@ class Upstream:
         except Trouble as error:
             if error.blame not in _PROVOKED:
                 raise
-        await self.health.judge()
+        await self._judge(work)
         try:
             return await self._once_more(work)
         except Trouble as error:
             if error.blame not in _PROVOKED:
                 raise
-            await self.health.judge()
+            await self._judge(work)
             why = "" if error.blame is Blame.BUSY else f": {error}"
             raise BadCall(400, f"the provider works, but not on this request{why}", code="provider_refused") from None
 
@@ -133,9 +149,11 @@ class Upstream:
     async def _once_more(self, work: Work) -> Json:
         """The deciding attempt: alone, unless it failed by taking too long, which others need not wait for again."""
         async with AsyncExitStack() as stack:
-            if not work.hung and self.line.served():
+            boxes = frozenset(work.flight.ticket.askers)
+            patience = min(box.quieted for box in boxes) < QUIET_SECONDS_PER_BOX
+            if not work.hung and patience and self.line.served() - boxes:
                 await stack.enter_async_context(self._alone)
-                await stack.enter_async_context(self.line.quiet(_ALONE_SECONDS))
+                await stack.enter_async_context(self.line.quiet(_ALONE_SECONDS, boxes))
                 return await self._send(work, min(_ALONE_SECONDS, self.model.timeout))
             return await self._attempt(work, self.model.timeout)
 
@@ -145,20 +163,20 @@ class Upstream:
         wait = max(random.uniform(0.1, 1.0) * doubled, error.retry_after or 0.0)  # noqa: S311
         if error.blame is Blame.BUSY:
             work.paused += wait
-            self.line.pause(min(wait, self.model.timeout))
+            self.line.pause(min(wait, self.model.timeout), work.flight.ticket)
             return
         wait = min(wait, max(0.0, self.model.timeout - work.bill.seconds))
         await asyncio.sleep(wait)
         work.bill.seconds += wait
 
     async def _attempt(self, work: Work, seconds: float) -> Json:
-        await work.bill.afford()
         async with self.line.turn(work.flight.ticket, again=work.flight.sent):
             self.health.check()
             return await self._send(work, seconds)
 
     async def _send(self, work: Work, seconds: float) -> Json:
-        await work.bill.afford()
+        async with self.line.still(work.flight.ticket):
+            await work.bill.afford()
         work.flight.sent, start = True, time.monotonic()
         try:
             async with asyncio.timeout(seconds):
@@ -171,7 +189,7 @@ class Upstream:
             error = trouble
         finally:
             work.bill.seconds += time.monotonic() - start
-        work.failed = error
+        work.failed, work.failed_at = error, time.monotonic()
         work.bill.book(None) if error.billed else work.bill.free()
         raise error
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agent.base.errors import InfrastructureError
 from agent.models.dialects.formats import FORMATS
@@ -37,9 +40,23 @@ def app(gateway: Calls[BoxSession]) -> Starlette:
         for path, dialect in _PATHS.items()
     ]
     for prefix in ("/v1", ""):
+        routes.append(Route(f"{prefix}/messages/count_tokens", face.count, methods=["POST"]))
         routes.append(Route(f"{prefix}/models", face.models, methods=["GET"]))
         routes.append(Route(f"{prefix}/models/{{name:path}}", face.model, methods=["GET"]))
-    return Starlette(routes=routes, exception_handlers={HTTPException: _no_route, Exception: _defect})
+    handlers: Any = {HTTPException: _no_route, Exception: _defect}
+    return Starlette(routes=routes, middleware=[Middleware(_Paced)], exception_handlers=handlers)
+
+
+class _Paced:
+    """Every request costs the kernel's attention, also one that is refused at once."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        session: BoxSession = scope["state"]["session"]
+        await session.pace()
+        await self._app(scope, receive, send)
 
 
 class _Face:
@@ -69,11 +86,25 @@ class _Face:
                 return JSONResponse(entry)
         return _error(_dialect_of(request), 404, f"no model {name[:100]!r} here", "model_not_found")
 
+    async def count(self, request: Request) -> Response:
+        """The tokens of a prompt, as Messages asks for them."""
+
+        async def counted(raw: bytes) -> Response:
+            return JSONResponse({"input_tokens": await self._gateway.count(_session(request), raw)})
+
+        return await self._received(request, Dialect.MESSAGES, counted)
+
     async def _answer(self, request: Request, dialect: Dialect) -> Response:
+        return await self._received(request, dialect, partial(self._respond, request, dialect))
+
+    async def _received(
+        self, request: Request, dialect: Dialect, respond: Callable[[bytes], Awaitable[Response]]
+    ) -> Response:
+        """Receive a body and respond to it; every failure in the dialect's shape."""
         session, body = _session(request), bytearray()
         try:
             await _receive(request, session, body)
-            return await self._respond(request, dialect, bytes(body))
+            return await respond(bytes(body))
         except BadCall as error:
             return _error(dialect, error.status, self._gateway.redacted(str(error)), error.code)
         except InfrastructureError:
@@ -84,7 +115,7 @@ class _Face:
             session.take_in(-len(body))
 
     async def _respond(self, request: Request, dialect: Dialect, raw: bytes) -> Response:
-        answer = await _while_connected(request, self._gateway.call(_session(request), dialect, raw))
+        answer = await _while_connected(request, self._gateway.call(_session(request), dialect, raw, request.headers))
         headers = {"x-ratchet-left-out": ", ".join(answer.left_out)} if answer.left_out else {}
         if not answer.asked.get("stream"):
             return JSONResponse(answer.body, headers=headers)

@@ -32,6 +32,7 @@ def admitted(shares: Shares[str], now: float = 0.0) -> list[Ticket[str]]:
     return found
 
 
+@settings(deadline=None)
 @given(FLOODS, st.integers(1, 32))
 def test_slots_are_shared_max_min_fairly(floods: dict[str, int], slots: int) -> None:
     shares: Shares[str] = Shares(slots)
@@ -44,6 +45,7 @@ def test_slots_are_shared_max_min_fairly(floods: dict[str, int], slots: int) -> 
         assert shares.serving == min(slots, sum(floods.values())), "alone, a box may have everything"
 
 
+@settings(deadline=None)
 @given(FLOODS, st.integers(1, 32))
 def test_no_slot_idles_beyond_the_reserve(floods: dict[str, int], slots: int) -> None:
     shares: Shares[str] = Shares(slots)
@@ -54,6 +56,7 @@ def test_no_slot_idles_beyond_the_reserve(floods: dict[str, int], slots: int) ->
     assert not waiting or shares.serving >= slots - reserve
 
 
+@settings(deadline=None)
 @given(st.integers(1, 64), st.integers(2, 32))
 def test_a_flood_leaves_a_slot_for_the_other_box_at_once(flood: int, slots: int) -> None:
     shares: Shares[str] = Shares(slots)
@@ -65,6 +68,7 @@ def test_a_flood_leaves_a_slot_for_the_other_box_at_once(flood: int, slots: int)
     assert shares.next(0.0) is ticket
 
 
+@settings(deadline=None)
 @given(FLOODS, st.integers(1, 8))
 def test_nobody_starves(floods: dict[str, int], slots: int) -> None:
     """With calls that end one after the other, a box's next ticket is served within one round of the boxes."""
@@ -86,7 +90,7 @@ def test_nobody_starves(floods: dict[str, int], slots: int) -> None:
     assert order.index(late) <= len(BOXES)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(1, 50), min_size=2, max_size=4), st.integers(60, 600))
 def test_a_rate_is_shared_fairly_whatever_the_size_of_the_tickets(sizes: list[int], per_minute: int) -> None:
     shares: Shares[str] = Shares(1000, volume=Bucket(per_minute))
@@ -105,6 +109,7 @@ def test_a_rate_is_shared_fairly_whatever_the_size_of_the_tickets(sizes: list[in
     assert sum(had.values()) >= min(0.95 * per_minute * 9, sum(400 * size for size in sizes) * 0.95), "nothing is left"
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40))
 def test_a_box_that_saved_nothing_up_does_not_shut_others_out(before: int) -> None:
     """A box that comes late starts where the others are, not at zero."""
@@ -162,8 +167,8 @@ class Model:
     def do_dismiss(self, box: str, _pick: int) -> None:
         self.shares.dismiss(box)
 
-    def do_pause(self, _box: str, pick: int) -> None:
-        self.shares.pause(self.now + pick)
+    def do_pause(self, box: str, pick: int) -> None:
+        self.shares.pause(self.now + pick, [box])
 
     def do_relax(self, _box: str, _pick: int) -> None:
         self.shares.relax()
@@ -175,6 +180,7 @@ class Model:
 STEPS = ("wait", "wait", "wait", "join", "abandon", "done", "done", "dismiss", "pause", "relax", "pass")
 
 
+@settings(deadline=None)
 @given(st.integers(1, 6), st.lists(st.tuples(st.sampled_from(STEPS), st.sampled_from(BOXES), st.integers(0, 30))))
 def test_cancelling_joining_and_leaving_lose_no_slot(slots: int, steps: list[tuple[str, str, int]]) -> None:
     model = Model(slots)
@@ -206,7 +212,7 @@ def test_after_a_pause_one_ticket_at_a_time_is_tried_and_the_modest_box_goes_fir
     shares: Shares[str] = Shares(8)
     running = filled(shares, {"flood": 30})["flood"][:8]
     assert admitted(shares) == running
-    shares.pause(5.0)
+    shares.pause(5.0, ["flood"])
     for ticket in running:
         shares.done(ticket)
     shares.wait(small := Ticket(["small"]))
@@ -267,3 +273,28 @@ def test_boxes_that_are_gone_leave_nothing_behind() -> None:
         assert not any(ticket.waiting for ticket in tickets)
         shares.dismiss(f"box {i}")
     assert state(shares) == 0
+
+
+def test_a_hold_delays_everybody_but_the_box_that_caused_it() -> None:
+    shares: Shares[str] = Shares(4)
+    filled(shares, {"busy": 8, "culprit": 2})
+    for ticket in admitted(shares):
+        shares.done(ticket)
+    filled(shares, {"busy": 1, "culprit": 1})
+    shares.hold(frozenset({"culprit"}))
+    assert shares.next(0.0) is None
+    assert shares.delayed(0.0) == {"busy"}, "however much it had before"
+    shares.release(frozenset({"culprit"}))
+    assert shares.next(0.0) is not None
+
+
+def test_a_pause_delays_also_a_box_that_had_more_if_it_was_not_refused() -> None:
+    shares: Shares[str] = Shares(4)
+    for ticket in [*filled(shares, {"busy": 4})["busy"], *filled(shares, {"poison": 1})["poison"]]:
+        admitted(shares)
+        shares.done(ticket)
+    shares.wait(Ticket(["busy"]))
+    shares.pause(9.0, ["poison"])
+    assert shares.delayed(1.0) == {"busy"}
+    shares.pause(9.0, ["busy"])
+    assert shares.delayed(1.0) == set(), "it was refused, and had more than the mean"

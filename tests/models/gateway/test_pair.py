@@ -11,6 +11,7 @@ from typing import Any
 import openai
 import pytest
 
+from agent.kernel.decide.budget import Budget, Limits
 from agent.models.ports import BadCall, Blame, Json, Question, Trouble
 from agent.models.providers.scripted import ScriptedProvider
 
@@ -364,3 +365,68 @@ async def test_a_provider_s_failure_names_the_trials_whose_calls_were_under_way(
     assert guilty.fault is not None
     assert guilty.fault.under_way == {"candidate's"}
     assert bystander.fault is None
+
+
+async def test_calls_that_wait_in_line_hold_nothing_of_the_campaign_s_budget(
+    run_gateway: Any, scripted_models: Any, until: Any
+) -> None:
+    gate, budget = Gate(), Budget(Limits(tokens=20_000))
+    one = models(scripted_models, concurrency=1)
+    async with run_gateway(one, providers={"solver": gate}, budget=budget) as bench:
+        (_, client_one), (_, client_two) = await box(bench), await box(bench)
+        junk = [say(client_one, f"junk {i}", max_tokens=9_000) for i in range(30)]
+        await until(lambda: gate.running)
+        await asyncio.sleep(0.2)
+        own = say(client_two, "my own", max_tokens=10)
+        gate.go.set()
+        assert text_of(await own) == "ok"
+        await ended(*junk)
+
+
+async def test_a_poisonous_request_stops_the_others_clocks_and_costs_them_a_bounded_time(
+    run_gateway: Any, scripted_models: Any, until: Any
+) -> None:
+    """A box whose requests keep failing has them judged in quiet, until it has cost the others enough of that."""
+
+    class Poisoned(Gate):
+        async def ask(self, question: Question) -> Json:
+            if "poison" in str(question.body):
+                raise Trouble("HTTP 500: it broke")
+            return await super().ask(question)
+
+    poisoned = Poisoned(seconds=0.3)
+    models_ = models(scripted_models, concurrency=2, attempts=1)
+    async with run_gateway(models_, providers={"solver": poisoned}) as bench:
+        (guilty, client_one), (own, client_two) = await box(bench), await box(bench)
+        work = [say(client_two, f"work {i}") for i in range(12)]
+        await until(lambda: poisoned.running)
+        for i in range(3):
+            with pytest.raises(openai.BadRequestError, match="not on this request"):
+                await say(client_one, f"poison {i}")
+        assert guilty.clock.quieted > 0
+        assert own.waited() > 0
+        assert guilty.waited() < 1.0
+        guilty.clock.quieted = 1000.0
+        before = own.waited()
+        with pytest.raises(openai.BadRequestError, match="not on this request"):
+            await say(client_one, "poison again")
+        assert own.waited() - before < 0.3, "nobody waits for this box's failures any more"
+        await asyncio.gather(*work)
+
+
+async def test_a_real_outage_is_never_scored_even_for_a_box_that_was_judged_often(
+    run_gateway: Any, scripted_models: Any
+) -> None:
+    class Gone(ScriptedProvider):
+        async def ask(self, question: Question) -> Json:  # noqa: ARG002
+            raise Trouble("no connection")
+
+        async def probe(self) -> None:
+            raise Trouble("no connection")
+
+    async with run_gateway(models(scripted_models, attempts=1), providers={"solver": Gone(lambda _: "")}) as bench:
+        session, client = await box(bench)
+        session.clock.quieted = 1000.0
+        with pytest.raises(openai.InternalServerError):
+            await say(client)
+        assert session.fault is not None
