@@ -34,7 +34,7 @@ from sandbox.reap import reap
 from sandbox.users import IN_USE, MAPPED, OWN, TRIES, any_user, container_name, ours, users_of
 from sandbox.wire import Lost, Wire, own_socket
 
-RUNNER = ("python3", "-E", "-s", "-S", "/usr/lib/ratchet")
+RUNNER = ("python3", "-E", "-s", "-S", "/usr/lib/ratchet/__main__.py")
 READY_SECONDS = 60.0
 BOX_LIFE_SECONDS = 6 * 3600
 CONFLICT = 409

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import selectors
 import socket
-from typing import NoReturn
+
+TYPE_CHECKING = False  # a box does without the import of `typing`
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 HOST, PORT = "127.0.0.1", 8080
 GATEWAY_SOCKET = "/run/ratchet/gateway.sock"

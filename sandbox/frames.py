@@ -9,11 +9,13 @@ with a limit that it chooses for each answer, so what a box says can never fill 
 
 from __future__ import annotations
 
-import io
 import re
 import struct
-import tarfile
 from collections.abc import Callable, Iterable, Mapping
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import tarfile
 
 HEAD = struct.Struct("!cI")
 
@@ -35,6 +37,10 @@ CHUNK = 1 << 16
 MAX_PUT = 64 << 20
 PATH_MAX = 1024
 NAME_MAX = 255
+
+BLOCK, TAR_NAME = 512, 100
+PLAIN_FILES = (b"0", b"\0")
+_TAR_HEAD = struct.Struct("100s8s8s8s12s12s8sc100s8s247x")
 
 # The runner ends with this code when the host's end of its stdin is closed, and with the next one when it
 # is itself defective. No code inside a box can choose the exit code of PID 1.
@@ -104,17 +110,40 @@ def to_tar(files: Mapping[str, bytes]) -> bytes:
     Raises:
         Malformed: a path is not plain.
     """
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:", format=tarfile.PAX_FORMAT) as tar:
-        for path in sorted(files):
-            fault = crossing_fault(path)
-            if fault:
-                raise Malformed(f"path {path!r} {fault}")
-            member = tarfile.TarInfo(path)
-            member.size = len(files[path])
-            member.mode = 0o644
-            tar.addfile(member, io.BytesIO(files[path]))
-    return out.getvalue()
+    out = bytearray()
+    for path in sorted(files):
+        fault = crossing_fault(path)
+        if fault:
+            raise Malformed(f"path {path!r} {fault}")
+        name = path.encode()
+        if len(name) > TAR_NAME:
+            out += _member(b"././@LongLink", b"L", name + b"\0")
+        out += _member(name[:TAR_NAME], b"0", files[path])
+    return bytes(out) + bytes(2 * BLOCK)
+
+
+def _member(name: bytes, kind: bytes, content: bytes) -> bytes:
+    """One header with its content, in the form that GNU tar and `tarfile` read."""
+    head = _TAR_HEAD.pack(
+        name, b"0000644", b"0000000", b"0000000", b"%011o" % len(content), b"%011o" % 0, b" " * 8, kind, b"", b"ustar  "
+    )
+    return head[:148] + b"%06o\0 " % sum(head) + head[156:] + content + bytes(-len(content) % BLOCK)
+
+
+def from_host(archive: bytes) -> dict[str, bytes]:
+    """Unpack what `to_tar` packed on the trusted side. Spares each box the import of `tarfile`, 15 ms."""
+    found: dict[str, bytes] = {}
+    name, at = b"", 0
+    while at < len(archive) and archive[at]:
+        start, size = at + BLOCK, int(archive[at + 124 : at + 135], 8)
+        content = archive[start : start + size]
+        if archive[at + 156 : at + 157] == b"L":
+            name = content[:-1]
+        else:
+            found[(name or archive[at : at + TAR_NAME].rstrip(b"\0")).decode()] = content
+            name = b""
+        at = start + size + -size % BLOCK
+    return found
 
 
 def tar_limit(max_files: int, max_bytes: int) -> int:
@@ -128,8 +157,11 @@ def from_tar(data: bytes, *, max_files: int, max_bytes: int) -> dict[str, bytes]
     Raises:
         Malformed: anything else is in it, or reading it raises anything.
     """
+    import io  # noqa: PLC0415 - a box, which does not need it, has to start fast
+    import tarfile  # noqa: PLC0415
+
     try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:", encoding="utf-8") as tar:
             return _members(tar, max_files, max_bytes)
     except Malformed:
         raise
@@ -144,7 +176,7 @@ def _members(tar: tarfile.TarFile, max_files: int, max_bytes: int) -> dict[str, 
         fault = crossing_fault(member.name)
         if fault or member.name in found:
             raise Malformed(f"path {member.name!r} {fault or 'comes twice'}")
-        if member.type not in {tarfile.REGTYPE, tarfile.AREGTYPE} or member.issparse():
+        if member.type not in PLAIN_FILES or member.issparse():
             raise Malformed(f"{member.name!r} is no plain file")
         left -= member.size
         if left < 0 or member.size < 0 or len(found) >= max_files:

@@ -45,6 +45,9 @@ LATE = 5.0
 IDLE_ENOUGH = 0.15
 """With this part of the processors idle, no program waits for long."""
 
+LITTLE = 0.2
+"""Below this part of the busy time others starve no box, so the probe, which takes time itself, is spared."""
+
 BURST = 0.04
 PROBE = f"""
 import time
@@ -92,7 +95,7 @@ class Monitor:
     """Watches the machine while a sandbox is open.
 
     Args:
-        probe: makes the box that computes; asked for when the machine is busy, and kept.
+        probe: makes the box that computes; asked for once others keep the machine busy, and kept.
         others: adds up the processor time of other programs.
     """
 
@@ -145,14 +148,16 @@ class Monitor:
             before, self._seen = now, end
 
     async def _measure(self, passed: Ticks) -> float | None:
-        """The figure of a busy window; None while the probe is being made or gives no answer."""
+        """The figure of a busy window; None while that cannot be said."""
         before, self._blamed = self._blamed, await asyncio.to_thread(self._others.seconds)
-        share = await self._share()
         total = passed.busy + passed.stolen
-        if share is None or before is None or total <= 0:
+        if before is None or total <= 0:
             return None
-        blame = (max(0.0, self._blamed - before) + passed.stolen) / total
-        return (1 - share) * min(1.0, blame)
+        blame = min(1.0, (max(0.0, self._blamed - before) + passed.stolen) / total)
+        if blame < LITTLE:
+            return 0.0
+        share = await self._share()
+        return None if share is None else (1 - share) * blame
 
     async def _share(self) -> float | None:
         if self._making is None:

@@ -28,9 +28,12 @@ import select
 import signal
 import sys
 import time
-from typing import NoReturn
 
-from sandbox import forward, frames
+from sandbox import frames
+
+TYPE_CHECKING = False  # a box does without the import of `typing`
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 WORKSPACE = "/workspace"
 PR_SET_DUMPABLE = 4
@@ -223,6 +226,8 @@ class Runner:
             signal.set_wakeup_fd(-1)
             for end in (self.host.inward, self.host.outward, self.wake_r, self.wake_w):
                 os.close(end)
+            from sandbox import forward  # noqa: PLC0415 - imported by `main` in a box with a gateway
+
             forward.Forwarder(self.listener, forward.GATEWAY_SOCKET).run()  # type: ignore[arg-type]
         finally:
             os._exit(1)
@@ -303,8 +308,7 @@ def oom_kills() -> int:
 
 def put(archive: bytes) -> None:
     """Write plain files below the workspace; what is in the way is replaced."""
-    files = frames.from_tar(archive, max_files=1 << 14, max_bytes=frames.MAX_PUT)
-    for path, content in files.items():
+    for path, content in frames.from_host(archive).items():
         *folders, name = path.split("/")
         folder = WORKSPACE
         for part in folders:
@@ -376,7 +380,12 @@ def main() -> NoReturn:
     os.dup2(nothing, 1)
     os.chdir(WORKSPACE)
     os.umask(0o022)
-    Runner(host, forward.listen() if "--gateway" in sys.argv else None).serve()
+    listener = None
+    if "--gateway" in sys.argv:
+        from sandbox import forward  # noqa: PLC0415 - a box without a gateway starts faster
+
+        listener = forward.listen()
+    Runner(host, listener).serve()
 
 
 def guarded() -> NoReturn:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import io
+import subprocess
 import tarfile
 import tracemalloc
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -23,6 +25,24 @@ PATHS = st.lists(NAMES.filter(lambda n: n not in {".", ".."}), min_size=1, max_s
 @given(st.dictionaries(PATHS, st.binary(max_size=2000), max_size=6))
 def test_what_is_packed_is_unpacked(files: dict[str, bytes]) -> None:
     assert frames.from_tar(frames.to_tar(files), max_files=6, max_bytes=12000) == files
+
+
+LONG = st.lists(st.text("aé~ ", min_size=1, max_size=60), min_size=2, max_size=4).map("/".join)
+
+
+@given(st.dictionaries(PATHS | LONG, st.binary(max_size=2000), max_size=6))
+def test_the_runner_reads_what_the_host_packs(files: dict[str, bytes]) -> None:
+    archive = frames.to_tar(files)
+    assert frames.from_host(archive) == files
+    assert frames.from_tar(archive, max_files=6, max_bytes=12000) == files
+    assert len(archive) <= frames.tar_limit(len(files), sum(map(len, files.values())))
+
+
+def test_other_tools_read_what_we_pack(tmp_path: Path) -> None:
+    files = {"a/b.txt": b"x" * 513, "é" * 70 + "/" + "n" * 90: b"", "end": b"\0"}
+    (tmp_path / "t.tar").write_bytes(frames.to_tar(files))
+    subprocess.run(["tar", "-xf", "t.tar"], cwd=tmp_path, check=True)
+    assert {path: (tmp_path / path).read_bytes() for path in files} == files
 
 
 @given(st.binary(max_size=3000))

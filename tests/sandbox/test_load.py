@@ -51,21 +51,28 @@ async def figures(share: str, blamed: list[float], passed: Ticks, count: int) ->
 
 
 async def test_the_figure_is_what_is_missing_to_a_box_times_the_part_of_others() -> None:
-    assert await figures("0.25", [0, 1.5], Ticks(2, 0, 0), 2) == [None, pytest.approx(0.75 * 0.75)]
+    assert await figures("0.25", [0, 1.5, 3], Ticks(2, 0, 0), 3) == [None, None, pytest.approx(0.75 * 0.75)]
 
 
 async def test_without_other_programs_nothing_is_withheld_however_little_a_box_gets() -> None:
     assert await figures("0.01", [5, 5], Ticks(2, 0, 0), 2) == [None, 0.0]
 
 
+async def test_while_others_do_little_no_probe_is_made() -> None:
+    async with FakeSandbox({}) as sandbox:
+        monitor = Monitor(lambda: sandbox.open(BoxSpec(image="i", gateway=False)), Blamed(0, 0.3, 0.6))
+        assert [await monitor._measure(Ticks(2, 0, 0)) for _ in range(3)] == [None, 0.0, 0.0]
+        assert sandbox.opened == []
+
+
 async def test_what_the_hypervisor_takes_counts_as_others() -> None:
-    assert await figures("0.4", [0, 0], Ticks(1, 1, 0), 2) == [None, pytest.approx(0.6 * 0.5)]
+    assert await figures("0.4", [0, 0, 0], Ticks(1, 1, 0), 3) == [None, None, pytest.approx(0.6 * 0.5)]
 
 
 async def test_a_probe_that_fails_gives_no_figure_and_another_one_is_made() -> None:
     async with FakeSandbox({"python3": lambda _: ran("no number", 1)}) as sandbox:
-        monitor = Monitor(lambda: sandbox.open(BoxSpec(image="i", gateway=False)), Blamed(0, 1, 2, 3))
-        for _ in range(4):
+        monitor = Monitor(lambda: sandbox.open(BoxSpec(image="i", gateway=False)), Blamed(0, 1, 2, 3, 4, 5))
+        for _ in range(6):
             assert await monitor._measure(Ticks(2, 0, 0)) is None
             await asyncio.sleep(0)
         assert len(sandbox.opened) >= 2
