@@ -49,7 +49,9 @@ def _body(body: Any) -> Any:
 
 def _value(value: Any, key: str) -> Any:
     if isinstance(value, dict):
-        return {name: _value(inner, name) for name, inner in value.items()}
+        # Codex writes this one in an order of chance.
+        fields = sorted(value.items()) if key == "client_metadata" else value.items()
+        return {name: _value(inner, name) for name, inner in fields}
     if isinstance(value, list):
         return [_value(inner, key if key in ("required", "enum") else "") for inner in value]
     return _string(value, key) if isinstance(value, str) else value
