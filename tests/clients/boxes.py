@@ -31,6 +31,9 @@ class Tap:
     fault: None = None
     out_of_budget: bool = False
 
+    def waited(self) -> float:
+        return 0.0
+
     async def close(self) -> None:
         self.server.should_exit = True
         await self.task

@@ -20,7 +20,7 @@ from agent.trials.evaluator import Visited
 from sandbox.docker_sandbox import DockerSandbox
 from tests.clients import boxes
 from tests.clients.known import CLIENTS, Client
-from tests.clients.server import Json, Scripted, in_turn
+from tests.clients.server import Json, Scripted, Seen, in_turn
 from tests.clients.trim import trim
 
 DATA = Path(__file__).parent / "data"
@@ -44,8 +44,15 @@ def described(client: Client, scripted: Scripted) -> Json:
         "version": release["version"],
         "seen": dt.datetime.now(dt.UTC).date().isoformat(),
         "note": client.note,
-        "requests": [trim(seen) for seen in scripted.seen],
+        "requests": [trim(seen) for seen in _in_order(client, scripted.seen)],
     }
+
+
+def _in_order(client: Client, seen: list[Seen]) -> list[Seen]:
+    """Calls for titles first: they are made beside the conversation, in an order of chance."""
+    if client.aside is None:
+        return seen
+    return sorted(seen, key=lambda one: isinstance(one.body, dict) and bool(one.body.get("tools")))
 
 
 def pretty(value: Any, indent: int = 0) -> str:

@@ -82,7 +82,7 @@ class Scripted:
         self.seen.append(Seen(method=request.method, path=path, query=request.url.query, headers=headers, body=body))
         if path.endswith("/count_tokens"):
             return JSONResponse({"input_tokens": 100})
-        if request.method != "POST":
+        if request.method != "POST" or not isinstance(body, dict):
             return self._catalogue(path)
         for ending, speak in _DIALECTS.items():
             if path.endswith(ending):

@@ -186,8 +186,14 @@ def spoken(body: Json) -> list[Json]:
         if message["role"] in ("assistant", "tool"):
             said.append(message)
         elif isinstance(message["content"], list):
-            said += [block for block in message["content"] if block["type"] == "tool_result"]
+            said += [result(block) for block in message["content"] if block["type"] == "tool_result"]
     return said
+
+
+def result(block: Json) -> Json:
+    """A tool's result; a reference to a deferred tool, or a picture, may arrive as words: their place is compared."""
+    words = isinstance(block["content"], str)
+    return block if words else {**block, "content": len(block["content"])}
 
 
 def without_hints(tool: Json) -> Json:
