@@ -194,6 +194,11 @@ class ModelConfig(Strict):
         """Whether a missing key is an error: a local server at a base_url may well take none."""
         return self.provider in KEY_ENV and (self.api_key_env is not None or self.base_url is None)
 
+    @property
+    def endpoint(self) -> ModelConfig:
+        """The same model without what differs between roles: roles with equal ones share its limits."""
+        return self.model_copy(update={"names": ()})
+
     def below(self, folder: Path) -> ModelConfig:
         """The same model, with relative paths of files taken from a folder."""
         files = ("script", "weights", "ca_file")

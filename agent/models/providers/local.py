@@ -94,7 +94,9 @@ class EmbeddedProvider:
             ProviderDown: the child did not come up.
         """
         async with self._lock:
-            if self._process is None or self._process.returncode is not None:
+            ended = self._process is None or self._process.returncode is not None
+            # A caller that was given up while the child started left a process without a client.
+            if ended or self._client is None:
                 await self._stop()
                 await self._spawn()
 
