@@ -42,10 +42,14 @@ _TOOLS: Json = {"tools": [{"type": "function", "function": _TOOL}]}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tried:
-    """What a model did with a request: its answer as a chat completion, and the parameters that it does not take."""
+    """What a model did with a request: its answer as a chat completion, and the parameters that it does not take.
+
+    `counted` tells whether it says how many tokens it used.
+    """
 
     answer: Json
     left_out: tuple[str, ...]
+    counted: bool
 
 
 async def preflight(gateway: GatewayServer) -> list[str]:
@@ -100,6 +104,8 @@ async def examine(upstream: Upstream) -> list[str]:
         notes = [f"does not take tools, which a scaffold may need: {error}"]
     if tried.left_out:
         notes.append(f"does not take {', '.join(tried.left_out)}: left out of every request")
+    if not tried.counted:
+        notes.append("does not say how many tokens it used: every call is booked at its upper bound")
     if (why := empty(tried.answer)) is not None:
         notes.append(why)
     return notes
@@ -127,7 +133,7 @@ async def ask(upstream: Upstream, body: Json) -> Tried:
     sent = translate.carry(Dialect.CHAT, provider.native, body, model, limit)
     question = Question(body=sent.body, trial=TRIAL, answer_scope=None, key=TRIAL, k=0)
 
-    async def attempt() -> Json:
+    async def attempt() -> Tried:
         try:
             async with asyncio.timeout(model.timeout):
                 raw = await provider.ask(question)
@@ -135,9 +141,13 @@ async def ask(upstream: Upstream, body: Json) -> Tried:
             raise Trouble(f"no complete answer within {model.timeout:g} s", blame=Blame.FINAL) from None
         try:
             FORMATS[provider.native].complete(raw)
-            return translate.answer(provider.native, Dialect.CHAT, raw, body)
+            answer = translate.answer(provider.native, Dialect.CHAT, raw, body)
+            counted = FORMATS[provider.native].tokens(raw) is not None
         except MISSHAPEN as error:
             raise Trouble(f"its answer is misshapen ({type(error).__name__})") from error
+        # What this very request taught is known only now.
+        left_out = dict.fromkeys((*sent.left_out, *provider.left_out(sent.body)))
+        return Tried(answer=answer, left_out=tuple(left_out), counted=counted)
 
     loaded = AsyncRetrying(
         stop=stop_before_delay(_LOADING_SECONDS), wait=_wait, retry=retry_if_exception(_loads), reraise=True
@@ -148,9 +158,8 @@ async def ask(upstream: Upstream, body: Json) -> Tried:
         retry=retry_if_exception(_again),
         reraise=True,
     )
-    answer: Json = await loaded(patient, attempt)
-    left_out = (*sent.left_out, *provider.left_out(sent.body))
-    return Tried(answer=answer, left_out=tuple(dict.fromkeys(left_out)))
+    tried: Tried = await loaded(patient, attempt)
+    return tried
 
 
 def _loads(error: BaseException) -> bool:

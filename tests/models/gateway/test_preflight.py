@@ -101,6 +101,13 @@ async def test_a_model_without_tools_and_one_that_only_reasons_are_named(run_gat
     assert "nothing but reasoning" in only
 
 
+async def test_a_usage_that_cannot_be_true_is_said_once(run_gateway: Any) -> None:
+    reply = {**chat(), "usage": {"prompt_tokens": 0, "completion_tokens": 0}}
+    async with serving(lambda *_: (200, reply)) as server, run_gateway(at(server)) as bench:
+        (note,) = await preflight(bench.gateway)
+    assert "booked at its upper bound" in note
+
+
 # ---------------------------------------------------------------- models test
 
 
