@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from agent.config.models import ModelConfig
+from agent.config.models import BEYOND_THE_CALL, ModelConfig
 from agent.models.dialects import translate
 from agent.models.dialects.formats import FORMATS
-from agent.models.dialects.rules import identity
+from agent.models.dialects.rules import RULES, identity
 from agent.models.ports import BadCall, Dialect, Json
 
 USER = [{"role": "user", "content": "x"}]
@@ -91,6 +91,12 @@ def test_what_reaches_beyond_the_call_is_refused_by_name(
 ) -> None:
     with pytest.raises(BadCall, match=named):
         carry(dialect, native, more)
+
+
+def test_the_configuration_knows_what_reaches_beyond_the_call() -> None:
+    refused = {name for rules in RULES.values() for name in rules.beyond}
+    known = {name for rules in RULES.values() for name in rules.known}
+    assert refused - known <= BEYOND_THE_CALL <= refused
 
 
 def test_a_type_of_tool_that_the_model_drops_is_left_out() -> None:
