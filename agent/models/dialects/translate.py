@@ -6,6 +6,7 @@ Chat Completions is the hub: what is neither native nor chat goes through it. Wh
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,8 @@ _NOT_SENT = ("stream", "stream_options", *_LIMITS)
 _CACHE_BYTES = 8192
 """A prompt shorter than this is below every model's smallest prompt that can be cached."""
 BETA = "anthropic-beta"
+_MOST_NAMES, _LONGEST_NAME = 32, 64
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9_.\[\]-]")
 _LEAST_BUDGET = 1024
 """Anthropic takes no smaller budget for thinking."""
 
@@ -49,8 +52,13 @@ def carry(dialect: Dialect, native: Dialect, body: Json, model: ModelConfig, lim
     made |= passed
     if native is Dialect.MESSAGES and not _has_marks(made) and _cache_pays(model, made):
         made["cache_control"] = {"type": "ephemeral"}
-    names = [name for name in dict.fromkeys(left) if name not in passed]
-    return Carried(body={**made, "model": model.name}, left_out=tuple(names))
+    names = dict.fromkeys(_shown(name) for name in left if name not in passed)
+    return Carried(body={**made, "model": model.name}, left_out=tuple(names)[:_MOST_NAMES])
+
+
+def _shown(name: str) -> str:
+    """A name that a box may have made up, fit for a header and for people to read."""
+    return _NOT_PLAIN.sub("?", name[:_LONGEST_NAME])
 
 
 def request(dialect: Dialect, native: Dialect, body: Json, model: ModelConfig, limit: int) -> Json:

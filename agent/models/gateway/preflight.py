@@ -128,27 +128,7 @@ async def ask(upstream: Upstream, body: Json) -> Tried:
         BadCall: the model refuses it.
         Trouble: no answer.
     """
-    model, provider = upstream.model, upstream.provider
-    limit = min(_TOKENS, model.output_limit)
-    sent = translate.carry(Dialect.CHAT, provider.native, body, model, limit)
-    question = Question(body=sent.body, trial=TRIAL, answer_scope=None, key=TRIAL, k=0)
-
-    async def attempt() -> Tried:
-        try:
-            async with asyncio.timeout(model.timeout):
-                raw = await provider.ask(question)
-        except TimeoutError:
-            raise Trouble(f"no complete answer within {model.timeout:g} s", blame=Blame.FINAL) from None
-        try:
-            FORMATS[provider.native].complete(raw)
-            answer = translate.answer(provider.native, Dialect.CHAT, raw, body)
-            counted = FORMATS[provider.native].tokens(raw) is not None
-        except MISSHAPEN as error:
-            raise Trouble(f"its answer is misshapen ({type(error).__name__})") from error
-        # What this very request taught is known only now.
-        left_out = dict.fromkeys((*sent.left_out, *provider.left_out(sent.body)))
-        return Tried(answer=answer, left_out=tuple(left_out), counted=counted)
-
+    model = upstream.model
     loaded = AsyncRetrying(
         stop=stop_before_delay(_LOADING_SECONDS), wait=_wait, retry=retry_if_exception(_loads), reraise=True
     )
@@ -158,8 +138,29 @@ async def ask(upstream: Upstream, body: Json) -> Tried:
         retry=retry_if_exception(_again),
         reraise=True,
     )
-    tried: Tried = await loaded(patient, attempt)
+    tried: Tried = await loaded(patient, _attempt, upstream, body)
     return tried
+
+
+async def _attempt(upstream: Upstream, body: Json) -> Tried:
+    model, provider = upstream.model, upstream.provider
+    limit = min(_TOKENS, model.output_limit)
+    sent = translate.carry(Dialect.CHAT, provider.native, body, model, limit)
+    question = Question(body=sent.body, trial=TRIAL, answer_scope=None, key=TRIAL, k=0)
+    try:
+        async with asyncio.timeout(model.timeout):
+            raw = await provider.ask(question)
+    except TimeoutError:
+        raise Trouble(f"no complete answer within {model.timeout:g} s", blame=Blame.FINAL) from None
+    try:
+        FORMATS[provider.native].complete(raw)
+        answer = translate.answer(provider.native, Dialect.CHAT, raw, body)
+        counted = FORMATS[provider.native].tokens(raw) is not None
+    except MISSHAPEN as error:
+        raise Trouble(f"its answer is misshapen ({type(error).__name__})") from error
+    # What this very request taught is known only now.
+    left_out = dict.fromkeys((*sent.left_out, *provider.left_out(sent.body)))
+    return Tried(answer=answer, left_out=tuple(left_out), counted=counted)
 
 
 def _loads(error: BaseException) -> bool:

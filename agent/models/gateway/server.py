@@ -56,6 +56,7 @@ from agent.models.ports import (
     settled,
 )
 from agent.models.providers.build import build
+from agent.models.providers.parameters import MemoryLearned
 from agent.models.redact import Redactor
 
 
@@ -76,7 +77,7 @@ class GatewayServer:
         self.models = models
         self.redactor = Redactor(_keys(models))
         self._record, self._budget, self._replay, self._seed = record, budget, replay, seed
-        self._providers, self._learned = dict(providers or {}), learned
+        self._providers, self._learned = dict(providers or {}), learned or MemoryLearned()
         self._upstreams: dict[str, tuple[Upstream, ...]] = {}
         self._sessions: set[BoxSession] = set()
         self._intake, self._rows = Intake(models), Rows(self.redactor)
@@ -208,6 +209,8 @@ class GatewayServer:
             sent = await _translated(ask)
             call = await self._recalled_or_drawn(session, ask, sent.body)
             session.count(call)
+            left_out = (*sent.left_out, *ask.upstream.provider.left_out(sent.body))
+            self._learned.note(call.model, left_out)
         except BadCall as error:
             session.charge(0, 0.0)
             session.out_of_budget |= error.code == OUT_OF_BUDGET
@@ -221,7 +224,6 @@ class GatewayServer:
         finally:
             session.pending.discard(ask.name)
             session.release(ask.size.tokens, ask.size.worth)
-        left_out = (*sent.left_out, *ask.upstream.provider.left_out(sent.body))
         return Told(call=call, left_out=tuple(dict.fromkeys(left_out)))
 
     async def _recalled_or_drawn(self, session: BoxSession, ask: Ask, body: Json) -> Call:

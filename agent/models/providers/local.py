@@ -21,7 +21,6 @@ from agent.base.errors import ProviderDown
 from agent.config.models import EMBEDDED_SLOTS, ModelConfig
 from agent.models.ports import BadCall, Blame, Dialect, Json, Question, Trouble
 from agent.models.providers import embedded, weights
-from agent.models.providers.parameters import Parameters
 from agent.models.providers.sdk import OpenAIProvider, Unreachable
 from agent.models.redact import Redactor
 
@@ -143,8 +142,8 @@ class EmbeddedProvider:
             raise Trouble("the embedded model hangs; it was restarted") from None
 
     def left_out(self, body: Json) -> tuple[str, ...]:
-        """The parameters of a request that the configuration leaves out."""
-        return Parameters(self._model, self.native).shape(body)[1]
+        """The parameters of a request that are not sent."""
+        return self._client.left_out(body) if self._client is not None else ()
 
     async def close(self) -> None:
         """End the child."""
