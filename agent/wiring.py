@@ -29,11 +29,13 @@ from agent.kernel.loop.parts import Parts, TrialParts
 from agent.kernel.loop.proposer import Proposer
 from agent.kernel.loop.settings import boundary_of, budget_of, search_settings, unprovable
 from agent.kernel.loop.state import Scaffolds, State
+from agent.kernel.record.learned import LearnedParameters
 from agent.kernel.record.ledger import Ledger
 from agent.models.gateway.preflight import preflight
 from agent.models.gateway.prices import check_caps, snapshot, unknown_prices
 from agent.models.gateway.server import GatewayServer
 from agent.models.ports import ReplaySource
+from agent.models.providers.discovery import with_windows
 from agent.suites.images import task_images
 from agent.suites.loader import load_suite
 from agent.trials.evaluator import Evaluator, Visit
@@ -50,6 +52,7 @@ INSTRUCTION = Path(__file__).parents[1] / "tasks" / "self-improvement" / "instru
 @asynccontextmanager
 async def campaign_parts(config: Config, ledger: Ledger, console: Console) -> AsyncIterator[Parts]:
     """Everything a campaign needs, checked before anything is spent. Raises UserError."""
+    config.models.need(("solver", "improver"))
     _check_models(config, console)
     suite, repository = load_suite(config.suite), open_repository(config, ledger)
     if problem := unprovable(config, suite):
@@ -156,9 +159,12 @@ async def _trial_parts(
 ) -> AsyncIterator[TrialParts]:
     """Images, then gateway and boxes, open; every model has answered once. `folder` holds the boxes' sockets."""
     image, images = await _images(config, suite, console)
-    gateway = GatewayServer(config.models, ledger, budget, seed=config.seed, replay=replay)
+    models = await asyncio.to_thread(with_windows, config.models)
+    learned = LearnedParameters(ledger)
+    gateway = GatewayServer(models, ledger, budget, seed=config.seed, replay=replay, learned=learned)
     async with gateway, _sandbox(config, folder) as sandbox:
-        await preflight(gateway)
+        for note in await preflight(gateway):
+            console.print(note)
         visit = Visit(sandbox, gateway, config.boxes.spec(image), config.scaffold.command)
         scaffolds = Scaffolds(lambda tree: repository.read(tree, (*config.scaffold.mutable, *config.scaffold.include)))
         yield TrialParts(

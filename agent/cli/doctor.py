@@ -177,12 +177,14 @@ def _repo(config: Config) -> str:
 
 
 def _models(config: Config) -> str:
-    async def try_them() -> None:
+    async def try_them() -> list[str]:
         async with GatewayServer(config.models, MemoryRecord()) as gateway:
-            await preflight(gateway)
+            return await preflight(gateway)
 
-    asyncio.run(try_them())
-    return ", ".join(f"{role}: {'/'.join(m.name for m in config.models.of(role))}" for role in config.models.roles)
+    config.models.need(("solver", "improver"))
+    notes = asyncio.run(try_them())
+    named = (f"{role}: {'/'.join(m.name for m in config.models.of(role))}" for role in config.models.roles)
+    return ", ".join(named) + "".join(f"\n     {note}" for note in notes)
 
 
 def _prices(config: Config) -> str:

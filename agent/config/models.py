@@ -51,6 +51,32 @@ _DROPPABLE = ("system", "later_system")
 """Names that `drop` knows besides parameters: system messages as a user's text, all or all but the first."""
 
 
+BEYOND_THE_CALL = frozenset(
+    [
+        "store",
+        "background",
+        "previous_response_id",
+        "conversation",
+        "prompt",
+        "service_tier",
+        "inference_geo",
+        "speed",
+        "mcp_servers",
+        "container",
+        "audio",
+        "web_search_options",
+        "search_parameters",
+        "enable_search",
+        "plugins",
+        "models",
+        "functions",
+        "function_call",
+        "top_logprobs",
+    ]
+)
+"""Parameters that no box may send, whatever `pass` says: the configuration itself can, with `extra_body`."""
+
+
 class Strict(BaseModel):
     """A part of the configuration: frozen, and closed to keys that nobody reads."""
 
@@ -69,19 +95,23 @@ class Price(Strict):
 class ModelConfig(Strict):
     """One model at one provider. Times in seconds; `context_window` and `max_output` in tokens."""
 
-    provider: ProviderName
-    model: str = ""
-    base_url: str | None = None
-    api_key_env: str | None = None
-    context_window: Positive | None = None
-    max_output: Positive | None = None
-    weight: float = Field(default=1.0, gt=0)
-    price: Price | None = None
-    timeout: float = Field(default=300.0, gt=0)
-    attempts: Positive = 6
-    concurrency: Positive | None = None
-    requests_per_minute: Positive | None = None
-    tokens_per_minute: Positive | None = None
+    provider: ProviderName = Field(description="who answers: openai, anthropic, embedded, scripted, replay")
+    model: str = Field(default="", description="the model's name at the provider")
+    base_url: str | None = Field(default=None, description="where the endpoint is; by default the vendor's own")
+    api_key_env: str | None = Field(default=None, description="the environment variable that holds the key")
+    context_window: Positive | None = Field(
+        default=None, description="tokens of prompt and answer together; by default what the server reports"
+    )
+    max_output: Positive | None = Field(
+        default=None, description="most tokens of one answer; by default half the window, or 4096"
+    )
+    weight: float = Field(default=1.0, gt=0, description="share of the role's calls")
+    price: Price | None = Field(default=None, description="dollars per million tokens, in place of the price table's")
+    timeout: float = Field(default=300.0, gt=0, description="seconds for one call, all attempts together")
+    attempts: Positive = Field(default=6, description="how often a call is tried")
+    concurrency: Positive | None = Field(default=None, description="calls in flight at once; by default 16, or `slots`")
+    requests_per_minute: Positive | None = Field(default=None, description="rate limit in calls")
+    tokens_per_minute: Positive | None = Field(default=None, description="rate limit in tokens")
     prompt_cache: bool | None = Field(
         default=None, description="ask for prompt caching; by default where a conversation with tools makes it pay"
     )
@@ -101,14 +131,18 @@ class ModelConfig(Strict):
         default=(), description="other names for the role, with `*`, for clients that insist on a model's name"
     )
     ca_file: Path | None = Field(default=None, description="certificates to trust, besides the system's: a PEM file")
-    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = Field(
+        default=None, description="the endpoint's name for the limit of an answer; by default by its address"
+    )
     finish_reason: Literal["required", "optional"] = Field(
         default="required", description="optional: this server never says why an answer ended; cut ones pass unnoticed"
     )
-    threads: Positive | None = None
-    slots: Positive | None = None
-    weights: Path | None = None
-    script: Path | None = None
+    threads: Positive | None = Field(
+        default=None, description="threads of the embedded model; by default every core up to 8"
+    )
+    slots: Positive | None = Field(default=None, description="parallel sequences of the embedded model; by default 8")
+    weights: Path | None = Field(default=None, description="another GGUF file for the embedded model")
+    script: Path | None = Field(default=None, description="the YAML script that answers")
 
     @model_validator(mode="after")
     def _keys_fit_the_provider(self) -> Self:
@@ -138,6 +172,9 @@ class ModelConfig(Strict):
             if both:
                 msg = f"`{min(both)}` is in both `{one}` and `{other}`. Keep one"
                 raise ValueError(msg)
+        if beyond := BEYOND_THE_CALL & set(self.passed):
+            msg = f"`pass: {min(beyond)}` does nothing: it reaches beyond the call. Set it with `extra_body`"
+            raise ValueError(msg)
         if self.provider == "openai" and any(name.startswith("anthropic-") for name in self.passed):
             msg = "`pass: anthropic-*` does nothing for provider openai; such headers are for anthropic"
             raise ValueError(msg)
@@ -193,6 +230,11 @@ class ModelConfig(Strict):
     def key_needed(self) -> bool:
         """Whether a missing key is an error: a local server at a base_url may well take none."""
         return self.provider in KEY_ENV and (self.api_key_env is not None or self.base_url is None)
+
+    @property
+    def endpoint(self) -> ModelConfig:
+        """The same model without what differs between roles: roles with equal ones share its limits."""
+        return self.model_copy(update={"names": ()})
 
     def below(self, folder: Path) -> ModelConfig:
         """The same model, with relative paths of files taken from a folder."""

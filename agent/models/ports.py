@@ -133,6 +133,10 @@ class Learned(Protocol):
         """Keep that a model does not take a parameter, and the provider's words against it."""
         ...
 
+    def note(self, model: str, left_out: Collection[str]) -> None:
+        """Note, once for each name, what requests ask a model for in vain."""
+        ...
+
 
 class Provider(Protocol):
     """Something that answers. One attempt an ask; retries, limits and deadlines are not its business."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn
 
+from agent.models.dialects import checks
 from agent.models.ports import Json
 
 INVALID = "INVALID_JSON"
@@ -20,7 +21,7 @@ def arguments(raw: object) -> Json | None:
         given = json.loads(raw, parse_constant=_refuse) if isinstance(raw, str) else raw
     except (ValueError, RecursionError):
         return None
-    return given if isinstance(given, dict) else None
+    return given if isinstance(given, dict) and not checks.is_deep(given) else None
 
 
 def _refuse(name: str) -> NoReturn:

@@ -163,7 +163,7 @@ def count(value: Any) -> int | None:
 
 
 def counted(given: int | None, made: int | None, *, read: int, written: int = 0) -> Tokens | None:
-    """Tokens as counted. A prompt of no tokens is no count: every prompt has some."""
+    """Tokens as counted. None where a count is missing, or where the prompt would have had no tokens."""
     if not given or made is None:
         return None
     read = min(read, given)

@@ -64,18 +64,19 @@ def parse(raw: bytes) -> Json:
         raise BadCall(400, f"the body is not JSON: {str(error)[:200]}") from None
     if not isinstance(value, dict):
         raise BadCall(400, "the body must be a JSON object")
-    _bounded(value)
+    if is_deep(value):
+        raise BadCall(400, f"the body is nested more than {MAX_DEPTH} levels deep")
     return value
 
 
-def _bounded(value: object) -> None:
-    """Refuse nesting that would exhaust the stack."""
+def is_deep(value: object) -> bool:
+    """Whether a value is nested so deep that writing it could exhaust the stack."""
     level: list[object] = [value]
     for _ in range(MAX_DEPTH):
         level = [inner for outer in level for inner in _inside(outer)]
         if not level:
-            return
-    raise BadCall(400, f"the body is nested more than {MAX_DEPTH} levels deep")
+            return False
+    return True
 
 
 def _inside(value: object) -> Iterator[object]:

@@ -26,7 +26,8 @@ def check_choice(choice: Json) -> None:
         raise failed(choice["error"])
     reason = choice.get("finish_reason")
     if not reason:
-        raise Trouble("the provider's answer has no finish reason: it was cut short")
+        why = "it was cut short, or this server never sends one: then set `finish_reason: optional`"
+        raise Trouble(f"the provider's answer has no finish reason: {why}")
     if reason not in FINISHED:
         raise Trouble(f"the provider did not finish its answer: its finish reason is {str(reason)[:50]!r}")
 

@@ -13,6 +13,7 @@ import json
 from itertools import zip_longest
 from typing import Any
 
+from agent.models.dialects import checks
 from agent.models.ports import Json
 
 FIELDS = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks")
@@ -81,7 +82,7 @@ def unpack(word: object) -> Json:
         kept = json.loads(base64.urlsafe_b64decode(word.removeprefix(MARK)))
     except (ValueError, binascii.Error, RecursionError):
         return {}
-    return kept if isinstance(kept, dict) else {}
+    return kept if isinstance(kept, dict) and not checks.is_deep(kept) else {}
 
 
 def restore(message: Json, kept: Json) -> Json:

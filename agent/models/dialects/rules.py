@@ -105,7 +105,6 @@ _RESPONSES = Rules(
         "conversation": _STORED,
         "prompt": _STORED,
         "service_tier": _TIER,
-        "context_management": _STORED,
         "top_logprobs": "ask for them in Chat Completions",
     },
     inside={

@@ -21,7 +21,7 @@ def row(call: Call) -> dict[str, str]:
         "role": call.role,
         "model": call.model,
         "status": str(call.status),
-        "source": "fresh" if call.fresh else "memo",
+        "source": "fresh" if call.fresh else "shared",
         "tokens": tokens,
         "cached": str(cached(call)),
         "cost": cost if call.fresh else f"({cost})",

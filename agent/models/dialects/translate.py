@@ -6,6 +6,7 @@ Chat Completions is the hub: what is neither native nor chat goes through it. Wh
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,10 @@ _NOT_SENT = ("stream", "stream_options", *_LIMITS)
 _CACHE_BYTES = 8192
 """A prompt shorter than this is below every model's smallest prompt that can be cached."""
 BETA = "anthropic-beta"
+_MOST_NAMES, _LONGEST_NAME = 32, 64
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9_.\[\]-]")
+_LEAST_BUDGET = 1024
+"""Anthropic takes no smaller budget for thinking."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,15 +45,20 @@ def carry(dialect: Dialect, native: Dialect, body: Json, model: ModelConfig, lim
     left += unknown
     bounds.check(kept, bounds.EMBEDDED if model.provider == "embedded" else bounds.HOSTED)
     if dialect is native is Dialect.MESSAGES:
-        made = _native_messages(kept, model, limit, left)
+        made = _native_messages(kept, model, limit)
     else:
         made = _from_chat(_as_chat(dialect, kept, left), native, model, limit, left)
     passed = {name: asked[name] for name in model.passed if name in asked and name not in made}
     made |= passed
     if native is Dialect.MESSAGES and not _has_marks(made) and _cache_pays(model, made):
         made["cache_control"] = {"type": "ephemeral"}
-    names = [name for name in dict.fromkeys(left) if name not in passed]
-    return Carried(body={**made, "model": model.name}, left_out=tuple(names))
+    names = dict.fromkeys(_shown(name) for name in left if name not in passed)
+    return Carried(body={**made, "model": model.name}, left_out=tuple(names)[:_MOST_NAMES])
+
+
+def _shown(name: str) -> str:
+    """A name that a box may have made up, fit for a header and for people to read."""
+    return _NOT_PLAIN.sub("?", name[:_LONGEST_NAME])
 
 
 def request(dialect: Dialect, native: Dialect, body: Json, model: ModelConfig, limit: int) -> Json:
@@ -61,16 +71,26 @@ def left_out(dialect: Dialect, native: Dialect, body: Json, model: ModelConfig) 
     return carry(dialect, native, body, model, 1).left_out
 
 
-def _native_messages(body: Json, model: ModelConfig, limit: int, left: list[str]) -> Json:
+def _native_messages(body: Json, model: ModelConfig, limit: int) -> Json:
     for index, tool in enumerate(body.get("tools") or ()):
         if tool.get("type") not in (None, "custom") and not rules.is_local(tool):
             rules.refuse_tool(tool["type"], f"tools[{index}]")
     made = {name: value for name, value in body.items() if name != "stream"} | {"max_tokens": limit}
     beta = BETA in model.passed
-    return made | {"messages": [_spoken(message, left, beta=beta) for message in body["messages"]]}
+    made |= _thinking(body.get("thinking"), limit)
+    return made | {"messages": [_spoken(message, beta=beta) for message in body["messages"]]}
 
 
-def _spoken(message: Json, left: list[str], *, beta: bool) -> Json:
+def _thinking(wanted: Json | None, limit: int) -> Json:
+    """A budget for thinking below the limit of the answer, as Anthropic demands, where that limit was lowered."""
+    budget = (wanted or {}).get("budget_tokens")
+    if wanted is None or not isinstance(budget, int) or budget < limit:
+        return {}
+    lowered = {**wanted, "budget_tokens": limit - 1} if limit > _LEAST_BUDGET else {"type": "disabled"}
+    return {"thinking": lowered}
+
+
+def _spoken(message: Json, *, beta: bool) -> Json:
     """One message for Anthropic: a later system message is a beta there, and thoughts of others mean nothing to it."""
     content = message["content"]
     if message["role"] == "system" and not beta:
@@ -78,20 +98,9 @@ def _spoken(message: Json, left: list[str], *, beta: bool) -> Json:
         return {"role": "user", "content": anthropic_out.SYSTEM_MARK.format(said)}
     if isinstance(content, str):
         return message
-    return {**message, "content": [_noted(block, left, beta=beta) for block in content if not _foreign(block)]}
-
-
-def _noted(block: Json, left: list[str], *, beta: bool) -> Json:
-    """A block; in the result of a tool, a part that is not carried is replaced by a note."""
-    parts = block.get("content")
-    carried = ("text", "tool_reference") if beta else ("text",)
-    if block["type"] != "tool_result" or not isinstance(parts, list):
-        return block
-    made = [
-        part if part.get("type") in carried else {"type": "text", "text": calls.result_text([part], left)}
-        for part in parts
-    ]
-    return {**block, "content": made}
+    if not any(_foreign(block) for block in content):
+        return message
+    return {**message, "content": [block for block in content if not _foreign(block)]}
 
 
 def _foreign(block: Json) -> bool:

@@ -47,6 +47,7 @@ from agent.models.ports import (
     Budget,
     Dialect,
     Json,
+    Learned,
     Provider,
     Question,
     ReplaySource,
@@ -54,6 +55,7 @@ from agent.models.ports import (
     settled,
 )
 from agent.models.providers.build import build
+from agent.models.providers.parameters import MemoryLearned
 from agent.models.redact import Redactor
 
 
@@ -69,11 +71,12 @@ class GatewayServer:
         replay: ReplaySource | None = None,
         providers: Mapping[str, Provider] | None = None,
         seed: int = 0,
+        learned: Learned | None = None,
     ) -> None:
         self.models = models
         self.redactor = Redactor(_keys(models))
         self._record, self._budget, self._replay, self._seed = record, budget, replay, seed
-        self._providers = dict(providers or {})
+        self._providers, self._learned = dict(providers or {}), learned or MemoryLearned()
         self._upstreams: dict[str, tuple[Upstream, ...]] = {}
         self._sessions: set[BoxSession] = set()
         self._intake, self._rows = Intake(models), Rows(self.redactor)
@@ -211,6 +214,8 @@ class GatewayServer:
             sent = await _translated(ask)
             call = await self._recalled_or_drawn(session, ask, sent.body)
             session.count(call)
+            left_out = (*sent.left_out, *ask.upstream.provider.left_out(sent.body))
+            self._learned.note(call.model, left_out)
         except BadCall as error:
             session.charge(0, 0.0)
             session.out_of_budget |= error.code == OUT_OF_BUDGET
@@ -224,7 +229,6 @@ class GatewayServer:
         finally:
             session.pending.discard(ask.name)
             session.release(ask.size.tokens, ask.size.worth)
-        left_out = (*sent.left_out, *ask.upstream.provider.left_out(sent.body))
         return Told(call=call, left_out=tuple(dict.fromkeys(left_out)))
 
     async def _recalled_or_drawn(self, session: BoxSession, ask: Ask, body: Json) -> Call:
@@ -286,14 +290,14 @@ class GatewayServer:
         self, role: str, model: ModelConfig, shared: dict[ModelConfig, Upstream], stack: AsyncExitStack
     ) -> Upstream:
         """Equal models of several roles are one upstream, with one set of limits."""
-        given = self._providers.get(role)
-        if given is None and model in shared:
-            return shared[model]
-        upstream = Upstream(model, given or build(model, self.redactor))
+        given, endpoint = self._providers.get(role), model.endpoint
+        if given is None and endpoint in shared:
+            return shared[endpoint]
+        upstream = Upstream(model, given or build(model, self.redactor, self._learned))
         stack.push_async_callback(upstream.close)
         await upstream.start()
         if given is None:
-            shared[model] = upstream
+            shared[endpoint] = upstream
         return upstream
 
     def _all(self) -> list[Upstream]:

@@ -21,7 +21,6 @@ from agent.base.errors import ProviderDown
 from agent.config.models import EMBEDDED_SLOTS, ModelConfig
 from agent.models.ports import BadCall, Blame, Dialect, Json, Question, Trouble
 from agent.models.providers import embedded, weights
-from agent.models.providers.parameters import Parameters
 from agent.models.providers.sdk import OpenAIProvider, Unreachable
 from agent.models.redact import Redactor
 
@@ -94,7 +93,9 @@ class EmbeddedProvider:
             ProviderDown: the child did not come up.
         """
         async with self._lock:
-            if self._process is None or self._process.returncode is not None:
+            ended = self._process is None or self._process.returncode is not None
+            # A caller that was given up while the child started left a process without a client.
+            if ended or self._client is None:
                 await self._stop()
                 await self._spawn()
 
@@ -141,8 +142,8 @@ class EmbeddedProvider:
             raise Trouble("the embedded model hangs; it was restarted") from None
 
     def left_out(self, body: Json) -> tuple[str, ...]:
-        """The parameters of a request that the configuration leaves out."""
-        return Parameters(self._model, self.native).shape(body)[1]
+        """The parameters of a request that are not sent."""
+        return self._client.left_out(body) if self._client is not None else ()
 
     async def close(self) -> None:
         """End the child."""

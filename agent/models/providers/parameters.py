@@ -79,6 +79,9 @@ class MemoryLearned:
         """Keep that a model does not take a parameter."""
         self._learned.setdefault(model, []).append(parameter)
 
+    def note(self, model: str, left_out: Collection[str]) -> None:
+        """Nobody reads the events of a process."""
+
 
 class Parameters:
     """One model's parameters at one provider."""

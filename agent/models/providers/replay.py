@@ -11,7 +11,7 @@ class ReplayProvider:
     native = Dialect.CHAT
 
     async def start(self) -> None:
-        """Nothing to make ready."""
+        """A record needs no preparation."""
 
     async def probe(self) -> None:
         """A record is never down."""
@@ -21,13 +21,13 @@ class ReplayProvider:
         return ()
 
     async def close(self) -> None:
-        """Nothing to let go."""
+        """A record holds no resources."""
 
     async def ask(self, question: Question) -> Json:
-        """Always an error: what is recorded never gets here.
+        """Always an error: a recorded call is answered before a provider is asked.
 
         Raises:
-            Trouble: this call is in no record.
+            Trouble: this call was not recorded.
         """
         what = f"occurrence {question.k} of request {question.key[:12]} of trial {question.trial}"
-        raise Trouble(f"replay: {what} is in no record", blame=Blame.FINAL)
+        raise Trouble(f"replay: {what} was not recorded", blame=Blame.FINAL)

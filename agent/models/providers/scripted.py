@@ -74,14 +74,14 @@ def load(path: Path) -> Script:
     """Read a script.
 
     Raises:
-        UserError: the file is missing or is no script.
+        UserError: the file is missing or is not a script.
     """
     try:
         return Script.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise UserError("script", f"{path} cannot be read ({error.strerror})", "Name an existing file") from None
     except (yaml.YAMLError, ValidationError, UnicodeDecodeError) as error:
-        raise UserError("script", f"{path} is no script: {error}", "See docs/models.md, `scripted`") from None
+        raise UserError("script", f"{path} is not a script: {error}", "See docs/models.md, `scripted`") from None
 
 
 Reply = str | Line | Json
@@ -98,7 +98,7 @@ class ScriptedProvider:
         self._used = 0
 
     async def start(self) -> None:
-        """Nothing to make ready."""
+        """A script needs no preparation."""
 
     async def probe(self) -> None:
         """A script is never down."""
@@ -108,7 +108,7 @@ class ScriptedProvider:
         return ()
 
     async def close(self) -> None:
-        """Nothing to let go."""
+        """A script holds no resources."""
 
     async def ask(self, question: Question) -> Json:
         """The scripted answer.

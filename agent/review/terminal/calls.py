@@ -47,4 +47,6 @@ def print_tried(tried: Sequence[Tried], console: Console) -> bool:
         seconds = one.seconds or 0.0
         line = f"ok   {head}: {seconds:.2f} s, {one.tokens_in}+{one.tokens_out} tokens, {price}; {can}, streaming yes"
         console.print(Text(visible(line)))
+        for note in one.notes:
+            console.print(Text(visible(f"     {note}")))
     return all(one.error is None for one in tried)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.config.models import ModelConfig
 from agent.models.dialects import calls, translate
 from agent.models.ports import Dialect, Json
 
@@ -83,3 +84,15 @@ def test_cut_off_arguments_reach_a_messages_client_as_invalid_json() -> None:
 
 def test_an_assistant_message_without_content_or_calls_is_sent_as_empty_text() -> None:
     assert calls.fixed([{"role": "assistant", "content": None}]) == [{"role": "assistant", "content": ""}]
+
+
+def test_arguments_that_are_nested_too_deep_to_be_written_are_malformed() -> None:
+    deep = '{"a":' * 900 + "1" + "}" * 900
+    assert calls.arguments(deep) is None
+    json.dumps(
+        translate.request(Dialect.CHAT, Dialect.MESSAGES, _asked(deep), ModelConfig(provider="anthropic", model="m"), 5)
+    )
+
+
+def _asked(raw: str) -> Json:
+    return {"model": "m", "messages": [{"role": "user", "content": "x"}, turn(call("a", raw)), result("a", "done")]}

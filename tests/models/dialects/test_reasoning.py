@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -130,6 +131,11 @@ def test_a_chat_stream_carries_every_field_of_a_message(form: str) -> None:
                 whole[name] = value
     given = {name: value for name, value in answer["choices"][0]["message"].items() if value is not None}
     assert whole == given
+
+
+def test_a_word_that_hides_deep_nesting_restores_nothing() -> None:
+    deep = '{"reasoning":' * 900 + "1" + "}" * 900
+    assert reasoning.unpack(reasoning.MARK + base64.urlsafe_b64encode(deep.encode()).decode()) == {}
 
 
 @given(st.text() | st.none() | st.integers() | st.just(reasoning.MARK + "W10") | st.just(reasoning.MARK + "bnVsbA=="))

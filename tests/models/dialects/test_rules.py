@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from agent.config.models import ModelConfig
+from agent.config.models import BEYOND_THE_CALL, ModelConfig
 from agent.models.dialects import translate
 from agent.models.dialects.formats import FORMATS
-from agent.models.dialects.rules import identity
+from agent.models.dialects.rules import RULES, identity
 from agent.models.ports import BadCall, Dialect, Json
+from agent.models.providers.scripted import ScriptedProvider
 
 USER = [{"role": "user", "content": "x"}]
 BODIES: dict[Dialect, Json] = {
@@ -91,6 +93,12 @@ def test_what_reaches_beyond_the_call_is_refused_by_name(
 ) -> None:
     with pytest.raises(BadCall, match=named):
         carry(dialect, native, more)
+
+
+def test_the_configuration_knows_what_reaches_beyond_the_call() -> None:
+    refused = {name for rules in RULES.values() for name in rules.beyond}
+    known = {name for rules in RULES.values() for name in rules.known}
+    assert refused - known <= BEYOND_THE_CALL <= refused
 
 
 def test_a_type_of_tool_that_the_model_drops_is_left_out() -> None:
@@ -193,3 +201,16 @@ def test_prompts_are_cached_at_anthropic_where_that_pays() -> None:
     assert not marked({**long, **tools}, base_url="http://127.0.0.1:1")
     assert not marked({**long, **tools}, prompt_cache=False)
     assert marked({}, prompt_cache=True)
+
+
+async def test_names_that_a_box_makes_up_break_no_header(run_gateway: Any, scripted_models: Any) -> None:
+    made_up = {"\u00e4\r\nx-evil: 1": 1, "n" * 10_000: 1} | {f"name{i}": 1 for i in range(500)}
+    async with run_gateway(scripted_models, providers={"solver": ScriptedProvider(lambda _: "ok")}) as bench:
+        session, path = await bench.session()
+        async with bench.http(path) as http:
+            body = json.dumps({"model": "small", "messages": USER, **made_up})
+            reply = await http.post("/v1/chat/completions", content=body)
+    assert reply.status_code == 200
+    assert "x-evil" not in reply.headers
+    assert len(reply.headers["x-ratchet-left-out"]) < 4096
+    assert session.fault is None

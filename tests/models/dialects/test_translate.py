@@ -243,3 +243,17 @@ def test_a_box_s_own_cache_marks_are_kept() -> None:
     sent = translate.request(Dialect.MESSAGES, Dialect.MESSAGES, body, MESSAGES_MODEL, 5)
     assert "cache_control" not in sent
     assert sent["system"] == marked
+
+
+@pytest.mark.parametrize(
+    ("limit", "sent"),
+    [
+        (9000, {"type": "enabled", "budget_tokens": 8000}),
+        (8000, {"type": "enabled", "budget_tokens": 7999}),
+        (1024, {"type": "disabled"}),
+    ],
+)
+def test_a_budget_for_thinking_stays_below_a_lowered_limit(limit: int, sent: Json) -> None:
+    body = {"model": "m", "max_tokens": 9000, "messages": PLAIN, "thinking": {"type": "enabled", "budget_tokens": 8000}}
+    made = translate.request(Dialect.MESSAGES, Dialect.MESSAGES, body, MESSAGES_MODEL, limit)
+    assert made["thinking"] == sent

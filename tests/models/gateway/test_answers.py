@@ -194,7 +194,7 @@ async def test_a_finished_trial_is_replayed_call_by_call(run_gateway: Any, scrip
         assert again.usage.tokens_out == session.usage.tokens_out
         with pytest.raises(Exception, match="not available"):
             await draw(bench.openai(path))
-    assert "is in no record" in str(again.fault)
+    assert "was not recorded" in str(again.fault)
 
 
 async def test_weighted_models_are_chosen_alike_on_both_sides(run_gateway: Any) -> None:

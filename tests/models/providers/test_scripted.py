@@ -50,10 +50,10 @@ async def test_a_sequence_is_used_up() -> None:
 @pytest.mark.parametrize(
     "text", ["", "rules: []", "rules: [{reply: a}]\nsequence: [{reply: b}]", "rules: [{repyl: a}]", "{"]
 )
-def test_what_is_no_script_is_the_user_s_error(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_not_a_script_is_the_user_s_error(tmp_path: Path, text: str) -> None:
     path = tmp_path / "script.yaml"
     path.write_text(text)
-    with pytest.raises(UserError, match="is no script"):
+    with pytest.raises(UserError, match="is not a script"):
         scripted.load(path)
 
 
