@@ -41,7 +41,7 @@ class LoadRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Load:
-    """Load over the whole campaign. `tests` and `events` hold only what tells of load, the latest events."""
+    """Load over the whole campaign. `tests` and `events` hold only those that show load, the latest events."""
 
     loaded: int
     discarded_trials: int

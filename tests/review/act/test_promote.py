@@ -77,7 +77,7 @@ def test_picked_patches_can_be_squashed_too(night: Night) -> None:
 def test_what_is_there_already_is_not_brought_again(night: Night, squash: bool) -> None:
     promote(night, squash=squash)
     for only in ((), tuple(numbers(night))):
-        with pytest.raises(UserError, match="has all of it already"):
+        with pytest.raises(UserError, match="already has all of it"):
             planned(night, *only)
 
 
@@ -96,7 +96,7 @@ def test_a_file_that_git_does_not_know_is_no_obstacle_unless_it_is_in_the_way(ni
 
 def test_without_a_branch_or_on_the_campaigns_own_nothing_is_planned(night: Night) -> None:
     night.git("switch", "-q", "--detach")
-    with pytest.raises(UserError, match="HEAD is on no branch"):
+    with pytest.raises(UserError, match="HEAD is detached"):
         planned(night)
     night.git("switch", "-q", "ratchet/night")
     with pytest.raises(UserError, match="the campaign's own branch"):
@@ -104,7 +104,7 @@ def test_without_a_branch_or_on_the_campaigns_own_nothing_is_planned(night: Nigh
 
 
 def test_an_unknown_patch_is_refused(night: Night) -> None:
-    with pytest.raises(UserError, match="#99 is no accepted patch"):
+    with pytest.raises(UserError, match="#99 is not an accepted patch"):
         planned(night, 99)
 
 

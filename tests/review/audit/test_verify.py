@@ -205,7 +205,7 @@ def test_the_command_says_what_it_found_by_its_exit_code(night: Night) -> None:
 def test_a_candidate_that_was_not_accepted_claims_nothing(night: Night) -> None:
     done = night.ratchet("verify", "seed")
     assert done.exit_code != 0
-    assert "no commit claims anything" in str(done.exception)
+    assert "was not accepted, so it has no commit" in str(done.exception)
 
 
 def test_what_a_patch_changed_is_read_from_git(night: Night) -> None:

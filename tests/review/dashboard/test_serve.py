@@ -275,37 +275,37 @@ def test_a_patch_that_does_not_wait_cannot_be_approved(known: TestClient) -> Non
 def test_a_record_that_is_removed_or_replaced_is_noticed(tmp_path: Path) -> None:
     fill(tmp_path / "night")
     record = Record(tmp_path / "night")
-    assert record.look().proposals == 3
+    assert record.view().proposals == 3
     (tmp_path / "night" / "ledger.sqlite").rename(tmp_path / "kept")
-    assert record.look().doing == "gone"
+    assert record.view().doing == "gone"
     with Ledger(tmp_path / "night" / "ledger.sqlite") as ledger:
         ledger.note("begin", "anew")
-    assert [event.text for event in record.look().events] == ["anew"]
-    assert record.look().proposals == 0
+    assert [event.text for event in record.view().events] == ["anew"]
+    assert record.view().proposals == 0
     (tmp_path / "night" / "ledger.sqlite").write_bytes(b"no database" * 100)
     record.close()
-    assert record.look().doing == "broken"
+    assert record.view().doing == "broken"
     record.close()
 
 
 def test_a_look_that_sees_nothing_new_is_the_same(tmp_path: Path) -> None:
     fill(tmp_path / "night")
     record = Record(tmp_path / "night")
-    first = record.look()
-    assert record.look() == first
+    first = record.view()
+    assert record.view() == first
     with Ledger(tmp_path / "night" / "ledger.sqlite") as ledger:
         ledger.note("begin", "more")
-    assert record.look().events[-1].text == "more"
+    assert record.view().events[-1].text == "more"
     record.close()
 
 
 def test_what_a_dead_process_said_is_not_in_flight(home: Path) -> None:
     record = Record(home / "runs" / "night")
-    look = record.look()
-    assert (look.doing, look.pid) == ("stopped", None)
-    assert look.now is not None
-    assert (look.now.running, look.now.paused) == ((), None)
-    assert "did not end in order" in look.why
+    view = record.view()
+    assert (view.doing, view.pid) == ("stopped", None)
+    assert view.now is not None
+    assert (view.now.running, view.now.paused) == ((), None)
+    assert "did not end in order" in view.why
     record.close()
 
 
