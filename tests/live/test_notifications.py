@@ -43,7 +43,7 @@ async def test_a_command_gets_the_event_as_json(ledger: Ledger, tmp_path: Path) 
     out = tmp_path / "out"
     notifier = Notifier(config(command=[sys.executable, "-c", WRITE, str(out)]), ledger)
     ledger.note("commit", "#3 is champion: a\x1b[31mb")
-    ledger.note("proposal", "nobody asked for this one")
+    ledger.note("proposal", "not asked for")
     await sent(notifier)
     event, kind = out.read_text().split("\n")
     assert json.loads(event) == {"campaign": "night", "event": "commit", "text": "#3 is champion: ab"} | {

@@ -80,7 +80,7 @@ def test_steps_that_are_alike_are_counted() -> None:
     assert Now(pid=1, running=("pair 3", "trial of #2", "trial of #2")).in_flight == ["pair 3", "2 x trial of #2"]
 
 
-def test_a_test_is_told_with_its_evidence_until_its_verdict_falls() -> None:
+def test_a_test_shows_its_evidence_until_its_verdict() -> None:
     test = OpenTest(id=1, candidate=4, champion=2, pairs=12, log_e=1.0, log_threshold=3.0)
     assert test.sentence == "gate: #4 against #2, 12 pairs, e-value 2.72 of 20.1"
     assert OpenTest(id=1, candidate=4, champion=0, pairs=1).sentence == "gate: #4 against the seed, 1 pair"
