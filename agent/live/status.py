@@ -75,7 +75,7 @@ class OpenTest(_Fact):
 
 
 class Now(_Fact):
-    """A campaign at one moment. `running` names the steps in flight, `boxes` counts the boxes that they use."""
+    """A campaign at one moment. `running` names the steps in flight; they use `boxes` of `parallel` boxes."""
 
     pid: int
     running: tuple[str, ...] = ()

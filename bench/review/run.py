@@ -37,7 +37,7 @@ print(json.dumps([loaded - start, read - loaded, first - read, again - first, le
 
 
 def measure(ledger: Path) -> list[float]:
-    """Seconds to import, collect, render, render again; megabytes. Every run is a fresh process; the minima of the runs."""
+    """Seconds to import, collect, render, render again; megabytes. Minima of runs in fresh processes."""
     rows = []
     for _ in range(RUNS):
         command = [sys.executable, "-c", STEPS, str(ledger)]
