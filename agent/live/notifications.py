@@ -1,7 +1,7 @@
-"""Tells a program or a web address what happens in a campaign: a commit, a pause, the end.
+"""Notifies a program or a web address of events of a campaign: a commit, a pause, the end.
 
-It reads the events of the ledger beside the campaign, which knows nothing of it; whatever goes wrong here is noted and
-harms nothing. An event is told at least once: one that a killed run did not get to tell is told by the next.
+It reads the ledger's events independently of the campaign; failures here are logged as events and change nothing else.
+An event is sent at least once: if a run is killed before it could send one, the next run sends it.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from agent.base.text import clean_line
 from agent.config.campaign import Config, NotifyConfig
 from agent.kernel.record.ledger import Ledger
 
-LOOK_SECONDS, MOST_SECONDS = 1.0, 30.0
-"""Between two looks at the ledger; and how long one notification may take."""
+POLL_SECONDS, MOST_SECONDS = 1.0, 30.0
+"""Seconds between two reads of the ledger; the most seconds that one notification may take."""
 
 _KINDS = {
     "commit": "commit", "approval": "waiting", "pause": "paused", "resume": "resumed", "stall": "stalled", "end": "end",
 }  # fmt: skip
-_TOLD = "notified"
+_SENT = "notified"
 
 
 class Notifier:
-    """Tells events from `start` on, or from where the last run left off.
+    """Sends events that happen from now on, or since the last one that an earlier run sent.
 
     Raises:
         UserError: the variable that should hold the address is not set.
@@ -41,40 +41,40 @@ class Notifier:
         self._address = _address(config.notify)
         self._wanted = {_KINDS[name]: name for name in config.notify.events}
         self._secret = {model.key_env for model in config.models.all() if model.key_env}
-        told = ledger.recollect(_TOLD)
-        self._told = max((number for number, *_ in ledger.events()), default=0) if told is None else int(told)
+        sent = ledger.recollect(_SENT)
+        self._sent = max((number for number, *_ in ledger.events()), default=0) if sent is None else int(sent)
         self._paused = False
         self._over = asyncio.Event()
 
     async def run(self) -> None:
-        """Tell events until `end` is called; what happened last is told before it returns."""
+        """Send events until `end` is called; the last ones are sent before it returns."""
         while not self._over.is_set():
             await self._catch_up()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._over.wait(), LOOK_SECONDS)
+                await asyncio.wait_for(self._over.wait(), POLL_SECONDS)
         await self._catch_up()
 
     def end(self) -> None:
-        """The campaign is over. Not a cancellation: an event on its way would be told twice."""
+        """The campaign is over. Not a cancellation: an event in transit would be sent twice."""
         self._over.set()
 
     async def _catch_up(self) -> None:
-        with suppress(RatchetError):  # the ledger fails: the campaign says so itself
-            for number, at, kind, text in self._ledger.events(after=self._told):
+        with suppress(RatchetError):  # the campaign itself reports a failing ledger
+            for number, at, kind, text in self._ledger.events(after=self._sent):
                 if kind in self._wanted and not (kind == "paused" and self._paused):
                     event = {"campaign": self._campaign, "event": self._wanted[kind], "text": clean_line(text)}
-                    await self._tell({**event, "id": number, "at": round(at, 3)})
-                # A laboratory that stays down pauses again and again: that is one pause.
+                    await self._send({**event, "id": number, "at": round(at, 3)})
+                # An outage pauses the campaign repeatedly: that is one pause.
                 self._paused = kind == "paused" or (self._paused and kind not in {"resumed", "end"})
-                self._told = number
+                self._sent = number
                 if kind in self._wanted:
-                    self._ledger.remember(_TOLD, number)
+                    self._ledger.remember(_SENT, number)
 
-    async def _tell(self, event: Mapping[str, object]) -> None:
+    async def _send(self, event: Mapping[str, object]) -> None:
         body = json.dumps(event).encode()
         for name, failure in (("command", await self._call(body, event)), ("webhook", await self._post(body))):
             if failure is not None:
-                self._ledger.note("notify", f"{name} did not take {event['event']!r}: {clean_line(failure)}")
+                self._ledger.note("notify", f"{name} failed for {event['event']!r}: {clean_line(failure)}")
 
     async def _call(self, body: bytes, event: Mapping[str, object]) -> str | None:
         """Run the command; returns what went wrong."""
@@ -94,7 +94,7 @@ class Notifier:
             async with asyncio.timeout(MOST_SECONDS):
                 await process.communicate(body)
         except TimeoutError:
-            return f"no end within {MOST_SECONDS:.0f} s"
+            return f"it took longer than {MOST_SECONDS:.0f} s"
         finally:
             if process.returncode is None:
                 with suppress(ProcessLookupError):
@@ -108,7 +108,7 @@ class Notifier:
         try:
             await asyncio.to_thread(_send, self._address, body)
         except (OSError, ValueError) as error:
-            # An address often is a secret: only its host is named.
+            # The address is often a secret: name only its host.
             return f"{urlsplit(self._address).hostname}: {type(error).__name__}"
         return None
 
@@ -126,6 +126,6 @@ def _address(config: NotifyConfig) -> str | None:
     name = config.webhook[1:]
     value = os.environ.get(name, "")
     if not value.startswith(("http://", "https://")):
-        problem = f"the variable {name} does not hold a web address"
+        problem = f"the variable {name} is not a web address"
         raise UserError("notify.webhook", problem, f"Run `export {name}=https://...` first.")
     return value

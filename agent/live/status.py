@@ -1,6 +1,6 @@
 """What a campaign is doing: the one answer for the panel, `ratchet status` and the dashboard.
 
-The ledger holds what has happened. What is in flight stands in `now.json` in the campaign's folder: one small file,
+The ledger holds what has happened. What is in flight is in `now.json` in the campaign's folder: one small file,
 replaced whole. It is believed while the process that wrote it holds the campaign's lock; otherwise the ledger answers.
 """
 
@@ -75,7 +75,7 @@ class OpenTest(_Fact):
 
 
 class Now(_Fact):
-    """A campaign at one moment. `running` names the steps in flight, `boxes` counts the boxes that they use."""
+    """A campaign at one moment. `running` names the steps in flight; they use `boxes` of `parallel` boxes."""
 
     pid: int
     running: tuple[str, ...] = ()
@@ -88,7 +88,7 @@ class Now(_Fact):
 
     @property
     def doing(self) -> tuple[Doing, str]:
-        """What it is doing by its own word, and why."""
+        """What it says it is doing, and why."""
         if self.stopping:
             return "stopping", self.stopping
         return ("paused", self.paused) if self.paused else ("running", "")
@@ -108,7 +108,7 @@ class Recorded:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
+class Activity:
     """What a campaign is doing, and why where that is not plain. `now` holds no steps unless a process runs it."""
 
     doing: Doing
@@ -123,16 +123,16 @@ def recorded(ledger: Ledger) -> Recorded:
     return Recorded(bound=ledger.latest("begin", "end"), turn=turn)
 
 
-def standing(folder: Path, record: Recorded) -> Standing:
+def activity(folder: Path, record: Recorded) -> Activity:
     """What the campaign in `folder` is doing at this moment."""
     pid, now = _holder(folder), read_now(folder)
     if pid is None:
-        return Standing(doing="stopped", why=_ending(record), pid=None, now=_at_rest(now))
+        return Activity(doing="stopped", why=_ending(record), pid=None, now=_at_rest(now))
     if now is None or now.pid != pid:
         doing, why = _by_record(record)
-        return Standing(doing=doing, why=why, pid=pid, now=_at_rest(now))
+        return Activity(doing=doing, why=why, pid=pid, now=_at_rest(now))
     doing, why = now.doing
-    return Standing(doing=doing, why=why, pid=pid, now=now)
+    return Activity(doing=doing, why=why, pid=pid, now=now)
 
 
 def _holder(folder: Path) -> int | None:
@@ -156,7 +156,7 @@ def _by_record(record: Recorded) -> tuple[Doing, str]:
 
 
 def _at_rest(now: Now | None) -> Now | None:
-    """The last word of a process that is gone, without what was in flight."""
+    """What a process that is gone wrote last, without what was in flight."""
     if now is None:
         return None
     return now.model_copy(update={"running": (), "boxes": 0, "paused": None, "stopping": None})

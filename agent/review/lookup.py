@@ -9,7 +9,7 @@ from agent.kernel.git.messages import CAMPAIGN_TRAILER, Commit
 from agent.kernel.git.repository import Repository
 from agent.kernel.record.ledger import Ledger
 
-MEND = "See `ratchet log --rejected` for the numbers."
+FIX = "See `ratchet log --rejected` for the numbers."
 
 
 def find_candidate(name: str, ledger: Ledger, repository: Repository) -> Candidate:
@@ -19,19 +19,19 @@ def find_candidate(name: str, ledger: Ledger, repository: Repository) -> Candida
     if number is None:
         number = _number_of(repository.commit(name, "ID"), ledger, repository)
     if number is None or number not in known:
-        raise UserError("ID", f"`{clean_line(name)}` is no candidate of campaign {repository.campaign}", MEND)
+        raise UserError("ID", f"`{clean_line(name)}` is not a candidate of campaign {repository.campaign}", FIX)
     return known[number]
 
 
 def find_tree(name: str, ledger: Ledger, repository: Repository) -> tuple[str, str]:
-    """(tree, how to call it) of a candidate or of any commit of the repository. Raises UserError."""
+    """(tree, label) of a candidate or of any commit of the repository. Raises UserError."""
     number = _number(name, ledger)
     if number is None:
         commit = repository.commit(name, "ID")
         return commit.tree, f"{commit.sha[:10]} {commit.subject}"
     candidate = find_candidate(name, ledger, repository)
     if candidate.tree is None:
-        raise UserError("ID", f"#{number} was refused, so there is no tree of it", f"`ratchet show {number}` says why.")
+        raise UserError("ID", f"#{number} was refused, so it has no tree", f"`ratchet show {number}` says why.")
     return candidate.tree, f"#{candidate.id} {candidate.subject}"
 
 
@@ -42,13 +42,13 @@ def find_commit(name: str, ledger: Ledger, repository: Repository) -> Commit:
         return repository.commit(name, "COMMIT")
     commits = {row.candidate: row.sha for row in ledger.commits()}
     if number not in commits:
-        raise UserError("COMMIT", f"#{number} was not accepted, so no commit claims anything of it", MEND)
+        raise UserError("COMMIT", f"#{number} was not accepted, so it has no commit", FIX)
     on_branch = {commit.trailers.get("Ratchet-Candidate"): commit for commit in repository.accepted()}
     return on_branch.get(str(number)) or repository.commit(commits[number], "COMMIT")
 
 
 def _number(name: str, ledger: Ledger) -> int | None:
-    """What is certainly no name of a commit: `seed`, `champion`, `#7`, and `7` if there is such a candidate."""
+    """The number that a name means: `seed`, `champion`, `#7`, or `7` if there is such a candidate; else None."""
     digits = name.removeprefix("#")
     if name == "seed":
         return 0
@@ -58,8 +58,8 @@ def _number(name: str, ledger: Ledger) -> int | None:
         return None
     number = int(digits)
     known = name.startswith("#") or any(one.id == number for one in ledger.candidates())
-    # A number that no candidate has may still be the beginning of a hash.
-    return number if known or len(digits) < 4 else None  # noqa: PLR2004 (git takes no shorter one)
+    # Other numbers can be the beginning of a hash.
+    return number if known or len(digits) < 4 else None  # noqa: PLR2004 (the shortest hash for git)
 
 
 def _number_of(commit: Commit, ledger: Ledger, repository: Repository) -> int | None:
@@ -68,7 +68,7 @@ def _number_of(commit: Commit, ledger: Ledger, repository: Repository) -> int | 
     by_sha[repository.base] = 0
     if commit.sha in by_sha:
         return by_sha[commit.sha]
-    # One that was promoted by cherry-pick has another name, but the same trailers.
+    # A cherry-picked commit has another hash, but the same trailers.
     digits = commit.trailers.get("Ratchet-Candidate", "")
     ours = commit.trailers.get(CAMPAIGN_TRAILER) == repository.campaign
     return int(digits) if ours and digits.isascii() and digits.isdigit() else None

@@ -1,6 +1,6 @@
-"""Speed and size of the report on made-up campaigns.
+"""Speed and size of the report on generated campaigns.
 
-python -m bench.review.run     prints one row a campaign; RESULTS.md beside this file keeps what it showed
+python -m bench.review.run     prints one row per campaign; RESULTS.md holds the results
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ start = time.perf_counter()
 from agent.kernel.decide.gate import GateSettings
 from agent.kernel.record.ledger import Ledger
 from agent.review.report.facts import collect
-from agent.review.report.page import render
+from agent.review.report.page import render, render_sections
 loaded = time.perf_counter()
 with Ledger(Path(sys.argv[1]), read_only=True) as ledger:
     facts = collect(ledger, GateSettings())
 read = time.perf_counter()
 page = render(facts)
 first = time.perf_counter()
-render(facts, live=True)
+render_sections(facts, live=True)
 again = time.perf_counter()
 print(json.dumps([loaded - start, read - loaded, first - read, again - first, len(page.encode()) / 1e6]))
 """
 
 
 def measure(ledger: Path) -> list[float]:
-    """Seconds to import, collect, render, render again; megabytes. Every run is a fresh process; minima count."""
+    """Seconds to import, collect, render, render again; megabytes. Minima of runs in fresh processes."""
     rows = []
     for _ in range(RUNS):
         command = [sys.executable, "-c", STEPS, str(ledger)]
@@ -53,7 +53,7 @@ def main() -> None:
             ledger = Path(folder, str(number), "ledger.sqlite")
             start = time.perf_counter()
             write(ledger, candidates=candidates, trials=trials, seed=SEED)
-            print(f"{name}: made up in {time.perf_counter() - start:.0f} s", file=sys.stderr)
+            print(f"{name}: generated in {time.perf_counter() - start:.0f} s", file=sys.stderr)
             print(f"| {name} |", " | ".join(f"{figure:.2f}" for figure in measure(ledger)), "|")
 
 

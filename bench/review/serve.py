@@ -1,4 +1,4 @@
-"""How soon the dashboard shows something, and how soon it shows what has happened.
+"""How long the dashboard takes to show a page, and to show an event.
 
 python bench/review/serve.py           two to four minutes; needs Chromium; one line of JSON a ledger
 """

@@ -1,5 +1,5 @@
-"""A ledger as a long campaign leaves it, made from a seed without boxes or a model: written by the ledger's own
-methods, judged by the real gate. With `hostile`, whoever wrote the texts means harm to whoever reads them."""
+"""A ledger like that of a long campaign, generated from a seed without boxes or a model: written by the ledger's own
+methods, judged by the real gate. With `hostile`, the texts attack the reader."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ VILE = (
 
 @dataclass
 class Writer:
-    """One campaign being made up."""
+    """Generates one campaign."""
 
     ledger: Ledger
     rng: random.Random
@@ -148,10 +148,10 @@ def hash_of(text: str) -> int:
 
 
 def write(path: Path, *, candidates: int, trials: int, seed: int = 1, hostile: bool = False, tests: int = 40) -> None:
-    """Write a ledger with about so many candidates, trials and tests at the gate."""
+    """Write a ledger with about that many candidates, trials and gate tests."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with Ledger(path) as ledger:
-        # Made up in one go: a power cut may take it.
+        # Generated in one go: it need not survive a power cut.
         ledger._db.execute("PRAGMA synchronous = OFF")  # noqa: SLF001
         writer = Writer(ledger, random.Random(seed), hostile=hostile)
         writer.propose(0)

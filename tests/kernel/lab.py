@@ -122,6 +122,7 @@ class Lab:
     gate: str = "proven"
     approve: str = "auto"
     deterministic: int = 0
+    seconds: float = 120.0
     strategy: Strategy = field(default_factory=STRATEGIES["thompson"])
 
     def __post_init__(self) -> None:
@@ -160,7 +161,7 @@ class Lab:
             ledger.remember("base", repository.base)
             ledger.remember("suite", tasks.hash)
             self.sandbox = FakeSandbox({"scaffold": self.program, "check": check}, folder=self.folder / "boxes")
-            budget = Budget(Limits(seconds=120.0), Spent())
+            budget = Budget(Limits(seconds=self.seconds), Spent())
             gateway = GatewayServer(models, MemoryRecord(), budget, providers=silent)
             async with gateway, self.sandbox as boxes:
                 scaffolds = Scaffolds(repository.read)

@@ -1,4 +1,4 @@
-"""People are told; a notifier that fails is noted and harms nothing."""
+"""Notifications arrive; one that fails is logged and changes nothing else."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield made
 
 
-async def told(notifier: Notifier) -> None:
-    """All that has happened."""
+async def sent(notifier: Notifier) -> None:
+    """Send everything that has happened."""
     notifier.end()
     await notifier.run()
 
@@ -43,8 +43,8 @@ async def test_a_command_gets_the_event_as_json(ledger: Ledger, tmp_path: Path) 
     out = tmp_path / "out"
     notifier = Notifier(config(command=[sys.executable, "-c", WRITE, str(out)]), ledger)
     ledger.note("commit", "#3 is champion: a\x1b[31mb")
-    ledger.note("proposal", "nobody asked for this one")
-    await told(notifier)
+    ledger.note("proposal", "not asked for")
+    await sent(notifier)
     event, kind = out.read_text().split("\n")
     assert json.loads(event) == {"campaign": "night", "event": "commit", "text": "#3 is champion: ab"} | {
         name: json.loads(event)[name] for name in ("id", "at")
@@ -63,38 +63,38 @@ async def test_a_command_never_sees_a_model_key(
     raw = {"suite": "s", "models": {"solver": role, "improver": role}, "notify": notify}
     notifier = Notifier(Config.model_validate(raw), ledger)
     ledger.note("end", "over")
-    await told(notifier)
+    await sent(notifier)
     assert "RATCHET_EVENT" in out.read_text()
     assert "sk-secret" not in out.read_text()
 
 
 @pytest.mark.parametrize("command", [["/no/such/program"], ["false"]])
-async def test_a_failing_command_is_noted_once_and_harms_nothing(ledger: Ledger, command: list[str]) -> None:
+async def test_a_failing_command_is_logged_once_and_changes_nothing_else(ledger: Ledger, command: list[str]) -> None:
     notifier = Notifier(config(command=command), ledger)
     ledger.note("end", "over")
-    await told(notifier)
+    await sent(notifier)
     noted = [text for _, _, kind, text in ledger.events() if kind == "notify"]
     assert len(noted) == 1
-    assert "command did not take 'end'" in noted[0]
+    assert "command failed for 'end'" in noted[0]
 
 
-async def test_one_outage_is_one_pause_however_often_it_is_tried_again(ledger: Ledger, tmp_path: Path) -> None:
+async def test_one_outage_is_one_pause_however_often_it_is_retried(ledger: Ledger, tmp_path: Path) -> None:
     out = tmp_path / "out"
     notifier = Notifier(config(command=[sys.executable, "-c", WRITE, str(out)]), ledger)
     for kind in ("paused", "paused", "paused", "resumed", "paused"):
         ledger.note(kind, "x")
-    await told(notifier)
+    await sent(notifier)
     assert out.read_text().count('"event": "pause"') == 2
 
 
-async def test_what_a_killed_run_did_not_tell_is_told_by_the_next(ledger: Ledger, tmp_path: Path) -> None:
+async def test_what_a_killed_run_did_not_send_is_sent_by_the_next(ledger: Ledger, tmp_path: Path) -> None:
     out = tmp_path / "out"
     given = config(command=[sys.executable, "-c", WRITE, str(out)])
     first = Notifier(given, ledger)
     ledger.note("commit", "first")
-    await told(first)
+    await sent(first)
     ledger.note("commit", "second")
-    await told(Notifier(given, ledger))
+    await sent(Notifier(given, ledger))
     assert [line.count("first") + 2 * line.count("second") for line in out.read_text().split("\n")] == [1, 2, 0]
 
 
@@ -125,7 +125,7 @@ async def test_a_webhook_gets_the_event_and_its_secret_address_is_never_written_
     for address in (f"{hook}/fine", "$HOOK"):
         notifier = Notifier(config(webhook=address), ledger)
         ledger.note("end", "over")
-        await told(notifier)
+        await sent(notifier)
     assert [json.loads(body)["event"] for body in Hook.got] == ["end", "end"]
     (noted,) = [text for _, _, kind, text in ledger.events() if kind == "notify"]
     assert "127.0.0.1" in noted

@@ -16,7 +16,7 @@ from agent.kernel.loop.campaign import Campaign
 from agent.kernel.record.ledger import Ledger
 from agent.kernel.record.lock import held
 from agent.live.panel import render
-from agent.live.status import FILE, Now, OpenTest, publish, recorded, snapshot, standing
+from agent.live.status import FILE, Now, OpenTest, activity, publish, recorded, snapshot
 from agent.review.dashboard.pages import render_page
 from agent.review.dashboard.watch import Record
 from agent.review.terminal.status import print_status, status
@@ -66,21 +66,21 @@ def test_the_file_is_believed_while_its_writer_lives_and_else_the_ledger(
     if now is not None:
         (tmp_path / FILE).write_text(now.model_dump_json())
     with held(tmp_path) if running else nullcontext():
-        stands = standing(tmp_path, recorded(ledger))
-    assert stands.doing == said[0]
-    assert said[1] in stands.why
-    assert bool(stands.why) == bool(said[1])
-    assert stands.pid == (os.getpid() if running else None)
+        found = activity(tmp_path, recorded(ledger))
+    assert found.doing == said[0]
+    assert said[1] in found.why
+    assert bool(found.why) == bool(said[1])
+    assert found.pid == (os.getpid() if running else None)
     if now is not None and not (running and now.pid == os.getpid()):
-        assert stands.now is not None
-        assert stands.now.running == ()
+        assert found.now is not None
+        assert found.now.running == ()
 
 
 def test_steps_that_are_alike_are_counted() -> None:
     assert Now(pid=1, running=("pair 3", "trial of #2", "trial of #2")).in_flight == ["pair 3", "2 x trial of #2"]
 
 
-def test_a_test_is_told_with_its_evidence_until_its_verdict_falls() -> None:
+def test_a_test_shows_its_evidence_until_its_verdict() -> None:
     test = OpenTest(id=1, candidate=4, champion=2, pairs=12, log_e=1.0, log_threshold=3.0)
     assert test.sentence == "gate: #4 against #2, 12 pairs, e-value 2.72 of 20.1"
     assert OpenTest(id=1, candidate=4, champion=0, pairs=1).sentence == "gate: #4 against the seed, 1 pair"
@@ -125,8 +125,8 @@ async def test_during_the_holdout_all_three_say_holdout_and_none_says_gate(make_
         with held(folder):
             running = asyncio.create_task(campaign.run())
             await holdout.reached.wait()
-            view = asyncio.create_task(publish(campaign, folder))
-            while not (folder / FILE).exists():  # noqa: ASYNC110 (another process would look, too)
+            publishing = asyncio.create_task(publish(campaign, folder))
+            while not (folder / FILE).exists():  # noqa: ASYNC110 (another process would poll, too)
                 await asyncio.sleep(0.005)
             sentence = snapshot(campaign).test.sentence  # type: ignore[union-attr]
             assert sentence.startswith("holdout: #")
@@ -135,13 +135,13 @@ async def test_during_the_holdout_all_three_say_holdout_and_none_says_gate(make_
                 facts = status(campaign.config, ledger)
                 assert (facts["state"], facts["at"], facts["pid"]) == ("running", sentence, os.getpid())
                 assert sentence in status_printed(campaign, ledger)
-            look = Record(folder).look()
-            page = render_page("now.html", look=look, login=None, mine=False)
+            view = Record(folder).view()
+            page = render_page("now.html", view=view, login=None, mine=False)
             assert "<h3>Holdout</h3>" in page
             assert "At the gate" not in page
             assert all("gate:" not in text for text in (printed(campaign), str(facts["at"])))
-            view.cancel()
+            publishing.cancel()
             holdout.go.set()
             await running
-            await asyncio.gather(view, return_exceptions=True)
+            await asyncio.gather(publishing, return_exceptions=True)
         assert snapshot(campaign).test is None

@@ -37,11 +37,11 @@ def test_an_unknown_name_is_one_line(night: Night, name: str) -> None:
     assert "\x1b" not in str(caught.value)
 
 
-def test_a_commit_that_belongs_to_nobody_has_a_tree_but_is_no_candidate(night: Night) -> None:
+def test_a_foreign_commit_has_a_tree_but_is_not_a_candidate(night: Night) -> None:
     (night.repo / "other.txt").write_text("went on\n")
     night.git("commit", "-qam", "\x1b[31mmine")
     with night.ledger() as ledger:
-        with pytest.raises(UserError, match="is no candidate of campaign night"):
+        with pytest.raises(UserError, match="is not a candidate of campaign night"):
             find_candidate("main", ledger, night.repository())
         tree, _ = find_tree("main", ledger, night.repository())
     assert tree == night.git("rev-parse", "main^{tree}")

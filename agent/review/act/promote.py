@@ -1,7 +1,7 @@
 """`ratchet promote`: brings accepted patches to the user's branch, with the user's own git.
 
-The one command that touches the user's files. It runs git as the user would (identity, hooks, signing), shows what it
-is going to do, and does nothing without a yes. Conflicts are git's, in words that say how to go on and how to go back.
+The only command that touches the user's files. It runs git as the user would (identity, hooks, signing), shows what it
+will do, and asks first. For a conflict it says how to continue and how to go back.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ IN_PROGRESS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """What would be done: the commits (oldest first) and how they come to `branch`."""
+    """What will be done: the commits (oldest first) and how they get onto `branch`."""
 
     branch: str
     how: str
@@ -49,7 +49,7 @@ class Checkout:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        # A variable of a calling hook must not lead git elsewhere; nothing may wait for an editor.
+        # Variables of a calling hook must not lead git elsewhere, and nothing may wait for an editor.
         kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
         identity = {
             key: value for key, value in os.environ.items() if key.startswith(("GIT_AUTHOR_", "GIT_COMMITTER_"))
@@ -59,7 +59,7 @@ class Checkout:
             self._env["GIT_CONFIG_GLOBAL"] = key
 
     def git(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """Run git; what it says may hold a stranger's words."""
+        """Run git; its output may contain text of a model."""
         return subprocess.run(
             ["git", *arguments],
             cwd=self.root,
@@ -72,17 +72,17 @@ class Checkout:
         )
 
     def out(self, *arguments: str) -> str:
-        """What git answers; "" when it refuses."""
+        """The output of git; "" if it fails."""
         done = self.git(*arguments)
         return done.stdout.strip() if done.returncode == 0 else ""
 
     def check_ready(self, campaign_branch: str) -> str:
-        """The branch that patches would come to. Raises UserError unless it is clean and at rest."""
+        """The current branch. Raises UserError unless it is clean and no operation is in progress."""
         if self.out("rev-parse", "--is-inside-work-tree") != "true":
-            raise UserError("scaffold.repo", f"{self.root} has no working tree", "Clone it, and promote in the clone.")
+            raise UserError("scaffold.repo", f"{self.root} has no working tree", "Clone it and promote in the clone.")
         branch = self.out("symbolic-ref", "--quiet", "--short", "HEAD")
         if not branch:
-            raise UserError("scaffold.repo", "HEAD is on no branch", "Run `git switch BRANCH` first.")
+            raise UserError("scaffold.repo", "HEAD is detached", "Run `git switch BRANCH` first.")
         if branch == campaign_branch:
             raise UserError("scaffold.repo", f"{branch} is the campaign's own branch", "Run `git switch BRANCH` first.")
         for name, what in IN_PROGRESS.items():
@@ -104,18 +104,18 @@ def plan(
     """Choose the commits and the git commands. `commits` are the campaign's, newest first.
 
     Raises:
-        UserError: the working tree is not ready, an id was never accepted, or there is nothing to bring.
+        UserError: the working tree is not ready, an id was never accepted, or there is nothing to promote.
     """
     branch = checkout.check_ready(campaign_branch)
     rows = accepted(commits)[::-1]
     picked = _chosen(rows, only, checkout) if only else _missing(rows, checkout)
     if not picked:
-        raise UserError("promote", f"branch {branch} has all of it already", "There is nothing to do.")
+        raise UserError("promote", f"branch {branch} already has all of it", "There is nothing to do.")
     names = [commit.sha for commit in picked]
     commands: list[tuple[str, ...]]
     if only:
         how = "cherry-pick" + (" as one commit" if squash else "")
-        # One by one for a squash: a conflict then leaves no half-done sequence behind.
+        # One by one for a squash: a conflict then leaves no unfinished sequence.
         commands = (
             [("cherry-pick", "--no-commit", name) for name in names] if squash else [("cherry-pick", "-x", *names)]
         )
@@ -132,7 +132,7 @@ def plan(
 
 
 def _missing(rows: Sequence[Accepted], checkout: Checkout) -> list[Commit]:
-    """All commits that HEAD does not hold, unless it holds every patch under another name."""
+    """All commits that HEAD lacks, unless it has every patch under another hash."""
     if not rows:
         return []
     missing = set(checkout.out("rev-list", f"HEAD..{rows[-1].commit.sha}", "--").splitlines())
@@ -145,13 +145,15 @@ def _chosen(rows: Sequence[Accepted], only: Sequence[int], checkout: Checkout) -
     known = {row.candidate: row.commit for row in rows}
     for number in only:
         if number not in known:
-            raise UserError("--only", f"#{number} is no accepted patch of this campaign", "`ratchet log` lists them.")
+            raise UserError(
+                "--only", f"#{number} is not an accepted patch of this campaign", "`ratchet log` lists them."
+            )
     there = _candidates_on_head(checkout, known[only[0]].trailers[CAMPAIGN_TRAILER])
     return [row.commit for row in rows if row.candidate in set(only) and str(row.candidate) not in there]
 
 
 def _candidates_on_head(checkout: Checkout, campaign: str) -> set[str]:
-    """Candidates of a campaign whose patch HEAD holds already: merged, picked or squashed."""
+    """Candidates of a campaign whose patch HEAD already has: merged, picked or squashed."""
     form = "%(trailers:key={},valueonly,separator=%x20)"
     forms = "%x00".join(form.format(key) for key in (CAMPAIGN_TRAILER, "Ratchet-Candidate"))
     lines = checkout.out("log", f"--format={forms}", f"--grep=^{CAMPAIGN_TRAILER}: ", "HEAD", "--").splitlines()
@@ -163,7 +165,7 @@ def carry_out(checkout: Checkout, wanted: Plan, say: Callable[[str], object]) ->
     """Run the plan; returns the new HEAD.
 
     Raises:
-        UserError: git stopped; it says where, how to go on and how to go back.
+        UserError: git stopped; the error says where, how to continue and how to go back.
     """
     for command in wanted.commands:
         done = checkout.git(*command, stdin=wanted.message)
@@ -179,20 +181,20 @@ def _stopped(checkout: Checkout, wanted: Plan, verb: str) -> UserError:
     squashing = wanted.commands[-1][0] == "commit"
     if conflicts:
         named = ", ".join(conflicts[:5]) + (f" and {len(conflicts) - 5} more" if conflicts[5:] else "")
-        go_on = f"Fix the files, `git add` them, then `git {verb} --continue`; or go back with `git {verb} --abort`."
+        proceed = f"Fix the files, `git add` them, then `git {verb} --continue`; or go back with `git {verb} --abort`."
         if squashing:
-            go_on = "Fix the files, `git add` them, then `git commit`; or go back with `git reset --merge`."
+            proceed = "Fix the files, `git add` them, then `git commit`; or go back with `git reset --merge`."
         if squashing and verb == "cherry-pick":
-            go_on = "Go back with `git reset --merge`, and try again without --squash."
-        return UserError("promote", f"conflict in {named}", go_on)
+            proceed = "Go back with `git reset --merge`, and try again without --squash."
+        return UserError("promote", f"conflict in {named}", proceed)
     if verb == "cherry-pick" and checkout.out("rev-parse", "--verify", "--quiet", "CHERRY_PICK_HEAD"):
-        fix = "`git cherry-pick --skip` goes on without it, `git cherry-pick --abort` goes back."
-        return UserError("promote", "one of the patches brings nothing new here", fix)
-    return UserError("promote", f"git {verb} stopped", "Its words are above; `git status` shows where it stands.")
+        fix = "`git cherry-pick --skip` continues without it, `git cherry-pick --abort` goes back."
+        return UserError("promote", "one of the patches changes nothing here", fix)
+    return UserError("promote", f"git {verb} stopped", "Its output is above; `git status` shows the state.")
 
 
 def _squashed(commits: Sequence[Commit], campaign_branch: str) -> str:
-    """One message for all: every subject, and trailers that lead back to each candidate."""
+    """One message for all: every subject, and trailers that name each candidate."""
     subject = commits[0].subject
     if len(commits) > 1:
         subject = f"Bring {len(commits)} patches of {campaign_branch}"

@@ -1,4 +1,4 @@
-"""`ratchet revert`: takes an accepted patch back on the campaign's branch, by one commit made with plumbing."""
+"""`ratchet revert`: reverts an accepted patch on the campaign's branch, with one commit made by plumbing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from agent.kernel.record.store import ANCHOR_TRAILER
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reverted:
-    """A revert that stands: its commit, and the trees before and after it."""
+    """A finished revert: its commit, and the trees before and after it."""
 
     sha: str
     candidate: int
@@ -26,11 +26,11 @@ class Reverted:
 
 
 def revert(target: Candidate, ledger: Ledger, repository: Repository, opening: Opening) -> Reverted:
-    """Take back the patch of a candidate. The caller holds the campaign's lock, so that nothing runs.
+    """Revert the patch of a candidate. The caller holds the campaign's lock, so that nothing runs.
 
     Raises:
-        UserError: it was never accepted, nothing of it is left, later patches build on it, or a commit is due.
-        RecordBroken: the branch was moved by somebody else, or cannot be written.
+        UserError: it was never accepted, nothing of it is left, later patches build on it, or a commit is pending.
+        RecordBroken: somebody moved the branch, or it cannot be written.
     """
     rows, number = ledger.commits(), len(ledger.candidates())
     repository.reconcile([row.move for row in rows], number)
@@ -68,8 +68,8 @@ def revert(target: Candidate, ledger: Ledger, repository: Repository, opening: O
 def _check(target: Candidate, ledger: Ledger) -> None:
     committed = {row.candidate: row.test for row in ledger.commits()}
     if target.id not in committed:
-        problem = f"#{target.id} was not accepted, so there is nothing on the branch to take back"
-        raise UserError("ID", problem, "`ratchet log` lists what was.")
+        problem = f"#{target.id} was not accepted, so there is nothing on the branch to revert"
+        raise UserError("ID", problem, "`ratchet log` lists accepted patches.")
     for row in ledger.tests():
         if row.verdict == Verdict.ACCEPTED and row.id not in committed.values():
             raise UserError(
@@ -82,15 +82,15 @@ def _without(repository: Repository, sha: str, parent: str, champion_tree: str) 
     try:
         tree = repository.merge(repository.tree_of(sha), champion_tree, repository.tree_of(parent))
     except Refused as refusal:
-        fix = f"Revert the later ones first, or do it by hand: `git revert {sha[:12]}` on a branch of yours."
+        fix = f"Revert the later ones first, or run `git revert {sha[:12]}` on a branch of yours."
         raise UserError("ID", f"later patches build on it ({refusal})", fix) from refusal
     if tree == champion_tree:
-        raise UserError("ID", "the champion holds nothing of that patch any more", "There is nothing to do.")
+        raise UserError("ID", "the champion no longer has anything of that patch", "There is nothing to do.")
     return tree
 
 
 def _close_open_tests(ledger: Ledger, opening: Opening) -> None:
-    """A test against a champion that is none any more ends without a verdict on its candidate."""
+    """A test against a former champion ends without a verdict on its candidate."""
     for row in ledger.tests():
         if row.verdict is None:
             test = retest(row, ledger, opening)

@@ -19,17 +19,17 @@ TAMPERED, UNPROVEN = 3, 4
 class Claim(StrEnum):
     """What fresh pairs say about the claim that a patch made the scaffold better."""
 
-    STANDS = "stands"
+    CONFIRMED = "confirmed"
     UNSETTLED = "not settled"
-    FALLS = "does not stand"
+    REFUTED = "refuted"
 
 
 def claim_of(comparison: Comparison) -> Claim:
     """Whether the interval of the difference lies above 0, below it, or on both sides."""
     difference = comparison.difference
     if difference.low > 0:
-        return Claim.STANDS
-    return Claim.FALLS if difference.high <= 0 else Claim.UNSETTLED
+        return Claim.CONFIRMED
+    return Claim.REFUTED if difference.high <= 0 else Claim.UNSETTLED
 
 
 def replay_check(replayed: Sequence[Replayed]) -> Checked:
@@ -64,7 +64,7 @@ def verdict(checks: Sequence[Checked], comparison: Comparison | None) -> int:
     """The exit code."""
     if any(one.ok is False for one in checks):
         return TAMPERED
-    return UNPROVEN if comparison is not None and claim_of(comparison) is not Claim.STANDS else 0
+    return UNPROVEN if comparison is not None and claim_of(comparison) is not Claim.CONFIRMED else 0
 
 
 def facts(

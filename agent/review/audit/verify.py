@@ -1,4 +1,4 @@
-"""`ratchet verify`: whether a commit says what the ledger knows, and the verdict follows from the recorded pairs.
+"""`ratchet verify`: whether a commit matches the ledger, and its verdict follows from the recorded pairs.
 
 Covered: the commit (place, parent, tree, subject, body, every trailer that can be computed), the test (order, level,
 draw of tasks, seeds, trees of both sides), the verdict (recomputed pair by pair with the gate's own code), SQLite's

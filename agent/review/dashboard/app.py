@@ -76,8 +76,8 @@ class Dashboard:
     async def index(self, request: Request) -> Response:
         """Every campaign of the folder."""
         known = sorted({*names(self._runs), self._actions.campaign})
-        looks = await asyncio.gather(*(self._watch(name).refresh() for name in known))
-        return self._html(request, "campaigns.html", looks=looks)
+        views = await asyncio.gather(*(self._watch(name).refresh() for name in known))
+        return self._html(request, "campaigns.html", views=views)
 
     async def bare(self, request: Request) -> Response:
         """The page's address without the final slash."""
@@ -86,14 +86,14 @@ class Dashboard:
     async def page(self, request: Request) -> Response:
         """One campaign: what it is doing now, and its report as far as it is drawn."""
         watch = self._known(request)
-        look = await watch.refresh()
+        view = await watch.refresh()
         # The first drawing takes the processor, and the page's own files come first: the stream or a reload starts it.
         first, watch.opened = not watch.opened, True
         if not first:
             await asyncio.wait({self._aside(watch.redraw())}, timeout=_FRESH_SECONDS)
         rendered = watch.drawn.sections if watch.drawn else {}
         now = self._now(request, watch)
-        return self._html(request, "dashboard.html", look=look, now=now, sections=SECTIONS, rendered=rendered)
+        return self._html(request, "dashboard.html", view=view, now=now, sections=SECTIONS, rendered=rendered)
 
     async def part(self, request: Request) -> Response:
         """One section of the report."""
@@ -120,7 +120,7 @@ class Dashboard:
                 while not self._closing and request.state.guard.still_in(request):
                     if (now := self._now(request, watch)) != panel:
                         panel = now
-                        yield _event("now", {"html": now, "doing": watch.look.doing})
+                        yield _event("now", {"html": now, "doing": watch.view.doing})
                     if watch.drawn is not None and watch.drawn is not drawn:
                         drawn = watch.drawn
                         yield _event("report", tags(drawn))
@@ -132,8 +132,8 @@ class Dashboard:
             self._streams -= 1
 
     def _now(self, request: Request, watch: Watch) -> str:
-        look = watch.look
-        return render_page("now.html", look=look, login=request.state.login, mine=look.name == self._actions.campaign)
+        view = watch.view
+        return render_page("now.html", view=view, login=request.state.login, mine=view.name == self._actions.campaign)
 
     # ---------------------------------------------------------------------------- actions
 
@@ -147,7 +147,7 @@ class Dashboard:
         if login.program:
             return PlainTextResponse(notice + "\n")
         self._notices[login.id] = notice
-        return RedirectResponse(f"/c/{watch.look.name}/", 303)
+        return RedirectResponse(f"/c/{watch.view.name}/", 303)
 
     def _order(self, watch: Watch, action: str, fields: Mapping[str, str]) -> Callable[[], str]:
         """What an action does. Raises HTTPException for an unknown one."""

@@ -1,6 +1,6 @@
 """Polls the campaigns of a runs folder once for all readers.
 
-A look opens nothing for writing, and its transactions are single short queries: the campaign never waits for a reader.
+Reading opens nothing for writing, and its transactions are single short queries: the campaign never waits for a reader.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from agent.base.errors import RecordBroken
 from agent.base.types import Fate
 from agent.kernel.loop.approval import Acceptance, Approvals
 from agent.kernel.record.ledger import EventRow, Ledger
-from agent.live.status import Doing, Now, Recorded, recorded, standing
+from agent.live.status import Doing, Now, Recorded, activity, recorded
 
 RECORD: Final = "ledger.sqlite"
 TICK_SECONDS: Final = 0.2
@@ -35,7 +35,7 @@ State = Doing | Literal["not begun", "gone", "broken"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Look:
+class View:
     """A campaign at one moment. `why` explains the state; `version` changes with the record."""
 
     name: str
@@ -66,30 +66,30 @@ class Record:
         self._ledger: Ledger | None = None
         self._file: tuple[int, int] | None = None
         self._opened = 0
-        self._known: tuple[int, Look, Recorded] | None = None
-        self._in_use = threading.Lock()  # a look whose reader has left may still be running
+        self._known: tuple[int, View, Recorded] | None = None
+        self._in_use = threading.Lock()  # a reading whose reader has left may still be running
 
-    def look(self) -> Look:
+    def view(self) -> View:
         """The campaign at this moment; cheap while nothing has changed."""
         with self._in_use:
-            return self._look()
+            return self._view()
 
     def close(self) -> None:
         """Close the file."""
         with self._in_use:
             self._close()
 
-    def _look(self) -> Look:
+    def _view(self) -> View:
         name = self.folder.name
         try:
             if not self._open():
                 gone = self._opened > 0
                 why = "the campaign's record was removed" if gone else "`ratchet run` begins it"
-                return Look(name=name, doing="gone" if gone else "not begun", why=why)
-            return self._standing(*self._facts())
+                return View(name=name, doing="gone" if gone else "not begun", why=why)
+            return self._with_activity(*self._facts())
         except RecordBroken as error:
             self._close()
-            return Look(name=name, doing="broken", why=str(error))
+            return View(name=name, doing="broken", why=str(error))
 
     def _close(self) -> None:
         if self._ledger is not None:
@@ -110,7 +110,7 @@ class Record:
             self._opened += 1
         return True
 
-    def _facts(self) -> tuple[Look, Recorded]:
+    def _facts(self) -> tuple[View, Recorded]:
         """What the ledger says, reread only after a write."""
         ledger = self._ledger
         if ledger is None:
@@ -119,16 +119,16 @@ class Record:
         if self._known is not None and self._known[0] == changes:
             return self._known[1:]
         with ledger.snapshot():
-            look, record = self._read(ledger), recorded(ledger)
-        self._known = (changes, look, record)
-        return look, record
+            view, record = self._read(ledger), recorded(ledger)
+        self._known = (changes, view, record)
+        return view, record
 
-    def _read(self, ledger: Ledger) -> Look:
+    def _read(self, ledger: Ledger) -> View:
         stamp = _stamp(self.folder)
         candidates, champion = ledger.candidates(), ledger.champion()
         trials, events = ledger.count_trials(), tuple(ledger.events(last=SHOWN_EVENTS))
         fates = [candidate.fate for candidate in candidates[1:]]
-        return Look(
+        return View(
             name=self.folder.name,
             doing="stopped",
             version=(*stamp, trials, events[-1].id if events else 0),
@@ -142,10 +142,10 @@ class Record:
             events=events,
         )
 
-    def _standing(self, facts: Look, record: Recorded) -> Look:
+    def _with_activity(self, facts: View, record: Recorded) -> View:
         """The ledger's facts together with what the campaign is doing at this moment."""
-        stands = standing(self.folder, record)
-        return replace(facts, doing=stands.doing, why=stands.why, pid=stands.pid, now=stands.now)
+        doing = activity(self.folder, record)
+        return replace(facts, doing=doing.doing, why=doing.why, pid=doing.pid, now=doing.now)
 
 
 def _stamp(folder: Path) -> tuple[int, ...]:
@@ -185,7 +185,7 @@ class Watch:
     def __init__(self, folder: Path, draw: Draw) -> None:
         self.folder = folder
         self._record, self._draw = Record(folder), draw
-        self.look = Look(name=folder.name, doing="not begun")
+        self.view = View(name=folder.name, doing="not begun")
         self.drawn: Drawn | None = None
         self.opened = False
         self.turn = 0
@@ -194,21 +194,21 @@ class Watch:
         self._looking = asyncio.Lock()
         self._drawing: asyncio.Task[float] | None = None
 
-    async def refresh(self) -> Look:
-        """Look now."""
+    async def refresh(self) -> View:
+        """Read now."""
         async with self._looking:
-            look = await asyncio.to_thread(self._record.look)
-        if look != self.look:
-            self.look = look
+            view = await asyncio.to_thread(self._record.view)
+        if view != self.view:
+            self.view = view
             await self._tell()
-        return look
+        return view
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[None]:
         """Keep looking while at least one reader is here."""
         self._readers += 1
         if not self._tasks:
-            self._tasks = [asyncio.create_task(self._looks()), asyncio.create_task(self._drawings())]
+            self._tasks = [asyncio.create_task(self._poll()), asyncio.create_task(self._drawings())]
         try:
             yield
         finally:
@@ -241,7 +241,7 @@ class Watch:
             self.turn += 1
             self._changed.notify_all()
 
-    async def _looks(self) -> None:
+    async def _poll(self) -> None:
         while True:
             await self.refresh()
             await asyncio.sleep(TICK_SECONDS)
@@ -262,11 +262,11 @@ class Watch:
         return await asyncio.shield(self._drawing)
 
     async def _redraw(self) -> float:
-        version = self.look.version
+        version = self.view.version
         if not version or (self.drawn is not None and self.drawn.version == version):
             return 0.0
         started = time.monotonic()
-        with suppress(RecordBroken):  # the next look says what is wrong
+        with suppress(RecordBroken):  # the next reading says what is wrong
             self.drawn = Drawn(version, await apart(self._draw_now))
             await self._tell()
         return time.monotonic() - started

@@ -48,14 +48,14 @@ LEAST: Final = -16.0
 """The logarithm below which an e-value is drawn no lower."""
 
 LONG: Final = 2 * 3600.0
-"""Seconds from which time is told in hours."""
+"""Seconds from which the axis is in hours."""
 
 _POWER: Final = "datum.value < 0 ? '1/' + pow(10, -datum.value) : '' + pow(10, datum.value)"
 MOST_NAMED: Final = 250
 """Candidates up to which the tree spells out subjects; it takes Vega 4 ms to measure one."""
 
 _ROW, _COLUMN, _WIDER = 22, 26, 2
-"""Pixels of the tree: a row, a step to the right, and what a letter may be wider than Vega thinks."""
+"""Pixels of the tree: a row, a step to the right, and how much wider than in Vega a letter may be."""
 
 
 def scores(facts: ReportFacts, width: int) -> Markup:
@@ -91,7 +91,7 @@ def _score_panel(title: str, rows: Sequence[Spec], reach: int, width: int, *, jo
     }}  # fmt: skip
     # Many overlapping intervals are unreadable: then only those of accepted candidates are drawn.
     transform = [] if few else [{"filter": f"datum.fate === '{Fate.CHAMPION.value}'"}]
-    # A champion's score stands until the next one's.
+    # A champion's score holds until the next champion.
     steps = [*rows, {**rows[-1], "x": reach}]
     line = {
         "data": {"values": steps},
@@ -310,7 +310,7 @@ def _title(text: str) -> Spec:
 
 
 def draw(spec: Spec) -> Markup:
-    """A Vega-Lite chart as SVG; Vega escapes what stands in it."""
+    """A Vega-Lite chart as SVG; Vega escapes the texts in it."""
     whole = {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "background": None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,12 +11,15 @@ from typing import Final
 from agent.kernel.record.ledger import EventRow, Ledger
 
 LOADED: Final = "load"
-"""Kind of the event that says that the machine was under load."""
+"""Kind of the event about load: what the campaign saw, and what it did."""
 
 DISCARDED: Final = "void"
 """Kind of the event that says that a trial was discarded, to be retried."""
 
 SHOWN_EVENTS: Final = 50
+_LATE: Final = re.compile(r"(\d+) of \d+ pairs of test (\d+) hit the time limit on both sides")
+"""What the campaign writes down at the end of a test; only it knows the time limits of the tasks."""
+
 _OUT_OF_TIME: Final = ("out of time", "timed out")
 _PAIRS: Final = (
     "SELECT p.test, p.void_side, a.reason, b.reason FROM pairs p LEFT JOIN trials a ON a.id = p.champion_trial"
@@ -25,7 +29,7 @@ _PAIRS: Final = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadRow:
-    """The pairs of one test: how many, how many were discarded, and on how many sides time ran out."""
+    """The pairs of one test: how many, how many were discarded, and in how many time ran out on both sides or one."""
 
     test: int
     pairs: int
@@ -41,7 +45,7 @@ class LoadRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Load:
-    """Load over the whole campaign. `tests` and `events` hold only what tells of load, the latest events."""
+    """Load over the whole campaign. `tests` and `events` hold only those that show load, the latest events."""
 
     loaded: int
     discarded_trials: int
@@ -61,7 +65,8 @@ class Load:
 def load_of(ledger: Ledger, events: Sequence[EventRow]) -> Load:
     """Read the load of a campaign from its pairs and its `events`."""
     told = [event for event in events if event.kind in {LOADED, DISCARDED}]
-    tests = [_test(test, pairs) for test, pairs in _by_test(ledger.stream(_PAIRS)).items()]
+    late = {int(found[2]): int(found[1]) for event in told if (found := _LATE.match(event.text))}
+    tests = [_test(test, pairs, late.get(test, 0)) for test, pairs in _by_test(ledger.stream(_PAIRS)).items()]
     return Load(
         loaded=sum(event.kind == LOADED for event in told),
         discarded_trials=sum(event.kind == DISCARDED for event in told),
@@ -86,13 +91,13 @@ def _by_test(rows: Iterable[Sequence[object]]) -> dict[int, list[Pair]]:
     return found
 
 
-def _test(test: int, pairs: Sequence[Pair]) -> LoadRow:
+def _test(test: int, pairs: Sequence[Pair], late_pairs: int) -> LoadRow:
     late = [_out_of_time(champion) + _out_of_time(candidate) for void, champion, candidate in pairs if void is None]
     return LoadRow(
         test=test,
         pairs=len(pairs),
         discarded=len(pairs) - len(late),
-        both=late.count(2),
+        both=max(late.count(2), late_pairs),
         one=late.count(1),
     )
 

@@ -17,7 +17,7 @@ _REJECTIONS: Final = {
     Verdict.FUTILE: "Futile: an improvement of the wanted size became unlikely",
     Verdict.REJECTED: "Rejected by the gate: not enough evidence after all pairs",
     Verdict.OUT_OF_BUDGET: "Undecided when the budget was used up",
-    "turned down by": "Rejected by a person",
+    "turned down by": "Rejected by a person",  # in ledgers of older versions
     "could not be brought onto": "In conflict with a newer champion",
 }
 _REFUSALS: Final = {

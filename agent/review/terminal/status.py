@@ -1,4 +1,4 @@
-"""What `ratchet status` prints: how a campaign stands, read while it runs."""
+"""What `ratchet status` prints: how a campaign activity_now, read while it runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agent.base.types import Fate
 from agent.config.campaign import Config
 from agent.kernel.loop.approval import Approvals
 from agent.kernel.record.ledger import Ledger
-from agent.live.status import Standing, recorded, standing
+from agent.live.status import Activity, activity, recorded
 from agent.review.summary import Summary, summarise
 
 SHOWN_EVENTS = 5
@@ -35,12 +35,12 @@ def print_status(config: Config, ledger: Ledger, console: Console, *, as_json: b
 
 def status(config: Config, ledger: Ledger) -> dict[str, Any]:
     """The state of a campaign as plain data. `seconds` is run time without interruptions."""
-    summary, stands = summarise(ledger), standing(config.folder, recorded(ledger))
+    summary, doing = summarise(ledger), activity(config.folder, recorded(ledger))
     end = ledger.latest("end")
     waiting = [one.candidate for one in Approvals(ledger).waiting(summary.champion_id)]
     return {
         "campaign": config.name,
-        **_doing(stands),
+        **_doing(doing),
         "champion": summary.champion_id,
         "waiting": waiting,
         **_counts(summary),
@@ -51,15 +51,15 @@ def status(config: Config, ledger: Ledger) -> dict[str, Any]:
     }
 
 
-def _doing(stands: Standing) -> dict[str, Any]:
+def _doing(now: Activity) -> dict[str, Any]:
     """What it is doing; `at` is the test at the gate or the holdout after it."""
-    explained = stands.doing in {"paused", "stopping"}
-    at = stands.now.test if stands.now and stands.pid is not None else None
+    explained = now.doing in {"paused", "stopping"}
+    at = now.now.test if now.now and now.pid is not None else None
     return {
-        "state": f"{stands.doing}: {stands.why}" if explained else stands.doing,
-        "pid": stands.pid,
+        "state": f"{now.doing}: {now.why}" if explained else now.doing,
+        "pid": now.pid,
         "at": at.sentence if at else None,
-        "in_flight": stands.now.in_flight if stands.now else [],
+        "in_flight": now.now.in_flight if now.now else [],
     }
 
 

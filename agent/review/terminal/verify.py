@@ -22,8 +22,8 @@ from agent.review.terminal.style import cell
 
 _MARKS = {True: ("ok", "green"), False: ("FAIL", "bold red"), None: ("note", "yellow")}
 _CLAIMS = {
-    Claim.STANDS: ("confirmed: it is better", "bold green"),
-    Claim.FALLS: ("not confirmed: it is not better", "bold red"),
+    Claim.CONFIRMED: ("confirmed: it is better", "bold green"),
+    Claim.REFUTED: ("refuted: it is not better", "bold red"),
     Claim.UNSETTLED: ("not settled: too few pairs to tell; ask for more", "bold yellow"),
 }
 

@@ -74,21 +74,21 @@ def test_picked_patches_can_be_squashed_too(night: Night) -> None:
 
 
 @pytest.mark.parametrize("squash", [False, True])
-def test_what_is_there_already_is_not_brought_again(night: Night, squash: bool) -> None:
+def test_patches_that_are_there_already_are_not_promoted_again(night: Night, squash: bool) -> None:
     promote(night, squash=squash)
     for only in ((), tuple(numbers(night))):
-        with pytest.raises(UserError, match="has all of it already"):
+        with pytest.raises(UserError, match="already has all of it"):
             planned(night, *only)
 
 
-def test_a_dirty_tree_is_refused_with_the_mend(night: Night) -> None:
+def test_a_dirty_tree_is_refused_with_the_fix(night: Night) -> None:
     (night.repo / "other.txt").write_text("not committed\n")
     with pytest.raises(UserError, match=r"other\.txt has changes that are not committed\. Run `git stash` first"):
         planned(night)
     assert night.git("rev-parse", "main") == night.git("merge-base", "main", "ratchet/night")
 
 
-def test_a_file_that_git_does_not_know_is_no_obstacle_unless_it_is_in_the_way(night: Night) -> None:
+def test_an_untracked_file_does_not_matter_unless_it_would_be_overwritten(night: Night) -> None:
     (night.repo / "notes.txt").write_text("mine\n")
     promote(night)
     assert (night.repo / "notes.txt").read_text() == "mine\n"
@@ -96,7 +96,7 @@ def test_a_file_that_git_does_not_know_is_no_obstacle_unless_it_is_in_the_way(ni
 
 def test_without_a_branch_or_on_the_campaigns_own_nothing_is_planned(night: Night) -> None:
     night.git("switch", "-q", "--detach")
-    with pytest.raises(UserError, match="HEAD is on no branch"):
+    with pytest.raises(UserError, match="HEAD is detached"):
         planned(night)
     night.git("switch", "-q", "ratchet/night")
     with pytest.raises(UserError, match="the campaign's own branch"):
@@ -104,7 +104,7 @@ def test_without_a_branch_or_on_the_campaigns_own_nothing_is_planned(night: Nigh
 
 
 def test_an_unknown_patch_is_refused(night: Night) -> None:
-    with pytest.raises(UserError, match="#99 is no accepted patch"):
+    with pytest.raises(UserError, match="#99 is not an accepted patch"):
         planned(night, 99)
 
 
@@ -117,7 +117,7 @@ def test_an_unknown_patch_is_refused(night: Night) -> None:
         (True, True, "without --squash", ["reset", "--merge"]),
     ],
 )
-def test_a_conflict_is_gits_and_says_how_to_go_on_and_back(
+def test_a_conflict_says_how_to_continue_and_how_to_go_back(
     night: Night, squash: bool, only: bool, go_on: str, go_back: list[str]
 ) -> None:
     change(night, SETTINGS, "SKILL = 30\n")

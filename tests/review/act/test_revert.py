@@ -62,11 +62,11 @@ def test_the_log_and_the_dossier_say_that_it_was_taken_back(night: Night) -> Non
     assert "reverted" in night.ratchet("log").output
 
 
-def test_the_newest_patch_and_then_its_revert_can_be_taken_back(night: Night) -> None:
+def test_the_newest_patch_and_then_its_revert_can_be_reverted(night: Night) -> None:
     champion = night.git("rev-parse", "ratchet/night^{tree}")
     take_back(night, "champion")
     assert night.git("rev-parse", "ratchet/night^{tree}") == night.git("rev-parse", "ratchet/night~2^{tree}")
-    with pytest.raises(UserError, match="holds nothing of that patch"):
+    with pytest.raises(UserError, match="no longer has anything of that patch"):
         take_back(night, "ratchet/night~1")
     take_back(night, "champion")
     assert night.git("rev-parse", "ratchet/night^{tree}") == champion
@@ -77,7 +77,7 @@ def test_what_was_never_accepted_cannot_be_taken_back(night: Night) -> None:
         take_back(night, "seed")
 
 
-def test_a_campaign_goes_on_after_a_revert_and_spends_no_error_on_it(night: Night) -> None:
+def test_a_campaign_resumes_after_a_revert_that_spends_no_error(night: Night) -> None:
     take_back(night, "ratchet/night~1")
     with night.ledger() as ledger:
         tests = len(ledger.tests())
@@ -128,7 +128,7 @@ def test_an_accepted_patch_that_waits_for_its_commit_goes_first(night: Night) ->
         take_back(night, "champion")
 
 
-def test_later_patches_that_build_on_it_are_a_conflict_with_a_mend(night: Night) -> None:
+def test_later_patches_that_build_on_it_are_a_conflict_with_a_fix(night: Night) -> None:
     first, second = night.commits()
     tree = night.repository().write(second.tree, {**night.repository().read(second.tree), SETTINGS: b"SKILL = 61\n"})
     sha = night.git("commit-tree", tree, "-p", first.sha, "-m", "x")

@@ -69,7 +69,7 @@ def amend(night: Night, old: str, new: str) -> None:
         ("Ratchet-Cost: ", "Ratchet-Blessed-By: me\nRatchet-Cost: ", "trailers"),
     ],
 )
-def test_a_rewritten_message_is_found_and_the_place_is_named(night: Night, old: str, new: str, named: str) -> None:
+def test_a_rewritten_message_is_found_and_located(night: Night, old: str, new: str, named: str) -> None:
     amend(night, old, new)
     assert {"commit", named} <= faults(night, "ratchet/night")
 
@@ -108,7 +108,7 @@ def test_a_commit_that_no_campaign_made_is_in_no_row(night: Night) -> None:
         ("UPDATE meta SET value = replace(value, '30', '3') WHERE key = 'gate of test 1'", {"figures"}),
     ],
 )
-def test_a_changed_ledger_is_found_and_the_place_is_named(night: Night, statement: str, named: set[str]) -> None:
+def test_a_changed_ledger_is_found_and_the_change_is_named(night: Night, statement: str, named: set[str]) -> None:
     rev = "ratchet/night" if "id = 2" in statement else "ratchet/night~1"
     night.sql(statement)
     found = faults(night, rev)
@@ -159,7 +159,7 @@ async def test_fresh_pairs_bear_a_true_claim_out_and_leave_an_empty_one_unsettle
         true = await compare(evaluator, tasks, (before, after), 40, lambda: None)
         backwards = await compare(evaluator, tasks, (after, before), 40, lambda: None)
         empty = await compare(evaluator, tasks, (after, after), 10, lambda: None)
-    assert [claim_of(one) for one in (true, backwards, empty)] == [Claim.STANDS, Claim.FALLS, Claim.UNSETTLED]
+    assert [claim_of(one) for one in (true, backwards, empty)] == [Claim.CONFIRMED, Claim.REFUTED, Claim.UNSETTLED]
     assert "40 fresh pairs" in fresh_sentence(true, 0.9)
     assert verdict([], true) == 0
     assert verdict([], empty) == UNPROVEN
@@ -205,7 +205,7 @@ def test_the_command_says_what_it_found_by_its_exit_code(night: Night) -> None:
 def test_a_candidate_that_was_not_accepted_claims_nothing(night: Night) -> None:
     done = night.ratchet("verify", "seed")
     assert done.exit_code != 0
-    assert "no commit claims anything" in str(done.exception)
+    assert "was not accepted, so it has no commit" in str(done.exception)
 
 
 def test_what_a_patch_changed_is_read_from_git(night: Night) -> None:

@@ -136,7 +136,7 @@ def test_a_row_that_was_cut_out_together_with_its_link_leaves_a_hole(copy: Path)
     assert f"links {n} to {n} are gone, between trials a1 and pairs 1:1" in found
 
 
-def test_a_forger_who_mends_the_link_as_well_breaks_the_next_one(copy: Path) -> None:
+def test_a_forger_who_fixes_the_link_as_well_breaks_the_next_one(copy: Path) -> None:
     with tampering(copy) as db:
         db.execute("UPDATE trials SET score = 1.0 WHERE id = 's0-0'")
         n = db.execute("SELECT n FROM chain WHERE key = 's0-0'").fetchone()[0]
@@ -148,7 +148,7 @@ def test_a_forger_who_mends_the_link_as_well_breaks_the_next_one(copy: Path) -> 
     assert said == f"trials s0-1 was changed, or the chain was, at link {n + 1} or before it at trials s0-0"
 
 
-def chain_anew(db: sqlite3.Connection) -> None:
+def rewrite_chain(db: sqlite3.Connection) -> None:
     last = b""
     for n, what, key in db.execute("SELECT n, what, key FROM chain ORDER BY n").fetchall():
         row = db.execute(f"SELECT {', '.join(COVERED[what])} FROM {what} WHERE {key_of(what)} = ?", (key,)).fetchone()
@@ -161,7 +161,7 @@ def test_a_whole_new_chain_is_only_found_by_a_link_that_was_published(copy: Path
     with tampering(copy) as db:
         db.execute("UPDATE trials SET score = 1.0 WHERE id = 's0-0'")
         db.execute("UPDATE tallies SET total = total + 1 WHERE candidate = 0 AND purpose = 'search'")
-        chain_anew(db)
+        rewrite_chain(db)
     assert broken(copy) == []
     [said] = broken(copy, published)
     assert said.startswith(f"commit c0ffee names another link {published.n} than the ledger holds")
@@ -228,10 +228,10 @@ def test_the_command_names_what_was_changed_and_says_so_by_its_exit_code(night: 
     assert json.loads(done.stdout)["broken"][0]["name"].startswith("trials ")
 
 
-def test_a_chain_that_was_written_anew_does_not_fit_the_commits(night: Night) -> None:
+def test_a_rewritten_chain_does_not_match_the_commits(night: Night) -> None:
     night.sql("UPDATE events SET text = 'forged' WHERE id = 1")
     with tampering(night.lab.folder / "ledger.sqlite") as db:
-        chain_anew(db)
+        rewrite_chain(db)
     done = night.ratchet("verify", "champion", "--json")
     assert done.exit_code == 3
     wrong = [one["what"] for one in json.loads(done.stdout)["findings"] if one["ok"] is False]
@@ -241,6 +241,6 @@ def test_a_chain_that_was_written_anew_does_not_fit_the_commits(night: Night) ->
     assert "names another link" in " ".join(done.stdout.split())
 
 
-def test_the_whole_ledger_and_one_commit_are_not_asked_for_at_once(night: Night) -> None:
+def test_the_whole_ledger_and_one_commit_exclude_each_other(night: Night) -> None:
     done = night.ratchet("verify", "--ledger", "champion")
     assert "--ledger: checks every row, not one commit. Remove COMMIT." in str(done.exception)

@@ -44,7 +44,7 @@ async def grow(home: Path, name: str, pause: float, trials: int, approve: str) -
     folder = home / "runs" / name
     (folder / "runs").mkdir(exist_ok=True)
     (folder / "runs" / name).symlink_to(folder)
-    lab = Lab(folder, improver, trials=trials, name=name, solve=slowly, approve=approve)
+    lab = Lab(folder, improver, trials=trials, name=name, solve=slowly, approve=approve, seconds=3600.0)
     async with lab.campaign() as campaign:
         _until_told(campaign)
         view = asyncio.create_task(publish(campaign, lab.folder))

@@ -174,7 +174,7 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_of_other_sites(here: TestClie
     assert TOKEN not in cookie
 
 
-def test_who_logged_out_is_a_stranger_again(known: TestClient) -> None:
+def test_after_logout_the_cookie_is_worthless(known: TestClient) -> None:
     cookie = "; ".join(f"{name}={value}" for name, value in known.cookies.items())
     assert known.get("/", headers={"cookie": cookie}).text != "nobody"
     assert known.post("/logout").text == "bye"

@@ -61,7 +61,7 @@ def test_no_text_that_was_made_up_is_a_login(text: str) -> None:
 
 
 @given(st.data())
-def test_a_cookie_that_was_changed_in_any_place_is_none(data: st.DataObject) -> None:
+def test_a_cookie_that_was_changed_anywhere_is_refused(data: st.DataObject) -> None:
     logins = Logins()
     cookie = logins.begin()
     at = data.draw(st.integers(0, len(cookie) - 2))  # the last character of base64 has bits that nobody reads

@@ -184,7 +184,7 @@ def test_what_a_model_wrote_is_only_text(known: TestClient, path: str) -> None:
     assert ("&lt;script&gt;" in page) == shown
 
 
-def test_a_section_that_a_model_wrote_is_no_section(reader: TestClient) -> None:
+def test_a_section_that_a_model_wrote_stays_text(reader: TestClient) -> None:
     assert drawn(reader).count('<section id="summary"') == 1
 
 
@@ -230,7 +230,7 @@ def test_actions_need_token_and_form_token(reader: TestClient, action: str) -> N
     assert reader.post(path, data=good, headers={"origin": "http://evil.example"}).status_code == 403
 
 
-def test_a_stranger_sees_no_action_and_no_form_token(reader: TestClient) -> None:
+def test_without_the_token_there_are_no_actions_and_no_form_token(reader: TestClient) -> None:
     page = reader.get("/c/night/").text
     assert "<button>Start" not in page
     assert 'name="form"' not in page
@@ -275,42 +275,42 @@ def test_a_patch_that_does_not_wait_cannot_be_approved(known: TestClient) -> Non
 def test_a_record_that_is_removed_or_replaced_is_noticed(tmp_path: Path) -> None:
     fill(tmp_path / "night")
     record = Record(tmp_path / "night")
-    assert record.look().proposals == 3
+    assert record.view().proposals == 3
     (tmp_path / "night" / "ledger.sqlite").rename(tmp_path / "kept")
-    assert record.look().doing == "gone"
+    assert record.view().doing == "gone"
     with Ledger(tmp_path / "night" / "ledger.sqlite") as ledger:
-        ledger.note("begin", "anew")
-    assert [event.text for event in record.look().events] == ["anew"]
-    assert record.look().proposals == 0
+        ledger.note("begin", "again")
+    assert [event.text for event in record.view().events] == ["again"]
+    assert record.view().proposals == 0
     (tmp_path / "night" / "ledger.sqlite").write_bytes(b"no database" * 100)
     record.close()
-    assert record.look().doing == "broken"
+    assert record.view().doing == "broken"
     record.close()
 
 
-def test_a_look_that_sees_nothing_new_is_the_same(tmp_path: Path) -> None:
+def test_a_view_without_news_is_the_same(tmp_path: Path) -> None:
     fill(tmp_path / "night")
     record = Record(tmp_path / "night")
-    first = record.look()
-    assert record.look() == first
+    first = record.view()
+    assert record.view() == first
     with Ledger(tmp_path / "night" / "ledger.sqlite") as ledger:
         ledger.note("begin", "more")
-    assert record.look().events[-1].text == "more"
+    assert record.view().events[-1].text == "more"
     record.close()
 
 
-def test_what_a_dead_process_said_is_not_in_flight(home: Path) -> None:
+def test_steps_of_a_dead_process_are_not_in_flight(home: Path) -> None:
     record = Record(home / "runs" / "night")
-    look = record.look()
-    assert (look.doing, look.pid) == ("stopped", None)
-    assert look.now is not None
-    assert (look.now.running, look.now.paused) == ((), None)
-    assert "did not end in order" in look.why
+    view = record.view()
+    assert (view.doing, view.pid) == ("stopped", None)
+    assert view.now is not None
+    assert (view.now.running, view.now.paused) == ((), None)
+    assert "did not end in order" in view.why
     record.close()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", json.dumps({"pid": "x"}), "\x00" * 50, "9" * 4_000_000])
-def test_a_spoiled_word_of_the_campaign_is_no_word(tmp_path: Path, text: str) -> None:
+def test_a_damaged_status_file_is_ignored(tmp_path: Path, text: str) -> None:
     (tmp_path / FILE).write_text(text)
     assert read_now(tmp_path) is None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,9 +95,11 @@ def test_the_panel_follows_a_campaign_from_its_start_to_its_end(browser: Browser
         page.set_default_timeout(PATIENT)
         page.goto(dashboard.page)
         expect(page.locator("#now .doing")).to_have_text("not begun")
-        with growing(tmp_path, pause=0.1, trials=80):
+        with growing(tmp_path, pause=0.1, trials=5000) as campaign:
             expect(page.locator("#now .doing")).to_have_text("running")
             expect(page.locator("#steps li").first).to_be_visible()
+            expect(page.locator("details.patch").first).to_be_attached()
+            campaign.send_signal(signal.SIGTERM)
             expect(page.locator("#now .doing")).to_have_text("stopped")
         expect(page.locator("#rejected details.patch, #patches details.patch").first).to_be_attached()
         page.close()

@@ -132,7 +132,7 @@ def test_a_record_that_is_removed_while_it_is_watched_is_said_to_be_gone(home: P
         assert next(data for kind, data in stream if kind == "now" and data["doing"] == "stopped")
 
 
-def test_requests_that_are_no_http_do_not_hurt_the_server(home: Path) -> None:
+def test_malformed_requests_do_not_hurt_the_server(home: Path) -> None:
     with served(home) as dashboard:
         host, port = dashboard.url.removeprefix("http://").split(":")
         for nonsense in (

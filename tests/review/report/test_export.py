@@ -81,7 +81,7 @@ def test_a_formula_that_a_model_wrote_is_text_in_a_spreadsheet(tmp_path: Path) -
     assert rows_of(tmp_path, "candidates", FileFormat.JSONL)[0]["subject"] == armed.subject
 
 
-def test_without_pyarrow_the_mend_is_named(file: Path, tmp_path: Path) -> None:
+def test_without_pyarrow_the_error_names_the_fix(file: Path, tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['pyarrow'] = None\n"
         "from pathlib import Path\n"
@@ -96,7 +96,7 @@ def test_without_pyarrow_the_mend_is_named(file: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_that_cannot_be_written_is_the_users_to_mend(file: Path, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_a_user_error(file: Path, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file")
     with Ledger(file, read_only=True) as ledger, pytest.raises(UserError, match="--out"):
         export(ledger, tmp_path / "out", FileFormat.CSV)

@@ -47,7 +47,7 @@ def test_every_score_is_the_mean_of_the_ledgers_trials(path: Path, facts: Report
                 assert spot.score.low < spot.score.high
 
 
-def test_a_spot_stands_where_its_last_trial_finished(path: Path, facts: ReportFacts) -> None:
+def test_a_spot_is_where_its_last_trial_finished(path: Path, facts: ReportFacts) -> None:
     with Ledger(path, read_only=True) as ledger:
         marks = ledger.marks()
         order = [trial.id for trial in ledger.trials()]
@@ -206,7 +206,7 @@ def better(scene: FakeRun) -> None:
 
 
 @pytest.mark.parametrize("policy", ["proven", "better"])
-async def test_a_campaign_that_really_ran_is_told_as_it_was(tmp_path: Path, policy: str) -> None:
+async def test_the_facts_of_a_real_campaign_match_its_ledger(tmp_path: Path, policy: str) -> None:
     lab = Lab(tmp_path, better, gate=policy, solve=solve)
     async with lab.campaign() as campaign:
         await campaign.run()
@@ -249,7 +249,7 @@ def test_in_an_older_ledger_the_numbers_are_those_of_the_file(path: Path, tmp_pa
         assert not any(m.agrees for m in collect(ledger, GateSettings(alpha=0.001)).meetings)
 
 
-def test_a_revert_is_shown_but_was_proposed_by_nobody(path: Path, tmp_path: Path) -> None:
+def test_a_revert_is_shown_and_does_not_count_as_a_proposal(path: Path, tmp_path: Path) -> None:
     copy = tmp_path / "ledger.sqlite"
     with sqlite3.connect(path) as source, sqlite3.connect(copy) as target:
         source.backup(target)

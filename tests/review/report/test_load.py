@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.base.types import Candidate, Fate, Purpose, Trial, Usage
+from agent.base.types import Candidate, Fate, Purpose, Split, Task, Trial, Usage
 from agent.kernel.decide.gate import GateSettings
+from agent.kernel.loop import load as loop
 from agent.kernel.record.ledger import Ledger
 from agent.review.report.facts import collect
 from agent.review.report.load import DISCARDED, LOADED, SHOWN_EVENTS, Load, load_of
@@ -94,6 +96,19 @@ def test_events_of_load_and_of_discarded_trials_are_counted_and_the_last_ones_sh
     assert f"search trial {SHOWN_EVENTS - 1} was starved" in page
     assert "search trial 0 was starved" not in page
     assert "not about load" not in page
+
+
+def test_pairs_that_the_campaign_names_are_counted_even_if_both_sides_handed_something_in(tmp_path: Path) -> None:
+    load(tmp_path, [[(FINE, FINE), (FINE, FINE), (LATE[0], LATE[0])]])
+    task = Task(
+        id="a", split=Split.GATE, instruction="", files={}, submit=(), tests={}, check=("c",), solve_timeout=1.0
+    )
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        kernel = object.__new__(loop.Load)  # its sentence alone is wanted, as the campaign writes it
+        kernel._state = SimpleNamespace(ledger=ledger)
+        kernel.name_late_pairs(1, [task])
+        found = load_of(ledger, ledger.events())
+    assert (found.both_out_of_time, found.loaded) == (3, 1)
 
 
 def test_pairs_out_of_time_on_both_sides_come_with_the_fix(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_an_empty_log_says_so() -> None:
     assert printed(screen) == "No patch was accepted yet.\n\nNothing else was proposed.\n"
 
 
-def test_what_was_turned_down_is_shown_when_asked() -> None:
+def test_rejected_patches_are_shown_on_request() -> None:
     rejected = candidate(4, text="Count tokens"), candidate(5, Fate.REFUSED, "path `/etc` is outside")
     for asked in (False, True):
         screen = console()
