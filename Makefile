@@ -3,7 +3,6 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-CHROMIUM := /usr/bin/chromium
 NAME ?= demo
 SEED ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -39,7 +38,7 @@ format: setup ## Let ruff fix layout and imports
 	$(BIN)/ruff format .
 
 browser: setup
-	@test -x $(CHROMIUM) || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "browser: installing Chromium" && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || echo "browser: no $(CHROMIUM): browser tests are skipped. Install it: apt-get install chromium"
+	@$(BIN)/python -m bench.review.chromium
 
 test: docker browser ## Fast tests, Docker and a browser included
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
@@ -28,20 +29,23 @@ from agent.models.gateway.prices import unknown_prices
 from agent.models.gateway.record import MemoryRecord
 from agent.models.gateway.server import GatewayServer
 from agent.models.providers import weights
+from agent.models.providers.discovery import local_servers
 from agent.suites.loader import load_suite
 from sandbox.engine import engine_status, start_engine
 from sandbox.image import ensure_image
+from sandbox.load import host_load
 
 NEEDED_GIT = (2, 38)
 NEEDED_DISK_GB = 2
+_MARKS = {True: ("ok   ", "green"), False: ("FAIL ", "bold red"), None: ("note ", "yellow")}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """One thing that was checked. `fix` is what to do about it; every failure has one."""
+    """One thing that was checked; `ok` None is a note. `fix` is what to do about it; every failure has one."""
 
     what: str
-    ok: bool
+    ok: bool | None
     text: str
     fix: str = ""
 
@@ -51,11 +55,10 @@ def examine(path: Path | None, *, repair: bool) -> bool:
     console = Console(highlight=False)
     fine = True
     for finding in _findings(path, repair=repair, say=lambda line: console.print(Text(f"  {line}", style="dim"))):
-        fine = fine and finding.ok
-        mark = Text("ok   " if finding.ok else "FAIL ", style="green" if finding.ok else "bold red")
-        console.print(mark + Text(f"{finding.what:<8} {finding.text}", style=""))
-        if not finding.ok:
-            console.print(Text(f"     fix: {finding.fix}"))
+        fine = fine and finding.ok is not False
+        console.print(Text(*_MARKS[finding.ok]) + Text(f"{finding.what:<8} {finding.text}", style=""), soft_wrap=True)
+        if finding.fix and not finding.ok:
+            console.print(Text(textwrap.indent(f"fix: {finding.fix}", "     ")), soft_wrap=True)
     return fine
 
 
@@ -63,6 +66,7 @@ def _findings(path: Path | None, *, repair: bool, say: Callable[[str], None]) ->
     yield _python()
     yield _git()
     yield _disk()
+    yield _load()
     engine = _engine(repair=repair, say=say)
     yield engine
     config = None
@@ -73,6 +77,7 @@ def _findings(path: Path | None, *, repair: bool, say: Callable[[str], None]) ->
         yield _tried("image", lambda: _image(config, say))
     if importlib.util.find_spec("xllamacpp") is not None:
         yield _tried("weights", lambda: weights.fast().name)
+    yield from _local_servers(config)
     if config is not None:
         yield from _of_config(config)
 
@@ -119,6 +124,21 @@ def _disk() -> Finding:
         text=text,
         fix=f"free {NEEDED_DISK_GB} GB, or set TMPDIR to another disk",
     )
+
+
+def _load() -> Finding:
+    load = host_load()
+    fix = "stop other programs, or lower `boxes.parallel`: trials that others starve are void and retried"
+    return Finding(what="load", ok=None if load.heavy else True, text=load.line, fix=fix)
+
+
+def _local_servers(config: Config | None) -> Iterator[Finding]:
+    """Model servers on this machine that the configuration does not use yet, and how to use them."""
+    used = {model.base_url for model in config.models.all()} if config else set()
+    for found in local_servers():
+        if found.base_url not in used:
+            text = f"{found.server} at {found.base_url} offers {len(found.models)} models"
+            yield Finding(what="local", ok=None, text=text, fix=f"to use it, write in campaign.yaml:\n{found.block()}")
 
 
 def _engine(*, repair: bool, say: Callable[[str], None]) -> Finding:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -122,7 +122,15 @@ class Lab:
     gate: str = "proven"
     approve: str = "auto"
     deterministic: int = 0
+<<<<<<< HEAD
     seconds: float = 120.0
+=======
+    tasks: Suite | None = None
+    check: Callable[[FakeRun], object] = check
+    model: Mapping[str, object] | None = None
+    caps: Caps = field(default_factory=Caps)
+    alpha: float | None = None
+>>>>>>> w/c
     strategy: Strategy = field(default_factory=STRATEGIES["thompson"])
 
     def __post_init__(self) -> None:
@@ -143,26 +151,32 @@ class Lab:
     @asynccontextmanager
     async def campaign(self) -> AsyncIterator[Campaign]:
         """The campaign as `ratchet run` would make it; leave and enter again to resume."""
-        models = ModelsConfig.model_validate(
-            {role: {"provider": "scripted", "script": "unused.yaml"} for role in ("solver", "improver")}
-        )
+        unused = {"provider": "scripted", "script": "unused.yaml"}
+        models = ModelsConfig.model_validate(dict.fromkeys(("solver", "improver"), self.model or unused))
         config = Config.model_validate(
             {
                 "name": self.name, "suite": "unused", "models": models, "gate": self.gate,
                 "runs": self.folder / "runs", "approve": self.approve,
                 "budget": {"trials": self.trials}, "boxes": {"parallel": 4, "patience_minutes": 0.001},
+                "gate_options": {"alpha": self.alpha},
             }
         )  # fmt: skip
         silent = {role: ScriptedProvider(lambda _: "no") for role in models.roles}
-        tasks = suite(self.deterministic)
+        tasks = self.tasks or suite(self.deterministic)
         with Ledger(self.folder / "ledger.sqlite") as ledger:
             repository = Repository.open(self.repo, self.name, DEFAULT_MUTABLE, ledger.recollect("base") or "HEAD")
             repository.claim()
             ledger.remember("base", repository.base)
             ledger.remember("suite", tasks.hash)
+<<<<<<< HEAD
             self.sandbox = FakeSandbox({"scaffold": self.program, "check": check}, folder=self.folder / "boxes")
             budget = Budget(Limits(seconds=self.seconds), Spent())
             gateway = GatewayServer(models, MemoryRecord(), budget, providers=silent)
+=======
+            self.sandbox = FakeSandbox({"scaffold": self.program, "check": self.check}, folder=self.folder / "boxes")
+            budget = Budget(Limits(seconds=120.0), Spent())
+            gateway = GatewayServer(models, MemoryRecord(), budget, providers=None if self.model else silent)
+>>>>>>> w/c
             async with gateway, self.sandbox as boxes:
                 scaffolds = Scaffolds(repository.read)
                 visit = Visit(boxes, gateway, BoxSpec(image="i", gateway=True), ("scaffold",))
@@ -175,7 +189,7 @@ class Lab:
                         gateway=gateway,
                         scaffolds=scaffolds,
                         evaluator=Evaluator(
-                            sandbox=boxes, visit=visit, image="i", scaffolds=scaffolds, caps=Caps(), parallel=8
+                            sandbox=boxes, visit=visit, image="i", scaffolds=scaffolds, caps=self.caps, parallel=8
                         ),
                         proposer=Proposer(
                             visit=visit, instruction="improve", boundary=Boundary(), caps=Caps(), timeout=10
