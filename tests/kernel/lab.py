@@ -122,15 +122,12 @@ class Lab:
     gate: str = "proven"
     approve: str = "auto"
     deterministic: int = 0
-<<<<<<< HEAD
     seconds: float = 120.0
-=======
     tasks: Suite | None = None
     check: Callable[[FakeRun], object] = check
     model: Mapping[str, object] | None = None
     caps: Caps = field(default_factory=Caps)
     alpha: float | None = None
->>>>>>> w/c
     strategy: Strategy = field(default_factory=STRATEGIES["thompson"])
 
     def __post_init__(self) -> None:
@@ -168,15 +165,9 @@ class Lab:
             repository.claim()
             ledger.remember("base", repository.base)
             ledger.remember("suite", tasks.hash)
-<<<<<<< HEAD
-            self.sandbox = FakeSandbox({"scaffold": self.program, "check": check}, folder=self.folder / "boxes")
-            budget = Budget(Limits(seconds=self.seconds), Spent())
-            gateway = GatewayServer(models, MemoryRecord(), budget, providers=silent)
-=======
             self.sandbox = FakeSandbox({"scaffold": self.program, "check": self.check}, folder=self.folder / "boxes")
-            budget = Budget(Limits(seconds=120.0), Spent())
+            budget = Budget(Limits(seconds=self.seconds), Spent())
             gateway = GatewayServer(models, MemoryRecord(), budget, providers=None if self.model else silent)
->>>>>>> w/c
             async with gateway, self.sandbox as boxes:
                 scaffolds = Scaffolds(repository.read)
                 visit = Visit(boxes, gateway, BoxSpec(image="i", gateway=True), ("scaffold",))
