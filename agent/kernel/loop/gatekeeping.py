@@ -17,7 +17,7 @@ from agent.kernel.loop.approval import Acceptance, Request, outdated
 from agent.kernel.loop.committing import Committer
 from agent.kernel.loop.holdout import Holdout
 from agent.kernel.loop.load import Load
-from agent.kernel.loop.match import NONDETERMINISTIC, Match, opened_with
+from agent.kernel.loop.match import NONDETERMINISTIC, Match, before_voids_counted, opened_with
 from agent.kernel.loop.merging import Merger
 from agent.kernel.loop.parts import Parts, Planned, StepKind
 from agent.kernel.loop.settings import opening_of
@@ -88,7 +88,8 @@ class Gatekeeper:
         candidates = self._state.candidates
         return Match(
             row=row,
-            opening=opened_with(self._state.ledger, row.id) or opening_of(self._config, self._parts.suite),
+            opening=opened_with(self._state.ledger, row.id)
+            or before_voids_counted(opening_of(self._config, self._parts.suite)),
             sides=(candidates[row.champion], candidates[row.candidate]),
             tasks=self._parts.suite.split(Split.GATE),
             seed=self._config.seed,

@@ -191,7 +191,7 @@ async def test_a_laboratory_fault_is_never_scored(make_lab: MakeLab) -> None:
     with lab.ledger() as ledger:
         assert any(kind == "paused" for _, _, kind, _ in ledger.events())
         assert all("engine" not in trial.reason for trial in ledger.trials())
-    assert all((pair.champion is None) == (pair.candidate is None) for pair in pairs)
+    assert all((None in (pair.champion, pair.candidate)) == (pair.void_side is not None) for pair in pairs)
 
 
 async def test_an_outage_of_both_sides_is_no_lopsided_void(make_lab: MakeLab) -> None:
