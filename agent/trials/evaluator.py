@@ -235,11 +235,15 @@ def seed_of(*parts: object) -> int:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Void:
-    """A pair that an infrastructure error made void: on which side, and why. Load meets both sides."""
+    """A pair that an infrastructure error made void: on which side, and why. Load meets both sides.
+
+    `finished` holds the trials of champion and candidate that ended all the same.
+    """
 
     side: Side
     reason: str
     starved: bool = False
+    finished: tuple[Trial | None, Trial | None] = (None, None)
 
     def error(self) -> InfrastructureError:
         """What the pair's step raises."""
@@ -268,7 +272,9 @@ async def both(evaluator: Evaluator, champion: Job, candidate: Job, order_seed: 
     errors = {side: error for side, error in zip(_SIDES, (first, second), strict=True) if _failed(error)}
     names = {job.name: side for job, side in zip(sides, _SIDES, strict=True)}
     starved = any(isinstance(error, Starved) for error in errors.values())
-    return Void(side=_side(errors, names), reason=str(next(iter(errors.values()))), starved=starved)
+    finished = first if isinstance(first, Trial) else None, second if isinstance(second, Trial) else None
+    reason = str(next(iter(errors.values())))
+    return Void(side=_side(errors, names), reason=reason, starved=starved, finished=finished)
 
 
 _SIDES = (Side.CHAMPION, Side.CANDIDATE)

@@ -126,7 +126,7 @@ class Writer:
         for index in range(most):
             task = self.name(Split.GATE, self.rng.randrange(SIZES[Split.GATE]))
             if self.rng.random() < 0.002:
-                self.ledger.add_pair(row, index, task, None, "candidate")
+                self.ledger.add_pair(row, index, task, (None, None), "candidate")
                 continue
             sides = (self.trial(champion, task, Purpose.GATE), self.trial(candidate, task, Purpose.GATE))
             self.ledger.add_pair(row, index, task, sides, None)

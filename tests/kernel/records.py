@@ -51,7 +51,7 @@ def fill(ledger: Ledger) -> None:
     for index in range(3):
         sides = (trial(f"a{index}", purpose=Purpose.GATE, score=0.0), trial(f"b{index}", purpose=Purpose.GATE))
         ledger.add_pair(test, index, "t", sides, None)
-    ledger.add_pair(test, 3, "t", None, "champion")
+    ledger.add_pair(test, 3, "t", (None, None), "champion")
     ledger.close_test(test.id, "accepted", {"pairs": 3})
     ledger.add_commit(sha="c0ffee", parent="base", candidate=1, test=test.id)
     ledger.set_fate(2, Fate.REJECTED, "not better")

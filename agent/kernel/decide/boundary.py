@@ -14,21 +14,16 @@ merely look like others (homoglyphs) pass. A scaffold may delete its own entry p
 
 from __future__ import annotations
 
-import ast
-import io
 import re
-import sys
-import tokenize
 import unicodedata
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from agent.base.errors import Refused, UserError
 from agent.base.text import HIDDEN, clean_line, clean_lines, cut, escaped
 from agent.base.trust import DEFAULT_MUTABLE, inside
 from agent.base.types import Files
+from agent.kernel.decide.parsing import Readings
 
 MAX_PATH_BYTES = 512
 MAX_NAME_BYTES = 200
@@ -131,6 +126,8 @@ class Boundary:
     def admit(self, before: Files, after: Files) -> Change:
         """Compute the patch that leads from the parent's mutable files to what a box left.
 
+        Python is not parsed here: `check_python` judges it once a child process has read it.
+
         Raises:
             Refused: with the reason in words. Nothing of the patch may then be used.
         """
@@ -182,6 +179,19 @@ class Boundary:
         return None
 
 
+def check_python(change: Change, readings: Readings) -> None:
+    """Check that the Python which a patch writes parses, by how a child process read it.
+
+    Raises:
+        Refused: a file does not parse, or declares another encoding than UTF-8.
+    """
+    for path in sorted((*change.changed, *change.added)):
+        reading = readings[change.files[path]] if path.endswith(".py") else None
+        if reading is not None and reading.fault is not None:
+            where = f" line {reading.line}" if reading.line else ""
+            raise Refused(f"{path}{where} {reading.fault}")
+
+
 def _bytes(files: Files) -> int:
     return sum(map(len, files.values()))
 
@@ -226,27 +236,6 @@ def _check_content(path: str, before: bytes, after: bytes) -> None:
         if match[0] not in known:
             line = text.count("\n", 0, match.start()) + 1
             raise Refused(f"{path} line {line} holds the control character U+{ord(match[0]):04X}")
-    if PurePosixPath(path).suffix == ".py":
-        _check_python(path, after)
-
-
-def _check_python(path: str, source: bytes) -> None:
-    version = f"Python {sys.version_info.major}.{sys.version_info.minor}"
-    try:
-        # Another source encoding would make the interpreter run another text than the reviewer reads.
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(source).readline)
-        if encoding not in {"utf-8", "utf-8-sig"}:
-            raise Refused(f"{path} declares the encoding {encoding}, not UTF-8")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            compile(source, path, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
-    except SyntaxError as error:
-        where = f" line {error.lineno}" if error.lineno else ""
-        raise Refused(f"{path}{where} is not valid {version}: {escaped(str(error.msg))}") from None
-    except (RecursionError, MemoryError):
-        raise Refused(f"{path} is nested too deeply for {version}") from None
-    except ValueError as error:
-        raise Refused(f"{path} is not valid {version}: {escaped(str(error))}") from None
 
 
 # --------------------------------------------------------------------------------- messages

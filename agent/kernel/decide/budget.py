@@ -1,13 +1,22 @@
-"""The campaign's hard limits: money, tokens, calls and time, reserved before each call."""
+"""The campaign's hard limits: money, tokens, calls and time, reserved before each call.
+
+A limit is used up when a call does not fit and what is left cannot pay for a small call either: 1/50 of the limit or,
+if that is more, four times what a call has cost so far (over ten calls at least, since one alone says little). So a
+call that asks for far more than calls need is refused to its box and ends nothing; and where ordinary calls no longer
+fit, the campaign ends instead of failing the trials that make them.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 _EXACT = 1e-12
+_SMALL_SHARE = 1 / 50
+_SMALL_CALLS = 4
+_FEW_CALLS = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +50,14 @@ class Reservation:
         self._budget._settle(self, tokens, dollars)  # noqa: SLF001 - the two are one thing
 
 
+@dataclass(frozen=True, slots=True)
+class _Short:
+    """Why a call does not fit, and whether no small call fits either."""
+
+    reason: str
+    for_small_calls: bool = True
+
+
 class Budget:
     """Counts what is spent and what is promised. Concurrent calls cannot overshoot together."""
 
@@ -68,12 +85,14 @@ class Budget:
     async def reserve(self, tokens: int, dollars: float) -> Reservation | None:
         """Set aside an upper bound for one call; None when the campaign cannot pay for it.
 
-        Near a limit this waits until calls in flight have settled, since their bounds are generous.
+        Near a limit this waits until calls in flight have settled, since their bounds are generous. Whether a smaller
+        call may still be paid for, `exhausted` says.
         """
-        while self._short(tokens, dollars, promised=True):
-            reason = self._short(tokens, dollars, promised=False)
-            if reason is not None:
-                self._refused = reason
+        while self._short(tokens, dollars, self._held):
+            short = self._short(tokens, dollars)
+            if short is not None:
+                if short.for_small_calls:
+                    self._refused = short.reason
                 return None
             self._changed.clear()
             await self._changed.wait()
@@ -82,8 +101,9 @@ class Budget:
         return hold
 
     def exhausted(self) -> str | None:
-        """Why no more may be spent, in words; None while there is something left."""
-        return self._refused or self._short(1, 0.0, promised=False)
+        """Why no more may be spent, in words; None while a small call may still be paid for."""
+        short = self._short(1, 0.0)
+        return self._refused or (short.reason if short is not None else None)
 
     def fraction(self) -> float:
         """The largest used share of any limit, in [0, 1]; 0 without limits."""
@@ -105,18 +125,23 @@ class Budget:
         self._calls += 1
         self._changed.set()
 
-    def _short(self, tokens: int, dollars: float, *, promised: bool) -> str | None:
-        """What a call of this size would break, in words; with or without the calls in flight."""
-        held = self._held if promised else set()
+    def _short(self, tokens: int, dollars: float, held: Collection[Reservation] = ()) -> _Short | None:
+        """The limit that a call of this size would break, beside the calls that are held."""
         used, most = self.spent, self.limits
         if most.seconds is not None and used.seconds >= most.seconds:
-            return f"the campaign's time is used up ({most.seconds:.0f} s)"
+            return _Short(f"the campaign's time is used up ({most.seconds:.0f} s)")
         if most.calls is not None and used.calls + len(held) + 1 > most.calls:
-            return f"the campaign's calls are used up ({used.calls} of {most.calls})"
+            return _Short(f"the campaign's calls are used up ({used.calls} of {most.calls})")
         if most.tokens is not None and used.tokens + sum(h.tokens for h in held) + tokens > most.tokens:
-            return f"the campaign's tokens are used up ({used.tokens} of {most.tokens})"
+            reason = f"the campaign's tokens are used up ({used.tokens} of {most.tokens})"
+            return _Short(reason, most.tokens - used.tokens <= self._small(most.tokens, used.tokens))
         if most.dollars is not None:
             total = used.dollars + sum(h.dollars for h in held) + dollars
             if total > most.dollars + _EXACT or used.dollars >= most.dollars > 0:
-                return f"the campaign's money is used up (${used.dollars:.4f} of ${most.dollars:.2f})"
+                reason = f"the campaign's money is used up (${used.dollars:.4f} of ${most.dollars:.2f})"
+                return _Short(reason, most.dollars - used.dollars <= self._small(most.dollars, used.dollars))
         return None
+
+    def _small(self, limit: float, used: float) -> float:
+        """What a small call may cost."""
+        return max(limit * _SMALL_SHARE, _SMALL_CALLS * used / max(self._calls, _FEW_CALLS))

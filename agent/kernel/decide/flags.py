@@ -1,55 +1,44 @@
 """What a reviewer should look at first in a patch: constructs that it ADDS and that an honest one seldom needs.
 
-This is not security and keeps nobody out: whoever knows this file can write around it. What holds a candidate is the
-box, what judges it is the gate. A flag changes no decision, unless `approve: flagged` sends the patch to a person.
+This is not security: a patch that is written to avoid the flags avoids them. The box holds a candidate, and the gate
+judges it. A flag changes no decision, unless `approve: flagged` sends the patch to a person.
 
-Found: network, other programs and the runner, code made at run time, ids of tasks and paths of the laboratory, long
-literals that repeat the text of a task, checks that are switched off. Python is read as a syntax tree, everything
-else word by word. What the files before the patch held already, anywhere, is never flagged.
+Found: network, other programs and the runner, code made at run time, ids of tasks and paths that only grading uses,
+long text of a task that few other tasks share, checks that are switched off. Python is read as a syntax tree (by
+`parsing`, in a child process), everything else word by word. What the files before the patch held already, anywhere,
+is never flagged. The time is linear in the size of the changed files.
 """
 
 from __future__ import annotations
 
-import ast
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from agent.base.text import clean_line
 from agent.base.types import Files, Task
+from agent.kernel.decide.parsing import Readings
+from agent.kernel.decide.statistics import Ints
 
 SHOWN = 8
 """Flags that a trailer names; it counts the rest."""
 
-# A line that repeats a task's for 36 characters holds a whole window of 24 at a multiple of 12; a window of fewer than
-# 8 different characters (a ruler, say) says nothing.
+# A window begins at a word of a task's line, or inside a word at a multiple of the step. So a phrase gives the same
+# windows wherever it stands. A window of fewer than 8 different characters (a ruler, say) says nothing.
 _WINDOW, _STEP, _ENOUGH = 24, 12, 8
+_WORD = re.compile(r"\S+")
+_RARE = 40
+"""A window that more than one task in so many holds is a phrase of the suite, not the text of a task."""
 _TASK_BYTES = 64 << 10
 _SHORTEST_ID = 4
 _WORDS = 60
 
-_MODULES = {
-    "network": {
-        "socket", "ssl", "http", "urllib", "urllib3", "requests", "httpx", "aiohttp", "websockets", "ftplib", "smtplib",
-        "telnetlib", "xmlrpc", "socketserver", "imaplib", "poplib", "paramiko",
-    },
-    "other programs": {"subprocess", "multiprocessing", "pty", "ctypes", "cffi", "signal"},
-    "code made at run time": {"importlib", "runpy", "pickle", "marshal", "code", "codeop", "zipimport"},
-}  # fmt: skip
-_CALLS = {
-    "network": {"asyncio.open_connection", "asyncio.start_server", "asyncio.open_unix_connection"},
-    "other programs": {
-        "asyncio.create_subprocess_exec", "asyncio.create_subprocess_shell", "os.system", "os.popen", "os.fork",
-        "os.forkpty", "os.kill", "os.killpg", "os.setsid", "os.posix_spawn", "os.posix_spawnp",
-    },
-    "code made at run time": {"eval", "exec", "compile", "__import__", "globals", "sys.settrace"},
-    "checks switched off": {"os._exit", "warnings.filterwarnings", "warnings.simplefilter", "sys.setrecursionlimit"},
-}  # fmt: skip
-_SPAWNS = re.compile(r"os\.(exec|spawn)[lv]p?e?$")
 _TEXT = {
     "network": re.compile(r"https?://[^\s\"'`)>]{3,40}|\b(?:curl|wget|netcat|ncat)\b"),
-    "paths of the laboratory": re.compile(
+    "paths that only grading uses": re.compile(
         r"/proc/|/sys/|/tests\b|/dev/(?:shm|tcp|udp)|/run/|docker\.sock|ratchet_check|\bjunit\b|RATCHET_JUNIT",
         re.IGNORECASE,
     ),
@@ -58,6 +47,9 @@ _OFF = re.compile(
     r"\bnoqa\b|\btype:\s*ignore|\bnosec\b|pragma:\s*no\s?cover|\bskipif?\(|\bxfail\b|verify\s*=\s*False"
     r"|_create_unverified_context|git[^\n]{0,40}--no-verify"
 )
+
+
+_DOTTED = re.compile(r"[\w-]+(?:\.[\w-]+)*")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,22 +76,36 @@ class FlagFinder:
     """Compares trees for one suite; `tasks` are all of its tasks, hidden ones too."""
 
     def __init__(self, tasks: Sequence[Task]) -> None:
-        self._ids = _ids(tasks)
-        self._windows = _windows_of(tasks)
+        self._ids = _Ids(tasks)
+        self._windows = _Windows(tasks)
 
-    def find(self, before: Files, after: Files) -> tuple[Flag, ...]:
-        """What the patch from `before` to `after` adds."""
+    def find(self, before: Files, after: Files, readings: Readings) -> tuple[Flag, ...]:
+        """What the patch from `before` to `after` adds; `readings` are of all changed Python, before and after."""
+        changed = sorted(path for path in after if before.get(path) != after[path])
+        # Files that did not change hold the same before and after, so they add nothing and use up nothing.
         known = Counter(
-            (found.kind, found.what) for path, body in before.items() for found in _found(path, body, self._ids)
+            (found.kind, found.what)
+            for path, body in before.items()
+            if after.get(path) != body
+            for found in self._found(path, body, readings)
         )
         flags = []
-        # Unchanged files first: what they hold uses up what was known, so that the rest is found where it was added.
-        for path in sorted(after, key=lambda p: (before.get(p) != after[p], p)):
-            for found in _found(path, after[path], self._ids):
+        for path in changed:
+            for found in self._found(path, after[path], readings):
                 known[found.kind, found.what] -= 1
                 if known[found.kind, found.what] < 0:
                     flags.append(Flag(kind=found.kind, what=found.what, path=clean_line(path), line=found.line))
-        return (*flags, *_copies(before, after, self._windows))
+        return (*flags, *self._windows.copies(before, {path: after[path] for path in changed}))
+
+    def _found(self, path: str, body: bytes, readings: Readings) -> Iterator[_Found]:
+        text = body.decode(errors="replace")
+        for kind, pattern in (*_TEXT.items(), ("checks switched off", _OFF)):
+            spots = ((match[0], match.start()) for match in pattern.finditer(text))
+            yield from _on_lines(kind, text, spots)
+        yield from _on_lines("names a task", text, self._ids.spots(text))
+        if path.endswith(".py"):
+            for one in readings[body].findings:
+                yield _Found(one.kind, clean_line(one.what)[:_WORDS], one.line)
 
 
 def flags_key(candidate: int) -> str:
@@ -113,101 +119,131 @@ def in_one_line(flags: Sequence[str]) -> str:
     return "; ".join([*flags[:SHOWN], *more])
 
 
-def _found(path: str, body: bytes, ids: re.Pattern[str] | None) -> Iterator[_Found]:
-    text = body.decode(errors="replace")
-    for kind, pattern in (*_TEXT.items(), ("checks switched off", _OFF), ("names a task", ids)):
-        for match in pattern.finditer(text) if pattern is not None else ():
-            yield _Found(kind, clean_line(match[0])[:_WORDS], text.count("\n", 0, match.start()) + 1)
-    if path.endswith(".py"):
-        try:
-            tree = ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return
-        yield from _in_python(tree)
+def _on_lines(kind: str, text: str, spots: Iterable[tuple[str, int]]) -> Iterator[_Found]:
+    """Spots (words, where they begin, in this order) with the numbers of their lines."""
+    line, seen = 1, 0
+    for words, start in spots:
+        line += text.count("\n", seen, start)
+        seen = start
+        yield _Found(kind, clean_line(words)[:_WORDS], line)
 
 
-def _ids(tasks: Sequence[Task]) -> re.Pattern[str] | None:
-    names = sorted((re.escape(task.id) for task in tasks if len(task.id) >= _SHORTEST_ID), key=len, reverse=True)
-    return re.compile(rf"(?<![\w-])(?:{'|'.join(names)})(?![\w-])") if names else None
+class _Ids:
+    """The ids of tasks, found in a text where they stand alone: in time that does not grow with their number."""
 
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self._ids = {task.id for task in tasks if len(task.id) >= _SHORTEST_ID}
+        self._most = max((name.count(".") + 1 for name in self._ids), default=0)
 
-# ------------------------------------------------------------------------------------ Python
+    def spots(self, text: str) -> Iterator[tuple[str, int]]:
+        """(id, where it begins), in order."""
+        for match in _DOTTED.finditer(text):
+            if self._most:
+                yield from self._in_word(match[0], match.start())
 
-
-def _in_python(tree: ast.Module) -> Iterator[_Found]:
-    names: dict[str, str] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            yield from _imports(node, names)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            yield from _call(node, names)
-        elif isinstance(node, ast.ExceptHandler) and _swallows(node):
-            yield _Found("checks switched off", "every exception is swallowed", node.lineno)
-
-
-def _imports(node: ast.Import | ast.ImportFrom, names: dict[str, str]) -> Iterator[_Found]:
-    """Suspicious modules; `names` learns what each imported name stands for."""
-    origin = node.module if isinstance(node, ast.ImportFrom) and not node.level else None
-    if isinstance(node, ast.ImportFrom) and origin is None:
-        return
-    for alias in node.names:
-        full = f"{origin}.{alias.name}" if origin else alias.name
-        names[alias.asname or alias.name.partition(".")[0]] = full if alias.asname or origin else full.partition(".")[0]
-    for module in {origin} if origin else {alias.name for alias in node.names}:
-        for kind, modules in _MODULES.items():
-            if str(module).partition(".")[0] in modules:
-                yield _Found(kind, f"import {clean_line(str(module))[:_WORDS]}", node.lineno)
-
-
-def _call(node: ast.Call, names: dict[str, str]) -> Iterator[_Found]:
-    called = _dotted(node.func)
-    head, dot, rest = called.partition(".")
-    called = f"{names.get(head, head)}{dot}{rest}"
-    for kind, calls in _CALLS.items():
-        if called in calls or (kind == "other programs" and _SPAWNS.fullmatch(called)):
-            yield _Found(kind, f"{called}()", node.lineno)
-
-
-def _dotted(node: ast.expr) -> str:
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
-
-
-def _swallows(node: ast.ExceptHandler) -> bool:
-    wide = node.type is None or (isinstance(node.type, ast.Name) and node.type.id in {"Exception", "BaseException"})
-    return wide and all(isinstance(step, ast.Pass | ast.Continue) for step in node.body)
+    def _in_word(self, word: str, start: int) -> Iterator[tuple[str, int]]:
+        """A word with dots holds an id if some parts of it that follow each other do; the longest one counts."""
+        parts, at = word.split("."), 0
+        while at < len(parts):
+            names = (".".join(parts[at : at + size]) for size in range(min(self._most, len(parts) - at), 0, -1))
+            name = next((name for name in names if name in self._ids), None)
+            if name is not None:
+                yield name, start
+            taken = parts[at : at + (name.count(".") + 1 if name is not None else 1)]
+            at += len(taken)
+            start += sum(map(len, taken)) + len(taken)
 
 
 # ------------------------------------------------------------------------------------ copied tasks
 
 
-def _copies(before: Files, after: Files, windows: Mapping[str, str]) -> Iterator[Flag]:
-    """Text of a task, hidden ones too, that changed files repeat and no file repeated before: at most one a line."""
-    changed = {path: _lines(body) for path, body in after.items() if before.get(path) != body}
-    old = "\0".join(line for body in before.values() for _, line in _lines(body))
-    for path, lines in changed.items():
-        for number, line in lines:
-            spots = (line[at : at + _WINDOW] for at in range(len(line) - _WINDOW + 1))
-            hit = next((spot for spot in spots if spot in windows and spot not in old), None)
-            if hit is not None:
-                what = f"repeats task {clean_line(windows[hit])[:_WORDS]}"
-                yield Flag(kind="text of a task", what=what, path=clean_line(path), line=number)
+class _Windows:
+    """Short windows of all text that tasks are made of, but for those that many tasks share, by their hashes."""
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        found = [_task_windows(task) for task in tasks]
+        hashes = np.concatenate([np.zeros(0, dtype=np.int64), *found])
+        owners = np.repeat(np.arange(len(tasks)), [len(one) for one in found])
+        self._hashes, first, counts = np.unique(hashes, return_index=True, return_counts=True)
+        rare = counts <= max(1, len(tasks) // _RARE)
+        self._hashes, self._owners = self._hashes[rare], owners[first[rare]]
+        self._names = [task.id for task in tasks]
+
+    def copies(self, before: Files, changed: Files) -> Iterator[Flag]:
+        """Text of a task, hidden ones too, that changed files repeat and no file repeated before: one flag a line.
+
+        One window alone is no copy: a common phrase and the first letters of the next word are rare already.
+        """
+        hits = [hit for path, body in changed.items() for hit in self._hits(path, body)]
+        old = _spots_of(before) if hits else np.zeros(0, dtype=np.int64)
+        fresh = ~np.isin(np.array([hit.window for hit in hits], dtype=np.int64), old)
+        copied = _copied([hit for hit, new in zip(hits, fresh, strict=True) if new])
+        lines = {(hit.path, hit.line): hit for hit in reversed(copied)}
+        for (path, line), hit in sorted(lines.items()):
+            what = f"repeats task {clean_line(self._names[hit.owner])[:_WORDS]}"
+            yield Flag(kind="text of a task", what=what, path=clean_line(path), line=line)
+
+    def _hits(self, path: str, body: bytes) -> Iterator[_Hit]:
+        for number, line in _lines(body):
+            spots = _spots(line)
+            found = np.searchsorted(self._hashes, spots)
+            (known,) = np.nonzero(np.append(self._hashes, 0)[found] == spots)
+            for at in known.tolist():
+                if found[at] < self._hashes.size:
+                    yield _Hit(int(spots[at]), int(self._owners[found[at]]), path, number, at)
 
 
-def _windows_of(tasks: Sequence[Task]) -> dict[str, str]:
-    """Every window at a multiple of the step of all text that tasks are made of, with the task's id."""
-    windows: dict[str, str] = {}
-    for task in tasks:
-        bodies = (task.instruction.encode(), *task.files.values(), *task.tests.values(), *task.solution.values())
-        for line in (line for body in bodies for _, line in _lines(body[:_TASK_BYTES])):
-            for at in range(0, len(line) - _WINDOW + 1, _STEP):
-                if len(set(line[at : at + _WINDOW])) >= _ENOUGH:
-                    windows.setdefault(line[at : at + _WINDOW], task.id)
-    return windows
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    """Window `window` of task `owner`, at character `at` of a line."""
+
+    window: int
+    owner: int
+    path: str
+    line: int
+    at: int
+
+
+def _copied(hits: Sequence[_Hit]) -> list[_Hit]:
+    """The hits of tasks of which two different windows are repeated that overlap by half at most."""
+    by_owner: dict[int, list[_Hit]] = {}
+    for hit in hits:
+        by_owner.setdefault(hit.owner, []).append(hit)
+    copied = {owner for owner, some in by_owner.items() if _apart(some)}
+    return [hit for hit in hits if hit.owner in copied]
+
+
+def _apart(hits: Sequence[_Hit]) -> bool:
+    first = hits[0]
+    return any(
+        hit.window != first.window and ((hit.path, hit.line) != (first.path, first.line) or hit.at >= first.at + _STEP)
+        for hit in hits[1:]
+    )
+
+
+def _task_windows(task: Task) -> Ints:
+    """The hashes of one task's windows, each once."""
+    bodies = (task.instruction.encode(), *task.files.values(), *task.tests.values(), *task.solution.values())
+    lines = (line for body in bodies for _, line in _lines(body[:_TASK_BYTES]))
+    windows = {line[at : at + _WINDOW] for line in lines for at in _starts(line)}
+    return np.array([hash(window) for window in windows if len(set(window)) >= _ENOUGH], dtype=np.int64)
+
+
+def _starts(line: str) -> Iterator[int]:
+    last = len(line) - _WINDOW
+    for word in _WORD.finditer(line):
+        yield from range(word.start(), min(word.end(), last + 1), _STEP)
+
+
+def _spots_of(files: Files) -> Ints:
+    """The hashes of every window at every position of all lines."""
+    return np.concatenate(
+        [np.zeros(0, dtype=np.int64), *(_spots(line) for b in files.values() for _, line in _lines(b))]
+    )
+
+
+def _spots(line: str) -> Ints:
+    return np.array([hash(line[at : at + _WINDOW]) for at in range(len(line) - _WINDOW + 1)], dtype=np.int64)
 
 
 def _lines(body: bytes) -> list[tuple[int, str]]:

@@ -3,7 +3,8 @@
 x_j = D + W (b_j - a_j): a, b the scores of champion and candidate on one freshly drawn task, W the weight
 of the sampled tasks, D the weighted difference on the deterministic ones. Under H: E[x_j | past] <= 0 the
 process E_n = mean over lambda of prod_j (1 + lambda x_j) is a nonnegative supermartingale that starts at
-1, so P(sup E_n >= 1/a) <= a (Ville): looking after every pair is free. Levels follow e-LOND.
+1, so P(sup E_n >= 1/a) <= a (Ville): looking after every pair is free. Levels follow e-LOND. A voided pair counts
+as the worst one that it can hide, so a candidate gains nothing by causing voids (`voids` has the argument).
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from typing import Final
 
 import numpy as np
 
-from agent.base.types import Side
+from agent.kernel.decide.bets import BETS, CAUTIOUS_BET, clipped
+from agent.kernel.decide.statistics import log_mean_exp, sign_flip
+from agent.kernel.decide.voids import VoidCount, VoidLimit, VoidPair, VoidRule, reached_before
 
-SMALLEST_FACTOR: Final = 0.05
-"""Bets are clipped so that no single pair can take more than 95 % of the evidence away."""
+_ROUNDING: Final = 1e-12
 
 
 class Verdict(StrEnum):
@@ -40,32 +42,17 @@ class Control(StrEnum):
     FAMILYWISE = "familywise"
 
 
-Event = tuple[float, float] | Side
-"""One pair as the ledger keeps it: (champion's score, candidate's score), or the side that was voided."""
-
-
-BETS: Final = (0.06, 0.12, 0.24, 0.48, 0.9)
-"""The lambdas that a test mixes."""
-
-CAUTIOUS_BET: Final = 0.48
-"""The largest bet that futility is judged by; never left out."""
-
-
-def bets_for(effect: float) -> tuple[float, ...]:
-    """The lambdas worth mixing for effects of at least `effect`; smaller ones only dilute the evidence.
-
-    The mean of ln(1 + lambda x) is greatest at a lambda that rises with the mean of x and falls with its spread
-    (Kelly 1956). The smallest one kept is the best for a mean of `effect` at the greatest spread: x = 1 or -1. Any
-    choice made before the pairs is valid.
-    """
-    won, lost = (1.0 + effect) / 2.0, (1.0 - effect) / 2.0
-    best = max(BETS, key=lambda bet: won * math.log1p(bet) + lost * math.log1p(-bet))
-    return tuple(bet for bet in BETS if bet >= min(best, CAUTIOUS_BET))
+PairOutcome = tuple[float, float] | VoidPair
+"""One pair as the ledger keeps it: (champion's score, candidate's score), or what is known of a voided one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GateSettings:
-    """Every number of the gate; `alpha` None is .10 for the false share and .05 for any false commit."""
+    """Every number of the gate; `alpha` None is .10 for the false share and .05 for any false commit.
+
+    A test ends void when voids are more than `tolerated_voids` and bets against blind voids of at most
+    `max_void_share` have won 1 / `void_error`. `lopsided_chance` belongs to `VoidRule.DISCARDED` alone.
+    """
 
     control: Control = Control.FDR
     alpha: float | None = None
@@ -79,6 +66,8 @@ class GateSettings:
     max_void_share: float = 0.05
     tolerated_voids: int = 4
     lopsided_chance: float = 0.01
+    voids: VoidRule = VoidRule.WORST_CASE
+    void_error: float = 0.01
 
     @property
     def level(self) -> float:
@@ -145,8 +134,8 @@ def threshold(index: int, commits: int, settings: GateSettings) -> float:
 
 def pairs_to_prove(settings: GateSettings) -> int:
     """The fewest pairs after which the first candidate can be accepted: it wins every one of them."""
-    bets, bar, pairs = np.log1p(_clip(np.asarray(settings.lambdas), 1.0)), threshold(1, 0, settings), 1
-    while _log_mean_exp(pairs * bets) < bar:
+    bets, bar, pairs = np.log1p(clipped(np.asarray(settings.lambdas), 1.0)), threshold(1, 0, settings), 1
+    while log_mean_exp(pairs * bets) < bar:
         pairs += 1
     return pairs
 
@@ -161,7 +150,7 @@ class _Test(ABC):
         self._weight = 1.0 - fixed.share
         self._pairs = 0
         self._sums = [0.0, 0.0]
-        self._voids = [0, 0, 0]
+        self._voids = VoidCount()
         self._decision: Decision | None = None
         if fixed.share >= 1.0:
             self._end_deterministic()
@@ -185,23 +174,23 @@ class _Test(ABC):
             self._weigh(champion, candidate)
         return self._decision
 
-    def void(self, side: Side) -> Decision | None:
-        """Count one pair that the laboratory spoiled, whatever the other side scored."""
+    def void(self, pair: VoidPair) -> Decision | None:
+        """Count one pair that was voided."""
         if self._decision is None:
-            self._voids[0] += side is not Side.CANDIDATE
-            self._voids[1] += side is not Side.CHAMPION
-            self._voids[2] += 1
-            if self._too_many_voids() or self._lopsided():
-                self._end(Verdict.VOID, "the laboratory failed too often to trust the comparison")
+            self._voids.add(pair.side)
+            if self._settings.voids is VoidRule.WORST_CASE:
+                self._charge(pair)
+            if self._too_many_voids():
+                self._end(Verdict.VOID, "infrastructure errors voided too many pairs to compare the sides")
         return self._decision
 
-    def feed(self, history: Iterable[Event]) -> Decision | None:
+    def feed(self, history: Iterable[PairOutcome]) -> Decision | None:
         """Replay recorded pairs and voids in their order."""
-        for event in history:
-            if isinstance(event, Side):
-                self.void(event)
+        for outcome in history:
+            if isinstance(outcome, VoidPair):
+                self.void(outcome)
             else:
-                self.add(*event)
+                self.add(*outcome)
         return self._decision
 
     def close(self, verdict: Verdict, why: str) -> Decision:
@@ -220,8 +209,8 @@ class _Test(ABC):
             verdict=verdict,
             sentence=f"{verdict}: {sentence}",
             pairs=self._pairs,
-            champion_voids=self._voids[0],
-            candidate_voids=self._voids[1],
+            champion_voids=self._voids.champion,
+            candidate_voids=self._voids.candidate,
             champion_mean=champion,
             candidate_mean=candidate,
             delta=candidate - champion,
@@ -245,17 +234,22 @@ class _Test(ABC):
     def _end(self, verdict: Verdict, why: str) -> Decision:
         """Fix the decision."""
 
-    def _too_many_voids(self) -> bool:
-        voids = self._voids[2]
-        share = voids / (voids + self._pairs)
-        return voids > self._settings.tolerated_voids and share > self._settings.max_void_share
+    @abstractmethod
+    def _charge(self, pair: VoidPair) -> None:
+        """Count a void as its worst case, without ending the test; it never counts in the candidate's favour."""
 
-    def _lopsided(self) -> bool:
-        """Whether one side was voided more often than a fair coin explains (exact two-sided binomial)."""
-        few, many = sorted(self._voids[:2])
-        total = few + many
-        tail = sum(math.comb(total, i) for i in range(few + 1)) / 2**total
-        return many > few and 2 * tail < self._settings.lopsided_chance
+    def _too_many_voids(self) -> bool:
+        numbers = self._settings
+        share, tolerated = numbers.max_void_share, numbers.tolerated_voids
+        if numbers.voids is VoidRule.DISCARDED:
+            chance = numbers.lopsided_chance
+            return reached_before(self._voids, self._pairs, share=share, tolerated=tolerated, chance=chance)
+        limit = VoidLimit(share=share, tolerated=tolerated, error=numbers.void_error)
+        return limit.reached(self._voids, self._pairs)
+
+    def _difference(self, champion: float, candidate: float) -> float:
+        """x_j, in [D - W, D + W]."""
+        return self._offset + self._weight * (candidate - champion)
 
     @property
     def _means(self) -> tuple[float, float]:
@@ -268,8 +262,9 @@ class _Test(ABC):
             f"{_count(self._pairs, 'fresh pair')}: champion {champion:.3f}, "
             f"candidate {candidate:.3f} ({candidate - champion:+.3f})"
         )
-        if self._voids[2]:
-            text += f", {self._voids[2]} void ({self._voids[0]} champion, {self._voids[1]} candidate)"
+        if voids := self._voids.pairs:
+            text += f", {voids} void ({self._voids.champion} champion, {self._voids.candidate} candidate)"
+            text += ", counted as lost" if self._settings.voids is VoidRule.WORST_CASE else ""
         return text
 
 
@@ -278,7 +273,7 @@ class PairedTest(_Test):
 
     Args:
         settings: the numbers of the gate.
-        index: this candidate's place, from 1, among all that reached the gate; written down beforehand.
+        index: this candidate's number, from 1, among all that reached the gate; recorded before its first pair.
         commits: commits of the campaign when the test began.
         fixed: the deterministic part; its share 1 decides at once, and no error is spent.
         history: pairs and voids recorded before a restart.
@@ -290,14 +285,14 @@ class PairedTest(_Test):
         index: int,
         commits: int,
         fixed: Fixed | None = None,
-        history: Iterable[Event] = (),
+        history: Iterable[PairOutcome] = (),
     ) -> None:
         super().__init__(settings, fixed or Fixed())
         self._threshold = threshold(index, commits, settings)
         low, high = self._offset - self._weight, self._offset + self._weight - settings.smallest_effect
-        self._bets = _clip(np.asarray(settings.lambdas), -low)
+        self._bets = clipped(np.asarray(settings.lambdas), -low)
         small = np.asarray([bet for bet in settings.lambdas if bet <= settings.futility_lambda_max])
-        self._doubts = _clip(small, high)
+        self._doubts = clipped(small, high)
         self._wealth = np.zeros_like(self._bets)
         self._doubt = np.zeros_like(self._doubts)
         self.feed(history)
@@ -305,7 +300,7 @@ class PairedTest(_Test):
     @property
     def log_e(self) -> float:
         """Ln E_n."""
-        return _log_mean_exp(self._wealth)
+        return log_mean_exp(self._wealth)
 
     @property
     def log_threshold(self) -> float:
@@ -314,7 +309,7 @@ class PairedTest(_Test):
 
     def _weigh(self, champion: float, candidate: float) -> None:
         settings = self._settings
-        x = self._offset + self._weight * (candidate - champion)
+        x = self._difference(champion, candidate)
         self._wealth += np.log1p(self._bets * x)
         self._doubt += np.log1p(-self._doubts * (x - settings.smallest_effect))
         if self.log_e >= self._threshold:
@@ -325,8 +320,16 @@ class PairedTest(_Test):
         elif self._pairs >= settings.max_pairs:
             self._end(Verdict.REJECTED, "no evidence of an improvement after all pairs allowed")
 
+    def _charge(self, pair: VoidPair) -> None:
+        # Futility is judged by scored pairs alone: an outage says nothing about what the patch is worth.
+        self._wealth += np.log1p(self._bets * self._worst(pair))
+
+    def _worst(self, pair: VoidPair) -> float:
+        # Without any score, a repeated run of a deterministic task may have been voided, which is worth up to 1.
+        return min(self._difference(*pair.worst_case), 0.0) if pair.is_known else -1.0
+
     def _hopeless(self) -> bool:
-        return self._doubt.size > 0 and _log_mean_exp(self._doubt) >= -math.log(self._settings.futility_beta)
+        return self._doubt.size > 0 and log_mean_exp(self._doubt) >= -math.log(self._settings.futility_beta)
 
     def _end(self, verdict: Verdict, why: str) -> Decision:
         log_e, bar = self.log_e, self._threshold
@@ -339,22 +342,29 @@ class BetterTest(_Test):
     """Policy `better`: `k` fresh pairs, accepted if the mean is higher. Proves nothing, and says so."""
 
     def __init__(
-        self, settings: GateSettings, k: int, fixed: Fixed | None = None, history: Iterable[Event] = ()
+        self, settings: GateSettings, k: int, fixed: Fixed | None = None, history: Iterable[PairOutcome] = ()
     ) -> None:
         super().__init__(settings, fixed or Fixed())
         if k < 1:
             raise ValueError(f"{k} pairs cannot be compared")
         self._k = k
         self._differences: list[float] = []
+        self._charged = 0.0
         self.feed(history)
 
     def _weigh(self, champion: float, candidate: float) -> None:
         self._differences.append(self._weight * (candidate - champion))
         if self._pairs == self._k:
             before, after = self._means
-            better = after > before
+            better = after > before and after - before + self._charged / self._k > _ROUNDING
             why = "the candidate did better" if better else "the candidate did not do better"
             self._end(Verdict.ACCEPTED if better else Verdict.REJECTED, why)
+
+    def _charge(self, pair: VoidPair) -> None:
+        champion, candidate = pair.worst_case
+        lost = min(self._weight * (candidate - champion), 0.0)
+        self._differences.append(lost)
+        self._charged += lost
 
     def _end(self, verdict: Verdict, why: str) -> Decision:
         passes, luck = sign_flip(self._differences, self._pairs * self._offset)
@@ -365,35 +375,6 @@ class BetterTest(_Test):
                 f"and would have done at least as well with chance {luck:.2f}"
             )
         return self._decide(verdict, sentence, null_passes=passes, luck=luck)
-
-
-def sign_flip(differences: Iterable[float], shift: float = 0.0) -> tuple[float, float]:
-    """(P(S > 0), P(S >= observed)) when every difference is as likely as its opposite (Fisher 1935).
-
-    S is `shift` plus the sum of the differences. Fresh runs of equal scaffolds on one task are exchangeable,
-    so given the sizes |d_j| all 2^n signs are equally likely. Differences are rounded to 1/1000.
-    """
-    steps = [round(1000 * d) for d in differences]
-    still = round(1000 * shift)
-    sizes = [abs(step) for step in steps if step]
-    chances = np.ones(1)
-    for size in sizes:
-        wider = np.zeros(chances.size + size)
-        wider[: chances.size] += chances / 2
-        wider[size:] += chances / 2
-        chances = wider
-    sums = 2 * np.arange(chances.size) - sum(sizes)
-    return float(chances[sums + still > 0].sum()), float(chances[sums >= sum(steps)].sum())
-
-
-def _clip(bets: np.ndarray, worst: float) -> np.ndarray:
-    """Bets under which a loss of `worst` leaves a factor of at least SMALLEST_FACTOR."""
-    return np.minimum(bets, (1.0 - SMALLEST_FACTOR) / worst) if worst > 0.0 else bets
-
-
-def _log_mean_exp(logs: np.ndarray) -> float:
-    top = float(logs.max())
-    return top + math.log(float(np.exp(logs - top).mean()))
 
 
 def _odds(log: float) -> str:

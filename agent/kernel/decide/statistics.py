@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import numpy as np
@@ -82,3 +82,28 @@ class Draws:
         due = np.arange(self._turn, self._turn + FRESH) % many
         self._turn = (self._turn + FRESH) % many
         return np.concatenate([due, np.arange(known, many), [self._chosen]])
+
+
+def sign_flip(differences: Iterable[float], shift: float = 0.0) -> tuple[float, float]:
+    """(P(S > 0), P(S >= observed)) when every difference is as likely as its opposite (Fisher 1935).
+
+    S is `shift` plus the sum of the differences. Fresh runs of equal scaffolds on one task are exchangeable,
+    so given the sizes |d_j| all 2^n signs are equally likely. Differences are rounded to 1/1000.
+    """
+    steps = [round(1000 * d) for d in differences]
+    still = round(1000 * shift)
+    sizes = [abs(step) for step in steps if step]
+    chances = np.ones(1)
+    for size in sizes:
+        wider = np.zeros(chances.size + size)
+        wider[: chances.size] += chances / 2
+        wider[size:] += chances / 2
+        chances = wider
+    sums = 2 * np.arange(chances.size) - sum(sizes)
+    return float(chances[sums + still > 0].sum()), float(chances[sums >= sum(steps)].sum())
+
+
+def log_mean_exp(logs: Floats) -> float:
+    """Ln of the mean of exp(logs), without overflow."""
+    top = float(logs.max())
+    return top + math.log(float(np.exp(logs - top).mean()))

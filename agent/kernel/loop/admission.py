@@ -7,12 +7,13 @@ import random
 from collections.abc import Callable
 from functools import partial
 
-from agent.base.errors import InfrastructureError
+from agent.base.errors import InfrastructureError, Refused, UserError
 from agent.base.trust import inside
 from agent.base.types import Candidate, Fate, Files, Purpose, Split, Trial
 from agent.kernel.decide.archive import Expand
 from agent.kernel.decide.fingerprint import fingerprint
 from agent.kernel.decide.flags import FlagFinder, flags_key, in_one_line
+from agent.kernel.decide.parsing import Readings
 from agent.kernel.git.messages import format_message
 from agent.kernel.loop.parts import Parts, Planned, StepKind
 from agent.kernel.loop.proposer import Proposal
@@ -61,7 +62,7 @@ class Admission:
                 failures=state.failures(parent.id),
                 seed=seed_of(self._config.seed, "propose", len(state.candidates)),
             )
-            candidate = self.admit(proposal, parent)
+            candidate = await self.admit(proposal, parent)
             if candidate.fate is Fate.REFUSED:
                 state.archive.fail(parent.id)
             else:
@@ -69,14 +70,17 @@ class Admission:
         finally:
             state.archive.end(step)
 
-    def admit(self, proposal: Proposal, parent: Candidate) -> Candidate:
+    async def admit(self, proposal: Proposal, parent: Candidate) -> Candidate:
         """Record what came of a proposal: a candidate under its own ref, or a refusal."""
+        flags = []
+        if proposal.change is not None:
+            flags = await self._find(self.mutable(parent.tree or ""), proposal.change.files, proposal.readings)
         ledger, repository = self._state.ledger, self._parts.repository
         number, tree, print_, refusal, diff = len(self._state.candidates), None, None, proposal.refusal, ""
         if proposal.change is not None:
             tree = repository.write(parent.tree or "", proposal.change.files)
             diff = repository.diff(parent.tree or "", tree)
-            print_ = fingerprint(proposal.change.files)
+            print_ = fingerprint(proposal.change.files, proposal.readings)
             if (twin := ledger.known_fingerprint(print_)) is not None:
                 tree, refusal = None, f"reads the same as candidate {twin}, up to comments and layout"
         candidate = Candidate(
@@ -95,7 +99,7 @@ class Admission:
         self._state.add(candidate, fingerprint=print_, diff=diff, transcript=proposal.transcript)
         what = f"refused: {refusal}" if refusal else "admitted"
         ledger.note("proposal", f"#{number} from #{parent.id}: {proposal.subject} ({what})")
-        if tree and (flags := self.flags(parent.tree or "", tree)):
+        if tree and flags:
             ledger.remember(flags_key(number), flags)
             ledger.note("flagged", f"#{number} {in_one_line(flags)}")
         return candidate
@@ -136,9 +140,29 @@ class Admission:
         paths = self._config.scaffold.mutable
         return {path: body for path, body in self._parts.scaffolds[tree].items() if inside(path, paths)}
 
-    def flags(self, before: str, after: str) -> list[str]:
+    async def fingerprint_of_seed(self, files: Files) -> str:
+        """The fingerprint of the mutable files that a campaign starts from.
+
+        Raises:
+            UserError: they cannot be read within the limits that hold for every patch.
+        """
+        try:
+            return fingerprint(files, await self._parts.proposer.reader.read(files))
+        except Refused as unread:
+            fix = "Name fewer or smaller folders."
+            raise UserError("scaffold.mutable", str(unread), fix) from unread
+
+    async def flags(self, before: str, after: str) -> list[str]:
         """What a reviewer should look at first in what one tree adds to another."""
-        return [str(flag) for flag in self._finder.find(self.mutable(before), self.mutable(after))]
+        trees = self.mutable(before), self.mutable(after)
+        try:
+            return await self._find(*trees, await self._parts.proposer.reader.read(*trees))
+        except Refused as unread:
+            return [f"not read: {unread}"]
+
+    async def _find(self, before: Files, after: Files, readings: Readings) -> list[str]:
+        # In a thread: linear in hostile text, but not instant.
+        return [str(flag) for flag in await asyncio.to_thread(self._finder.find, before, after, readings)]
 
     def _left(self) -> dict[str, int | None]:
         """What the campaign's limits leave for search and proposals.

@@ -66,7 +66,7 @@ class Campaign:
         Raises:
             InfrastructureError: it failed for longer than `boxes.patience_minutes`.
         """
-        self.resume()
+        await self.resume()
         try:
             await self._attend()
             while True:
@@ -85,9 +85,9 @@ class Campaign:
         self._finish(ending)
         return ending
 
-    def resume(self) -> None:
+    async def resume(self) -> None:
         """Reconcile ledger and git, and pick up what was open when the campaign last ended."""
-        resume(self.parts, self.admission, self.gate, self._same, self.schedule.queue.append)
+        await resume(self.parts, self.admission, self.gate, self._same, self.schedule.queue.append)
 
     def stop(self, why: str) -> None:
         """Start nothing new, and end when what is in flight has landed."""

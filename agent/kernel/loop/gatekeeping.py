@@ -17,7 +17,7 @@ from agent.kernel.loop.approval import Acceptance, Request, outdated
 from agent.kernel.loop.committing import Committer
 from agent.kernel.loop.holdout import Holdout
 from agent.kernel.loop.load import Load
-from agent.kernel.loop.match import NONDETERMINISTIC, Match, opened_with
+from agent.kernel.loop.match import NONDETERMINISTIC, Match, before_voids_counted, opened_with
 from agent.kernel.loop.merging import Merger
 from agent.kernel.loop.parts import Parts, Planned, StepKind
 from agent.kernel.loop.settings import opening_of
@@ -51,15 +51,15 @@ class Gatekeeper:
 
     # ---------------------------------------------------------------------------- opening and playing
 
-    def resume(self) -> None:
+    async def resume(self) -> None:
         """Pick up the test that is open, and finish what a killed run or another shell left half done."""
         if (row := self._state.open_test()) is not None:
             self._match = self.meeting(row)
         elif tests := self._state.ledger.tests():
             self._test_again(tests[-1])
-        self._finish_approvals()
+        await self._finish_approvals()
 
-    def open_match(self) -> None:
+    async def open_match(self) -> None:
         """If a node is promising, spend the next index of the campaign's error on it."""
         state = self._state
         if self._match is not None or (node := promising(state.archive, self._gate_share())) is None:
@@ -67,7 +67,7 @@ class Gatekeeper:
         state.archive.tried.add((node, state.champion))
         if node in state.champions:  # a former champion has nothing to add
             return
-        if (candidate := self._merger.onto_champion(state.candidates[node])) is not None:
+        if (candidate := await self._merger.onto_champion(state.candidates[node])) is not None:
             self._open(candidate)
 
     def _open(self, candidate: Candidate) -> None:
@@ -88,7 +88,8 @@ class Gatekeeper:
         candidates = self._state.candidates
         return Match(
             row=row,
-            opening=opened_with(self._state.ledger, row.id) or opening_of(self._config, self._parts.suite),
+            opening=opened_with(self._state.ledger, row.id)
+            or before_voids_counted(opening_of(self._config, self._parts.suite)),
             sides=(candidates[row.champion], candidates[row.candidate]),
             tasks=self._parts.suite.split(Split.GATE),
             seed=self._config.seed,
@@ -177,11 +178,11 @@ class Gatekeeper:
 
     async def _accept(self, match: Match, decision: Decision) -> None:
         """Measure the holdout; then the patch is committed, or waits for a person, or meets a newer champion."""
-        state, flags = self._state, self._flags_of(match)
+        state, flags = self._state, await self._flags_of(match)
         accepted = self.acceptance(match, decision, flags, await self._holdout.in_words(match.candidate))
         if accepted.champion != state.champion:
             state.approvals.keep(replace(accepted, outcome="outdated"))
-            self._bring_up_to_date(accepted)
+            await self._bring_up_to_date(accepted)
         elif self._config.approve == "human" or (self._config.approve == "flagged" and flags):
             state.approvals.keep(accepted)
             state.settle(match.candidate.id, Fate.WAITING, f"waits for approval; {decision.sentence}")
@@ -211,9 +212,9 @@ class Gatekeeper:
             sentence=decision.sentence,
         )
 
-    def _flags_of(self, match: Match) -> list[str]:
+    async def _flags_of(self, match: Match) -> list[str]:
         """What the whole patch adds to the champion that it met."""
-        return self._admission.flags(match.champion.tree or "", match.candidate.tree or "")
+        return await self._admission.flags(match.champion.tree or "", match.candidate.tree or "")
 
     # ---------------------------------------------------------------------------- people
 
@@ -230,7 +231,7 @@ class Gatekeeper:
             self._decline(request, str(error))
         if state.champion != before:
             await self._void_match()
-            self._finish_approvals()
+            await self._finish_approvals()
 
     def _decline(self, request: Request, problem: str) -> None:
         word = "approval" if request.approve else "rejection"
@@ -246,23 +247,23 @@ class Gatekeeper:
         self._match = None
         decision = match.close(Verdict.VOID, f"#{self._state.champion} became champion in the middle of the test")
         self._write_verdict(match, decision, outdated(self._state.champion))
-        self._merger.onto_champion(match.candidate)
+        await self._merger.onto_champion(match.candidate)
 
-    def _finish_approvals(self) -> None:
+    async def _finish_approvals(self) -> None:
         """Bring the entries of patches that wait in line with the champion."""
         state = self._state
         for entry in list(state.approvals):
             if entry.outcome in ("waiting", "outdated") and entry.candidate in state.champions:
                 state.approvals.move(entry.candidate, "approved")
             elif entry.outcome == "outdated" or (entry.outcome == "waiting" and entry.champion != state.champion):
-                self._bring_up_to_date(entry)
+                await self._bring_up_to_date(entry)
 
-    def _bring_up_to_date(self, entry: Acceptance) -> None:
+    async def _bring_up_to_date(self, entry: Acceptance) -> None:
         """Bring a patch that passed the gate against an older champion onto the new one."""
         state, candidate = self._state, self._state.candidates[entry.candidate]
         state.settle(candidate.id, Fate.OPEN, outdated(state.champion))
         state.ledger.note("outdated", f"#{candidate.id} {outdated(state.champion)}")
-        self._merger.onto_champion(state.candidates[candidate.id])
+        await self._merger.onto_champion(state.candidates[candidate.id])
         state.approvals.move(candidate.id, "merged")
 
 

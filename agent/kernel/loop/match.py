@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -18,13 +18,14 @@ from agent.kernel.decide.gate import (
     BetterTest,
     Control,
     Decision,
-    Event,
     Fixed,
     GateSettings,
     PairedTest,
+    PairOutcome,
     Verdict,
     threshold,
 )
+from agent.kernel.decide.voids import VoidPair, VoidRule
 from agent.kernel.loop.determinism import ROUNDS, FixedPart, fixed_part, index_of, recheck_index, split_runs
 from agent.kernel.record.ledger import Ledger, PairRow, TestRow
 from agent.trials.evaluator import Evaluator, Job, Void, both, seed_of
@@ -128,7 +129,7 @@ class Match:
         except BaseException:
             self._given.discard(index)  # not run to its end, as if killed: the same pair is played again
             raise
-        sides, side = (None, outcome.side) if isinstance(outcome, Void) else (outcome, None)
+        sides, side = (outcome.finished, outcome.side) if isinstance(outcome, Void) else (outcome, None)
         self._ledger.add_pair(self.row, index, self.draw(index).id, sides, side)
         self._arrived[index] = _pair(index, self.draw(index), outcome)
         self._feed()
@@ -145,7 +146,7 @@ class Match:
         for task, at in missing:
             outcome = await self._both(task, at)
             if isinstance(outcome, Void):
-                return outcome, 0
+                return replace(outcome, finished=(None, None)), 0  # it may hide a run that differs: the worst case
             self._ledger.add_pair(self.row, at, task.id, outcome, None)
             self._checks.setdefault(index, []).append(_pair(at, task, outcome))
         return await self._both(self.draw(index), index), len(missing)
@@ -185,7 +186,7 @@ class Match:
 
     async def _fix(self, task: Task, index: int) -> None:
         outcome = await self._both(task, index)
-        sides, side = (None, outcome.side) if isinstance(outcome, Void) else (outcome, None)
+        sides, side = ((None, None), outcome.side) if isinstance(outcome, Void) else (outcome, None)
         self._ledger.add_pair(self.row, index, task.id, sides, side)
         if isinstance(outcome, Void):
             raise outcome.error()
@@ -216,8 +217,8 @@ class Match:
 
 
 def _pair(index: int, task: Task, outcome: tuple[Trial, Trial] | Void) -> PairRow:
-    champion, candidate = (None, None) if isinstance(outcome, Void) else (outcome[0].score, outcome[1].score)
-    side = outcome.side if isinstance(outcome, Void) else None
+    trials, side = (outcome.finished, outcome.side) if isinstance(outcome, Void) else (outcome, None)
+    champion, candidate = (trial.score if trial is not None else None for trial in trials)
     return PairRow(index=index, task=task.id, champion=champion, candidate=candidate, void_side=side, at=0.0)
 
 
@@ -236,7 +237,7 @@ def feed(
         if (task := part.deviating(checks.get(fed, ()))) is not None:
             test.close(Verdict.VOID, f"two runs of one side differ on `{task}`, which is declared deterministic")
         else:
-            test.feed([event_of(pairs[fed])])
+            test.feed([outcome_of(pairs[fed])])
             fed += 1
     return fed
 
@@ -277,7 +278,7 @@ def retest(row: TestRow, ledger: Ledger, opening: Opening) -> PairedTest | Bette
 
     `opening` is campaign.yaml's; what the test was opened with goes before it.
     """
-    opening = opened_with(ledger, row.id) or opening
+    opening = opened_with(ledger, row.id) or before_voids_counted(opening)
     part, checks = recorded_part(row, ledger, opening)
     if part.missing:
         return gate_test(row, opening, Fixed())
@@ -300,18 +301,30 @@ def misdrawn(row: TestRow, ledger: Ledger, opening: Opening, tasks: Sequence[Tas
 
 
 def opened_with(ledger: Ledger, test: int) -> Opening | None:
-    """What a test was opened with; None in a ledger of an older Ratchet."""
+    """What a test was opened with; None in a ledger of an older Ratchet.
+
+    A record that does not name its rule for voids is older than the rule: voids were discarded.
+    """
     known = ledger.test_settings(test)
     if known is None:
         return None
     numbers = dict(known)
     runs, shares, rounds = int(numbers.pop("runs")), numbers.pop("shares", {}), int(numbers.pop("rounds", 1))
-    kinds = {"control": Control(numbers["control"]), "lambdas": tuple(numbers["lambdas"])}
+    kinds = {
+        "control": Control(numbers["control"]),
+        "lambdas": tuple(numbers["lambdas"]),
+        "voids": VoidRule(numbers.get("voids", VoidRule.DISCARDED)),
+    }
     return Opening(settings=GateSettings(**{**numbers, **kinds}), runs=runs, shares=shares, rounds=rounds)
 
 
-def event_of(pair: PairRow) -> Event:
+def before_voids_counted(opening: Opening) -> Opening:
+    """An opening for a test of an older Ratchet, which recorded none and discarded voids."""
+    return replace(opening, settings=replace(opening.settings, voids=VoidRule.DISCARDED))
+
+
+def outcome_of(pair: PairRow) -> PairOutcome:
     """A recorded pair as the gate reads it."""
     if pair.champion is None or pair.candidate is None:
-        return Side(str(pair.void_side))
+        return VoidPair(Side(str(pair.void_side)), pair.champion, pair.candidate)
     return pair.champion, pair.candidate

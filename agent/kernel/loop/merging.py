@@ -17,7 +17,7 @@ class Merger:
     def __init__(self, parts: Parts, admission: Admission, later: Callable[[Planned], None]) -> None:
         self._parts, self._state, self._admission, self._later = parts, parts.state, admission, later
 
-    def onto_champion(self, candidate: Candidate) -> Candidate | None:
+    async def onto_champion(self, candidate: Candidate) -> Candidate | None:
         """The candidate itself if the champion is still its base; otherwise its patch is merged onto the champion.
 
         The merged tree is a new candidate, with no trials yet; a conflict is a recorded refusal.
@@ -28,21 +28,24 @@ class Merger:
             return candidate
         champion = state.candidates[state.champion]
         try:
-            proposal = self._merged(state.candidates[base], champion, candidate)
+            proposal = await self._merged(state.candidates[base], champion, candidate)
         except Refused as refusal:
             state.settle(candidate.id, Fate.REJECTED, f"could not be brought onto champion #{champion.id}: {refusal}")
             state.archive.retire(candidate.id)
             return None
-        merged = self._admission.admit(proposal, champion)
+        if state.champion != champion.id:  # it moved meanwhile
+            return await self.onto_champion(candidate)
+        merged = await self._admission.admit(proposal, champion)
         if merged.fate is Fate.OPEN:
             self._later(self._admission.first_trial(merged))
         return None
 
-    def _merged(self, base: Candidate, champion: Candidate, candidate: Candidate) -> Proposal:
+    async def _merged(self, base: Candidate, champion: Candidate, candidate: Candidate) -> Proposal:
         """The patch between base and candidate, as a proposal to the champion. Raises Refused."""
         tree = self._parts.repository.merge(base.tree or "", champion.tree or "", candidate.tree or "")
-        change = self._parts.proposer.boundary.admit(
-            self._admission.mutable(champion.tree or ""), self._admission.mutable(tree)
-        )
+        trees = self._admission.mutable(champion.tree or ""), self._admission.mutable(tree)
+        change, readings = await self._parts.proposer.admitted(*trees)
         body = f"{candidate.body}\n\nCandidate {candidate.id}, merged onto champion {champion.id}.".strip()
-        return Proposal(change=change, subject=candidate.subject, body=body, refusal="", transcript="")
+        return Proposal(
+            change=change, readings=readings, subject=candidate.subject, body=body, refusal="", transcript=""
+        )

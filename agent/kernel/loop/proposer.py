@@ -15,7 +15,9 @@ from typing import Any
 from agent.base.errors import Refused
 from agent.base.text import clean_line
 from agent.base.types import CallScope, Caps, Files, Trial
-from agent.kernel.decide.boundary import SUBJECT_CHARS, Boundary, Change, message
+from agent.kernel.decide.boundary import SUBJECT_CHARS, Boundary, Change, check_python, message
+from agent.kernel.decide.parsing import Readings
+from agent.kernel.loop.reading import PythonReader
 from agent.trials.evaluator import MODEL_ALIAS, Visit, Visited
 from agent.trials.heartbeat import unstopped
 
@@ -24,9 +26,13 @@ PATCH_MESSAGE = "PATCH.md"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proposal:
-    """What came of one attempt: an admitted change, or the reason why there is none."""
+    """What came of one attempt: an admitted change, or the reason why there is none.
+
+    `readings` holds all Python of the trees before and after the change.
+    """
 
     change: Change | None
+    readings: Readings
     subject: str
     body: str
     refusal: str
@@ -37,7 +43,8 @@ class Proposer:
     """Asks a scaffold to improve itself."""
 
     def __init__(self, *, visit: Visit, instruction: str, boundary: Boundary, caps: Caps, timeout: float) -> None:
-        self.boundary = boundary
+        self.reader = PythonReader()
+        self._boundary = boundary
         self._visit, self._instruction = visit, instruction
         self._caps, self._timeout = caps, timeout
 
@@ -64,19 +71,31 @@ class Proposer:
         note = left.pop(PATCH_MESSAGE, None)
         transcript = visited.run.output.decode(errors="replace")
         try:
-            change = self._admit(visited, mutable, left)
+            _check_taken(visited)
+            change, readings = await self.admitted(mutable, left)
         except Refused as refusal:
             ended = f" (exit code {visited.run.exit_code})" if visited.run.exit_code else ""
             subject = clean_line((note or b"No patch").decode(errors="replace").split("\n")[0])[:SUBJECT_CHARS]
             reason = f"{refusal}{ended}"
-            return Proposal(change=None, subject=subject, body="", refusal=reason, transcript=transcript)
+            return Proposal(change=None, readings={}, subject=subject, body="", refusal=reason, transcript=transcript)
         subject, body = message(note, change)
-        return Proposal(change=change, subject=subject, body=body, refusal="", transcript=transcript)
+        return Proposal(change=change, readings=readings, subject=subject, body=body, refusal="", transcript=transcript)
 
-    def _admit(self, visited: Visited, mutable: Files, left: Files) -> Change:
-        if visited.fault is not None:
-            raise Refused(visited.fault)
-        return self.boundary.admit(mutable, left)
+    async def admitted(self, before: Files, after: Files) -> tuple[Change, Readings]:
+        """The patch between two trees of mutable files, and how Python reads both; no Python is parsed in here.
+
+        Raises:
+            Refused: with the reason in words.
+        """
+        change = self._boundary.admit(before, after)
+        readings = await self.reader.read(before, change.files)
+        check_python(change, readings)
+        return change, readings
+
+
+def _check_taken(visited: Visited) -> None:
+    if visited.fault is not None:
+        raise Refused(visited.fault)
 
 
 def _context(brief: dict[str, Any], failures: Sequence[Trial]) -> Files:

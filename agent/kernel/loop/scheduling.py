@@ -116,7 +116,7 @@ class Schedule:
             self._state.archive.end(step)
             self._taken[step.node].discard(step.turn)
         self._check_baseline()
-        self._gate.open_match()
+        await self._gate.open_match()
 
     def _check_baseline(self) -> None:
         """A seed that crashes on every task would burn the budget for nothing."""

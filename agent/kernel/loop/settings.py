@@ -9,9 +9,10 @@ from agent.base.errors import UserError
 from agent.base.types import Split, Suite
 from agent.config.campaign import Config
 from agent.kernel.decide.archive import SearchSettings
+from agent.kernel.decide.bets import bets_for
 from agent.kernel.decide.boundary import Boundary
 from agent.kernel.decide.budget import Budget, Limits, Spent
-from agent.kernel.decide.gate import Control, GateSettings, bets_for, pairs_to_prove
+from agent.kernel.decide.gate import Control, GateSettings, pairs_to_prove
 from agent.kernel.loop.match import Opening, shares_of
 from agent.kernel.record.ledger import Ledger
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent.base.types import Trial
@@ -45,16 +45,14 @@ class Matches(Notes, Trials):
         found: Mapping[str, Any] | None = self.recollect(_settings_key(test))
         return found
 
-    def add_pair(
-        self, test: TestRow, index: int, task: str, sides: tuple[Trial, Trial] | None, void: str | None
-    ) -> None:
-        """Keep one pair, both trials (champion, candidate) at once, or the side whose infrastructure failed."""
-        ids: dict[str, str] = {}
+    def add_pair(self, test: TestRow, index: int, task: str, sides: Sequence[Trial | None], void: str | None) -> None:
+        """Keep one pair, its trials (champion, candidate) at once; `void` names the side that voided it."""
         with self._writing() as db:
-            if sides is not None:
-                insert_trial(db, sides[0], test.champion, index)
-                insert_trial(db, sides[1], test.candidate, index)
-                ids = {"champion_trial": sides[0].id, "candidate_trial": sides[1].id}
+            for trial, owner in zip(sides, (test.champion, test.candidate), strict=True):
+                if trial is not None:
+                    insert_trial(db, trial, owner, index)
+            first, second = (trial.id if trial is not None else None for trial in sides)
+            ids = {"champion_trial": first, "candidate_trial": second}
             insert(db, "pairs", test=test.id, pair_index=index, at=time.time(), task=task, void_side=void, **ids)
 
     def pairs(self, test: int) -> list[PairRow]:

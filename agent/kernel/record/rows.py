@@ -48,7 +48,7 @@ class TestRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairRow:
-    """One pair of a test. A void pair has a `void_side`, where the infrastructure failed, and no scores."""
+    """One pair of a test. A void pair has a `void_side` and at most one score."""
 
     index: int
     task: str

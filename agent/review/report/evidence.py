@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from agent.base.types import Side
 from agent.kernel.decide.gate import Fixed, GateSettings, PairedTest, Verdict, threshold
-from agent.kernel.loop.match import event_of
+from agent.kernel.decide.voids import VoidRule
+from agent.kernel.loop.match import outcome_of
 from agent.kernel.record.ledger import PairRow, TestRow
 from agent.review.summary import Estimate, wilson
 
 _NEVER = 10**9
+_COUNTS_AS = {
+    None: ("scored",),
+    "champion": ("champion",),
+    "candidate": ("candidate",),
+    "both": ("champion", "candidate"),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +63,7 @@ def recompute(
     fed = _in_order(pairs)
     recorded = decision.get("log_threshold")
     weighed = row.policy == "proven" and not (decision and recorded is None)
-    path, end = _path(row, fed, settings, fixed) if weighed else ((), None)
+    path, start, end = _path(row, _decided_by(fed, decision), settings, fixed) if weighed else ((), 0.0, None)
     counted = [pair for pair in fed if pair.void_side is None][: decision.get("pairs")]
     last = counted[-1].at if counted else -math.inf
     voided = [Side(pair.void_side) for pair in fed if pair.void_side is not None and pair.at <= last]
@@ -73,7 +82,7 @@ def recompute(
         candidate_score=wilson([pair.candidate or 0.0 for pair in counted]),
         path=path[: decision.get("pairs")],
         log_threshold=bar,
-        agrees=_agrees(row, path[: decision.get("pairs")], bar, end if settings else row.verdict)
+        agrees=_agrees(row, (start, *path)[: decision["pairs"] + 1], bar, end if settings else row.verdict)
         if weighed and decision
         else None,
     )
@@ -84,29 +93,52 @@ def _in_order(pairs: Sequence[PairRow]) -> list[PairRow]:
     return [pair for number, pair in enumerate(pairs) if pair.index == number]
 
 
+def _decided_by(pairs: Sequence[PairRow], decision: Mapping[str, Any]) -> list[PairRow]:
+    """The pairs that a verdict counts, voids included; all of them while there is none."""
+    if not decision:
+        return list(pairs)
+    left = Counter(scored=decision["pairs"], champion=decision["champion_voids"], candidate=decision["candidate_voids"])
+    counted = []
+    for pair in pairs:
+        if not left.total():
+            break
+        left.subtract(_COUNTS_AS[pair.void_side])
+        counted.append(pair)
+    return counted
+
+
 def _path(
     row: TestRow, pairs: Sequence[PairRow], settings: GateSettings | None, fixed: Fixed
-) -> tuple[tuple[float, ...], Verdict | None]:
-    """Log evidence after each pair, and the verdict; without the settings (bets are fixed) the verdict is unknown."""
-    endless = replace(settings or GateSettings(), max_pairs=_NEVER, futility_min_pairs=_NEVER, alpha=1e-300)
-    test, path = PairedTest(settings or endless, row.id, row.commits, fixed), []
+) -> tuple[tuple[float, ...], float, Verdict | None]:
+    """Log evidence after each pair and the voids that follow it, that before the first one, and how it ends.
+
+    Without the settings (bets are fixed) no end is known.
+    """
+    older = GateSettings(voids=VoidRule.DISCARDED)
+    endless = replace(older, max_pairs=_NEVER, futility_min_pairs=_NEVER, alpha=1e-300)
+    test = PairedTest(settings or endless, row.id, row.commits, fixed)
+    path = [test.log_e]
     for pair in pairs:
         if test.decide() is not None:
             break
-        test.feed([event_of(pair)])
-        if pair.void_side is None:
-            path.append(test.log_e)
+        test.feed([outcome_of(pair)])
+        if pair.void_side is not None:
+            path.pop()
+        path.append(test.log_e)
     decision = test.decide()
-    return tuple(path), decision.verdict if decision else None
+    return tuple(path[1:]), path[0], decision.verdict if decision else None
 
 
 def _agrees(row: TestRow, path: Sequence[float], bar: float | None, end: str | None) -> bool:
-    """Whether evidence, threshold and verdict match the ledger; the end of a budget does not follow from pairs."""
+    """Whether evidence, threshold and verdict match the ledger; the end of a budget does not follow from pairs.
+
+    `path` begins with the evidence before the first pair.
+    """
     decision = row.decision or {}
-    log_e = path[-1] if path else 0.0
+    log_e = path[-1]
     if bar is None or not math.isclose(bar, decision["log_threshold"], abs_tol=1e-9):
         return False
-    if len(path) < decision["pairs"] or not math.isclose(log_e, decision["log_e"], abs_tol=1e-9):
+    if len(path) <= decision["pairs"] or not math.isclose(log_e, decision["log_e"], abs_tol=1e-9):
         return False
     if (row.verdict == Verdict.ACCEPTED) != (log_e >= bar):
         return False

@@ -9,12 +9,13 @@ import re
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from agent.base.types import Candidate, Fate, Purpose, Split
 from agent.kernel.decide.evidence import base_of, lineage
 from agent.kernel.decide.gate import Fixed, GateSettings
+from agent.kernel.decide.voids import VoidRule
 from agent.kernel.loop.match import fixed_of, opened_with
 from agent.kernel.record.ledger import Ledger, Mark, SpendingRow, TestRow
 from agent.review.report.evidence import Meeting, recompute
@@ -214,7 +215,8 @@ class _Reader:
     def meeting(self, row: TestRow, gate: GateSettings | None) -> Meeting:
         """One test, with the settings that it was opened with or, in an older ledger, the given ones."""
         known = opened_with(self.ledger, row.id)
-        settings = known.settings if known else gate
+        older = replace(gate, voids=VoidRule.DISCARDED) if gate else None
+        settings = known.settings if known else older
         fixed = fixed_of(row, self.ledger, known) if known else None
         return recompute(
             row, self.ledger.pairs(row.id), settings, fixed or Fixed(), lambda at: bisect_right(self.times, at)

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from agent.base.errors import CandidateFault, Refused, UserError
 from agent.base.text import clean_line
 from agent.base.trust import DEFAULT_MUTABLE
-from agent.kernel.decide.boundary import Boundary, Change, message, path_fault
+from agent.kernel.decide.boundary import Boundary, Change, check_python, message, path_fault
 from agent.kernel.git.messages import format_message
+from tests.kernel.decide.readings import readings_of
 
 MAIN, PROMPT = "agent/scaffold/main.py", "prompts/go.md"
 SEED = {MAIN: b"a = 1\n", PROMPT: b"Go.\n"}
@@ -29,7 +30,14 @@ def admit(
 ) -> Change:
     before = SEED if before is None else before
     after = {path: data for path, data in {**before, **changes}.items() if data is not None}
-    return boundary.admit(before, after)
+    return checked(before, after, boundary)
+
+
+def checked(before: dict[str, bytes], after: dict[str, bytes], boundary: Boundary) -> Change:
+    """Both checks that a patch goes through."""
+    change = boundary.admit(before, after)
+    check_python(change, readings_of(change.files))
+    return change
 
 
 def refused(
@@ -419,7 +427,7 @@ ANY_PATH = st.one_of(
 )
 def test_whatever_a_box_leaves_is_admitted_clean_or_refused_in_words(files: dict[str, bytes]) -> None:
     try:
-        change = BOUNDARY.admit(SEED, files)
+        change = checked(SEED, files, BOUNDARY)
     except CandidateFault as fault:
         event(str(fault))
         return

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.base.types import Files
 from agent.kernel.decide.fingerprint import fingerprint
+from tests.kernel.decide.readings import readings_of
+
+
+def print_of(files: Files) -> str:
+    return fingerprint(files, readings_of(files))
+
 
 SOURCE = b'def f(x):\n    """Doc."""\n    return x + 1\n'
 
@@ -20,7 +27,7 @@ SOURCE = b'def f(x):\n    """Doc."""\n    return x + 1\n'
     ],
 )
 def test_comments_and_layout_make_no_new_candidate(other: bytes) -> None:
-    assert fingerprint({"a.py": SOURCE}) == fingerprint({"a.py": other})
+    assert print_of({"a.py": SOURCE}) == print_of({"a.py": other})
 
 
 @pytest.mark.parametrize(
@@ -35,11 +42,11 @@ def test_comments_and_layout_make_no_new_candidate(other: bytes) -> None:
     ],
 )
 def test_anything_that_a_program_can_tell_is_a_new_candidate(files: dict[str, bytes]) -> None:
-    assert fingerprint(files) != fingerprint({"a.py": SOURCE})
+    assert print_of(files) != print_of({"a.py": SOURCE})
 
 
 def test_prompts_are_compared_byte_by_byte() -> None:
-    assert fingerprint({"a.md": b"x"}) != fingerprint({"a.md": b"x\n"})
+    assert print_of({"a.md": b"x"}) != print_of({"a.md": b"x\n"})
 
 
 @pytest.mark.parametrize(
@@ -47,10 +54,10 @@ def test_prompts_are_compared_byte_by_byte() -> None:
     [b"def (", b"\x00", b"\xff\xfe", b"# coding: nonsense\n", b"(" * 5000, b"-" * 50_000 + b"1", b"x=0x" + b"f" * 9000],
 )
 def test_python_that_does_not_parse_is_compared_byte_by_byte(hostile: bytes) -> None:
-    assert fingerprint({"a.py": hostile}) == fingerprint({"a.py": hostile})
-    assert fingerprint({"a.py": hostile}) != fingerprint({"a.py": hostile + b" "})
+    assert print_of({"a.py": hostile}) == print_of({"a.py": hostile})
+    assert print_of({"a.py": hostile}) != print_of({"a.py": hostile + b" "})
 
 
 @given(st.dictionaries(st.text(max_size=6), st.binary(max_size=40), max_size=4))
 def test_every_tree_has_a_fingerprint_whatever_its_bytes(files: dict[str, bytes]) -> None:
-    assert fingerprint(files) == fingerprint(dict(reversed(files.items())))
+    assert print_of(files) == print_of(dict(reversed(files.items())))

@@ -12,24 +12,29 @@ from online_fdr import e_values
 from online_fdr.core.abstract.abstract_gamma_seq import AbstractGammaSequence
 
 from agent.base.types import Side
+from agent.kernel.decide.bets import bets_for
 from agent.kernel.decide.gate import (
     BetterTest,
     Control,
     Decision,
-    Event,
     Fixed,
     GateSettings,
     PairedTest,
+    PairOutcome,
     Verdict,
-    bets_for,
     pairs_to_prove,
-    sign_flip,
     threshold,
 )
+from agent.kernel.decide.statistics import sign_flip
+from agent.kernel.decide.voids import VoidPair
 
 DEFAULT = GateSettings()
 SCORES = st.one_of(st.sampled_from([0.0, 1.0]), st.floats(0.0, 1.0))
-EVENTS = st.lists(st.one_of(st.tuples(SCORES, SCORES), st.sampled_from(list(Side))), max_size=60)
+VOIDS = st.one_of(
+    st.builds(VoidPair, st.sampled_from(Side), st.none() | SCORES),
+    st.builds(VoidPair, st.sampled_from(Side), st.none(), SCORES),
+)
+OUTCOMES = st.lists(st.one_of(st.tuples(SCORES, SCORES), VOIDS), max_size=60)
 
 
 def run(champion: float, candidate: float, pairs: int = 1500, seed: int = 1) -> Decision:
@@ -208,75 +213,29 @@ def test_no_pair_takes_all_evidence_away(
 # ------------------------------------------------------------------------------------ replay and restart
 
 
-@given(EVENTS, st.integers(1, 40), st.data())
+@given(OUTCOMES, st.integers(1, 40), st.data())
 @settings(max_examples=150)
-def test_a_restart_at_any_prefix_gives_the_same_verdict(events: list[Event], index: int, data: st.DataObject) -> None:
+def test_a_restart_at_any_prefix_gives_the_same_verdict(
+    outcomes: list[PairOutcome], index: int, data: st.DataObject
+) -> None:
     easy = GateSettings(max_pairs=40, alpha=0.5, futility_min_pairs=5)
     commits = data.draw(st.integers(0, index - 1))
     whole = PairedTest(easy, index, commits)
-    whole.feed(events)
-    cut = data.draw(st.integers(0, len(events)))
-    resumed = PairedTest(easy, index, commits, history=events[:cut])
-    resumed.feed(events[cut:])
+    whole.feed(outcomes)
+    cut = data.draw(st.integers(0, len(outcomes)))
+    resumed = PairedTest(easy, index, commits, history=outcomes[:cut])
+    resumed.feed(outcomes[cut:])
     assert resumed.decide() == whole.decide()
     assert resumed.log_e == whole.log_e
 
 
-@given(EVENTS)
-def test_pairs_after_the_decision_change_nothing(events: list[Event]) -> None:
+@given(OUTCOMES)
+def test_pairs_after_the_decision_change_nothing(outcomes: list[PairOutcome]) -> None:
     test = PairedTest(DEFAULT, 1, 0, history=[(0.0, 1.0)] * 20)
     accepted = test.decide()
     assert accepted is not None
-    test.feed(events)
+    test.feed(outcomes)
     assert test.decide() == accepted
-
-
-# ------------------------------------------------------------------------------------ voids
-
-
-def test_a_few_voids_are_counted_a_side_and_shown() -> None:
-    test = PairedTest(DEFAULT, 1, 0)
-    for side in (Side.CHAMPION, Side.CANDIDATE, Side.BOTH):
-        test.void(side)
-    test.feed([(0.0, 1.0)] * 20)
-    decision = test.decide()
-    assert decision is not None
-    assert decision.accepted
-    assert (decision.champion_voids, decision.candidate_voids) == (2, 2)
-    assert "3 void (2 champion, 2 candidate)" in decision.sentence
-
-
-def test_more_voids_than_one_pair_in_twenty_end_the_test() -> None:
-    test = PairedTest(DEFAULT, 1, 0, history=[(1.0, 1.0), (0.0, 0.0)] * 30)
-    for _ in range(4):
-        assert test.void(Side.BOTH) is None
-    decision = test.void(Side.BOTH)
-    assert decision is not None
-    assert decision.verdict is Verdict.VOID
-
-
-def test_lopsided_voids_end_the_test_even_when_they_are_few() -> None:
-    patient = GateSettings(futility_min_pairs=10_000)
-    fair, unfair = (PairedTest(patient, 1, 0, history=[(1.0, 1.0), (0.0, 0.0)] * 300) for _ in range(2))
-    for turn in range(8):
-        fair.void(Side.CHAMPION if turn % 2 else Side.CANDIDATE)
-        unfair.void(Side.CANDIDATE)
-    assert fair.decide() is None
-    ended = unfair.decide()
-    assert ended is not None
-    assert ended.verdict is Verdict.VOID
-
-
-@given(EVENTS)
-def test_voids_never_lead_to_acceptance(events: list[Event]) -> None:
-    test = PairedTest(DEFAULT, 1, 0)
-    for event in events:
-        before = test.decide()
-        if isinstance(event, Side):
-            decision = test.void(event)
-            assert decision == before or (decision and decision.verdict is Verdict.VOID)
-        else:
-            test.add(*event)
 
 
 # ------------------------------------------------------------------------------------ levels
@@ -296,7 +255,7 @@ def test_commits_earn_level_back_under_fdr_and_not_familywise() -> None:
 
 
 @pytest.mark.parametrize(("index", "commits"), [(0, 0), (3, 3), (2, -1)])
-def test_impossible_places_are_refused(index: int, commits: int) -> None:
+def test_impossible_indices_are_refused(index: int, commits: int) -> None:
     with pytest.raises(ValueError, match="cannot follow"):
         threshold(index, commits, DEFAULT)
 

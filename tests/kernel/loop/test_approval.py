@@ -111,7 +111,7 @@ async def test_a_rejected_patch_is_not_committed_and_nothing_is_built_on_it(make
         assert not campaign.state.archive.node(entry.candidate).expandable
         await running
     async with lab.campaign() as campaign:
-        campaign.resume()
+        await campaign.resume()
         assert campaign.state.candidates[entry.candidate].reason == "rejected by alice: too clever"
         assert not campaign.state.archive.node(entry.candidate).expandable
     assert tip(lab) == git(lab.repo, "rev-parse", "main")
@@ -142,9 +142,9 @@ async def _two_that_wait(campaign: Campaign, lab: Lab) -> None:
     """Two patches of the seed in two files, both accepted by the gate's word and waiting."""
     from tests.kernel.loop.test_campaign import _candidate  # noqa: PLC0415 (a helper of the neighbour)
 
-    campaign.resume()
+    await campaign.resume()
     for files in ({SETTINGS: b"SKILL = 70\n"}, {"prompts/solve.md": b"BONUS\n"}):
-        one = _candidate(campaign, files)
+        one = await _candidate(campaign, files)
         await campaign.admission.smoke(one)
         row = campaign.state.ledger.open_test(
             candidate=one.id, champion=0, commits=0, policy="better", settings=_numbers(campaign)
@@ -168,7 +168,7 @@ async def test_an_open_test_is_void_when_the_champion_moves_under_it(make_lab: M
         row = campaign.state.ledger.open_test(
             candidate=second.candidate, champion=0, commits=0, policy="proven", settings=_numbers(campaign)
         )
-        campaign.gate.resume()
+        await campaign.gate.resume()
         assert campaign.match is not None
         assert campaign.match.row.id == row.id
         await campaign.gate.answer(request(first.candidate))

@@ -13,7 +13,6 @@ import pytest
 from agent.base.errors import InfrastructureError, SandboxDown, UserError
 from agent.base.types import Candidate, Fate, Purpose, Side
 from agent.kernel.decide.archive import Archive, Expand, Measure, Step
-from agent.kernel.decide.boundary import Boundary
 from agent.kernel.decide.gate import GateSettings
 from agent.kernel.git.repository import BranchMoved
 from agent.kernel.loop.campaign import Campaign
@@ -191,7 +190,7 @@ async def test_a_laboratory_fault_is_never_scored(make_lab: MakeLab) -> None:
     with lab.ledger() as ledger:
         assert any(kind == "paused" for _, _, kind, _ in ledger.events())
         assert all("engine" not in trial.reason for trial in ledger.trials())
-    assert all((pair.champion is None) == (pair.candidate is None) for pair in pairs)
+    assert all((None in (pair.champion, pair.candidate)) == (pair.void_side is not None) for pair in pairs)
 
 
 async def test_an_outage_of_both_sides_is_no_lopsided_void(make_lab: MakeLab) -> None:
@@ -365,41 +364,42 @@ async def test_the_better_policy_says_that_it_proves_nothing(make_lab: MakeLab) 
     assert "not proven" in evidence
 
 
-def _candidate(campaign: Campaign, files: dict[str, bytes]) -> Candidate:
+async def _candidate(campaign: Campaign, files: dict[str, bytes]) -> Candidate:
     """A patch of the seed, admitted as a proposal would be."""
     seed = campaign.state.candidates[0]
     before = campaign.parts.scaffolds[seed.tree or ""]
-    change = Boundary().admit(before, {**before, **files})
-    return campaign.admission.admit(Proposal(change=change, subject="s", body="", refusal="", transcript=""), seed)
+    change, readings = await campaign.parts.proposer.admitted(before, {**before, **files})
+    proposal = Proposal(change=change, readings=readings, subject="s", body="", refusal="", transcript="")
+    return await campaign.admission.admit(proposal, seed)
 
 
 async def test_a_patch_made_from_an_old_champion_is_merged_and_starts_afresh(make_lab: MakeLab) -> None:
     lab = make_lab(better)
     async with lab.campaign() as campaign:
-        campaign.resume()
-        crowned = _candidate(campaign, {SETTINGS: b"SKILL = 55\n"})
-        stale = _candidate(campaign, {"prompts/solve.md": b"BONUS\n"})
+        await campaign.resume()
+        crowned = await _candidate(campaign, {SETTINGS: b"SKILL = 55\n"})
+        stale = await _candidate(campaign, {"prompts/solve.md": b"BONUS\n"})
         for one in (crowned, stale):
             await campaign.admission.smoke(one)
         campaign.state.crowned(crowned.id, "better")
-        assert campaign.merger.onto_champion(stale) is None
+        assert await campaign.merger.onto_champion(stale) is None
         merged = campaign.state.candidates[stale.id + 1]
         assert merged.parent == crowned.id
         files = campaign.parts.scaffolds[merged.tree or ""]
         assert (files[SETTINGS], files["prompts/solve.md"]) == (b"SKILL = 55\n", b"BONUS\n")
         assert campaign.schedule.queue[-1].label == f"trial of #{merged.id}"
-        assert campaign.merger.onto_champion(merged) is merged
+        assert await campaign.merger.onto_champion(merged) is merged
 
 
 async def test_a_patch_that_conflicts_with_the_new_champion_is_a_recorded_refusal(make_lab: MakeLab) -> None:
     lab = make_lab(better)
     async with lab.campaign() as campaign:
-        campaign.resume()
-        crowned, stale = (_candidate(campaign, {SETTINGS: b"SKILL = %d\n" % n}) for n in (55, 70))
+        await campaign.resume()
+        crowned, stale = [await _candidate(campaign, {SETTINGS: b"SKILL = %d\n" % n}) for n in (55, 70)]
         for one in (crowned, stale):
             await campaign.admission.smoke(one)
         campaign.state.crowned(crowned.id, "better")
-        assert campaign.merger.onto_champion(stale) is None
+        assert await campaign.merger.onto_champion(stale) is None
         lost = campaign.state.candidates[stale.id]
         assert (lost.fate, "conflict" in lost.reason) == (Fate.REJECTED, True)
         assert not campaign.state.archive.node(stale.id).expandable

@@ -146,9 +146,10 @@ async def test_a_canary_that_could_not_be_run_is_made_up_for(make_lab: MakeLab) 
     async with lab.campaign() as campaign:
         with_canaries(campaign, 1)
         while campaign.state.trials < 12:
-            await campaign.admission.search_trial(campaign.state.candidates[0], campaign.state.trials) if (
-                campaign.state.candidates
-            ) else campaign.resume()
+            if campaign.state.candidates:
+                await campaign.admission.search_trial(campaign.state.candidates[0], campaign.state.trials)
+            else:
+                await campaign.resume()
         step = campaign.load.canary()
         assert step is not None
         assert (step.kind, step.boxes) == (StepKind.CANARY, 1)

@@ -112,7 +112,7 @@ def test_a_pair_is_kept_with_both_trials_or_not_at_all(ledger: Ledger) -> None:
     assert ledger.pairs(test.id) == []
     assert ledger.trial("a") is None
     ledger.add_pair(test, 0, "t", (trial("a", purpose=Purpose.GATE, score=0.0), trial("b", purpose=Purpose.GATE)), None)
-    ledger.add_pair(test, 1, "t", None, "champion")
+    ledger.add_pair(test, 1, "t", (None, None), "champion")
     first, second = ledger.pairs(test.id)
     assert (first.champion, first.candidate, first.void_side) == (0.0, 1.0, None)
     assert (second.champion, second.candidate, second.void_side) == (None, None, "champion")

@@ -43,7 +43,7 @@ def fill(ledger: Ledger, tests: list[list[tuple[str, str] | str]]) -> None:
         )
         for index, pair in enumerate(pairs):
             if isinstance(pair, str):
-                ledger.add_pair(row, index, "a", None, pair)
+                ledger.add_pair(row, index, "a", (None, None), pair)
             else:
                 sides = (trial(made, pair[0]), trial(made + 1, pair[1]))
                 made += 2

@@ -1,0 +1,113 @@
+"""The child that parses candidates' Python: whatever a source does to it, the campaign gets an answer or a refusal."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import pytest
+
+from agent.base.errors import Refused
+from agent.kernel.decide.parsing import read
+from agent.kernel.loop.reading import PythonReader
+from sandbox.fake import FakeRun
+from tests.kernel.lab import SETTINGS, MakeLab
+
+FULL = 256 << 10
+"""The largest file that the boundary admits."""
+HOSTILE = {
+    "an f-string of many fields": b'x = f"' + b"{a}" * ((FULL - 7) // 3) + b'"',
+    "an import of many dots": b"import " + b"a." * ((FULL - 8) // 2) + b"b",
+    "open brackets": b"(" * FULL,
+    "signs": b"-" * (FULL - 1) + b"1",
+    "attributes": b"a" + b".a" * (FULL // 2 - 1),
+    "a large number": b"x = 0x" + b"f" * (FULL - 6),
+    "calls": b"eval(1)\n" * (FULL // 8),
+}
+
+
+def child(program: str) -> PythonReader:
+    return PythonReader([sys.executable, "-I", "-S", "-c", program], seconds=2.0)
+
+
+async def beats(seen: list[float]) -> None:
+    """Note how late the event loop wakes us."""
+    clock = asyncio.get_running_loop().time
+    while True:
+        before = clock()
+        await asyncio.sleep(0.01)
+        seen.append(clock() - before)
+
+
+async def test_trees_are_read_each_source_once() -> None:
+    trees = {"a.py": b"x = 1\n", "b.py": b"def (", "c.md": b"def ("}, {"d.py": b"x = 1\n"}
+    assert await PythonReader().read(*trees) == {body: read(body) for body in (b"x = 1\n", b"def (")}
+    assert await PythonReader().read({"c.md": b"x"}) == {}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+async def test_hostile_source_of_the_full_size_gets_an_answer_while_the_loop_runs(what: str) -> None:
+    seen: list[float] = []
+    beating = asyncio.create_task(beats(seen))
+    (answer,) = await asyncio.gather(PythonReader().read({"a.py": HOSTILE[what]}), return_exceptions=True)
+    beating.cancel()
+    assert "to parse" in str(answer) if isinstance(answer, Refused) else set(answer) == {HOSTILE[what]}
+    assert len(seen) > 1
+
+
+@pytest.mark.slow
+async def test_source_that_takes_too_long_is_refused() -> None:
+    with pytest.raises(Refused, match=r"takes more than 20 s of processor time or 1024 MiB to parse"):
+        await PythonReader().read({f"{n}.py": HOSTILE["an f-string of many fields"] + b" " * n for n in range(16)})
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("import time; time.sleep(60)", "takes longer than 2 s to parse"),
+        ("import os; os.abort()", "the parser got signal 6"),
+        ("import sys; sys.exit(3)", "the parser ended with code 3"),
+        ("print('nonsense')", "the parser gave no answer"),
+        ("print('[]')", "the parser gave no answer"),
+        ("print('[{}]')", "the parser gave no answer"),
+        ("print('[7]')", "the parser gave no answer"),
+        ("print('x' * (40 << 20))", "the parser's answer is too long"),
+    ],
+)
+async def test_a_child_that_dies_hangs_or_says_nonsense_is_a_refusal(program: str, reason: str) -> None:
+    with pytest.raises(Refused, match=reason):
+        await child(program).read({"a.py": b"x = 1\n"})
+
+
+async def test_a_child_that_is_waited_for_no_longer_is_ended() -> None:
+    reader = child("import os, sys, time; sys.stderr.write(str(os.getpid())); time.sleep(60)")
+    task = asyncio.create_task(reader.read({"a.py": b"x = 1\n"}))
+    await asyncio.sleep(0.3)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await PythonReader().read({"a.py": b""}) == {b"": read(b"")}
+
+
+async def test_a_campaign_refuses_a_patch_that_cannot_be_parsed_and_resumes(make_lab: MakeLab) -> None:
+    turn = iter(range(100))
+
+    def improve(scene: FakeRun) -> None:
+        body = HOSTILE["an import of many dots"] if next(turn) == 0 else b"SKILL = 80\n"
+        scene.workspace[SETTINGS] = body
+
+    lab = make_lab(improve)
+    await lab.run()
+    with lab.ledger() as ledger:
+        first = ledger.candidates()[1]
+        assert (first.fate, "nested too deeply" in first.reason) == ("refused", True)
+        assert len(ledger.commits()) == 1
+
+
+async def test_the_child_gets_no_key_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    said = '{"fault": str(list(os.environ)), "line": 0, "essence": "", "findings": []}'
+    program = f"import json, os; print(json.dumps([{said}]))"
+    (answer,) = (await child(program).read({"a.py": b""})).values()
+    assert answer.fault is not None
+    assert "OPENAI" not in answer.fault
