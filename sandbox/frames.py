@@ -177,7 +177,7 @@ def _members(tar: tarfile.TarFile, max_files: int, max_bytes: int) -> dict[str, 
         if fault or member.name in found:
             raise Malformed(f"path {member.name!r} {fault or 'comes twice'}")
         if member.type not in PLAIN_FILES or member.issparse():
-            raise Malformed(f"{member.name!r} is no plain file")
+            raise Malformed(f"{member.name!r} is not a plain file")
         left -= member.size
         if left < 0 or member.size < 0 or len(found) >= max_files:
             raise Malformed(f"more than {max_files} files or {max_bytes} bytes")

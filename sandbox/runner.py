@@ -348,7 +348,7 @@ def take(globs: list[str], max_files: int, max_bytes: int) -> bytes:
             continue
         fault = frames.crossing_fault(path)
         if fault or not entry.is_file(follow_symlinks=False):
-            raise frames.Malformed(f"{path!r} {fault or 'is no plain file'}")
+            raise frames.Malformed(f"{path!r} {fault or 'is not a plain file'}")
         left -= entry.stat(follow_symlinks=False).st_size
         if left < 0 or len(found) >= max_files:
             raise frames.Malformed(f"more than {max_files} files or {max_bytes} bytes match {', '.join(globs)}")

@@ -218,7 +218,7 @@ class Grade:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Caps:
-    """Hard limits on model use; None is no limit. Money in US dollars, time in seconds."""
+    """Hard limits on model use; None: no limit. Money in US dollars, time in seconds."""
 
     calls: int | None = None
     tokens: int | None = None

@@ -178,7 +178,7 @@ def read_plain(path: str | Path, limit: int) -> bytes:
     try:
         facts = os.fstat(handle)
         if not stat.S_ISREG(facts.st_mode):
-            raise UserError(str(path), "is no plain file", "Put a plain file there.")
+            raise UserError(str(path), "is not a plain file", "Put a plain file there.")
         if facts.st_size > limit:
             raise UserError(str(path), f"is larger than {limit >> 20} MiB", "Split it; put large data into an image.")
         return os.read(handle, facts.st_size) if facts.st_size else b""

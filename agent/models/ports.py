@@ -24,7 +24,7 @@ def settled(status: int) -> bool:
     """Whether a call with this status is answered for good: complete, or refused by the provider for its content.
 
     Such an answer is given to everybody who asks the question again. What the gateway refuses for a limit of the
-    box or of the campaign (403, 408, 429), what was given up (499) and what failed (5xx) is no answer.
+    box or of the campaign (403, 408, 429), what was given up (499) and what failed (5xx) does not count as one.
     """
     return status == OK or (status in _REFUSALS and status not in _NOT_FINAL)
 

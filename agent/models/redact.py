@@ -21,7 +21,7 @@ _SHORT_NUMBER = re.compile(r"[0-9]{1,6}")
 
 
 def is_dummy(key: str) -> bool:
-    """Whether a key is short, or made of common words: servers that need none are given one, and it is no secret.
+    """Whether a key is short, or made of common words: servers that need none get one, and it needs no hiding.
 
     Removed from answers, such a key would change what a model says about placeholders, or about its own name.
     """

@@ -48,7 +48,9 @@ class Place:
             fix = f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(fields)}."
             problem = "unknown key"
         elif kind == "string_pattern_mismatch":
-            problem = f"{value!r:.60} is no plain name: 1 to 64 of a-z, 0-9, '.', '_', '-', beginning with a-z or 0-9"
+            problem = (
+                f"{value!r:.60} is not a plain name: 1 to 64 of a-z, 0-9, '.', '_', '-', beginning with a-z or 0-9"
+            )
         else:
             problem = _WHY.get(kind) or f"{first['msg'][0].lower()}{first['msg'][1:]} (you wrote {value!r:.60})"
         who = _task_name(keys, raw)

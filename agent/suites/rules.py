@@ -104,7 +104,7 @@ def _reward(task: Task, place: Place) -> None:
 def _surroundings(task: Task, place: Place) -> None:
     for name, value in task.env.items():
         if not _ENV_NAME.fullmatch(name) or "\0" in value:
-            raise place.error(("env", name), "is no environment variable", "Use letters, digits and _.")
+            raise place.error(("env", name), "is not the name of an environment variable", "Use letters, digits and _.")
         if _OURS.fullmatch(name):
             raise place.error(("env", name), "is set by Ratchet itself", "Remove it.")
     if task.workdir:

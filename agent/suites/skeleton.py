@@ -79,7 +79,9 @@ def write_new(path: Path) -> list[Path]:
         raise UserError(str(path), "exists already", "Name a new folder.")
     path = path.resolve()
     if not _ID.fullmatch(path.name):
-        raise UserError(path.name, "is no plain name", "Use 1 to 64 of a-z, 0-9, '.', '_', '-'; begin with a-z or 0-9.")
+        raise UserError(
+            path.name, "is not a plain name", "Use 1 to 64 of a-z, 0-9, '.', '_', '-'; begin with a-z or 0-9."
+        )
     inside = (path.parent / "suite.yaml").exists()
     try:
         return _write_task(path, _next_split(path.parent)) if inside else _write_suite(path)

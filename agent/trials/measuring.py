@@ -5,8 +5,29 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from agent.base.errors import BudgetSpent, InfrastructureError, ProviderDown
 from agent.base.types import Purpose, Task, Trial
 from agent.trials.evaluator import Evaluator, Job, seed_of
+
+ATTEMPTS = 3
+"""How often a trial is started until it is not void."""
+
+
+async def retried(evaluator: Evaluator, job: Job) -> Trial:
+    """One trial; a void one is retried.
+
+    Raises:
+        InfrastructureError: it was void ATTEMPTS times.
+        BudgetSpent, ProviderDown: at once, since a retry would meet them too.
+    """
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return await evaluator.trial(job)
+        except (BudgetSpent, ProviderDown):
+            raise
+        except InfrastructureError:
+            continue
+    return await evaluator.trial(job)
 
 
 async def measure(
@@ -18,13 +39,12 @@ async def measure(
     `done` is called after each trial.
 
     Raises:
-        InfrastructureError: a trial is void, and with it the measurement.
+        InfrastructureError: a trial stayed void when it was retried, and with it the measurement.
     """
 
     async def one(tree: str, task: Task, scope: str) -> Trial:
-        trial = await evaluator.trial(
-            Job(tree=tree, task=task, purpose=Purpose.EVAL, seed=seed_of(scope), answer_scope=scope),
-        )
+        job = Job(tree=tree, task=task, purpose=Purpose.EVAL, seed=seed_of(scope), answer_scope=scope)
+        trial = await retried(evaluator, job)
         done()
         return trial
 

@@ -69,7 +69,7 @@ def _plain(value: object) -> object:
     for kind in _TAGS:
         if isinstance(value, kind):
             return {kind.__name__: [_plain(item) for item in kind.__iter__(value)]}
-    raise NotPlain(f"{type(value).__name__} is no plain data")
+    raise NotPlain(f"{type(value).__name__} is not plain data")
 
 
 def _value(data: object) -> object:

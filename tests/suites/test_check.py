@@ -152,7 +152,7 @@ def test_a_new_suite_has_a_task_for_each_split_and_takes_more(tmp_path: Path) ->
     assert b"def task_3_class(" in added.solution["solution.py"]
 
 
-@pytest.mark.parametrize(("name", "problem"), [("Mine", "no plain name"), ("there", "exists already")])
+@pytest.mark.parametrize(("name", "problem"), [("Mine", "not a plain name"), ("there", "exists already")])
 def test_nothing_is_written_where_it_does_not_belong(tmp_path: Path, name: str, problem: str) -> None:
     (tmp_path / "there").mkdir()
     with pytest.raises(UserError, match=problem):

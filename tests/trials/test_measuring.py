@@ -2,14 +2,48 @@
 
 from __future__ import annotations
 
-from agent.base.types import Purpose, Split
-from agent.trials.measuring import measure
-from sandbox.fake import FakeRun
+import pytest
+
+from agent.base.errors import SandboxDown
+from agent.base.types import BoxSpec, Purpose, Split
+from agent.trials.measuring import ATTEMPTS, measure
+from sandbox.fake import FakeBox, FakeRun, FakeSandbox
 from tests.kernel.lab import SETTINGS, MakeLab
 
 
 def improve(scene: FakeRun) -> None:
     scene.workspace[SETTINGS] = b"SKILL = 60\n"
+
+
+class Breaking:
+    """An in-memory sandbox that fails a few times first."""
+
+    def __init__(self, sandbox: FakeSandbox, faults: int) -> None:
+        self._sandbox, self._faults = sandbox, faults
+
+    async def open(self, spec: BoxSpec) -> FakeBox:
+        self._faults -= 1
+        self._sandbox.break_down("the engine is gone" if self._faults >= 0 else None)
+        return await self._sandbox.open(spec)
+
+    def prewarm(self, spec: BoxSpec, count: int) -> None:
+        self._sandbox.prewarm(spec, count)
+
+
+@pytest.mark.parametrize("faults", [0, ATTEMPTS - 1, ATTEMPTS])
+async def test_a_void_trial_is_retried_a_few_times(make_lab: MakeLab, faults: int) -> None:
+    async with make_lab(improve).campaign() as campaign:
+        parts = campaign.parts
+        visit = parts.evaluator._visit
+        visit._sandbox = Breaking(visit._sandbox, faults)
+        tree = parts.repository.tree_of(parts.repository.base)
+        work = measure(parts.evaluator, (tree,), parts.suite.split(Split.GATE)[:1], 1, lambda: None)
+        if faults < ATTEMPTS:
+            ((trial,),) = await work
+            assert trial.tree == tree
+        else:
+            with pytest.raises(SandboxDown, match="the engine is gone"):
+                await work
 
 
 async def test_every_tree_gets_the_same_tasks_and_seeds_run_by_run(make_lab: MakeLab) -> None:

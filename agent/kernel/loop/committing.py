@@ -21,7 +21,7 @@ Settle = Callable[[int, Fate, str], None]
 
 
 class Committer:
-    """Whoever uses it holds the campaign's lock. `settle` is `Ledger.set_fate`, or tells a running campaign as well."""
+    """Its user holds the campaign's lock. `settle` is `Ledger.set_fate`, or tells a running campaign as well."""
 
     def __init__(self, ledger: Ledger, repository: Repository, approvals: Approvals, settle: Settle) -> None:
         self._ledger, self._repository, self._approvals, self._settle = ledger, repository, approvals, settle

@@ -2,7 +2,7 @@
 
 A flight belongs to this cache and not to those who wait for it, so nobody can end it by hanging up, on either side
 and for whatever reason: a deadline, a closed session, a client that is gone. It ends by itself, within the time limit
-of its model. Whoever asks the same question in the same scope joins it, or gets what was recorded: answers and the
+of its model. A box that asks the same question in the same scope joins it, or gets what was recorded: answers and the
 provider's refusals alike. The one exception draws nothing: a flight that still waits for its first turn is dropped
 when every session that asked for it is closed.
 """

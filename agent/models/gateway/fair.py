@@ -9,7 +9,7 @@ The reserve: while several boxes are open, the last quarter of the slots and of 
 nothing in service. So a flood never makes the other side of a pair wait for more than one call.
 
 Who is delayed by others (`delayed`): an owner that waits while it has less than its share of the slots; where a rate
-is scarce, no more than the mean; in a pause or a hold, also whoever did not cause it. A box that asks for more than
+is scarce, no more than the mean; in a pause or a hold, also a box that did not cause it. A box that asks for more than
 its share waits for itself alone, and then its time runs on.
 Not covered: a box that computes while a call of its own waits behind others gets the time for both.
 """
@@ -162,7 +162,7 @@ class Shares(Generic[OwnerT]):
             if self._affordable(ticket, now, self._reserved(stand)):
                 return self._admit(ticket, owner, now)
             if not self._affordable(ticket, now, 0.0):
-                return None  # whoever is next waits for the rate: if others passed it, a large call would starve
+                return None  # the next one waits for the rate: if others passed it, a large call would starve
         return None
 
     # ------------------------------------------------------------------------ pauses

@@ -26,7 +26,7 @@ QUIET_SECONDS_PER_BOX = 60.0
 
 
 class Health:
-    """One provider's circuit. `under_way` names the trials with calls on their way, for whoever asks who did it."""
+    """One provider's circuit. `under_way` names the trials with calls on their way, to find out who did it."""
 
     def __init__(
         self, model: ModelConfig, provider: Provider, line: Line, under_way: Callable[[], frozenset[str]]

@@ -62,7 +62,7 @@ class Intake:
         """Check a call; `aliases` are the names that the box may use for models, and their roles.
 
         Raises:
-            BadCall: it is no request that can be carried.
+            BadCall: it cannot be carried to the provider.
         """
         return await self._in_turn(box, raw, partial(read, self._models, aliases, dialect, raw, headers))
 
@@ -70,7 +70,7 @@ class Intake:
         """About how many tokens a prompt has, for clients that ask before they send it.
 
         Raises:
-            BadCall: it is no request that can be read.
+            BadCall: it cannot be read as a request.
         """
         return await self._in_turn(box, raw, partial(count, self._models, aliases, raw))
 
@@ -91,7 +91,7 @@ def read(
     """Check a call and give it its name.
 
     Raises:
-        BadCall: it is no request that can be carried.
+        BadCall: it cannot be carried to the provider.
     """
     body, role = _parsed(models, aliases, raw)
     try:

@@ -169,7 +169,7 @@ class Line:
             self._turn()
 
     def _turn(self) -> None:
-        """Admit whoever can be served, and let the clocks stand or run accordingly."""
+        """Admit every ticket that can be served, and let the clocks stand or run accordingly."""
         now = time.monotonic()
         while (ticket := self._shares.next(now)) is not None:
             admitted = self._admitted.get(ticket)

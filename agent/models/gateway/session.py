@@ -59,7 +59,7 @@ class BoxSession:
         return self.clock.waited()
 
     def start(self, carry: Coroutine[None, None, Told]) -> asyncio.Task[Told]:
-        """Carry a call to its end, or until the session closes, whoever waits for it."""
+        """Carry a call to its end, or until the session closes, even if nothing waits for it."""
         task = asyncio.create_task(carry)
         self._tasks.add(task)
         task.add_done_callback(self._ended)

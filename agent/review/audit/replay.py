@@ -10,6 +10,7 @@ from agent.base.errors import ProviderDown
 from agent.base.types import Purpose, Task, Trial
 from agent.review.audit.waiting import all_of
 from agent.trials.evaluator import Evaluator, Job
+from agent.trials.measuring import retried
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +33,7 @@ async def replay(
     """Run trials again under their own names, so that a replaying gateway finds their answers.
 
     Raises:
-        InfrastructureError: a box or the engine failed. An answer that was not recorded is a result instead.
+        InfrastructureError: a box or the engine kept failing. An answer that was not recorded is a result instead.
     """
 
     async def one(trial: Trial) -> Replayed:
@@ -45,7 +46,7 @@ async def replay(
             name=trial.id,
         )
         try:
-            again = await evaluator.trial(job)
+            again = await retried(evaluator, job)
         except ProviderDown as error:
             return Replayed(trial=trial, score=None, reason=str(error))
         finally:

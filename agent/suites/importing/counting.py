@@ -17,9 +17,9 @@ def parsed(source: bytes | str, where: str) -> ast.Module:
     try:
         return ast.parse(source)
     except SyntaxError as error:
-        raise Unsupported(f"{where} line {error.lineno or 1}: is no Python that can be read ({error.msg})") from error
+        raise Unsupported(f"{where} line {error.lineno or 1}: is not valid Python ({error.msg})") from error
     except (ValueError, RecursionError, MemoryError) as error:
-        raise Unsupported(f"{where}: is no Python that can be read") from error
+        raise Unsupported(f"{where}: is not valid Python") from error
 
 
 def count_tests(source: bytes, where: str) -> int:

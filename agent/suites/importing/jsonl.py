@@ -76,7 +76,7 @@ class HumanEval:
         test = need_text(row, "test", where)
         reference = need_text(row, "canonical_solution", where) if row.get("canonical_solution") else ""
         if not entry.isidentifier():
-            raise UserError(f"{where}: entry_point", f"{entry!r:.40} is no name of a function", "Fix it there.")
+            raise UserError(f"{where}: entry_point", f"{entry!r:.40} is not the name of a function", "Fix it there.")
         if not any(_defines(node, "check") for node in parsed(test, f"{where}: test").body):
             raise Unsupported("a test without check(candidate)")
         head = "# The trusted prompt: what it defines beside the task itself, tests may use."

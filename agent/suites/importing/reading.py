@@ -111,12 +111,12 @@ def json_object(said: str, where: str, line: int) -> dict[str, Any]:
         )
     except json.JSONDecodeError as error:
         place = f"{where} line {line + error.lineno - 1}"
-        raise UserError(place, f"is no JSON ({error.msg}, column {error.colno})", "Fix it there.") from error
+        raise UserError(place, f"is not JSON ({error.msg}, column {error.colno})", "Fix it there.") from error
     except (ValueError, RecursionError) as error:
         problem = "is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise UserError(f"{where} line {line}", problem, "Fix it there.") from error
     if not isinstance(value, dict):
-        raise UserError(f"{where} line {line}", "is no JSON object", "Write one object.")
+        raise UserError(f"{where} line {line}", "is not a JSON object", "Write one object.")
     return value
 
 
@@ -144,7 +144,7 @@ def toml_file(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(said)
     except (tomllib.TOMLDecodeError, ValueError, RecursionError) as error:
-        problem = "is nested too deeply" if isinstance(error, RecursionError) else f"is no TOML ({error})"
+        problem = "is nested too deeply" if isinstance(error, RecursionError) else f"is not TOML ({error})"
         raise UserError(str(path), problem, "Fix it there.") from error
 
 
@@ -155,7 +155,7 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         UserError: names file and line.
     """
     if path.is_symlink() or not path.is_file():
-        raise UserError(str(path), "is no plain file", "Name the JSONL file itself.")
+        raise UserError(str(path), "is not a plain file", "Name the JSONL file itself.")
     left = MAX_STREAM_BYTES
     for number, raw in _lines(path):
         left -= len(raw)
@@ -189,7 +189,7 @@ def need_text(row: dict[str, Any], key: str, where: str) -> str:
     """A text that must be there. Raises UserError."""
     value = row.get(key)
     if not isinstance(value, str) or not value.strip():
-        problem = "is missing" if key not in row else "is no text" if not isinstance(value, str) else "is empty"
+        problem = "is missing" if key not in row else "is not text" if not isinstance(value, str) else "is empty"
         raise UserError(f"{where}: {key}", problem, "Write it there.")
     if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
         raise UserError(f"{where}: {key}", "holds NUL or half of a character", "Fix it there.")

@@ -58,7 +58,7 @@ def test_the_count_is_what_pytest_collects(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "feature"),
     [
-        ("def test_a(:", "line 1: is no Python"),
+        ("def test_a(:", "line 1: is not valid Python"),
         ("import pytest\n@pytest.mark.parametrize('a', range(3))\ndef test_a(a): pass", "values that are computed"),
         ("@pytest.mark.parametrize('a', [*x])\ndef test_a(a): pass", "values that are computed"),
         ("@unittest.skipIf(True, '')\ndef test_a(): pass", "@unittest.skipIf"),

@@ -36,18 +36,18 @@ def complaint(source: Path, kind: str = "auto") -> str:
 @pytest.mark.parametrize(
     ("raw", "said"),
     [
-        (b'\n{"a": ', "set.jsonl line 2: is no JSON"),
+        (b'\n{"a": ', "set.jsonl line 2: is not JSON"),
         (b'\n\n{"a": 1, "a": 2}', "line 3: has the key 'a' twice"),
         (b'{"a": NaN}', "line 1: holds NaN"),
         (b'{"a": "\xff"}', "line 1: is not UTF-8 text"),
         (b"[" * 5000, "line 1: is nested too deeply"),
-        (b"[1]", "line 1: is no JSON object"),
+        (b"[1]", "line 1: is not a JSON object"),
         (b'{"a": ' + b"1" * 5000 + b"}", "more than 100 digits"),
         (b'{"prompt": "p", "entry_point": "f"}', "line 1: test: is missing"),
-        (b'{"prompt": 3, "entry_point": "f", "test": "t"}', "line 1: prompt: is no text"),
+        (b'{"prompt": 3, "entry_point": "f", "test": "t"}', "line 1: prompt: is not text"),
         (b'{"prompt": "a\\u0000b", "entry_point": "f", "test": "t"}', "prompt: holds NUL"),
         (b'{"prompt": "a\\ud800b", "entry_point": "f", "test": "t"}', "prompt: holds NUL or half"),
-        (b'{"prompt": "a", "entry_point": "f();import os", "test": "t"}', "is no name of a function"),
+        (b'{"prompt": "a", "entry_point": "f();import os", "test": "t"}', "is not the name of a function"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, raw: bytes, said: str) -> None:
@@ -119,7 +119,7 @@ def test_an_instruction_that_is_no_text_is_named_by_its_line(plant: Any, under: 
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("[a", "is no TOML"), ("a = 1\nb =\nc = 2", "line 2"), ("a = " + "[" * 9999, "TOML|deeply")]
+    ("text", "said"), [("[a", "is not TOML"), ("a = 1\nb =\nc = 2", "line 2"), ("a = " + "[" * 9999, "TOML|deeply")]
 )
 def test_broken_toml_is_named(text: str, said: str, plant: Any, under: Any, formats: Trees) -> None:
     found = complaint(plant(under("one", formats["harbor"]) | {"one/task.toml": text}))
