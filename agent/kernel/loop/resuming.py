@@ -17,7 +17,7 @@ async def resume(
     """Begin a campaign, or pick it up where it ended. `later` queues a step.
 
     Raises:
-        UserError: the seed's Python cannot be read, or the archive holds candidates that this campaign's ledger does not have.
+        UserError: the seed's Python cannot be read, or the archive holds candidates that the ledger does not have.
         BranchMoved: somebody moved the campaign's branch.
     """
     state, repository = parts.state, parts.repository
