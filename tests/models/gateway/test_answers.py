@@ -200,7 +200,7 @@ async def test_a_finished_trial_is_replayed_call_by_call(run_gateway: Any, scrip
 async def test_weighted_models_are_chosen_alike_on_both_sides(run_gateway: Any) -> None:
     models = {"solver": [{"provider": "replay", "model": name, "weight": 1} for name in ("x", "y")]}
     async with run_gateway(models) as bench:
-        choose = bench.gateway._choose
+        choose = bench.gateway._upstreams.choose
         names = [choose("solver", f"0/pair/{i}/0").model.name for i in range(40)]
         assert names == [choose("solver", f"0/pair/{i}/0").model.name for i in range(40)]
         assert set(names) == {"x", "y"}
