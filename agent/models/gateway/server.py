@@ -2,10 +2,10 @@
 
     read    the body, off the loop if it is large                                   intake
     hold    count the question's occurrence, reserve against the box's caps         session
-    fly     one flight per question and scope; recalled if recorded     answers
+    fly     one flight per question and scope; recalled if recorded                 answers
+    draw    ask and record, without traces of others, before anybody relies on it   drawing, neutral, calls
     ask     a turn in the provider's fair line, attempts, blame                     upstream, line, fair, health
     book    what every attempt used, believed or bounded                            bill
-    record  the answer without traces of others, before anybody relies on it       neutral, calls
 
 A call is carried by a task of its session, and drawn by a task of the answer cache. The connection that asked only
 waits: hanging up changes neither what is drawn, nor what is billed, nor what the box may ask next. A side

@@ -2,7 +2,7 @@
 
 Every attempt waits for its turn in the line, so a call that is retried holds no slot meanwhile. A provider that asks
 for patience (429, 503) pauses the line for all boxes, and is then tried with one call at a time, beginning with the
-box that has had least: who is modest does not pay for a flood.
+box that has had least, so that a modest box does not pay for a flood.
 
 A candidate must not be able to cause a void. So when the attempts of a call are used up, the provider is judged
 (`health`). If it works, the request is sent once more; if it fails again, the request is to blame and the box gets a
@@ -170,7 +170,7 @@ class Upstream:
             return await self._attempt(work, self.model.timeout)
 
     async def _back_off(self, work: Work, error: Trouble) -> None:
-        """Wait before the next attempt: a busy provider pauses the line, a broken call waits by itself."""
+        """Wait before the next attempt: a busy provider pauses the line, a broken call waits alone."""
         doubled = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** (work.bill.attempts - 1))
         wait = max(random.uniform(0.1, 1.0) * doubled, error.retry_after or 0.0)  # noqa: S311
         if error.blame is Blame.BUSY:
