@@ -75,11 +75,11 @@ class Blame(StrEnum):
     """What a failed attempt at a provider says about whose doing it is."""
 
     BUSY = "busy"
-    """Rate limit or overload: asked again; never the request's doing."""
+    """Rate limit or overload: retried after a pause of all calls; the provider is probed before it is blamed."""
     BROKEN = "broken"
-    """No usable answer: asked again; a request can provoke that, so the provider is probed before it is blamed."""
+    """No usable answer: retried; a request can provoke that, so the provider is probed before it is blamed."""
     REFUSED = "refused"
-    """A refusal that may be about this request or about all: not asked again, the probe decides."""
+    """A refusal that may be about this request or about all: not retried, the probe decides."""
     FINAL = "final"
     """Asking again cannot help, whatever the request."""
 

@@ -27,7 +27,7 @@ TASK = Task(
     tests={"hidden": b"ok"},
     check=("check", "$RATCHET_JUNIT"),
     junit=1,
-    solve_timeout=2.2,
+    solve_timeout=6.0,
 )
 Program = Callable[[FakeRun, httpx2.AsyncClient], Coroutine[Any, Any, None]]
 
@@ -79,12 +79,12 @@ async def pair(
 async def test_a_side_that_floods_neither_scores_the_other_0_nor_wins_time(tmp_path: Path) -> None:
     class Slow(ScriptedProvider):
         async def ask(self, question: Question) -> Json:
-            await asyncio.sleep(0.4)
+            await asyncio.sleep(0.8)
             return await super().ask(question)
 
     async def champion(scene: FakeRun, client: httpx2.AsyncClient) -> None:
         await asyncio.sleep(0.3)
-        for step in range(4):  # 1.6 s with the provider, and as much again behind the other side's calls
+        for step in range(4):  # 3.2 s with the provider, and as much again behind the other side's calls
             scene.workspace["answer"] = await say(client, f"step {step}")
 
     async def candidate(_: FakeRun, client: httpx2.AsyncClient) -> None:

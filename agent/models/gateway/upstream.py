@@ -2,7 +2,7 @@
 
 Every attempt waits for its turn in the line, so a call that is retried holds no slot meanwhile. A provider that asks
 for patience (429, 503) pauses the line for all boxes, and is then tried with one call at a time, beginning with the
-box that has had least: who is modest does not pay for a flood.
+box that has had least, so that a modest box does not pay for a flood.
 
 A candidate must not be able to cause a void. So when the attempts of a call are used up, the provider is judged
 (`health`). If it works, the request is sent once more; if it fails again, the request is to blame and the box gets a
@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -31,6 +31,7 @@ from agent.models.ports import MISSHAPEN, BadCall, Blame, FlightId, Json, Provid
 Accept = Callable[[Json, Tokens | None], Json]
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
 _ALONE_SECONDS = 30.0
+_OVERDUE_SECONDS = 20.0
 _AGAIN = (Blame.BUSY, Blame.BROKEN)
 _PROVOKED = (Blame.BUSY, Blame.BROKEN, Blame.REFUSED)
 
@@ -49,12 +50,17 @@ class Work:
     paused: float = 0.0
     failed: Trouble | None = None
     failed_at: float = 0.0
+    sent_at: float | None = None
     hung: bool = False
 
     @property
     def name(self) -> FlightId:
         """What identifies the call."""
         return self.question.answer_scope or self.question.trial, self.question.key, self.question.k
+
+    def doubtful(self, now: float) -> bool:
+        """Whether the provider may be to blame that there is no answer yet."""
+        return self.failed is not None or (self.sent_at is not None and now - self.sent_at > _OVERDUE_SECONDS)
 
 
 class Upstream:
@@ -100,20 +106,25 @@ class Upstream:
         """What the last attempt of each call met, while the call is on its way."""
         return {name: work.failed for name, work in self._work.items() if work.failed is not None}
 
-    async def judge(self, name: FlightId) -> Trouble | None:
-        """Whether the provider is to blame that a call on its way has failed so far: then its trouble."""
-        work = self._work.get(name)
-        if work is None or work.failed is None:
-            return None
-        try:
-            await self._judge(work)
-        except Trouble:
-            self.health.trip(work.failed)
-            return work.failed
+    async def judge(self, names: Collection[FlightId]) -> Trouble | None:
+        """Whether the provider is to blame that one of these calls has no answer yet: then its trouble.
+
+        A call that has failed so far is in doubt, and so is one that was sent long ago.
+        """
+        now = time.monotonic()
+        doubtful = [self._work[name] for name in names if name in self._work and self._work[name].doubtful(now)]
+        for work in doubtful[:1]:
+            try:
+                await self._judge(work)
+            except Trouble as trouble:
+                error = work.failed or trouble
+                self.health.trip(error)
+                return error
         return None
 
     async def _judge(self, work: Work) -> None:
-        await self.health.judge(work.failed_at, frozenset(work.flight.ticket.askers))
+        failed_at = work.failed_at if work.failed is not None else time.monotonic()
+        await self.health.judge(failed_at, frozenset(work.flight.ticket.askers))
 
     def _under_way(self) -> frozenset[str]:
         sent = [work.flight for work in self._work.values() if work.flight.sent]
@@ -152,13 +163,14 @@ class Upstream:
             boxes = frozenset(work.flight.ticket.askers)
             patience = min(box.quieted for box in boxes) < QUIET_SECONDS_PER_BOX
             if not work.hung and patience and self.line.served() - boxes:
-                await stack.enter_async_context(self._alone)
-                await stack.enter_async_context(self.line.quiet(_ALONE_SECONDS, boxes))
+                async with self.line.still(work.flight.ticket):
+                    await stack.enter_async_context(self._alone)
+                    await stack.enter_async_context(self.line.quiet(_ALONE_SECONDS, boxes))
                 return await self._send(work, min(_ALONE_SECONDS, self.model.timeout))
             return await self._attempt(work, self.model.timeout)
 
     async def _back_off(self, work: Work, error: Trouble) -> None:
-        """Wait before the next attempt: a busy provider pauses the line, a broken call waits by itself."""
+        """Wait before the next attempt: a busy provider pauses the line, a broken call waits alone."""
         doubled = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** (work.bill.attempts - 1))
         wait = max(random.uniform(0.1, 1.0) * doubled, error.retry_after or 0.0)  # noqa: S311
         if error.blame is Blame.BUSY:
@@ -178,6 +190,7 @@ class Upstream:
         async with self.line.still(work.flight.ticket):
             await work.bill.afford()
         work.flight.sent, start = True, time.monotonic()
+        work.sent_at = start
         try:
             async with asyncio.timeout(seconds):
                 return await self._answered(work)
@@ -189,6 +202,7 @@ class Upstream:
             error = trouble
         finally:
             work.bill.seconds += time.monotonic() - start
+            work.sent_at = None
         work.failed, work.failed_at = error, time.monotonic()
         work.bill.book(None) if error.billed else work.bill.free()
         raise error

@@ -1,4 +1,4 @@
-"""The k-th occurrence of an identical request gets one answer in its scope, whoever asks first."""
+"""The k-th occurrence of an identical request gets one answer in its scope, on whichever side it is asked first."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def test_both_sides_of_a_pair_get_the_same_samples_in_order(run_gateway: A
         second = [await draw(right), await draw(right), await draw(right)]
         third = await draw(left)
     assert first == ["draw 0", "draw 1"], "one side alone sees fresh samples"
-    assert [*first, third] == second, "whoever asks first"
+    assert [*first, third] == second, "on whichever side it is asked first"
     assert (one.usage.calls, one.usage.fresh_calls) == (3, 2)
     assert (two.usage.calls, two.usage.fresh_calls) == (3, 1)
     assert two.usage.fresh_tokens < two.usage.tokens_in + two.usage.tokens_out
@@ -154,7 +154,7 @@ async def test_a_call_that_the_end_of_the_gateway_cuts_off_is_booked_at_its_boun
     assert lost.tokens_in > 0
 
 
-async def test_the_memo_survives_a_restart(run_gateway: Any, scripted_models: Any) -> None:
+async def test_the_shared_answers_survive_a_restart(run_gateway: Any, scripted_models: Any) -> None:
     record = MemoryRecord()
     for expected_fresh in (1, 0):
         async with run_gateway(scripted_models, providers={"solver": dice()}, record=record) as bench:
@@ -200,7 +200,7 @@ async def test_a_finished_trial_is_replayed_call_by_call(run_gateway: Any, scrip
 async def test_weighted_models_are_chosen_alike_on_both_sides(run_gateway: Any) -> None:
     models = {"solver": [{"provider": "replay", "model": name, "weight": 1} for name in ("x", "y")]}
     async with run_gateway(models) as bench:
-        choose = bench.gateway._choose
+        choose = bench.gateway._upstreams.choose
         names = [choose("solver", f"0/pair/{i}/0").model.name for i in range(40)]
         assert names == [choose("solver", f"0/pair/{i}/0").model.name for i in range(40)]
         assert set(names) == {"x", "y"}

@@ -64,7 +64,7 @@ async def test_concurrent_calls_of_many_boxes_cannot_overshoot_the_campaign(run_
     assert "tokens are used up" in str(budget.exhausted())
 
 
-async def test_a_campaign_that_resumes_goes_on_from_its_totals(run_gateway: Any, models: Any) -> None:
+async def test_a_campaign_that_resumes_continues_from_its_totals(run_gateway: Any, models: Any) -> None:
     budget = Budget(Limits(dollars=1.0), Spent(dollars=0.999))
     async with run_gateway(models, providers={"solver": ScriptedProvider(talker)}, budget=budget) as bench:
         session, path = await bench.session()
@@ -86,7 +86,7 @@ async def test_the_box_s_time_refuses_and_ends_calls(run_gateway: Any, scripted_
             await client.chat.completions.create(model="small", messages=ASK)
         with pytest.raises(openai.PermissionDeniedError, match="time is over"):
             await client.chat.completions.create(model="small", messages=ASK)
-    assert session.fault is None, "a candidate that is slow is no outage"
+    assert session.fault is None, "a slow candidate is not an outage"
 
 
 async def test_an_answer_s_length_is_bounded_even_if_the_box_does_not_say(run_gateway: Any, models: Any) -> None:

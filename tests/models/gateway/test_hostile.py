@@ -69,7 +69,7 @@ async def exchange(path: Path, sent: bytes) -> bytes:
         b'{"model": "small", "stream": "yes", "messages": []}',
     ],
 )
-async def test_a_body_that_is_no_request_gets_a_400(bench: Any, path: str, body: bytes) -> None:
+async def test_a_body_that_cannot_be_a_request_gets_a_400(bench: Any, path: str, body: bytes) -> None:
     session, socket = await bench.session()
     async with bench.http(socket) as http:
         reply = await http.post(path, content=body, headers={"content-type": "application/json"})
@@ -119,7 +119,7 @@ async def test_other_methods_and_paths_are_refused_in_the_dialect_s_shape(bench:
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     ],
 )
-async def test_what_is_no_http_gets_a_400_and_hurts_nobody(bench: Any, sent: bytes) -> None:
+async def test_bytes_that_are_not_http_get_a_400_and_hurt_nobody(bench: Any, sent: bytes) -> None:
     session, socket = await bench.session()
     reader, writer = await asyncio.open_unix_connection(str(socket))
     try:
@@ -240,7 +240,7 @@ async def test_a_box_has_no_way_past_its_aliases(bench: Any) -> None:
         assert (await http.get("/v1/models")).json()["data"] == []
 
 
-async def test_a_closed_door_is_gone_and_takes_nobody_with_it(bench: Any) -> None:
+async def test_a_closed_session_is_gone_and_takes_nobody_with_it(bench: Any) -> None:
     (session, socket), (_, other) = await bench.session(), await bench.session()
     await session.close()
     await session.close()

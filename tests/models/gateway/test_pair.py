@@ -12,6 +12,7 @@ import openai
 import pytest
 
 from agent.kernel.decide.budget import Budget, Limits
+from agent.models.gateway import upstream
 from agent.models.ports import BadCall, Blame, Json, Question, Trouble
 from agent.models.providers.scripted import ScriptedProvider
 
@@ -430,3 +431,27 @@ async def test_a_real_outage_is_never_scored_even_for_a_box_that_was_judged_ofte
         with pytest.raises(openai.InternalServerError):
             await say(client)
         assert session.fault is not None
+
+
+async def test_a_provider_that_hangs_until_a_box_s_time_is_over_is_probed(
+    run_gateway: Any, scripted_models: Any, until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Hanging(Gate):
+        dead = True
+
+        async def probe(self) -> None:
+            if self.dead:
+                raise Trouble("no connection")
+
+    monkeypatch.setattr(upstream, "_OVERDUE_SECONDS", 0.2)
+    hanging = Hanging()
+    async with run_gateway(scripted_models, providers={"solver": hanging}) as bench:
+        for dead in (True, False):
+            hanging.dead = dead
+            session, client = await box(bench)
+            call = say(client)
+            await until(lambda: hanging.running)
+            await asyncio.sleep(0.3)
+            await session.close()
+            assert (session.fault is not None) == dead, "who works but takes long is slow, not down"
+            await ended(call)

@@ -49,7 +49,7 @@ async def test_a_model_without_a_known_price_is_counted_as_such(run_gateway: Any
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-async def test_a_provider_that_fails_for_a_while_is_asked_again(run_gateway: Any, llmock: Any, status: int) -> None:
+async def test_a_provider_that_fails_for_a_while_is_retried(run_gateway: Any, llmock: Any, status: int) -> None:
     llmock.fail(status, times=2, retry_after=0.2)
     async with run_gateway(over_openai(llmock)) as bench:
         session, path = await bench.session()
@@ -67,7 +67,7 @@ async def test_retry_after_is_kept(run_gateway: Any, llmock: Any) -> None:
     llmock.assert_resilient()
 
 
-async def test_an_outage_is_the_laboratory_s_fault_and_ends_by_itself(run_gateway: Any, llmock: Any) -> None:
+async def test_an_outage_is_an_infrastructure_error_and_ends_without_help(run_gateway: Any, llmock: Any) -> None:
     llmock.outage()
     async with run_gateway(over_openai(llmock, attempts=2)) as bench:
         session, path = await bench.session()
@@ -213,7 +213,7 @@ async def test_the_deadline_holds_against_a_server_that_trickles(run_gateway: An
         b"",
     ],
 )
-async def test_what_is_no_answer_is_an_outage(run_gateway: Any, reply: bytes) -> None:
+async def test_a_reply_that_holds_no_answer_is_an_outage(run_gateway: Any, reply: bytes) -> None:
     async with raw_server(reply, cut=True) as url, run_gateway(at(url, attempts=1)) as bench:
         session, path = await bench.session()
         with pytest.raises(openai.InternalServerError):

@@ -1,0 +1,88 @@
+"""Draws one answer: asks the provider under the campaign's budget, and records before anybody relies on it."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+from agent.base.errors import ProviderDown
+from agent.base.types import Call, CallRecord
+from agent.models.dialects import checks, translate
+from agent.models.gateway import bill as billing
+from agent.models.gateway import neutral
+from agent.models.gateway.answers import Flight
+from agent.models.gateway.bill import Bill
+from agent.models.gateway.calls import Ask, Rows
+from agent.models.gateway.intake import SMALL_BYTES, misshapen
+from agent.models.gateway.session import as_shared
+from agent.models.gateway.upstream import Work
+from agent.models.ports import MISSHAPEN, BadCall, Budget, Json, Question, ReplaySource, Tokens, settled
+
+
+class Drawing:
+    """What drawing an answer takes besides the call itself."""
+
+    def __init__(self, record: CallRecord, rows: Rows, budget: Budget | None, replay: ReplaySource | None) -> None:
+        self._record, self._rows, self._budget, self._replay = record, rows, budget, replay
+
+    async def draw(self, ask: Ask, body: Json, flight: Flight) -> Call:
+        """An answer, or a refusal that settles the question. `body` is the request in the provider's dialect.
+
+        Raises:
+            BadCall: the campaign cannot pay for it.
+            ProviderDown: no answer.
+        """
+        replayed = self._replay.find(ask.scope.trial, ask.read.key, ask.k) if self._replay is not None else None
+        if replayed is not None:
+            return as_shared(replayed, ask.scope.trial)
+        bill = Bill(ask.upstream.model, ask.size, self._budget)
+        try:
+            answer = await ask.upstream.ask(_work(ask, body, flight, bill))
+        except (BadCall, ProviderDown) as error:
+            call = self._rows.failed(ask, error, bill)
+            if settled(call.status):
+                return self._recorded(call)
+            if bill.attempts:
+                self._recorded(call)
+            raise
+        except BaseException:
+            if bill.attempts:
+                self._recorded(self._rows.failed(ask, None, bill))
+            raise
+        return self._recorded(self._rows.answered(ask, checks.canonical(answer), bill))
+
+    def _recorded(self, call: Call) -> Call:
+        self._record.record_call(call)
+        return call
+
+
+def _work(ask: Ask, body: Json, flight: Flight, bill: Bill) -> Work:
+    question = Question(
+        body=body,
+        trial=ask.scope.trial,
+        answer_scope=ask.scope.answer_scope,
+        key=ask.read.key,
+        k=ask.k,
+        headers=ask.read.headers,
+    )
+    return Work(question=question, flight=flight, bill=bill, accept=partial(_accepted, ask))
+
+
+def _accepted(ask: Ask, raw: Json, used: Tokens | None) -> Json:
+    """A provider's answer as every box that asks this question gets it. Raises Trouble, or what is misshapen."""
+    identity, native = neutral.identity(ask.read.key, ask.k), ask.upstream.provider.native
+    shown = used or Tokens(input=ask.size.estimate, output=min(ask.size.output, billing.estimate(str(raw).encode())))
+    plain = neutral.from_provider(native, raw, identity, ask.upstream.model.name, shown)
+    translated = translate.answer(native, ask.read.dialect, plain, ask.read.question)
+    return neutral.to_box(ask.read.dialect, translated, identity)
+
+
+async def translated(ask: Ask) -> translate.Carried:
+    """The request as its provider wants it, a large one away from the event loop. Raises BadCall."""
+    read, model = ask.read, ask.upstream.model
+    limit = billing.output_limit(model, read.wanted)
+    carry = partial(translate.carry, read.dialect, ask.upstream.provider.native, read.body, model, limit)
+    try:
+        return carry() if len(read.request) <= SMALL_BYTES else await asyncio.to_thread(carry)
+    except MISSHAPEN as error:
+        raise misshapen(error) from error
