@@ -45,7 +45,7 @@ _GRAMMARS = (
     "output_config",
     "text",
 )
-_PATTERNS = ("pattern", "regex", "grammar", "definition")
+_PATTERNS = ("pattern", "regex", "grammar")
 _OPERATORS = "?*+{"
 _REPEATS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
 _PER_VALUE = 8
