@@ -71,7 +71,10 @@ def base(url: str | None, ending: str = "") -> str | None:
 
 def redirected(url: str, location: str | None) -> str | None:
     """Where to send a request again: only to the same host, since a key travels with it."""
-    target = urljoin(url, location) if location else ""
-    there, here = urlsplit(target), urlsplit(url)
+    try:
+        target = urljoin(url, location) if location else ""
+        there, here = urlsplit(target), urlsplit(url)
+    except ValueError:  # not an address
+        return None
     same = there.hostname == here.hostname and there.scheme in (here.scheme, "https")
     return target if same and target != url else None

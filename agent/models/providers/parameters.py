@@ -12,11 +12,14 @@ import re
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
+from agent.base.errors import UserError
 from agent.config.models import ModelConfig
+from agent.models.dialects.rules import RULES
 from agent.models.ports import Dialect, Json, Learned, Trouble
 from agent.models.providers import families
 from agent.models.providers.errors import Rejected
 
+_ROLES_AND_FIELDS = ("tools.", "messages[].")
 Post = Callable[[Json], Awaitable[Json]]
 LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 _MAX_LEARNED = 8
@@ -65,6 +68,23 @@ _ORDINARY: dict[str, Any] = {
 """An ordinary value of each parameter: who refuses this one, refuses the parameter."""
 
 
+def check(model: ModelConfig, native: Dialect) -> None:
+    """Refuse names under `drop` and `pass` that would do nothing.
+
+    Raises:
+        UserError: names the key and the parameter.
+    """
+    known = RULES[native].known | _ORDINARY.keys() | set(_SYSTEM)
+    for name in model.drop:
+        if name not in known and not name.startswith(_ROLES_AND_FIELDS):
+            problem = f"{model.name} is never sent `{name}`, so dropping it does nothing"
+            raise UserError("models: drop", problem, "Remove it, or correct its spelling.")
+    carried = frozenset.intersection(*(rules.known for rules in RULES.values()))
+    for name in model.passed:
+        if name in carried:
+            raise UserError("models: pass", f"`{name}` is carried without it", "Remove it.")
+
+
 class MemoryLearned:
     """What was learned, as long as the process lives."""
 
@@ -87,6 +107,7 @@ class Parameters:
     """One model's parameters at one provider."""
 
     def __init__(self, model: ModelConfig, native: Dialect, learned: Learned | None = None) -> None:
+        check(model, native)
         self._model, self._native = model, native
         self._memory: Learned = learned if learned is not None else MemoryLearned()
         self._name = f"{model.provider}/{model.name}"

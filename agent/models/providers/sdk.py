@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from agent.config.models import ModelConfig
 from agent.models.dialects import replies
 from agent.models.dialects.formats import FORMATS
-from agent.models.ports import BadCall, Blame, Dialect, Json, Learned, Question, Trouble
+from agent.models.ports import MISSHAPEN, BadCall, Blame, Dialect, Json, Learned, Question, Trouble
 from agent.models.providers import errors, network
 from agent.models.providers.parameters import Parameters
 from agent.models.redact import Redactor
@@ -110,6 +110,8 @@ class _SdkProvider:
         except Trouble as error:
             clean = self._redactor.text(str(error))
             raise Trouble(clean, blame=error.blame, retry_after=error.retry_after, billed=error.billed) from None
+        except MISSHAPEN as error:
+            raise Trouble(f"the provider's answer is misshapen ({type(error).__name__})", billed=True) from error
 
     async def _post(self, body: Json, headers: Mapping[str, str]) -> str:
         """Send a request, to where the endpoint really is; the body of a 2xx."""

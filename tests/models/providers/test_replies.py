@@ -208,3 +208,12 @@ def test_any_reply_is_read_or_refused_streamed_or_not(reply: Json) -> None:
             except (Trouble, *MISSHAPEN):
                 continue
             json.dumps(answer)
+
+
+async def test_a_misshapen_stream_is_a_failure_of_the_provider(
+    run_gateway: Any, serve: Any, at: Any, chat: Any
+) -> None:
+    answers = ['data: {"choices": [1]}\n\n', 'data: {"choices": [{"delta": {"tool_calls": 3}}]}\n\n', chat("whole")]
+    async with serve(lambda *_: (200, answers.pop(0))) as server, run_gateway(at(server, attempts=3)) as bench:
+        answer = await ask(bench)
+    assert answer.choices[0].message.content == "whole"

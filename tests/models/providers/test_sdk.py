@@ -254,6 +254,23 @@ def test_known_families_are_not_sent_what_they_refuse(name: str, sent: Json, lef
     assert set(out) == left == sent.keys() - made.keys()
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"drop": ["tempurature"]}, "drop: m is never sent `tempurature`"),
+        ({"pass": ["temperature"]}, "pass: `temperature` is carried without it"),
+    ],
+)
+def test_a_name_that_does_nothing_is_the_user_s_error(more: Json, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        Parameters(ModelConfig.model_validate({"provider": "openai", "model": "m", **more}), Dialect.CHAT)
+
+
+def test_every_name_that_means_something_can_be_dropped() -> None:
+    names = ["temperature", "stop", "system", "later_system", "developer", "tools.web_search", "messages[].name"]
+    Parameters(ModelConfig.model_validate({"provider": "openai", "model": "m", "drop": names}), Dialect.CHAT)
+
+
 def test_the_table_of_families_says_its_date_and_a_fixed_value_wins() -> None:
     assert families.AS_OF
     model = ModelConfig.model_validate({"provider": "openai", "model": "gpt-5", "set": {"temperature": 1}})
