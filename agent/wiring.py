@@ -24,7 +24,7 @@ from agent.kernel.decide.boundary import Boundary
 from agent.kernel.decide.budget import Budget
 from agent.kernel.decide.strategies import STRATEGIES
 from agent.kernel.git.repository import Repository
-from agent.kernel.loop.opening import check_unchanged, open_repository
+from agent.kernel.loop.opening import check_unchanged, open_repository, remember_windows
 from agent.kernel.loop.parts import Parts, TrialParts
 from agent.kernel.loop.proposer import Proposer
 from agent.kernel.loop.settings import boundary_of, budget_of, search_settings, unprovable
@@ -66,6 +66,7 @@ async def campaign_parts(config: Config, ledger: Ledger, console: Console) -> As
     ) as trials:
         ledger.remember("base", repository.base)
         ledger.remember("prices", snapshot(config.models))
+        remember_windows(ledger, trials.models)
         boundary.check_seed(repository.read(repository.tree_of(repository.base)))
         yield _parts(config, ledger, boundary, trials)
 
@@ -171,6 +172,7 @@ async def _trial_parts(
             suite=suite,
             repository=repository,
             budget=budget,
+            models=models,
             gateway=gateway,
             visit=visit,
             scaffolds=scaffolds,

@@ -2,21 +2,19 @@
 
 Why a candidate, which runs under the same user id, cannot touch it:
 
-* signals from inside a PID namespace reach PID 1 only where it has a handler: it has one, for SIGCHLD,
-  and that one does nothing but wake it;
+* signals from inside a PID namespace reach PID 1 only where it has a handler: its one, for SIGCHLD, only wakes it;
 * it is not dumpable, so /proc/1/mem and /proc/1/fd are closed, and ptrace is denied by seccomp anyway;
 * prlimit on another process is denied by seccomp, so RLIMIT_CPU cannot be used to have the kernel kill it;
 * it keeps its end of the pipes to the host under close-on-exec, and starts nothing before it did so.
 
-So the only ways for PID 1 to die are: memory (the engine says so), its own defect (EXIT_BROKEN), the host
-closing the pipe (EXIT_HOST_GONE), and SIGKILL from outside.
+So PID 1 can only die by: memory (the engine says so), its own defect (EXIT_BROKEN), the host closing the pipe
+(EXIT_HOST_GONE), and SIGKILL from outside.
 
-Killing needs no fork: when a command has ended, `kill(-1)` from PID 1 reaches every process of the box at
-once, and a fork that was under way fails. Standard library only; a copy lies in the image.
+When a command has ended, `kill(-1)` from PID 1 reaches every process of the box at once, and a fork that was under way
+fails. Standard library only; a copy lies in the image.
 """
 
-# pathlib would cost every box its import:
-# ruff: noqa: PTH102, PTH106, PTH108, PTH112, PTH114, PTH123, PTH208
+# ruff: noqa: PTH102, PTH106, PTH108, PTH112, PTH114, PTH123, PTH208 - pathlib would cost every box its import
 
 from __future__ import annotations
 

@@ -145,16 +145,13 @@ class Box(Protocol):
     @property
     def id(self) -> str:
         """A name that is unique over all boxes of this machine."""
-        ...
 
     @property
     def socket(self) -> Path | None:
         """Host path at which the gateway must listen for this box; None without a gateway."""
-        ...
 
     async def put(self, files: Files, root: str) -> None:
         """Put files below `root`: `/workspace` (writable), `/scaffold`, `/task`, `/tests` (read-only)."""
-        ...
 
     async def run(
         self,
@@ -170,7 +167,6 @@ class Box(Protocol):
         `more` is asked when the time is up: the seconds, counted from the start, that the command may run beyond
         `timeout`. It never decreases.
         """
-        ...
 
     async def take(self, globs: Sequence[str], *, max_files: int = 256, max_bytes: int = 4 << 20) -> Files:
         """Regular files below `/workspace` that match a glob (`**` crosses folders).
@@ -178,11 +174,9 @@ class Box(Protocol):
         Raises:
             CandidateFault: too many files or bytes, or a matching path is not a plain file.
         """
-        ...
 
     async def close(self) -> None:
         """Destroy the box. Never raises for a box that is already gone."""
-        ...
 
 
 class Sandbox(Protocol):
@@ -196,11 +190,9 @@ class Sandbox(Protocol):
 
     async def open(self, spec: BoxSpec) -> Box:
         """A fresh box, from the pool if one waits there. Raises SandboxDown."""
-        ...
 
     def expect(self, spec: BoxSpec) -> AbstractContextManager[None]:
         """While this is entered, a box of this kind is made ahead for an `open` that follows."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -264,25 +256,20 @@ class Session(Protocol):
     @property
     def usage(self) -> Usage:
         """What went through this session so far."""
-        ...
 
     @property
     def fault(self) -> Exception | None:
         """The InfrastructureError that a call of this session met, or None. A trial with a fault is void."""
-        ...
 
     @property
     def out_of_budget(self) -> bool:
         """Whether the campaign's own limits refused a call. Such a trial is void, and the campaign ends."""
-        ...
 
     def waited(self) -> float:
         """Seconds for which others delayed this box in the gateway's queues; they do not count against its time."""
-        ...
 
     async def close(self) -> None:
         """Refuse new calls, stop waiting for those in flight, remove the socket."""
-        ...
 
 
 class Gateway(Protocol):
@@ -296,15 +283,12 @@ class Gateway(Protocol):
 
     async def open(self, socket: Path, scope: CallScope) -> Session:
         """Listen at `socket` for one box."""
-        ...
 
     def trouble(self) -> str | None:
         """The providers that are down and why; None if all are up."""
-        ...
 
     async def ready(self) -> None:
         """Wait until no provider is down. Raises InfrastructureError at once if waiting cannot help (a refused key)."""
-        ...
 
 
 # One answered call as the ledger keeps it; requests and responses are canonical JSON bytes.
@@ -334,11 +318,9 @@ class CallRecord(Protocol):
 
     def record_call(self, call: Call) -> None:
         """Keep one call durably. Raises RecordBroken."""
-        ...
 
     def recall(self, answer_scope: str, key: str, k: int) -> Call | None:
         """The recorded call for the k-th occurrence of a request in an answer scope, if there is one."""
-        ...
 
 
 # ------------------------------------------------------------------------------------ candidates

@@ -9,7 +9,7 @@ import typer
 
 from agent.base.errors import UserError
 from agent.cli.options import DEFAULT_CONFIG, AsJson, CampaignName, ConfigPath, check_order, load, terminal
-from agent.kernel.loop.opening import open_ledger, open_repository
+from agent.kernel.loop.opening import open_ledger, open_repository, with_recorded_windows
 
 if TYPE_CHECKING:
     from agent.config.campaign import Config
@@ -156,7 +156,7 @@ def _replayed(config: Config, evidence: Evidence, commit: Commit) -> Checked:
         raise UserError("suite", problem, "Check out the suite of that time.")
     trials = [trial for _, *sides in ledger.pair_trials(entry.test) for trial in sides]
     recording = Recording(call for trial in trials for call in ledger.calls(trial.id))
-    return replay_check(asyncio.run(replay_trials(config, trials, recording)))
+    return replay_check(asyncio.run(replay_trials(with_recorded_windows(config, ledger), trials, recording)))
 
 
 def _compared(config: Config, evidence: Evidence, commit: Commit, pairs: int) -> Comparison:

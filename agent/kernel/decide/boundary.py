@@ -2,7 +2,7 @@
 
 Covered: paths outside the mutable ones, absolute, relative, control and invisible characters, names that
 git reads or reserves (in every spelling that a file system folds to one), names that collide where case or
-accents are folded; content that is no plain UTF-8 text, that gains control or bidirectional override
+accents are folded; content that is not plain UTF-8 text, that gains control or bidirectional override
 characters, or that declares another encoding; number and size of files; Python that does not parse; the
 words that a model puts into a commit message, so that it cannot forge evidence or drive a terminal.
 

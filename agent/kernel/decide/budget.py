@@ -21,7 +21,7 @@ _FEW_CALLS = 10
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """What a whole campaign may use; None is no limit. Money in US dollars."""
+    """What a whole campaign may use; None: no limit. Money in US dollars."""
 
     dollars: float | None = None
     tokens: int | None = None

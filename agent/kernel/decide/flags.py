@@ -172,7 +172,7 @@ class _Windows:
     def copies(self, before: Files, changed: Files) -> Iterator[Flag]:
         """Text of a task, hidden ones too, that changed files repeat and no file repeated before: one flag a line.
 
-        One window alone is no copy: a common phrase and the first letters of the next word are rare already.
+        One window alone is not a copy: a common phrase and the first letters of the next word are rare already.
         """
         hits = [hit for path, body in changed.items() for hit in self._hits(path, body)]
         old = _spots_of(before) if hits else np.zeros(0, dtype=np.int64)

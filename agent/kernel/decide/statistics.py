@@ -57,7 +57,7 @@ def lead_in_errors(scores: Floats, champion: Floats) -> Floats:
 class Draws:
     """One draw a row from its Beta posterior.
 
-    Up to `FRESH` rows, all are drawn anew for every decision. In a larger archive it is `FRESH` of them in turn,
+    Up to `FRESH` rows, all are drawn for every decision. In a larger archive it is `FRESH` of them in turn,
     the new ones, and the one chosen last; the others keep their draws, which lag behind by a few decisions.
     """
 

@@ -12,8 +12,11 @@ from agent.base.errors import UserError
 if TYPE_CHECKING:
     from agent.base.types import Suite
     from agent.config.campaign import Config
+    from agent.config.models import ModelsConfig
     from agent.kernel.git.repository import Repository
     from agent.kernel.record.ledger import Ledger
+
+_WINDOWS = "windows"
 
 
 def open_ledger(config: Config) -> Ledger:
@@ -51,3 +54,21 @@ def check_unchanged(config: Config, ledger: Ledger, suite: Suite) -> None:
         if known is not None and known != value:
             raise UserError(field, f"was {known} when campaign {config.name} started", "Choose a new `name`.")
         ledger.remember(field, value)
+
+
+def remember_windows(ledger: Ledger, models: ModelsConfig) -> None:
+    """Record each model's context window, which boxes are told; a server may have reported it."""
+    ledger.remember(_WINDOWS, {role: [model.context_window for model in models.of(role)] for role in models.roles})
+
+
+def with_recorded_windows(config: Config, ledger: Ledger) -> Config:
+    """The configuration with the windows of the campaign, so that a replay tells boxes what they were told then."""
+    from agent.config.models import ModelsConfig
+
+    known, models = ledger.recollect(_WINDOWS) or {}, config.models
+    roles = {role: models.of(role) for role in models.roles}
+    for role, given in roles.items():
+        if len(windows := known.get(role, ())) == len(given):
+            pairs = zip(given, windows, strict=True)
+            roles[role] = tuple(model.model_copy(update={"context_window": window}) for model, window in pairs)
+    return config.model_copy(update={"models": ModelsConfig(roles)})

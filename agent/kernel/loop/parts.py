@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from agent.base.types import Gateway, Suite
 from agent.config.campaign import Config
+from agent.config.models import ModelsConfig
 from agent.kernel.decide.budget import Budget
 from agent.kernel.decide.strategies import Strategy
 from agent.kernel.git.repository import Repository
@@ -20,11 +21,12 @@ Work = Callable[[], Coroutine[object, object, object]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialParts:
-    """What it takes to run trials. Gateway and boxes are open."""
+    """What it takes to run trials. Gateway and boxes are open; `models` have the windows that servers reported."""
 
     suite: Suite
     repository: Repository
     budget: Budget
+    models: ModelsConfig
     gateway: Gateway
     visit: Visit
     scaffolds: Scaffolds
