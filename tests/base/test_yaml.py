@@ -103,7 +103,12 @@ def test_a_pipe_a_link_a_folder_and_a_huge_file_are_refused_without_waiting(tmp_
     (tmp_path / "folder.yaml").mkdir()
     with (tmp_path / "huge.yaml").open("wb") as huge:
         huge.truncate(yaml.MAX_BYTES + 1)
-    for name, problem in (("pipe", "not a plain file"), ("link", "a link"), ("folder", "not a plain"), ("huge", "larger")):
+    for name, problem in (
+        ("pipe", "not a plain file"),
+        ("link", "a link"),
+        ("folder", "not a plain"),
+        ("huge", "larger"),
+    ):
         with pytest.raises(UserError, match=problem):
             yaml.load(tmp_path / f"{name}.yaml")
 
