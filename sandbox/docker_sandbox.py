@@ -95,9 +95,15 @@ class DockerSandbox:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._pool.close()
-        if self._monitor is not None:
-            await self._monitor.stop()
+        try:
+            await self._pool.close()
+            if self._monitor is not None:
+                await self._monitor.stop()
+        finally:
+            await self._clear()
+
+    async def _clear(self) -> None:
+        """Leave nothing: no box, no folder, no thread."""
         await self.settle()
         if self._folder is not None:
             await self._thread(self._folder.remove)

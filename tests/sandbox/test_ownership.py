@@ -60,3 +60,19 @@ async def test_a_box_that_could_not_be_removed_at_its_end_is_removed_with_its_sa
         box = await sandbox.open(BoxSpec(image=image, gateway=False))
     with pytest.raises(docker.errors.NotFound):
         engine.inspect_container(box.container)
+
+
+async def test_a_defect_of_the_watch_on_load_leaves_no_box(home: Path, image: str, engine: docker.APIClient) -> None:
+    async def broken() -> None:
+        raise ZeroDivisionError
+
+    sandbox = DockerSandbox("r", "defect", home, ready=1)
+    await sandbox.__aenter__()
+    await (await sandbox.open(BoxSpec(image=image, gateway=False))).close()
+    assert sandbox._monitor is not None
+    await sandbox._monitor.stop()
+    sandbox._monitor.stop = broken  # type: ignore[method-assign]
+    with pytest.raises(ZeroDivisionError):
+        await sandbox.__aexit__(None, None, None)
+    assert engine.containers(all=True, filters={"label": f"ratchet.sandbox={sandbox._token}"}) == []
+    assert list((home / "boxes").iterdir()) == []
