@@ -184,6 +184,7 @@ async def _trial_parts(
                 scaffolds=scaffolds,
                 caps=config.boxes.trial_caps(),
                 parallel=config.boxes.parallel,
+                starved=config.boxes.starved,
             ),
         )
 

@@ -96,7 +96,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> Iterator[P
     config = {
         "name": "e2e", "suite": "suite", "models": {"solver": model, "improver": model},
         "search": {"min_trials": 4, "min_z": 0}, "gate_options": {"spending": 1, "share": 1.0, "same_pairs": 1},
-        "budget": {"hours": 0.05, "commits": 1}, "boxes": {"parallel": 4},
+        "budget": {"hours": 0.05, "commits": 1}, "boxes": {"parallel": 4, "starved": 1},
     }  # fmt: skip
     (folder / "campaign.yaml").write_text(json.dumps(config))  # JSON is YAML without aliases
     for arguments in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "start"]):

@@ -133,6 +133,11 @@ class BoxConfig(Section):
     patience_minutes: Positive = Field(
         default=240.0, description="minutes to retry after an infrastructure error before the campaign stops"
     )
+    starved: Share = Field(
+        default=0.5,
+        description="part of a run's time that other programs may withhold before its trial is discarded and"
+        " retried; 1: never discard, on a machine that you cannot make quieter",
+    )
     canary: Annotated[int, Field(ge=0)] = Field(
         default=100, description="trials between two measurements of the seed that tell load from chance; 0: none"
     )

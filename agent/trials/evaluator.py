@@ -34,7 +34,7 @@ from agent.base.types import (
     Trial,
     Usage,
 )
-from agent.trials.grading import box_for, grade, grading_box, in_workdir, refuse_starved
+from agent.trials.grading import STARVED_SHARE, box_for, grade, grading_box, in_workdir, refuse_starved
 from agent.trials.heartbeat import Stopped, unstopped
 from agent.trials.slots import Slots
 
@@ -152,7 +152,8 @@ def _environment(env: Mapping[str, str], timeout: float, seed: int) -> dict[str,
 class Evaluator:
     """Runs trials. One limit, `slots`, holds over all trials that run at the same time.
 
-    `image` is the one of all tasks, but for those that `images` names by their id.
+    `image` is the one of all tasks, but for those that `images` names by their id. `starved` is the part of a run that
+    other programs may withhold before the trial is void.
     """
 
     def __init__(
@@ -165,9 +166,10 @@ class Evaluator:
         caps: Caps,
         parallel: int,
         images: Mapping[str, str] = MappingProxyType({}),
+        starved: float = STARVED_SHARE,
     ) -> None:
         self._sandbox, self._visit, self._image, self._images = sandbox, visit, image, images
-        self._scaffolds, self._caps = scaffolds, caps
+        self._scaffolds, self._caps, self._starved = scaffolds, caps, starved
         self.slots = Slots(parallel)
 
     async def trial(self, job: Job) -> Trial:
@@ -195,7 +197,7 @@ class Evaluator:
                     spec=box_for(job.task, replace(self._visit.spec, image=image)),
                     command=in_workdir(job.task, self._visit.command),
                 )
-            refuse_starved(visited.run)
+            refuse_starved(visited.run, self._starved)
             verdict = await self._grade(job.task, visited, image)
         return Trial(
             id=name,
@@ -216,7 +218,7 @@ class Evaluator:
             return Grade(score=0.0, reason=visited.fault)
         if not visited.files or all(task.files.get(path) == body for path, body in visited.files.items()):
             return Grade(score=0.0, reason=_why_nothing(visited.run))
-        return await grade(self._sandbox, image, task, visited.files)
+        return await grade(self._sandbox, image, task, visited.files, self._starved)
 
 
 def _why_nothing(run: RunResult) -> str:

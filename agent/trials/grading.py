@@ -26,11 +26,12 @@ MAX_VERDICT = 1 << 20
 OUTPUT_KEPT = 16 << 10
 OUTPUT_LIMIT = 256 << 10
 STARVED_SHARE, STARVED_SECONDS = 0.5, 3.0
-"""A run is void if other programs withheld more than this part of its time, and more than so many seconds of it."""
+"""A run is void if other programs withheld more than this part of its time (unless the campaign sets another), and
+more than so many seconds of it."""
 
 
-async def grade(sandbox: Sandbox, image: str, task: Task, submission: Files) -> Grade:
-    """The verdict on one submission.
+async def grade(sandbox: Sandbox, image: str, task: Task, submission: Files, starved: float = STARVED_SHARE) -> Grade:
+    """The verdict on one submission; `starved` as in `refuse_starved`.
 
     Raises:
         InfrastructureError: the box failed for a reason outside of it, or was starved; there is no verdict.
@@ -45,17 +46,17 @@ async def grade(sandbox: Sandbox, image: str, task: Task, submission: Files) -> 
         return Grade(score=0.0, reason=str(fault))
     finally:
         await box.close()
-    refuse_starved(result)
+    refuse_starved(result, starved)
     return judge(task, result, found)
 
 
-def refuse_starved(run: RunResult) -> None:
+def refuse_starved(run: RunResult, share: float = STARVED_SHARE) -> None:
     """Refuse to score a run on a starved machine, whatever came of it. What a box does has no part in the measure.
 
     Raises:
-        Starved: others withheld more than STARVED_SHARE of its time.
+        Starved: others withheld more than `share` of its time; with a share of 1, never.
     """
-    if run.pressure > max(STARVED_SECONDS, STARVED_SHARE * run.seconds):
+    if share < 1 and run.pressure > max(STARVED_SECONDS, share * run.seconds):
         raise Starved(
             f"other programs took the processors for {run.pressure:.0f} of the {run.seconds:.0f} s of a run; "
             "stop them, or move the campaign to a quieter machine"

@@ -124,7 +124,7 @@ class Home:
         config = {
             "name": name, "suite": "suite", "models": {"solver": model, "improver": model},
             "search": {"min_trials": 4, "min_z": 0}, "gate_options": {"spending": 1, "share": 1.0, "same_pairs": 1},
-            "budget": {"hours": 0.5, "trials": self.trials}, "boxes": {"parallel": PARALLEL}, **more,
+            "budget": {"hours": 0.5, "trials": self.trials}, "boxes": {"parallel": PARALLEL, "starved": 1}, **more,
         }  # fmt: skip
         path = self.folder / f"{name}.yaml"
         path.write_text(json.dumps(config))  # JSON is YAML without aliases

@@ -17,7 +17,7 @@ from agent.models.gateway.record import MemoryRecord
 from agent.models.gateway.server import GatewayServer
 from agent.models.providers.scripted import ScriptedProvider
 from agent.trials.evaluator import Evaluator, Job, Visit, Void, both
-from agent.trials.grading import STARVED_SECONDS, STARVED_SHARE
+from agent.trials.grading import STARVED_SECONDS, STARVED_SHARE, refuse_starved
 from sandbox.fake import FakeRun, FakeSandbox, Program, ran
 
 TASK = Task(
@@ -143,3 +143,10 @@ async def test_a_pair_of_which_one_side_was_starved_is_void_on_both(tmp_path: Pa
         outcome = await both(evaluator, job(), job(seed=2), order_seed=0)
     assert isinstance(outcome, Void)
     assert outcome.side is Side.BOTH
+
+
+def test_a_share_of_one_never_discards_a_run() -> None:
+    run = ran(seconds=100, pressure=100)
+    with pytest.raises(Starved):
+        refuse_starved(run, 0.9)
+    refuse_starved(run, 1.0)

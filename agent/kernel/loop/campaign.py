@@ -11,7 +11,7 @@ import math
 from collections import deque
 from contextlib import suppress
 
-from agent.base.errors import InfrastructureError, RecordBroken, UserError
+from agent.base.errors import InfrastructureError, RecordBroken, Starved, UserError
 from agent.kernel.loop.admission import Admission
 from agent.kernel.loop.approval import requests
 from agent.kernel.loop.gatekeeping import Gatekeeper
@@ -19,7 +19,7 @@ from agent.kernel.loop.load import Load
 from agent.kernel.loop.match import Match
 from agent.kernel.loop.merging import Merger
 from agent.kernel.loop.parts import Parts, Planned, StepKind, Work
-from agent.kernel.loop.pausing import TICK, Pauses, cancel
+from agent.kernel.loop.pausing import LOAD_WAIT, LONGEST_WAIT, TICK, Pauses, cancel
 from agent.kernel.loop.resuming import resume
 from agent.kernel.loop.same import SameCheck
 from agent.kernel.loop.scheduling import Schedule
@@ -127,7 +127,8 @@ class Campaign:
         errors = [error for task in done if (error := self._landed(task)) is not None]
         if errors:
             self.load.see_errors(errors)
-            await self._pause(str(errors[0]))
+            loaded = all(isinstance(error, Starved) for error in errors)
+            await self._pause(str(errors[0]), LOAD_WAIT if loaded else LONGEST_WAIT)
         elif done:
             self.pauses.works_again()
         await self._attend()
@@ -160,9 +161,9 @@ class Campaign:
         await self._attend()
         self._keep_time()
 
-    async def _pause(self, reason: str) -> None:
+    async def _pause(self, reason: str, longest: float = LONGEST_WAIT) -> None:
         if not self.stopping and not self.parts.budget.exhausted():
-            await self.pauses.pause(reason)
+            await self.pauses.pause(reason, longest)
             self.watchdog.reset()
 
     def _progress(self) -> tuple[int, int, int]:

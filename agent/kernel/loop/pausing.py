@@ -13,6 +13,9 @@ from agent.kernel.loop.parts import Parts
 FIRST_WAIT, LONGEST_WAIT = 2.0, 120.0
 """Seconds of back-off after an infrastructure error: the first, and the most."""
 
+LOAD_WAIT = 5.0
+"""The most after a starved trial: fewer run at a time already, and load often passes soon."""
+
 TICK = 1.0
 """Seconds between two looks at requests, providers and the watchdog while nothing ends by itself."""
 
@@ -38,8 +41,10 @@ class Pauses:
             self.trouble, self.wait, self._waited = None, self.first_wait, 0.0
             self._say("resumed", "the infrastructure works again")
 
-    async def pause(self, reason: str) -> None:
+    async def pause(self, reason: str, longest: float = LONGEST_WAIT) -> None:
         """Back off after an infrastructure error; after an outage of a provider, until it is back.
+
+        `longest` is the most seconds to wait for anything but a provider.
 
         Raises:
             InfrastructureError: patience is at an end, or waiting cannot help; the campaign can be resumed.
@@ -48,13 +53,13 @@ class Pauses:
             raise InfrastructureError(f"gave up after {self._waited / 60:.0f} minutes: {reason}")
         self.trouble = reason
         down = self.gateway.trouble() is not None
-        wait = max(self._patience - self._waited, FIRST_WAIT) if down else self.wait
+        wait = max(self._patience - self._waited, FIRST_WAIT) if down else min(self.wait, longest)
         when = "resumes when the provider answers again" if down else f"next try in {wait:.0f} s"
         self._say("paused", f"{reason} ({when})")
         started = time.monotonic()
         await self._rest(wait)
         self._waited += time.monotonic() - started
-        self.wait = min(2 * self.wait, LONGEST_WAIT)
+        self.wait = min(2 * self.wait, longest)
 
     async def _rest(self, seconds: float) -> None:
         """Wait, but no longer than until somebody stops the campaign or the providers that are down are back."""

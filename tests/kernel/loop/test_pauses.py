@@ -203,3 +203,16 @@ async def test_a_campaign_that_is_cancelled_says_so_in_its_record(make_lab: Make
             await running
     with lab.ledger() as ledger:
         assert ledger.events()[-1][3].startswith("stopped at once")
+
+
+async def test_a_pause_for_load_stays_short_however_often_it_happens(make_lab: MakeLab) -> None:
+    lab = make_lab(better)
+    async with lab.campaign() as campaign:
+        pauses = campaign.pauses
+        pauses.wait = 0.002
+        pauses._patience = 60.0
+        for _ in range(6):
+            await pauses.pause("starved", longest=0.01)
+        assert pauses.wait == 0.01
+        await pauses.pause("the engine is gone")
+        assert pauses.wait == 0.02
