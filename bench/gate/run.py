@@ -1,4 +1,4 @@
-"""`python -m bench.gate.run [--quick]`: the table of what the gate must show, and the naive rules beside it.
+"""`python -m bench.gate.run [--quick] [--attacks]`: what the gate must show, attacks on it, and the naive rules.
 
 The full run (one process) writes RESULTS.md next to this file; `--quick` prints only. Ends with 1 if a bar is missed.
 """
@@ -17,7 +17,8 @@ import numpy as np
 from agent.kernel.decide.archive import SearchSettings
 from agent.kernel.decide.gate import Control, GateSettings
 from agent.kernel.decide.simulate import World, WorldSettings
-from bench.gate import evidence, naive
+from agent.kernel.decide.voids import VoidRule
+from bench.gate import adversary, evidence, naive
 from bench.gate.naive import Figures
 
 GATE = GateSettings()
@@ -39,6 +40,8 @@ class Size:
     campaigns_elsewhere: int
     budget: int
     settings: tuple[str, ...]
+    attacked: int
+    honest: int
 
 
 FULL = Size(
@@ -51,6 +54,8 @@ FULL = Size(
     campaigns_elsewhere=8,
     budget=20_000,
     settings=("T = 60", "T = 20", "T = 200", "all null", "50 % harmful"),
+    attacked=1000,
+    honest=200,
 )
 QUICK = Size(
     paths=500,
@@ -62,6 +67,8 @@ QUICK = Size(
     campaigns_elsewhere=2,
     budget=2500,
     settings=("T = 60",),
+    attacked=200,
+    honest=20,
 )
 WORLDS = {
     "T = 60": WorldSettings(),
@@ -153,6 +160,38 @@ TABLE = {0.03: (260, 0.45), 0.05: (231, 0.95), 0.10: (119, 1.00), 0.0: (108, 0.0
 """Pairs and power of coupled pairs in gate.md."""
 
 
+ATTACKED = "\n## Attacks on the pair"
+
+
+def attacks(report: Report, size: Size) -> None:
+    """Candidates without effect that attack the pair."""
+    level, most = adversary.LEVEL, adversary.bound(adversary.LEVEL, size.attacked)
+    report.say(f"{ATTACKED}, {size.attacked:,} tests each, level {level:.3f}\n")
+    report.say(f"The bar is {most:.3f}: what a rate of the level shows at most in so many tests, 99 times in 100.\n")
+    report.say("| attack | a candidate without effect | accepted before | accepted | met |\n|---|---|---|---|---|")
+    for channel, attack in enumerate(adversary.ATTACKS):
+        before, now = (adversary.rate(rule, size.attacked, SEED, channel) for rule in (attack.open, attack.closed))
+        met = "yes" if now <= most else "**no**"
+        report.say(f"| {attack.name} | {attack.what} | {before:.3f} | {now:.3f} | {met} |")
+        if now > most:
+            report.missed.append(f"attack: {attack.name}")
+    honest_voids(report, size)
+
+
+def honest_voids(report: Report, size: Size) -> None:
+    """What blind voids cost a candidate with an effect, under the old rule and the new one."""
+    report.say(f"\n## Blind voids, {size.honest} tests each, independent pairs\n")
+    report.say("| voids | true effect | power before | ended before | power | ended |\n|---|---|---|---|---|---|")
+    for share in (0.0, 0.01, 0.03):
+        for effect in (0.05, 0.10):
+            rows = [
+                adversary.honest(replace(GATE, voids=rule), effect, share, size.honest, SEED)
+                for rule in (VoidRule.DISCARDED, VoidRule.WORST_CASE)
+            ]
+            cells = " | ".join(f"{power:.2f} | {ended:.2f}" for power, ended in rows)
+            report.say(f"| {100 * share:g} % | {100 * effect:+.0f} | {cells} |")
+
+
 def rules(tasks: int, *, everything: bool) -> dict[str, Rule]:
     """What is compared; `everything` adds the variants of our own rule."""
     search = SearchSettings(task_count=tasks)
@@ -240,19 +279,35 @@ def simulate(size: Size) -> Report:
     report.say(f"Seed {SEED}. Command: `python -m bench.gate.run`. How to read this: [NOTES.md](NOTES.md).")
     errors(report, size)
     powers(report, size)
+    attacks(report, size)
     for name in size.settings:
         campaigns(report, size, name)
     report.say(f"\nCPU: {time.process_time() - begun:.0f} s.")
     return report
 
 
+def only_attacks(size: Size) -> int:
+    """Run the attacks, and put what they show into RESULTS.md in the place of what stands there."""
+    report = Report()
+    attacks(report, size)
+    if size is FULL:
+        before, _, rest = RESULTS.read_text().partition(ATTACKED)
+        after = rest.partition("\n## Whole campaigns")
+        RESULTS.write_text(before + "\n".join(report.lines) + "\n" + "".join(after[1:]))
+    print("missed: " + "; ".join(report.missed) if report.missed else "every bar is met")
+    return 1 if report.missed else 0
+
+
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a small run that writes nothing")
-    quick = parser.parse_args().quick
-    report = simulate(QUICK if quick else FULL)
-    if not quick:
+    parser.add_argument("--attacks", action="store_true", help="the attacks alone; replaces their part of RESULTS.md")
+    chosen = parser.parse_args()
+    if chosen.attacks:
+        return only_attacks(QUICK if chosen.quick else FULL)
+    report = simulate(QUICK if chosen.quick else FULL)
+    if not chosen.quick:
         RESULTS.write_text("\n".join(report.lines) + "\n")
     print("missed: " + "; ".join(report.missed) if report.missed else "every bar is met")
     return 1 if report.missed else 0

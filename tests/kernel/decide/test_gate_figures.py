@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.kernel.decide.gate import GateSettings
-from bench.gate import evidence, naive
+from bench.gate import adversary, evidence, naive
 from bench.gate.run import QUICK, SEED, simulate
 
 GATE = GateSettings()
@@ -27,3 +27,12 @@ def test_the_quick_run_misses_only_the_bar_that_needs_coupled_pairs() -> None:
 @pytest.mark.slow
 def test_the_vectorised_twin_is_the_gate() -> None:
     assert naive.twin_disagreements(SEED, 100, GATE) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("channel", range(len(adversary.ATTACKS)), ids=[attack.name for attack in adversary.ATTACKS])
+def test_no_attack_on_a_pair_is_accepted_more_often_than_the_level_allows(channel: int) -> None:
+    attack, tests = adversary.ATTACKS[channel], 200
+    most = adversary.bound(adversary.LEVEL, tests)
+    assert adversary.rate(attack.closed, tests, SEED, channel) <= most
+    assert adversary.rate(attack.open, 60, SEED, channel) > adversary.LEVEL
