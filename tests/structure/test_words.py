@@ -74,3 +74,16 @@ def test_the_patterns_find_what_they_should() -> None:
     text = "The laboratory mends it anew; whoever turned the patch down goes on. It is no request. There is no fault."
     found = [one[0] for one in PATTERN.finditer(text)]
     assert found == ["laboratory", "mends", "anew", "whoever", "turned the patch down", "goes on", "is no request"]
+
+
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), ROOT / "runs" / "README.md"]
+COLUMNS = 100
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_prose_wraps_at_100_columns(path: Path) -> None:
+    code = False
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        code ^= line.lstrip().startswith("```")
+        prose = not code and not line.lstrip().startswith(("|", "```"))
+        assert not prose or len(line) <= COLUMNS, f"{name(path)}:{number} has {len(line)} characters"
