@@ -23,6 +23,8 @@ _ROLES_AND_FIELDS = ("tools.", "messages[].")
 Post = Callable[[Json], Awaitable[Json]]
 LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 _MAX_LEARNED = 8
+_MOST_PROBES = 64
+"""Refusals may echo what a box wrote, and name any set of parameters: not each costs a request of ours."""
 _SAID = 300
 _USER: Json = {"role": "user", "content": "Say ok. Answer with the JSON object {}."}
 _SCHEMA: Json = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
@@ -166,7 +168,7 @@ class Parameters:
 
     async def _refused(self, names: tuple[str, ...], sent: Json, post: Post) -> str | None:
         """What the provider says against an ordinary request with these parameters; None if it takes them."""
-        if names in self._taken:
+        if names in self._taken or len(self._taken) >= _MOST_PROBES:
             return None
         body = {"model": sent["model"], "messages": [_USER], self._limit: 256}
         for name in names:

@@ -156,6 +156,25 @@ async def test_a_box_cannot_teach_the_gateway_to_leave_out_a_parameter(serve: An
     assert server.bodies[-1]["temperature"] == 0.5
 
 
+async def test_a_box_cannot_make_the_gateway_ask_without_end(serve: Any, chat: Any) -> None:
+    names = ["temperature", "top_p", "seed", "stop", "logprobs", "user", "min_p", "top_k"]
+
+    def answer(body: Json, _: str) -> Any:
+        said = body["messages"][-1]["content"]
+        return (400, {"error": f"refused: {said}"}) if said.startswith("bad") else (200, chat("fine"))
+
+    async with serve(answer) as server:
+        provider = await opened(server.url + "/v1")
+        for i in range(120):
+            chosen = {name: 1 for bit, name in enumerate(names) if i >> bit & 1}
+            messages = [{"role": "user", "content": f"bad {' '.join(chosen)}"}]
+            with pytest.raises(BadCall):
+                await provider.ask(question(messages=messages, **chosen))
+        assert provider.not_taken == ()
+        await provider.close()
+    assert len(server.bodies) <= 120 + 64
+
+
 async def test_of_two_parameters_that_exclude_each_other_one_is_left_out(serve: Any, chat: Any) -> None:
     def answer(body: Json, _: str) -> Any:
         if "temperature" in body and "top_p" in body:
