@@ -7,16 +7,23 @@ and twice its reference solution (must score 1 both times, well within its time)
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, TypeVar
 
+from agent.base.errors import Starved
 from agent.base.types import Files, Grade, Sandbox, Suite, Task
 from agent.suites.rules import submitted_by
 from agent.trials.grading import grade
 
 SLOW_SHARE = 0.5
 """A reference that needs more than this share of its time limit will be late on a busier machine."""
+
+Result = TypeVar("Result")
+
+STARVED_PAUSES = (0.5, 2.0)
+"""Seconds to wait before a check that other programs starved is run again."""
 
 BROKEN = b"\x7f this ( is [ no program in any language\n"
 REFERENCES = ("reference", "reference again")
@@ -55,21 +62,37 @@ async def prove(
 
     async def one(task: Task, submission: Files) -> Grade:
         async with slots:
-            verdict = await grade(sandbox, image(task), task, submission)
+            verdict = await _graded(sandbox, image(task), task, submission)
         done()
         return verdict
 
     async def whole(task: Task) -> Proof:
         wanted = submissions(task)
-        verdicts = await asyncio.gather(*(one(task, files) for files in wanted.values()))
+        verdicts = await _together(one(task, files) for files in wanted.values())
         return judge(task, dict(zip(wanted, verdicts, strict=True)))
 
-    running = [asyncio.create_task(whole(task)) for task in suite.tasks]
+    return await _together(whole(task) for task in suite.tasks)
+
+
+async def _together(work: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
+    """All results; if one fails, the others are ended first, so that they close their boxes."""
+    running = [asyncio.create_task(one) for one in work]
     try:
         return await asyncio.gather(*running)
     finally:
         for task in running:
             task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+async def _graded(sandbox: Sandbox, image: str, task: Task, submission: Files) -> Grade:
+    """The verdict; on a starved machine a later one, and the last one as it is: a check proves, it does not compare."""
+    for pause in STARVED_PAUSES:
+        try:
+            return await grade(sandbox, image, task, submission)
+        except Starved:
+            await asyncio.sleep(pause)
+    return await grade(sandbox, image, task, submission, starved=1.0)
 
 
 def submissions(task: Task) -> dict[str, Files]:

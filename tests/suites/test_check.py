@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from agent.base.errors import SandboxDown, UserError
 from agent.base.types import Grade, Split, Suite, Task
 from agent.cli.app import app
+from agent.suites import check
 from agent.suites.check import Flaw, Proof, judge, prove, submissions
 from agent.suites.images import task_images
 from agent.suites.loader import load_suite
@@ -98,6 +100,40 @@ async def test_proven_and_unproven_tasks_stand_side_by_side() -> None:
     good, bad = await proofs(honest, TASK, given)
     assert (good.findings, len(good.grades)) == ((), 5)
     assert [kind for kind, _ in bad.findings] == [Flaw.ALREADY_SOLVED]
+
+
+@pytest.fixture
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "STARVED_PAUSES", (0.0, 0.0))
+
+
+@pytest.mark.usefixtures("short_pauses")
+@pytest.mark.parametrize("starved", [1, 2, 100])
+async def test_a_check_on_a_starved_machine_is_run_again_and_in_the_end_believed(starved: int) -> None:
+    runs: dict[str, int] = {}
+
+    def loaded(run: FakeRun) -> object:
+        kind = run.workspace["a.py"].decode()
+        runs[kind] = runs.get(kind, 0) + 1
+        honest(run)
+        return ran("", 0, seconds=9, pressure=9) if runs[kind] <= starved else ran("", 0)
+
+    (proof,) = await proofs(loaded, TASK)
+    assert proof.findings == () or [flaw for flaw, _ in proof.findings] == [Flaw.SLOW]
+    assert runs["start"] == min(starved, 2) + 1
+
+
+async def test_when_one_check_fails_the_boxes_of_the_others_are_closed_first() -> None:
+    async def first_down(run: FakeRun) -> object:
+        if run.workspace["a.py"] == b"start":
+            raise SandboxDown("engine gone")
+        await asyncio.sleep(60)
+        return ran("", 0)
+
+    async with FakeSandbox({"check": first_down}) as sandbox:  # type: ignore[dict-item]
+        with pytest.raises(SandboxDown):
+            await prove(sandbox, lambda _: "image", suite(TASK), parallel=9, done=lambda: None)
+        assert not sandbox.open_boxes
 
 
 async def test_an_infrastructure_error_proves_nothing() -> None:
