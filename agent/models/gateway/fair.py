@@ -168,13 +168,18 @@ class Shares(Generic[OwnerT]):
     # ------------------------------------------------------------------------ pauses
 
     def pause(self, until: float, refused: Collection[OwnerT]) -> None:
-        """Admit nothing until then, and afterwards one ticket at a time until `relax`; `refused` met the refusal."""
+        """Admit nothing until then, and afterwards one ticket at a time until one does well; `refused` did not."""
         self._paused, self._cautious = max(self._paused, until), True
         self._refused.update(refused)
 
-    def relax(self) -> None:
-        """The resource serves well: the full width again."""
-        self._cautious = False
+    def did_well(self, ticket: Ticket[OwnerT]) -> None:
+        """A ticket was served well: after a pause, the full width again if it was the one that was tried."""
+        if ticket.cautious:
+            self.resume()
+
+    def resume(self) -> None:
+        """End a pause, and the caution after it."""
+        self._paused, self._cautious = 0.0, False
         self._refused.clear()
 
     def hold(self, culprits: frozenset[OwnerT]) -> None:

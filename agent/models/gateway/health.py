@@ -115,6 +115,7 @@ class Health:
             error.under_way = self.down.under_way if self.down is not None else self._under_way()
         if self.down is None and self._model.provider not in ("scripted", "replay"):
             self.down = error
+            self._line.resume()  # what waits in line need not wait for a refusal
             self._up.clear()
             self._recovery = asyncio.create_task(self._recover())
 

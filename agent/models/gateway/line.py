@@ -99,13 +99,18 @@ class Line:
         self._turn()
 
     def pause(self, seconds: float, ticket: Turn) -> None:
-        """The resource asks for a pause, to a ticket; then it is tried with one at a time until `relax`."""
+        """The resource asks for a pause, to a ticket; then it is tried with one at a time until one does well."""
         self._shares.pause(time.monotonic() + seconds, ticket.owners)
         self._turn()
 
-    def relax(self) -> None:
-        """The resource serves well."""
-        self._shares.relax()
+    def did_well(self, ticket: Turn) -> None:
+        """A ticket was served well."""
+        self._shares.did_well(ticket)
+        self._turn()
+
+    def resume(self) -> None:
+        """End a pause."""
+        self._shares.resume()
         self._turn()
 
     def served(self) -> set[StillClock]:

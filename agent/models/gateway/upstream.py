@@ -214,7 +214,7 @@ class Upstream:
             raw = await self.provider.ask(work.question)
         except BadCall:
             work.bill.free()
-            self.line.relax()
+            self.line.did_well(work.flight.ticket)
             raise
         form = FORMATS[self.provider.native]
         used = billing.believed(form.tokens, raw, work.bill.size)
@@ -224,5 +224,5 @@ class Upstream:
             answer = work.accept(raw, used)
         except MISSHAPEN as error:
             raise Trouble(f"the provider's answer is misshapen ({type(error).__name__})") from error
-        self.line.relax()
+        self.line.did_well(work.flight.ticket)
         return answer

@@ -171,6 +171,8 @@ async def _while_connected(request: Request, call: Coroutine[Any, Any, Answered]
         if not task.done():
             task.cancel()
             await asyncio.wait((task,))
+        if not task.cancelled():
+            task.exception()  # a box that hangs up must not fill the host's log
 
 
 def _session(request: Request) -> BoxSession:

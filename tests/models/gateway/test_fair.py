@@ -170,14 +170,14 @@ class Model:
     def do_pause(self, box: str, pick: int) -> None:
         self.shares.pause(self.now + pick, [box])
 
-    def do_relax(self, _box: str, _pick: int) -> None:
-        self.shares.relax()
+    def do_resume(self, _box: str, _pick: int) -> None:
+        self.shares.resume()
 
     def do_pass(self, _box: str, pick: int) -> None:
         self.now += pick
 
 
-STEPS = ("wait", "wait", "wait", "join", "abandon", "done", "done", "dismiss", "pause", "relax", "pass")
+STEPS = ("wait", "wait", "wait", "join", "abandon", "done", "done", "dismiss", "pause", "resume", "pass")
 
 
 @settings(deadline=None)
@@ -186,7 +186,7 @@ def test_cancelling_joining_and_leaving_lose_no_slot(slots: int, steps: list[tup
     model = Model(slots)
     for what, box, pick in steps:
         model.step(what, box, pick)
-    model.shares.relax()
+    model.shares.resume()
     for _ in range(200):  # whatever happened, all that waits is served in the end
         if not model.waiting:
             break
@@ -220,7 +220,9 @@ def test_after_a_pause_one_ticket_at_a_time_is_tried_and_the_modest_box_goes_fir
     assert shares.wake(1.0) == 4.0
     assert shares.next(5.0) is small
     assert shares.next(5.0) is None, "one at a time until it went well"
-    shares.relax()
+    shares.did_well(running[0])
+    assert shares.next(5.0) is None, "what was served before the pause says nothing"
+    shares.did_well(small)
     assert len(admitted(shares, 5.0)) == 7
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 from pathlib import Path
 from typing import Any
@@ -226,6 +227,29 @@ async def test_nonsense_from_a_box_does_not_fill_the_log(bench: Any, caplog: pyt
     caplog.set_level("INFO")
     await exchange(socket, b"nonsense\r\n\r\n")
     await exchange(socket, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n\r\n")
+    assert caplog.text == ""
+
+
+async def test_a_refusal_that_nobody_waits_for_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    class Silent:
+        async def receive(self) -> None:
+            await asyncio.Event().wait()
+
+    refused = asyncio.Event()
+
+    async def call() -> Any:
+        await refused.wait()
+        raise BadCall(404, "no such model")
+
+    waiting: Any = asyncio.create_task(web._while_connected(Silent(), call()))  # type: ignore[arg-type]
+    await asyncio.sleep(0.01)
+    refused.set()
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    del waiting
+    gc.collect()
+    await asyncio.sleep(0)
     assert caplog.text == ""
 
 

@@ -33,7 +33,7 @@ async def test_cancelling_at_any_moment_loses_no_slot_and_leaves_no_clock_standi
             await asyncio.sleep(dice.random() / 300)
         if dice.random() < 0.05:
             line.pause(0.01, ticket)
-            line.relax()
+            line.resume()
     await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 20)
     assert line.served() == set()
     free = [asyncio.create_task(visit(line, Turn([box]), 0.0)) for box in boxes]
