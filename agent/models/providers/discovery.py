@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -54,23 +55,24 @@ def local_servers(ports: Mapping[str, int] = PORTS) -> list[Found]:
 
 def _server(named: tuple[str, int]) -> Found | None:
     name, port = named
-    root = f"http://127.0.0.1:{port}"
-    entries = _entries(f"{root}/v1")
+    asked = _Asked(f"http://127.0.0.1:{port}/v1")
+    entries = asked.entries()
     if not entries:
         return None
     owner = _OWNERS.get(str(entries[0].get("owned_by")), name)
-    models = tuple((str(entry["id"]), window(f"{root}/v1", str(entry["id"]), entries=entries)) for entry in entries)
-    return Found(server=owner, base_url=f"{root}/v1", models=models)
+    models = tuple((str(entry["id"]), asked.window(str(entry["id"]), entries)) for entry in entries)
+    return Found(server=owner, base_url=asked.base_url, models=models)
 
 
 def with_windows(models: ModelsConfig) -> ModelsConfig:
     """The same models, each with the window that its server reports where the configuration names none."""
 
     def filled(model: ModelConfig) -> ModelConfig:
-        if model.provider != "openai" or model.base_url is None or model.context_window is not None:
+        if model.context_window is not None or not _own(model):
             return model
         key = os.environ.get(model.key_env or "")
-        found = window(network.base(model.base_url) or "", model.model, key=key)
+        asked = _Asked(network.base(model.base_url) or "", key=key, ca_file=model.ca_file)
+        found = asked.window(model.model, asked.entries())
         return model.model_copy(update={"context_window": found}) if found is not None else model
 
     distinct = models.all()
@@ -79,44 +81,70 @@ def with_windows(models: ModelsConfig) -> ModelsConfig:
     return ModelsConfig({role: tuple(made[model] for model in models.of(role)) for role in models.roles})
 
 
-def window(base_url: str, model: str, *, key: str | None = None, entries: list[Any] | None = None) -> int | None:
-    """The window that a server reports for a model, in tokens; None where it reports none.
+def _own(model: ModelConfig) -> bool:
+    """Whether a server is the user's own. What a hosted one reports says nothing of how long an answer may be."""
+    url = model.base_url
+    if model.provider != "openai" or url is None:
+        return False
+    return network.is_loopback(url) or urlsplit(url).scheme == "http" or model.ca_file is not None
 
-    The model's own entry says it (vLLM, many hosted ones), or an address of its own: llama.cpp's `/props` for one
-    slot, Ollama's `/api/ps` for a model that is loaded, LM Studio's `/api/v0/models`.
-    """
-    entries = _entries(base_url, key) if entries is None else entries
-    for entry in entries:
-        if entry.get("id") == model and (said := _count(entry)) is not None:
-            return said
-    if not network.is_loopback(base_url):
+
+class _Asked:
+    """A server that is asked about itself. What it does not say, or says in an unknown form, is None."""
+
+    def __init__(self, base_url: str, *, key: str | None = None, ca_file: Path | None = None) -> None:
+        self.base_url, self._key = base_url, key
+        parts = urlsplit(base_url)
+        self._root = f"{parts.scheme}://{parts.netloc}"
+        handlers: list[urllib.request.BaseHandler] = []
+        if network.is_loopback(base_url):
+            handlers.append(urllib.request.ProxyHandler({}))
+        if parts.scheme == "https":
+            handlers.append(urllib.request.HTTPSHandler(context=network.certificates(ca_file)))
+        self._opener = urllib.request.build_opener(*handlers)
+
+    def entries(self) -> list[Any]:
+        """Its models."""
+        said = self._get(f"{self.base_url}/models")
+        if said is None and not urlsplit(self.base_url).path:
+            said = self._get(f"{self.base_url}/v1/models")
+        listed = said.get("data") if isinstance(said, dict) else None
+        return [e for e in listed if isinstance(e, dict) and e.get("id")] if isinstance(listed, list) else []
+
+    def window(self, model: str, entries: list[Any]) -> int | None:
+        """The window of a model in tokens.
+
+        The model's own entry says it (vLLM), or an address of its own: llama.cpp's `/props` for one slot, Ollama's
+        `/api/ps` for a model that is loaded, LM Studio's `/api/v0/models`.
+        """
+        for entry in entries:
+            if entry.get("id") == model and (said := _count(entry)) is not None:
+                return said
+        return (
+            self._props() or self._listed("/api/ps", "models", model) or self._listed("/api/v0/models", "data", model)
+        )
+
+    def _props(self) -> int | None:
+        said = self._get(f"{self._root}/props")
+        settings = said.get("default_generation_settings") if isinstance(said, dict) else None
+        return _positive(settings.get("n_ctx")) if isinstance(settings, dict) else None
+
+    def _listed(self, path: str, field: str, model: str) -> int | None:
+        said = self._get(f"{self._root}{path}")
+        entries = said.get(field) if isinstance(said, dict) else None
+        for entry in entries if isinstance(entries, list) else ():
+            if isinstance(entry, dict) and model in (entry.get("id"), entry.get("name"), entry.get("model")):
+                return _count(entry)
         return None
-    parts = urlsplit(base_url)
-    root = f"{parts.scheme}://{parts.netloc}"
-    return _props(root) or _listed(root, "/api/ps", "models", model) or _listed(root, "/api/v0/models", "data", model)
 
-
-def _entries(base_url: str, key: str | None = None) -> list[Any]:
-    said = _get(f"{base_url}/models", key)
-    if said is None and not urlsplit(base_url).path:
-        said = _get(f"{base_url}/v1/models", key)
-    listed = said.get("data") if isinstance(said, dict) else None
-    return [e for e in listed if isinstance(e, dict) and e.get("id")] if isinstance(listed, list) else []
-
-
-def _props(root: str) -> int | None:
-    said = _get(f"{root}/props")
-    settings = said.get("default_generation_settings") if isinstance(said, dict) else None
-    return _positive(settings.get("n_ctx")) if isinstance(settings, dict) else None
-
-
-def _listed(root: str, path: str, field: str, model: str) -> int | None:
-    said = _get(f"{root}{path}")
-    entries = said.get(field) if isinstance(said, dict) else None
-    for entry in entries if isinstance(entries, list) else ():
-        if isinstance(entry, dict) and model in (entry.get("id"), entry.get("name"), entry.get("model")):
-            return _count(entry)
-    return None
+    def _get(self, url: str) -> Any:
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        try:
+            request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the configuration's own address
+            with self._opener.open(request, timeout=_SECONDS) as reply:
+                return json.loads(reply.read(_MAX_BYTES))
+        except (OSError, ValueError, RecursionError, http.client.HTTPException):
+            return None
 
 
 def _count(entry: Mapping[str, Any]) -> int | None:
@@ -125,15 +153,3 @@ def _count(entry: Mapping[str, Any]) -> int | None:
 
 def _positive(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
-
-
-def _get(url: str, key: str | None = None) -> Any:
-    """The JSON at an address; None if there is none. No proxy stands before this machine itself."""
-    handlers = [urllib.request.ProxyHandler({})] if network.is_loopback(url) else []
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    try:
-        request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the configuration's own address
-        with urllib.request.build_opener(*handlers).open(request, timeout=_SECONDS) as reply:
-            return json.loads(reply.read(_MAX_BYTES))
-    except (OSError, ValueError, RecursionError, http.client.HTTPException):
-        return None

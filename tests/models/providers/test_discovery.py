@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import Any
 
 import pytest
@@ -76,6 +77,24 @@ async def test_the_reported_window_is_used_unless_the_configuration_names_one(
 async def test_a_server_that_is_down_or_says_nonsense_reports_no_window(serve: Any) -> None:
     pages: dict[str, Any] = {"/v1/models": {"data": [{"id": "m", "max_model_len": "big"}, 3, {}]}, "/props": []}
     async with serve(answering(pages)) as server:
-        found = await asyncio.to_thread(discovery.window, f"{server.url}/v1", "m")
-    assert found is None
-    assert await asyncio.to_thread(discovery.window, "http://127.0.0.1:1/v1", "m") is None
+        models = {"solver": {"provider": "openai", "model": "m", "base_url": f"{server.url}/v1"}}
+        models["improver"] = {**models["solver"], "base_url": "http://127.0.0.1:1/v1"}
+        made = await asyncio.to_thread(discovery.with_windows, ModelsConfig.model_validate(models))
+    assert [model.window for model in made.all()] == [None, None]
+
+
+async def test_a_hosted_server_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    one = {"provider": "openai", "model": "m", "base_url": "https://models.example.com/v1"}
+    models = ModelsConfig.model_validate({"solver": one, "improver": {"provider": "anthropic", "model": "m"}})
+    assert discovery.with_windows(models) == models
+
+
+async def test_a_window_is_asked_for_over_a_certificate_of_the_user_s_own(serve: Any, certificate: Any) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    async with serve(answering(LISTED["vLLM"][1]), tls) as server:
+        one = {"provider": "openai", "model": "m", "base_url": f"{server.url}/v1"}
+        one["ca_file"] = str(certificate.parent / "only.pem")
+        made = await asyncio.to_thread(discovery.with_windows, ModelsConfig.model_validate({"solver": one}))
+    assert made.of("solver")[0].window == 32768

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import subprocess
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -364,17 +363,6 @@ async def test_no_proxy_stands_before_this_machine(serve: Any, chat: Any, monkey
     monkeypatch.setenv("NO_PROXY", "192.0.2.1")
     monkeypatch.setenv("no_proxy", "192.0.2.1")
     assert network.proxy("http://192.0.2.1/v1") is None
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A self-signed certificate of this machine, with its key in the same file."""
-    path = tmp_path / "cert.pem"
-    argv = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=local"
-    argv += f" -addext subjectAltName=IP:127.0.0.1 -keyout {path} -out {tmp_path / 'only.pem'}"
-    subprocess.run(argv.split(), check=True, capture_output=True)
-    path.write_text(path.read_text() + (tmp_path / "only.pem").read_text())
-    return path
 
 
 async def test_a_self_signed_certificate_is_trusted_where_the_user_says_so(
