@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Collection, Hashable, Iterator
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -90,11 +90,42 @@ class _Stand(Generic[OwnerT]):
         self.recent, self.recent_at = self.lately(now) + amount, now
 
 
+class Rates:
+    """The rates of one resource, if it has any: requests, and volume in the unit of a ticket's size."""
+
+    def __init__(self, requests: Bucket | None, volume: Bucket | None) -> None:
+        self._requests = requests
+        self._buckets = [bucket for bucket in (requests, volume) if bucket is not None]
+
+    def weight(self, ticket: Ticket[OwnerT]) -> float:
+        """A ticket's part of what is scarce: of the scarcer rate, or its size where no rate is set."""
+        parts = [self._amount(bucket, ticket) / bucket.burst for bucket in self._buckets]
+        return max(parts) if parts else ticket.size
+
+    def scarce(self, tickets: Sequence[Ticket[OwnerT]], now: float) -> bool:
+        """Whether the rates do not allow all of these tickets now."""
+        return any(sum(self._amount(b, ticket) for ticket in tickets) > b.level(now) for b in self._buckets)
+
+    def seconds_to(self, ticket: Ticket[OwnerT], now: float, reserved: float) -> float:
+        """Seconds until the rates allow a ticket, with a part of each left alone; 0 if they allow it now."""
+        waits = [b.seconds_to(self._amount(b, ticket) + reserved * b.burst, now) for b in self._buckets]
+        longest = max(waits, default=0.0)
+        return longest if longest > _TINY else 0.0
+
+    def take(self, ticket: Ticket[OwnerT], now: float) -> None:
+        """A ticket is served."""
+        for bucket in self._buckets:
+            bucket.take(self._amount(bucket, ticket), now)
+
+    def _amount(self, bucket: Bucket, ticket: Ticket[OwnerT]) -> float:
+        return min(1.0 if bucket is self._requests else ticket.size, bucket.burst)
+
+
 class Shares(Generic[OwnerT]):
     """Decides whose turn it is. Times are in seconds on any monotonic clock."""
 
     def __init__(self, slots: int, *, requests: Bucket | None = None, volume: Bucket | None = None) -> None:
-        self._slots, self._requests, self._volume = slots, requests, volume
+        self._slots, self._rates = slots, Rates(requests, volume)
         self._stands: dict[OwnerT, _Stand[OwnerT]] = {}
         self._serving = self._on_trial = 0
         self._virtual, self._paused, self._cautious = 0.0, 0.0, False
@@ -159,9 +190,9 @@ class Shares(Generic[OwnerT]):
             return None
         for owner, stand in self._order(now):
             ticket = stand.queue[0]
-            if self._affordable(ticket, now, self._reserved(stand)):
+            if not self._rates.seconds_to(ticket, now, self._reserved(stand)):
                 return self._admit(ticket, owner, now)
-            if not self._affordable(ticket, now, 0.0):
+            if self._rates.seconds_to(ticket, now, 0.0):
                 return None  # the next one waits for the rate: if others passed it, a large call would starve
         return None
 
@@ -267,24 +298,9 @@ class Shares(Generic[OwnerT]):
         heads = list(self._heads())
         ready = [(owner, self._stands[owner]) for owner, _ in heads]
         ready = [(owner, stand) for owner, stand in ready if free > self._kept(stand)]
-        scarce = any(self._scarce(bucket, heads, now) for bucket in self._buckets())
-        if scarce:
+        if self._rates.scarce([ticket for _, ticket in heads], now):
             return sorted(ready, key=lambda part: part[1].used)
         return sorted(ready, key=lambda part: (part[1].serving, part[1].used))
-
-    def _scarce(self, bucket: Bucket, heads: list[tuple[OwnerT, Ticket[OwnerT]]], now: float) -> bool:
-        return sum(self._amount(bucket, ticket) for _, ticket in heads) > bucket.level(now)
-
-    def _buckets(self) -> list[Bucket]:
-        return [bucket for bucket in (self._requests, self._volume) if bucket is not None]
-
-    def _amount(self, bucket: Bucket, ticket: Ticket[OwnerT]) -> float:
-        return min(1.0 if bucket is self._requests else ticket.size, bucket.burst)
-
-    def _weight(self, ticket: Ticket[OwnerT]) -> float:
-        """A ticket's part of what is scarce: of the scarcer rate, or its size where no rate is set."""
-        parts = [self._amount(bucket, ticket) / bucket.burst for bucket in self._buckets()]
-        return max(parts) if parts else ticket.size
 
     def _several(self) -> bool:
         return sum(stand.enrolled for stand in self._stands.values()) > 1
@@ -300,28 +316,17 @@ class Shares(Generic[OwnerT]):
         """The part of each rate that this owner must leave."""
         return 0.25 if stand.serving and self._several() else 0.0
 
-    def _affordable(self, ticket: Ticket[OwnerT], now: float, reserved: float) -> bool:
-        return all(
-            bucket.level(now) + _TINY * bucket.burst
-            >= min(self._amount(bucket, ticket) + reserved * bucket.burst, bucket.burst)
-            for bucket in self._buckets()
-        )
-
     def _refill(self, ticket: Ticket[OwnerT], now: float) -> float:
         """Seconds until the rates allow a ticket, the reserve left alone where it must be."""
         stands = [self._stands[owner] for owner in ticket.owners if owner in self._stands]
         reserved = min((self._reserved(stand) for stand in stands), default=0.0)
-        waits = [
-            bucket.seconds_to(self._amount(bucket, ticket) + reserved * bucket.burst, now) for bucket in self._buckets()
-        ]
-        return max(waits, default=0.0)
+        return self._rates.seconds_to(ticket, now, reserved)
 
     def _admit(self, ticket: Ticket[OwnerT], owner: OwnerT, now: float) -> Ticket[OwnerT]:
-        stand, weight = self._stands[owner], self._weight(ticket)
+        stand, weight = self._stands[owner], self._rates.weight(ticket)
         stand.queue.popleft()
         ticket.waiting, ticket.payer, ticket.cautious = False, owner, self._cautious
-        for bucket in self._buckets():
-            bucket.take(self._amount(bucket, ticket), now)
+        self._rates.take(ticket, now)
         self._virtual = max(self._virtual, stand.used)
         stand.used += weight
         stand.add(weight, now)
