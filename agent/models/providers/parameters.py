@@ -35,6 +35,10 @@ _MESSAGES_TOOLS = [{"name": "ok", "description": "Say ok", "input_schema": _TOOL
 _ESSENTIAL = frozenset({"model", "messages", "tools", "n", "stream", "stream_options"})
 _FIELDS = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks", "name", "refusal")
 _SYSTEM = ("later_system", "system", "developer")
+_TYPED = ("thinking", "response_format", "tool_choice")
+"""Parameters of several kinds, learned kind by kind as `thinking.enabled`: a model may take one and not another."""
+_PARTED = "output_config"
+"""A parameter of two parts, learned part by part as `output_config.effort`."""
 _LAST = ("top_p", "top_k", "presence_penalty", "frequency_penalty")
 """Of parameters that a model takes only one of, these go first."""
 
@@ -59,8 +63,17 @@ _ORDINARY: dict[str, Any] = {
     "user": "box",
     "prompt_cache_key": "box",
     "cache_control": {"type": "ephemeral"},
-    "thinking": {"type": "adaptive"},
-    "output_config": {"effort": "low"},
+    "thinking.adaptive": {"type": "adaptive"},
+    "thinking.disabled": {"type": "disabled"},
+    "thinking.enabled": {"type": "enabled", "budget_tokens": 1024},
+    "output_config.effort": {"effort": "low"},
+    "output_config.format": {"format": {"type": "json_schema", "schema": _SCHEMA}},
+    "response_format.json_schema": {"type": "json_schema", "json_schema": {"name": "ok", "schema": _SCHEMA}},
+    "response_format.json_object": {"type": "json_object"},
+    "tool_choice.required": "required",
+    "tool_choice.any": {"type": "any"},
+    "tool_choice.tool": {"type": "tool", "name": "ok"},
+    "tool_choice.function": {"type": "function", "function": {"name": "ok"}},
     "metadata": {"user_id": "box"},
     "chat_template_kwargs": {},
     "enable_thinking": True,
@@ -172,7 +185,7 @@ class Parameters:
             return None
         body = {"model": sent["model"], "messages": [_USER], self._limit: 256}
         for name in names:
-            ordinary = _with(body, name, sent, self._native)
+            ordinary = _with(body, name, self._native)
             if ordinary is None:
                 return None
             body = ordinary
@@ -197,9 +210,10 @@ def _remove(body: Json, name: str) -> bool:
         return _without_role(body, name)
     if name.startswith("messages[]."):
         return _without_field(body, name.removeprefix("messages[]."))
-    if body.get(name) is None:
-        return False
-    if name == "tool_choice" and not _is_forced(body[name]):
+    base, _, kind = name.partition(".")
+    if kind:
+        return _without_kind(body, base, kind)
+    if body.get(name) is None or (name == "tool_choice" and _kind(body[name]) in ("auto", "none")):
         return False
     value = body.pop(name)
     if name in LIMITS and LIMITS[name] not in body:
@@ -208,9 +222,23 @@ def _remove(body: Json, name: str) -> bool:
     return True
 
 
-def _is_forced(choice: Any) -> bool:
-    kind = choice.get("type") if isinstance(choice, dict) else choice
-    return kind not in ("auto", "none")
+def _kind(value: Any) -> str:
+    kind = value.get("type") if isinstance(value, dict) else value
+    return str(kind)
+
+
+def _without_kind(body: Json, base: str, kind: str) -> bool:
+    value = body.get(base)
+    if base == _PARTED and isinstance(value, dict) and kind in value:
+        kept = {name: part for name, part in value.items() if name != kind}
+        body |= {base: kept}
+        if not kept:
+            del body[base]
+        return True
+    if base == _PARTED or value is None or _kind(value) != kind:
+        return False
+    del body[base]
+    return True
 
 
 def _without_role(body: Json, name: str) -> bool:
@@ -257,21 +285,36 @@ def _merged(before: Any, more: Any) -> Any:
     return more
 
 
+def _word(name: str) -> str:
+    """The word by which a refusal may mention a parameter."""
+    base, _, part = name.removeprefix("messages[].").partition(".")
+    word = part if base == _PARTED and part else base
+    return "system" if word == "later_system" else word
+
+
 def _mentions(text: str, name: str) -> bool:
-    word = name.removeprefix("messages[].")
-    word = "system" if word == "later_system" else word
-    return re.search(rf"(?<![A-Za-z0-9_]){re.escape(word)}(?![A-Za-z0-9_])", text, re.IGNORECASE) is not None
+    return re.search(rf"(?<![A-Za-z0-9_]){re.escape(_word(name))}(?![A-Za-z0-9_])", text, re.IGNORECASE) is not None
 
 
 def _named(text: str, sent: Json, fixed: Collection[str]) -> list[str]:
     """The parameters of a request that a refusal mentions, in the order in which it mentions them."""
-    names = [name for name in sent if name not in _ESSENTIAL and name not in fixed and name != "system"]
+    given = [name for name in sent if name not in _ESSENTIAL and name not in fixed and name != "system"]
+    names = [kind for name in given for kind in _kinds(name, sent[name])]
     messages = sent.get("messages") or []
     names += [f"messages[].{field}" for field in _FIELDS if any(field in message for message in messages)]
     roles = [message.get("role") for message in messages]
     names += [name for name, there in zip(_SYSTEM, _roles(roles), strict=True) if there]
     found = [name for name in names if _mentions(text, name)]
-    return sorted(found, key=lambda name: text.lower().find(name.rpartition(".")[2].removeprefix("later_")))
+    return sorted(found, key=lambda name: text.lower().find(_word(name).lower()))
+
+
+def _kinds(name: str, value: Any) -> list[str]:
+    """A parameter under the names by which it is learned."""
+    if name in _TYPED:
+        return [f"{name}.{_kind(value)}"]
+    if name == _PARTED and isinstance(value, dict):
+        return [f"{name}.{part}" for part in value]
+    return [name]
 
 
 def _roles(roles: list[Any]) -> tuple[bool, bool, bool]:
@@ -282,27 +325,26 @@ def _last(names: tuple[str, ...]) -> str:
     return next((name for name in names if name in _LAST), names[-1])
 
 
-def _with(body: Json, name: str, sent: Json, native: Dialect) -> Json | None:
+def _with(body: Json, name: str, native: Dialect) -> Json | None:
     """An ordinary request with one more parameter; None for one of which no ordinary value is known."""
-    tools = _MESSAGES_TOOLS if native is Dialect.MESSAGES else _CHAT_TOOLS
     if name in _SYSTEM:
         return {**body, "messages": _ordinary_roles(name)}
     if name.startswith("messages[]."):
         field = name.removeprefix("messages[].")
         turn = {"role": "assistant", "content": "ok", field: _sample(field)}
         return {**body, "messages": [_USER, turn, _USER]}
-    if name == "tool_choice":
-        return {**body, "tools": tools, name: {"type": "any"} if native is Dialect.MESSAGES else "required"}
-    if name == "response_format":
-        kind = sent[name].get("type") if isinstance(sent[name], dict) else None
-        named = {"json_schema": {"name": "ok", "schema": _SCHEMA, "strict": True}} if kind == "json_schema" else {}
-        return {**body, name: {"type": kind, **named}}
     if name not in _ORDINARY:
         return None
-    more: Json = {"tools": tools} if name == "parallel_tool_calls" else {}
-    more |= {"logprobs": True} if name == "top_logprobs" else {}
+    base = name.partition(".")[0]
+    more: Json = {}
+    if base in ("tool_choice", "parallel_tool_calls"):
+        more = {"tools": _MESSAGES_TOOLS if native is Dialect.MESSAGES else _CHAT_TOOLS}
+    elif name == "top_logprobs":
+        more = {"logprobs": True}
+    elif name == "thinking.enabled":
+        more = {"max_tokens": 2048}
     kept = {key: value for key, value in body.items() if name not in LIMITS or key not in LIMITS}
-    return {**kept, **more, name: _ORDINARY[name]}
+    return {**kept, **more, base: _merged(body.get(base), _ORDINARY[name])}
 
 
 def _ordinary_roles(name: str) -> list[Json]:

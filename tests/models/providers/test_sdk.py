@@ -187,6 +187,61 @@ async def test_of_two_parameters_that_exclude_each_other_one_is_left_out(serve: 
         await provider.close()
 
 
+@pytest.mark.parametrize(
+    ("name", "refused", "taken"),
+    [
+        (
+            "response_format",
+            {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}},
+            {"type": "json_object"},
+        ),
+        ("tool_choice", "required", {"type": "function", "function": {"name": "ok"}}),
+    ],
+)
+async def test_one_kind_of_a_parameter_is_left_out_and_not_the_other(
+    serve: Any, chat: Any, name: str, refused: Any, taken: Any
+) -> None:
+    kind = refused if isinstance(refused, str) else refused["type"]
+
+    def answer(body: Json, _: str) -> Any:
+        given = body.get(name)
+        if kind in (given, given.get("type") if isinstance(given, dict) else None):
+            return 400, {"error": {"message": f"this {name} is unavailable now"}}
+        return 200, chat("fine")
+
+    tools = [{"type": "function", "function": {"name": "ok"}}]
+    async with serve(answer) as server:
+        provider = await opened(server.url + "/v1")
+        await provider.ask(question(tools=tools, **{name: refused}))
+        assert provider.not_taken == (f"{name}.{kind}",)
+        await provider.ask(question(tools=tools, **{name: taken}))
+        await provider.close()
+    assert server.bodies[-1][name] == taken
+
+
+async def test_a_budget_that_is_too_small_teaches_nothing_about_thinking(serve: Any) -> None:
+    reply = {"id": "m", "content": [{"type": "text", "text": "x"}], "stop_reason": "end_turn"}
+
+    def answer(body: Json, _: str) -> Any:
+        thinking, config = body.get("thinking") or {}, body.get("output_config") or {}
+        if thinking.get("type") == "adaptive" or thinking.get("budget_tokens", 1024) < 1024:
+            return 400, {"error": {"message": "thinking: not like this"}}
+        if "effort" in config:
+            return 400, {"error": {"message": "output_config.effort: not supported by this model"}}
+        return 200, reply
+
+    async with serve(answer) as server:
+        provider = await opened(server.url, AnthropicProvider)
+        with pytest.raises(BadCall, match="not like this"):
+            await provider.ask(question(max_tokens=99, thinking={"type": "enabled", "budget_tokens": 5}))
+        assert provider.not_taken == ()
+        form = {"type": "json_schema", "schema": {"type": "object"}}
+        await provider.ask(question(max_tokens=99, output_config={"effort": "high", "format": form}))
+        assert provider.not_taken == ("output_config.effort",)
+        await provider.close()
+    assert server.bodies[-1]["output_config"] == {"format": form}
+
+
 async def test_the_other_name_of_the_output_limit_is_learned(serve: Any, chat: Any) -> None:
     message = (
         "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
