@@ -28,6 +28,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository whose campaign has not begun; its path is short, as a Unix socket's has to be."""
+    folder = tmp_path_factory.mktemp("home")
+    configure(folder)
+    return folder
+
+
+@pytest.fixture
 def dashboard(home: Path) -> Iterator[Served]:
     with served(home) as running:
         yield running
@@ -88,14 +96,13 @@ def test_hostile_texts_stay_texts_through_live_updates(page: Page, home: Path) -
     assert page.locator("main img, main script").count() == 0
 
 
-def test_the_panel_follows_a_campaign_from_its_start_to_its_end(browser: Browser, tmp_path: Path) -> None:
-    configure(tmp_path)
-    with served(tmp_path) as dashboard:
+def test_the_panel_follows_a_campaign_from_its_start_to_its_end(browser: Browser, empty: Path) -> None:
+    with served(empty) as dashboard:
         page = browser.new_page()
         page.set_default_timeout(PATIENT)
         page.goto(dashboard.page)
         expect(page.locator("#now .doing")).to_have_text("not begun")
-        with growing(tmp_path, pause=0.1, trials=5000) as campaign:
+        with growing(empty, pause=0.1, trials=5000) as campaign:
             expect(page.locator("#now .doing")).to_have_text("running")
             expect(page.locator("#steps li").first).to_be_visible()
             expect(page.locator("details.patch").first).to_be_attached()
@@ -128,9 +135,8 @@ def test_the_names_of_all_sections_are_in_sight(page: Page, dashboard: Served, w
     assert page.evaluate("document.querySelector('nav').scrollWidth <= document.querySelector('nav').clientWidth")
 
 
-def test_what_somebody_types_into_a_decision_survives_the_news(browser: Browser, tmp_path: Path) -> None:
-    configure(tmp_path)
-    with served(tmp_path) as dashboard, growing(tmp_path, pause=0.05, trials=5000, approve="human"):
+def test_what_somebody_types_into_a_decision_survives_the_news(browser: Browser, empty: Path) -> None:
+    with served(empty) as dashboard, growing(empty, pause=0.05, trials=5000, approve="human"):
         page = browser.new_page()
         page.set_default_timeout(PATIENT)
         page.goto(f"{dashboard.url}/login")

@@ -194,3 +194,4 @@ def test_the_wheel_holds_the_pages_templates(tmp_path: Path, checkout: Path) -> 
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {f"agent/review/report/templates/report.{kind}" for kind in ("html", "css", "js")} <= set(names)
+    assert {f"agent/review/report/templates/sections/{name}.html" for name in SECTIONS} <= set(names)
