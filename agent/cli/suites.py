@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from agent.suites.check import Proof
 
 app = typer.Typer(help="List, write, import and prove task suites.", no_args_is_help=True, rich_markup_mode=None)
-SuitePath = Annotated[Path, typer.Argument(help="folder of the suite")]
+SuitePath = Annotated[Path, typer.Argument(help="folder of the suite, or the name of a shipped one")]
 app.command("import")(tasks_import)
 
 

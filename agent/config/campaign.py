@@ -18,6 +18,7 @@ from agent.base.errors import UserError
 from agent.base.trust import DEFAULT_MUTABLE
 from agent.base.types import BoxSpec, Caps
 from agent.config.models import ModelsConfig
+from agent.config.shipped import suite_path
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -195,7 +196,7 @@ class Config(Section):
         default="campaign", description="names the branch ratchet/<name> and the folder in `runs`"
     )
     seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(default=0, description="seed of every random choice")
-    suite: Path = Field(description="folder of the task suite")
+    suite: Path = Field(description="folder of the task suite, or the name of a shipped one")
     runs: Path = Field(default=Path("runs"), description="folder of the campaigns' records")
     scaffold: ScaffoldConfig = ScaffoldConfig()
     models: ModelsConfig
@@ -242,7 +243,7 @@ def load_config(path: Path, overrides: dict[str, Any] | None = None) -> Config:
     models = config.models.below(here)
     paths = {
         "models": models,
-        "suite": (here / config.suite).resolve(),
+        "suite": suite_path(config.suite, here).resolve(),
         "runs": (here / config.runs).resolve(),
         "scaffold": scaffold,
     }

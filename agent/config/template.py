@@ -28,7 +28,7 @@ models:
     provider: embedded
 """
 
-_GIVEN = {"suite": "tasks/starter"}
+_GIVEN = {"suite": "starter"}
 
 
 def render_template() -> str:

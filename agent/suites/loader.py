@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from agent.base import yaml
 from agent.base.errors import UserError
 from agent.base.types import Files, RewardKind, Split, Suite, Task
+from agent.config.shipped import suite_names, suite_path
 from agent.suites import rules, tree
 from agent.suites.format import Defaults, InFile, SuiteFile, TaskFile
 from agent.suites.place import Place
@@ -62,6 +63,9 @@ def load_suite(path: Path) -> Suite:
         UserError: names the file, the line, the task and the field.
     """
     file = suite_file(path)
+    if not file.exists():
+        fix = f"Name a folder that holds suite.yaml, or a shipped suite: {', '.join(suite_names())}."
+        raise UserError(str(file), "there is no such suite", fix)
     raw = yaml.load(file)
     head = _parse(SuiteFile, raw, Place(file))
     shared = {name: value for name in _SHARED if (value := getattr(head.defaults, name)) is not None}
@@ -77,7 +81,8 @@ def load_suite(path: Path) -> Suite:
 
 
 def suite_file(path: Path) -> Path:
-    """The YAML file of a suite that is named by its folder or by the file itself."""
+    """The YAML file of a suite that is named by its folder, by the file itself, or by the name of a shipped suite."""
+    path = suite_path(path)
     return path if path.suffix in {".yaml", ".yml"} else path / "suite.yaml"
 
 

@@ -375,3 +375,10 @@ def test_the_shipped_suite_loads_and_its_splits_are_disjoint(checkout: Path) -> 
     ids = [task.id for task in suite.tasks]
     assert len(set(ids)) == len(ids)
     assert all(suite.split(split) for split in Split)
+
+
+def test_a_shipped_suite_is_loaded_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_suite(Path("polyglot-mini")).name == "polyglot-mini"
+    with pytest.raises(UserError, match=r"no such suite.*agentic, polyglot-mini, starter"):
+        load_suite(Path("startr"))
