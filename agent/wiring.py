@@ -193,9 +193,9 @@ async def _images(config: Config, suite: Suite, console: Console) -> tuple[str, 
     """The image of the boxes, and those of tasks that name one of their own, by task id."""
     if not (engine := engine_status()).ok:
         raise UserError("docker", engine.line, f"Run `{engine.fix}`.")
-    base = config.scaffold.image
-    image = await asyncio.to_thread(ensure_image, base, say=console.print)
-    return image, await asyncio.to_thread(task_images, suite, base, say=console.print)
+    base, layers = config.scaffold.image, config.scaffold.build
+    image = await asyncio.to_thread(ensure_image, base, layers=layers, say=console.print)
+    return image, await asyncio.to_thread(task_images, suite, base, layers=layers, say=console.print)
 
 
 def _sandbox(config: Config, folder: Path) -> DockerSandbox:

@@ -12,9 +12,8 @@ import io
 import os
 import shutil
 import subprocess
-import tarfile
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from filelock import FileLock
 from requests.exceptions import RequestException
 
 from agent.base.errors import SandboxDown, UserError
+from sandbox.build import build
 from sandbox.engine import ENGINE_ERRORS, apt_install, brief, connect
 
 REGISTRY_BASE = "python:3.12-slim@sha256:78387bc3881b8273120a12ebe6c1ab22b018ccc2c9adf565ae1ac9b536e184ea"
@@ -36,6 +36,7 @@ DEBIAN_PACKAGES = ("python3", "python3-pytest", "git", "ca-certificates")
 DEBIAN_RECIPE = 1
 REGISTRY_SECONDS = 20
 BUILD_SECONDS = 1800
+LABEL = "ratchet.box"
 BOX_FILES = (
     "__init__.py",
     "frames.py",
@@ -69,8 +70,9 @@ def ensure_image(
     """The tag of an image that is ready for boxes; builds it if it is not there yet.
 
     Args:
-        base: an image that the engine has or can pull; needs Python 3.9 as `python3`. None chooses one.
-        layers: Dockerfile instructions that a suite wants on top of the base.
+        base: an image that the engine has or can pull; needs Python 3.9 as `python3`. None chooses one. One that this
+            version made itself is used as it is.
+        layers: Dockerfile instructions that a scaffold or a suite wants on top of the base.
         client: of the engine; None connects.
         say: told in one line what was chosen, and what takes long.
 
@@ -90,16 +92,26 @@ def ensure_image(
 def _ensure(client: docker.APIClient, base: str | None, layers: tuple[str, ...], say: Say) -> str:
     files = _box_files()
     origin = _named(client, base, say) if base else "default:" + _hash(REGISTRY_BASE, DEBIAN_SUITE, str(DEBIAN_RECIPE))
-    tag = "ratchet-box:" + _hash(origin, *layers, *(f"{name}={content!r}" for name, content in files.items()))
+    content = _hash(*(f"{name}={content!r}" for name, content in files.items()))
+    if base and not layers and _label(client, base) == content:
+        return origin
+    tag = "ratchet-box:" + _hash(origin, *layers, content)
     if _exists(client, tag):
         return tag
     ground = base or _ground(client, say)
     if layers:
-        say(f"image: building {len(layers)} extra layers")
-        ground = _build(client, ground, layers, {}, "ratchet-base:" + _hash(origin, *layers), network=None)
+        ground = _layered(client, ground, layers, "ratchet-base:" + _hash(origin, *layers), say)
     install = ("COPY . /usr/lib/ratchet/", 'RUN ["python3", "-I", "/usr/lib/ratchet/install.py"]')
-    _build(client, ground, install, files, tag, network="none")
-    say(f"image: {tag} is ready, made from {ground.partition('@')[0]}")
+    build(client, ground, (*install, f"LABEL {LABEL}={content}"), files, tag, online=False)
+    say(f"image: {tag} is ready, {_megabytes(client, tag)} MB, made from {ground.partition('@')[0]}")
+    return tag
+
+
+def _layered(client: docker.APIClient, ground: str, layers: tuple[str, ...], tag: str, say: Say) -> str:
+    """An image with further layers, built once for their content."""
+    if not _exists(client, tag):
+        say(f"image: building {len(layers)} extra layers")
+        build(client, ground, layers, {}, tag, online=True)
     return tag
 
 
@@ -113,15 +125,34 @@ def _hash(*parts: str) -> str:
 
 
 def _exists(client: docker.APIClient, tag: str) -> bool:
-    return _image_id(client, tag) is not None
+    return bool(_inspect(client, tag))
 
 
-def _image_id(client: docker.APIClient, tag: str) -> str | None:
+def _inspect(client: docker.APIClient, tag: str) -> dict[str, Any]:
+    """What the engine knows of an image; empty if it has none of that name."""
     try:
         found: dict[str, Any] = client.inspect_image(tag)  # type: ignore[no-untyped-call]
     except ImageNotFound:
-        return None
-    return str(found["Id"])
+        return {}
+    return found
+
+
+def _label(client: docker.APIClient, tag: str) -> str | None:
+    """Which version of our own files an image holds, if it is one of ours."""
+    labels: dict[str, str] = (_inspect(client, tag).get("Config") or {}).get("Labels") or {}
+    return labels.get(LABEL)
+
+
+def _megabytes(client: docker.APIClient, tag: str) -> int:
+    return int(_inspect(client, tag).get("Size", 0)) // 1_000_000
+
+
+def image_megabytes(tag: str) -> int:
+    """The size of an image that the engine has, in MB. Raises SandboxDown."""
+    try:
+        return _megabytes(connect(), tag)
+    except ENGINE_ERRORS as error:
+        raise SandboxDown(f"the image cannot be inspected: {brief(error)}") from error
 
 
 def _named(client: docker.APIClient, base: str, say: Say) -> str:
@@ -131,7 +162,7 @@ def _named(client: docker.APIClient, base: str, say: Say) -> str:
         fault = _pull(client, base)
         if fault:
             raise UserError("image", f"{base} is neither here nor can it be pulled ({fault})", "Name another image")
-    return _image_id(client, base) or base
+    return str(_inspect(client, base).get("Id", base))
 
 
 def _ground(client: docker.APIClient, say: Say) -> str:
@@ -145,7 +176,7 @@ def _ground(client: docker.APIClient, say: Say) -> str:
     if fault is None:
         try:
             say("image: python:3.12-slim from the registry, with git and pytest")
-            return _build(client, REGISTRY_BASE, REGISTRY_LAYERS, {}, registry, network=None)
+            return build(client, REGISTRY_BASE, REGISTRY_LAYERS, {}, registry, online=True)
         except UserError as error:
             fault = error.problem
     say(f"image: no registry to build from ({fault[:80]}), so Debian {DEBIAN_SUITE} from a mirror; a minute or two")
@@ -164,46 +195,6 @@ def _pull(client: docker.APIClient, name: str) -> str | None:
     finally:
         quick.close()
     return None if _exists(client, name) else "it did not arrive"
-
-
-def _build(
-    client: docker.APIClient,
-    ground: str,
-    lines: Sequence[str],
-    files: Mapping[str, bytes],
-    tag: str,
-    *,
-    network: str | None,
-) -> str:
-    """Run a small Dockerfile; returns the tag."""
-    recipe = "\n".join([f"FROM {ground}", *lines, ""]).encode()
-    context = _context({**files, "Dockerfile": recipe, ".dockerignore": b"Dockerfile\n.dockerignore\n"})
-    events = client.build(
-        fileobj=context,
-        custom_context=True,
-        tag=tag,
-        network_mode=network,
-        rm=True,
-        forcerm=True,
-        decode=True,
-    )
-    said = ""
-    for event in events:
-        said = event.get("stream", "").strip() or said
-        if "error" in event:
-            raise UserError("image", f"a layer on {ground} failed: {event['error'].strip()} ({said[-120:]})", "Fix it")
-    return tag
-
-
-def _context(files: Mapping[str, bytes]) -> io.BytesIO:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        for name, content in sorted(files.items()):
-            member = tarfile.TarInfo(name)
-            member.size, member.mode = len(content), 0o644
-            tar.addfile(member, io.BytesIO(content))
-    out.seek(0)
-    return out
 
 
 def _bootstrap(client: docker.APIClient, tag: str) -> str:

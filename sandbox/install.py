@@ -16,6 +16,7 @@ import site
 import sys
 
 HERE = "/usr/lib/ratchet"
+CERTIFICATES = "/usr/lib/ratchet-certificates"  # see build.py
 AREAS = ("scaffold", "task", "tests")
 PACKAGE = ("__init__.py", "frames.py", "forward.py", "runner.py")
 START = "from sandbox.runner import guarded\n\nguarded()\n"
@@ -30,6 +31,7 @@ def main() -> None:
         sys.exit("python3 of the image has no site-packages folder")
     checker = shutil.move(f"{HERE}/ratchet_check.py", f"{packages}/ratchet_check.py")
     py_compile.compile(checker, doraise=True)
+    shutil.rmtree(f"{HERE}/sandbox", ignore_errors=True)  # of an image that an earlier version made
     os.mkdir(f"{HERE}/sandbox")
     for name in PACKAGE:
         shutil.move(f"{HERE}/{name}", f"{HERE}/sandbox/{name}")
@@ -41,6 +43,7 @@ def main() -> None:
     for area in AREAS:
         if not os.path.lexists(f"/{area}"):
             os.symlink(f"/run/ratchet/{area}", f"/{area}")
+    shutil.rmtree(CERTIFICATES, ignore_errors=True)
     if shutil.which("python") is None:
         os.symlink(sys.executable, "/usr/local/bin/python")
 

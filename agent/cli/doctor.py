@@ -20,7 +20,7 @@ from rich.text import Text
 from agent.base.errors import RatchetError, UserError
 from agent.base.types import Split, Suite
 from agent.cli.forecast import SECONDS_PER_TRIAL, forecast
-from agent.config.campaign import Config, load_config
+from agent.config.campaign import Config, ScaffoldConfig, load_config
 from agent.kernel.git.repository import Repository
 from agent.kernel.loop.settings import unprovable
 from agent.kernel.record.ledger import Ledger
@@ -32,7 +32,7 @@ from agent.models.providers import weights
 from agent.models.providers.discovery import local_servers
 from agent.suites.loader import load_suite
 from sandbox.engine import engine_status, start_engine
-from sandbox.image import ensure_image
+from sandbox.image import ensure_image, image_megabytes
 from sandbox.load import host_load
 
 NEEDED_GIT = (2, 38)
@@ -158,7 +158,9 @@ def _config(path: Path) -> tuple[Finding, Config | None]:
 
 
 def _image(config: Config | None, say: Callable[[str], None]) -> str:
-    return ensure_image(config.scaffold.image if config else None, say=say)
+    scaffold = config.scaffold if config else ScaffoldConfig()
+    tag = ensure_image(scaffold.image, layers=scaffold.build, say=say)
+    return f"{tag}, {image_megabytes(tag)} MB"
 
 
 def _suite(suite: Suite) -> str:

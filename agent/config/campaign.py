@@ -11,12 +11,13 @@ import typing
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agent.base import yaml
 from agent.base.errors import UserError
 from agent.base.trust import DEFAULT_MUTABLE
 from agent.base.types import BoxSpec, Caps
+from agent.config.layers import checked_layer
 from agent.config.models import ModelsConfig
 from agent.config.shipped import suite_path
 
@@ -48,6 +49,10 @@ class ScaffoldConfig(Section):
         default=("python3", "-P", "-m", "agent.scaffold"), description="command that a box runs in /workspace"
     )
     image: str | None = Field(default=None, description="base image of the boxes; null: Ratchet's own")
+    build: tuple[Annotated[str, AfterValidator(checked_layer)], ...] = Field(
+        default=(),
+        description="Dockerfile lines (RUN ...) that install the agent on the image; built once, with a network",
+    )
 
 
 class SearchConfig(Section):

@@ -17,10 +17,13 @@ class Ensure(Protocol):
         ...
 
 
-def task_images(suite: Suite, base: str | None, *, say: Say, ensure: Ensure = ensure_image) -> dict[str, str]:
+def task_images(
+    suite: Suite, base: str | None, *, layers: tuple[str, ...] = (), say: Say, ensure: Ensure = ensure_image
+) -> dict[str, str]:
     """The tag for each task that does not run in the campaign's own image, by task id.
 
-    `base` is what `build` is laid on where a task names no image; None is Ratchet's own.
+    `base` is what `build` is laid on where a task names no image; None is Ratchet's own. `layers` install the agent, so
+    they come below the layers of every task.
 
     Raises:
         UserError: an image is not available, or a layer fails; names the task.
@@ -29,14 +32,14 @@ def task_images(suite: Suite, base: str | None, *, say: Say, ensure: Ensure = en
     ready: dict[tuple[str | None, tuple[str, ...]], str] = {}
     tags: dict[str, str] = {}
     for task in suite.tasks:
-        wanted = (task.image or base, task.build)
+        wanted = (task.image or base, (*layers, *task.build))
         if task.image is None and not task.build:
             continue
         if wanted not in ready:
             try:
-                ready[wanted] = ensure(wanted[0], layers=task.build, say=say)
+                ready[wanted] = ensure(wanted[0], layers=wanted[1], say=say)
             except UserError as error:
-                field = "build" if task.build else "image"
+                field = "build" if wanted[1] else "image"
                 raise UserError(f"task {task.id}: {field}", error.problem, error.fix) from error
         tags[task.id] = ready[wanted]
     return tags

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from agent.base.types import Files, RewardKind, Task
+from agent.config.layers import layer_fault
 from agent.suites import tree
 from agent.suites.place import Place
 from sandbox import frames
@@ -17,7 +18,6 @@ TELLING_BYTES = 32
 """A hidden test of fewer bytes tells nothing: an empty `__init__.py` may well be in both places."""
 
 WORKSPACE = "/workspace/"
-BUILD_WORDS = ("RUN", "ENV", "ARG", "SHELL", "WORKDIR")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OURS = re.compile(r"RATCHET_.*|PYTHONPATH|(?:OPENAI|ANTHROPIC)_(?:BASE_URL|API_KEY)")
 Matcher = Callable[[str], bool]
@@ -114,8 +114,5 @@ def _surroundings(task: Task, place: Place) -> None:
         if not any(path.startswith(below) for path in task.files):
             raise place.error("workdir", f"no starting file stands in {task.workdir!r}", "Put a file there.")
     for line in task.build:
-        word, _, rest = line.strip().partition(" ")
-        if word.upper() not in BUILD_WORDS or not rest.strip():
-            raise place.error("build", f"{line!r:.60} is not offered", f"Begin with {', '.join(BUILD_WORDS)}.")
-        if "\n" in line.strip().replace("\\\n", ""):
-            raise place.error("build", f"{line!r:.60} is more than one instruction", "Make it items of the list.")
+        if (wrong := layer_fault(line)) is not None:
+            raise place.error("build", *wrong)

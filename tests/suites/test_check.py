@@ -172,6 +172,13 @@ def test_images_are_made_once_for_all_tasks_that_ask_for_the_same() -> None:
     assert engine.made == [("x", ()), ("base", ("RUN a",)), ("x", ("RUN a",))]
 
 
+def test_the_scaffolds_layers_come_below_those_of_each_task() -> None:
+    engine = Engine()
+    tasks = [TASK, replace(TASK, id="own", image="x"), replace(TASK, id="built", build=("RUN a",))]
+    assert set(task_images(suite(*tasks), "base", layers=("RUN agent",), say=print, ensure=engine)) == {"own", "built"}
+    assert engine.made == [("x", ("RUN agent",)), ("base", ("RUN agent", "RUN a"))]
+
+
 def test_an_image_that_is_not_available_names_the_task() -> None:
     with pytest.raises(UserError, match="task own: image: nowhere/x is neither here"):
         task_images(suite(replace(TASK, id="own", image="nowhere/x")), None, say=print, ensure=Engine())

@@ -1,0 +1,125 @@
+"""Builds see the host's certificates and proxies, leave nothing of them, and show what a failed line printed."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from agent.base.errors import UserError
+from agent.base.types import BoxSpec
+from sandbox.build import CERTIFICATE_FOLDER, CERTIFICATES, EXTRA_CERTIFICATES, PROXIES, build
+from sandbox.docker_sandbox import DockerSandbox
+from sandbox.image import ensure_image
+
+pytestmark = pytest.mark.docker
+NAMES = (*CERTIFICATES, EXTRA_CERTIFICATES)
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """A machine without certificates and proxies of its own."""
+    for name in (*NAMES, *PROXIES, *map(str.lower, PROXIES)):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+@pytest.fixture
+def tag(engine: docker.APIClient) -> Iterator[str]:
+    name = f"ratchet-test:{uuid.uuid4().hex[:12]}"
+    yield name
+    if engine.images(name):
+        engine.remove_image(name, force=True)
+
+
+def see(engine: docker.APIClient, image: str, tag: str, *lines: str) -> str:
+    """What the lines print when the last one fails on purpose."""
+    with pytest.raises(UserError) as error:
+        build(engine, image, [*lines, "RUN exit 3"], {}, tag, online=True)
+    return str(error.value)
+
+
+def test_a_build_has_the_hosts_certificates_and_proxies_and_the_image_has_not(
+    bare: pytest.MonkeyPatch, engine: docker.APIClient, image: str, tag: str, tmp_path: Path
+) -> None:
+    for name, text in ((CERTIFICATES[1], "private"), (EXTRA_CERTIFICATES, "extra")):
+        (tmp_path / name).write_text(text)
+        bare.setenv(name, str(tmp_path / name))
+    bare.setenv("https_proxy", "http://proxy.invalid:3128")
+    said = " && ".join(f"cat ${name} && echo" for name in NAMES)
+    build(engine, image, [f"RUN ({said} && echo $https_proxy) > /seen"], {}, tag, online=True)
+    host = engine.create_host_config(network_mode="none")
+    box = engine.create_container(tag, ["sh", "-c", "cat /seen && env"], host_config=host)
+    try:
+        engine.start(box)
+        engine.wait(box)
+        lines = engine.logs(box).decode().splitlines()
+    finally:
+        engine.remove_container(box, force=True)
+    assert lines[:5] == ["private", "private", "private", "extra", "http://proxy.invalid:3128"]
+    assert not [line for line in lines[5:] if line.partition("=")[0] in {*NAMES, "https_proxy"}]
+    recorded = json.dumps([engine.inspect_image(tag)["Config"], engine.history(tag)])
+    assert "proxy.invalid" not in recorded
+
+
+def test_a_bundle_that_only_adds_to_nodes_own_is_not_taken_for_a_whole_one(
+    bare: pytest.MonkeyPatch, engine: docker.APIClient, image: str, tag: str, tmp_path: Path
+) -> None:
+    (tmp_path / "extra").write_text("extra")
+    bare.setenv(EXTRA_CERTIFICATES, str(tmp_path / "extra"))
+    bare.setenv("PIP_CERT", str(tmp_path / "missing"))
+    said = see(engine, image, tag, "RUN echo =$PIP_CERT=$SSL_CERT_FILE= && cat $NODE_EXTRA_CA_CERTS && exit 1")
+    assert "\n  ===" in said
+    assert "\n  extra" in said
+
+
+@pytest.mark.usefixtures("bare")
+def test_a_failed_line_shows_the_last_lines_that_it_printed(engine: docker.APIClient, image: str, tag: str) -> None:
+    said = see(engine, image, tag, "RUN echo before", "RUN seq 100 && printf 'no such \\033[31mpackage' >&2 && exit 7")
+    assert "`RUN seq 100" in said
+    assert "non-zero code: 7" in said
+    assert said.splitlines()[1:-1] == [*(f"  {n}" for n in range(82, 101)), "  no such package"]
+    assert "before" not in said
+
+
+def test_an_image_of_ours_is_used_as_it_is(image: str, engine: docker.APIClient) -> None:
+    said: list[str] = []
+    assert ensure_image(image, say=said.append) == engine.inspect_image(image)["Id"]
+    assert said == []
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_layers_on_an_image_of_ours_become_a_box_without_the_builds_certificates(
+    docker_sandbox: DockerSandbox, image: str, bare: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "ca").write_text("private")
+    bare.setenv("SSL_CERT_FILE", str(tmp_path / "ca"))
+    said: list[str] = []
+    layers = (f"RUN echo {uuid.uuid4().hex} > /layered && cat $PIP_CERT >> /layered",)
+    built = ensure_image(image, layers=layers, say=said.append)
+    assert " MB, made from " in said[-1]
+    box = await docker_sandbox.open(BoxSpec(image=built, gateway=False))
+    look = f"tail -n 1 /layered; ls {CERTIFICATE_FOLDER} 2>&1; env"
+    output = (await box.run(["sh", "-c", look], env={}, timeout=10)).output.decode()
+    await box.close()
+    assert output.startswith("private")
+    assert "No such file" in output
+    assert "CERT" not in output.replace(CERTIFICATE_FOLDER, "")
+
+
+@pytest.mark.slow
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_package_from_a_registry_is_installed_through_the_hosts_certificates(
+    docker_sandbox: DockerSandbox,
+) -> None:
+    pip = "RUN python3 -m pip --version || { apt-get update && apt-get install -y python3-pip; }"
+    install = "RUN PIP_BREAK_SYSTEM_PACKAGES=1 python3 -m pip install --no-cache-dir --no-deps iniconfig==2.1.0"
+    built = ensure_image(layers=(pip, install, f"RUN echo {uuid.uuid4().hex}"))
+    box = await docker_sandbox.open(BoxSpec(image=built, gateway=False))
+    run = await box.run(["python3", "-c", "import iniconfig; print(iniconfig.__file__)"], env={}, timeout=20)
+    await box.close()
+    assert run.exit_code == 0, run.output
