@@ -187,11 +187,9 @@ def test_a_money_cap_that_cannot_bind_is_one_line(home: Path, checkout: Path) ->
     assert_one_line(ratchet(home, "run"), home, "budget.dollars", "nobody-knows-me")
 
 
-def test_init_writes_a_file_that_the_doctor_reads(home: Path, checkout: Path) -> None:
+def test_init_writes_a_file_that_the_doctor_reads(home: Path) -> None:
     done = ratchet(home, "init", "new.yaml")
     assert done.returncode == 0
-    text = (home / "new.yaml").read_text().replace("suite: tasks/starter", f"suite: {checkout / 'tasks' / 'starter'}")
-    (home / "new.yaml").write_text(text)
     assert ratchet(home, "init", "new.yaml").returncode == 2
     doctor = ratchet(home, "doctor", "new.yaml", DOCKER_HOST="unix:///nonexistent/docker.sock")
     assert doctor.returncode == 2
@@ -246,8 +244,8 @@ def test_the_version_is_the_installed_one() -> None:
     assert (done.returncode, done.stdout) == (0, f"ratchet {version('ratchet')}\n")
 
 
-def test_hints_repeat_the_file_and_the_name_that_were_given(tmp_path: Path) -> None:
-    done = ratchet(tmp_path, "init", "my campaign.yaml")
+def test_hints_repeat_the_file_and_the_name_that_were_given(home: Path) -> None:
+    done = ratchet(home, "init", "my campaign.yaml")
     assert "ratchet doctor 'my campaign.yaml'" in done.stdout
     assert "ratchet run 'my campaign.yaml'" in done.stdout
     assert again("show 3", Path("x.yaml"), "night") == "ratchet show 3 x.yaml --name night"

@@ -1,7 +1,8 @@
-"""Before a campaign: init, doctor, simulate."""
+"""Before a campaign: init, config, doctor, simulate."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,21 +17,51 @@ _FIGURES = ("trials", "hours", "dollars", "proposals", "pairs_without_effect", "
 
 @app.command()
 def init(
-    path: ConfigPath = DEFAULT_CONFIG,
+    path: Annotated[
+        Path | None,
+        typer.Argument(help="the file to write; with --starter or --agent: a new folder", metavar="PATH"),
+    ] = None,
     *,
+    starter: Annotated[
+        bool, typer.Option("--starter", help="a repository with the shipped scaffold that runs at once, without a key")
+    ] = False,
+    agent: Annotated[
+        str | None, typer.Option(metavar="NAME", help="a repository with a known agent: pi, aider, shell, ...")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="overwrite an existing file")] = False,
 ) -> None:
-    """Write a commented campaign.yaml with every key at its default."""
+    """Write campaign.yaml, or a new repository with a scaffold.
+
+    Without options: every key at its default, for a repository that already holds the default scaffold.
+    """
+    from agent.cli.creating import CONFIG, create_from_recipe, create_starter, write_config
+
+    if starter + force + (agent is not None) > 1:
+        raise UserError("--starter, --agent, --force", "they exclude each other", "Give one of them.")
+    notes: list[str] = []
+    if not starter and agent is None:
+        config = path or DEFAULT_CONFIG
+        write_config(config, force=force)
+    else:
+        folder = path or Path()
+        config = folder / CONFIG
+        notes = create_starter(folder) if agent is None else create_from_recipe(agent, folder)
+    for note in notes:
+        typer.echo(note)
+    typer.echo(f"wrote {config}\nnext: {again('doctor', config)}, then: {again('run', config)}")
+
+
+@app.command("config")
+def show_config(path: ConfigPath = DEFAULT_CONFIG) -> None:
+    """Print every key of campaign.yaml: its value, and what it does.
+
+    Without a file, the defaults.
+    """
+    from agent.config.campaign import read_config
     from agent.config.template import render_template
 
-    if path.exists() and not force:
-        raise UserError(str(path), "the file exists", "Choose another name, or add --force.")
-    try:
-        path.write_text(render_template(), encoding="utf-8")
-    except OSError as error:
-        fix = "Choose a folder that you may write."
-        raise UserError(str(path), f"cannot write the file ({error.strerror})", fix) from error
-    typer.echo(f"wrote {path}\nnext: {again('doctor', path)}, then: {again('run', path)}")
+    given = path.exists() or path != DEFAULT_CONFIG
+    typer.echo(render_template(read_config(path)) if given else render_template(), nl=False)
 
 
 @app.command()

@@ -231,18 +231,12 @@ class Config(Section):
 
 
 def load_config(path: Path, overrides: dict[str, Any] | None = None) -> Config:
-    """The configuration in a file; `overrides` are dotted keys from the command line.
+    """The configuration in a file, its paths made absolute; `overrides` are dotted keys from the command line.
 
     Raises:
         UserError: names the field and the fix.
     """
-    raw = yaml.load(path)
-    for dotted, value in (overrides or {}).items():
-        _set(raw, dotted.split("."), value)
-    try:
-        config = Config.model_validate(raw)
-    except ValidationError as error:
-        raise _explain(path, error) from error
+    config = read_config(path, overrides)
     here = path.parent.resolve()
     scaffold = config.scaffold.model_copy(update={"repo": (here / config.scaffold.repo).resolve()})
     models = config.models.below(here)
@@ -253,6 +247,17 @@ def load_config(path: Path, overrides: dict[str, Any] | None = None) -> Config:
         "scaffold": scaffold,
     }
     return config.model_copy(update=paths)
+
+
+def read_config(path: Path, overrides: dict[str, Any] | None = None) -> Config:
+    """The same with paths as they are written, relative to the folder of the file. Raises UserError."""
+    raw = yaml.load(path)
+    for dotted, value in (overrides or {}).items():
+        _set(raw, dotted.split("."), value)
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        raise _explain(path, error) from error
 
 
 def _set(raw: dict[str, Any], parts: list[str], value: Any) -> None:

@@ -1,0 +1,123 @@
+"""What `ratchet init` writes: a campaign.yaml, or a new repository with a scaffold to improve."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from agent.base.errors import UserError
+from agent.base.trust import DEFAULT_MUTABLE
+from agent.config.recipes import RECIPES, load_recipe, recipe_names
+from agent.config.shipped import INSTALLED
+from agent.config.template import render_recipe, render_template
+from agent.kernel.git.plumbing import IDENTITY
+from agent.kernel.git.repository import Repository
+
+CONFIG = "campaign.yaml"
+
+
+def write_config(path: Path, *, force: bool) -> None:
+    """Write a commented campaign.yaml with every key at its default.
+
+    Raises:
+        UserError: the file exists or cannot be written, or the folder's repository does not hold the default scaffold.
+    """
+    if path.exists() and not force:
+        raise UserError(str(path), "the file exists", "Choose another name, or add --force.")
+    _check_scaffold(path.absolute().parent)
+    try:
+        path.write_text(render_template(), encoding="utf-8")
+    except OSError as error:
+        fix = "Choose a folder that you may write."
+        raise UserError(str(path), f"cannot write the file ({error.strerror})", fix) from error
+
+
+def _check_scaffold(folder: Path) -> None:
+    try:
+        repository = Repository.open(folder, "init", DEFAULT_MUTABLE)
+        repository.check_mutable(repository.base)
+    except UserError as error:
+        problem = f"the default scaffold is not in this folder's repository ({error.problem})"
+        fix = (
+            "Run `ratchet init --starter DIR` for a new repository with it, or `ratchet init --agent NAME DIR` for one"
+            f" with an agent that you know: {', '.join(recipe_names())}."
+        )
+        raise UserError(str(folder), problem, fix) from error
+
+
+def create_starter(folder: Path) -> list[str]:
+    """Create a repository with the shipped scaffold, its prompts and a campaign for the embedded model.
+
+    Returns what its user should know.
+
+    Raises:
+        UserError: the folder is not empty or cannot be written.
+    """
+    with _new_repository(folder, "Start with the shipped scaffold"):
+        for name in DEFAULT_MUTABLE:
+            _copy(INSTALLED / name, folder / name)
+        shutil.copyfile(RECIPES / "starter.yaml", folder / CONFIG)
+    return ["a campaign of ten minutes with a model on this machine; it commits what is proven in that time"]
+
+
+def create_from_recipe(name: str, folder: Path) -> list[str]:
+    """Create a repository from the recipe of an agent; returns what its user should know.
+
+    Raises:
+        UserError: no such recipe; the folder is not empty or cannot be written.
+    """
+    recipe = load_recipe(name)
+    with _new_repository(folder, f"Start with the recipe {name}"):
+        _copy(RECIPES / name / "files", folder)
+        (folder / CONFIG).write_text(render_recipe(recipe), encoding="utf-8")
+    size = recipe.data["image"]["megabytes"]
+    note = recipe.data["license"].get("note")
+    return [
+        *([f"{recipe.data['title']}: {note}"] if note else []),
+        f"the image takes about {size} MB; doctor builds it",
+    ]
+
+
+@contextmanager
+def _new_repository(folder: Path, subject: str) -> Iterator[None]:
+    """An empty folder that becomes a repository with one commit of what is put there."""
+    if shutil.which("git") is None:
+        raise UserError("git", "not found", "Install git 2.38 or later.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise UserError(str(folder), "the folder is not empty", "Name a new folder.")
+        yield
+        (folder / ".gitignore").write_text("/runs/\n", encoding="utf-8")
+    except OSError as error:
+        fix = "Name a new folder where you may write."
+        raise UserError(str(folder), f"cannot write there ({error.strerror})", fix) from error
+    _git(folder, "init", "-q", "-b", "main")
+    _git(folder, "add", "-A", "-f")
+    _git(folder, *_identity(folder), "commit", "-q", "-m", subject)
+
+
+def _identity(folder: Path) -> list[str]:
+    """Options that name an author, where the user has not set one."""
+    if _known(folder, "user.name") and _known(folder, "user.email"):
+        return []
+    return ["-c", f"user.name={IDENTITY[0]}", "-c", f"user.email={IDENTITY[1]}"]
+
+
+def _known(folder: Path, key: str) -> bool:
+    return subprocess.run(["git", "-C", folder, "config", key], capture_output=True, check=False).returncode == 0
+
+
+def _git(folder: Path, *arguments: str) -> None:
+    options = ["-c", "core.hooksPath=/dev/null", "-c", "commit.gpgSign=false", "-c", "core.autocrlf=false"]
+    command = ["git", "-C", str(folder), *options, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError(str(folder), f"git failed: {done.stderr.strip()[-200:]}", "Fix that, and remove the folder.")
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
