@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.base.errors import Refused
-from agent.base.text import clean_line
+from agent.base.text import clean_line, escaped
+from agent.base.trust import inside
 from agent.base.types import CallScope, Caps, Files, Trial
 from agent.kernel.decide.boundary import SUBJECT_CHARS, Boundary, Change, check_python, message
 from agent.kernel.decide.parsing import Readings
@@ -22,6 +23,7 @@ from agent.trials.evaluator import MODEL_ALIAS, Visit, Visited
 from agent.trials.heartbeat import unstopped
 
 PATCH_MESSAGE = "PATCH.md"
+SHOWN_PATHS = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,19 +69,31 @@ class Proposer:
                 seed=seed,
                 env={},
             )
-        left = dict(visited.files)
-        note = left.pop(PATCH_MESSAGE, None)
-        transcript = visited.run.output.decode(errors="replace")
+        left, note, ignored = self._sorted_out(mutable, visited.files)
+        transcript = visited.run.output.decode(errors="replace") + (f"\n[{ignored}]\n" if ignored else "")
         try:
             _check_taken(visited)
             change, readings = await self.admitted(mutable, left)
         except Refused as refusal:
             ended = f" (exit code {visited.run.exit_code})" if visited.run.exit_code else ""
             subject = clean_line((note or b"No patch").decode(errors="replace").split("\n")[0])[:SUBJECT_CHARS]
-            reason = f"{refusal}{ended}"
+            reason = f"{refusal}{ended}" + (f"; {ignored}" if ignored else "")
             return Proposal(change=None, readings={}, subject=subject, body="", refusal=reason, transcript=transcript)
         subject, body = message(note, change)
         return Proposal(change=change, readings=readings, subject=subject, body=body, refusal="", transcript=transcript)
+
+    def _sorted_out(self, before: Files, after: Files) -> tuple[Files, bytes | None, str]:
+        """What a box left: files for the patch, the topmost new PATCH.md, and what is ignored, in words.
+
+        Tools leave caches, histories and notes beside the mutable paths, and put PATCH.md beside the files they change.
+        """
+        notes = [path for path in after if path.rpartition("/")[2] == PATCH_MESSAGE and path not in before]
+        notes = [path for path in notes if path == PATCH_MESSAGE or inside(path, self._boundary.mutable)]
+        left = {path: data for path, data in after.items() if inside(path, self._boundary.mutable)}
+        ignored = _ignored(sorted(after.keys() - left.keys() - {*notes}))
+        note = min(notes, key=lambda path: (path.count("/"), path), default=None)
+        files = {path: data for path, data in left.items() if path not in notes}
+        return files, after[note] if note is not None else None, ignored
 
     async def admitted(self, before: Files, after: Files) -> tuple[Change, Readings]:
         """The patch between two trees of mutable files, and how Python reads both; no Python is parsed in here.
@@ -91,6 +105,15 @@ class Proposer:
         readings = await self.reader.read(before, change.files)
         check_python(change, readings)
         return change, readings
+
+
+def _ignored(paths: Sequence[str]) -> str:
+    """Names files that are not part of the patch; empty if there are none."""
+    if not paths:
+        return ""
+    shown = ", ".join(f"`{escaped(path)}`" for path in paths[:SHOWN_PATHS])
+    more = f" and {len(paths) - SHOWN_PATHS} more" if len(paths) > SHOWN_PATHS else ""
+    return f"ignored outside the mutable paths: {shown}{more}"
 
 
 def _check_taken(visited: Visited) -> None:
