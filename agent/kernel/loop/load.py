@@ -17,6 +17,7 @@ from agent.base.errors import InfrastructureError, Starved
 from agent.base.types import Purpose, Task, Trial
 from agent.kernel.loop.parts import Parts, Planned, StepKind
 from agent.kernel.loop.same import seed_job
+from agent.trials.heartbeat import Stopped
 
 LEAST: Final = 2
 """Parallelism is never lowered below this."""
@@ -94,8 +95,11 @@ class Load:
         self._judge()
 
     def see_errors(self, errors: Iterable[InfrastructureError]) -> None:
-        """Take in why steps are void: one that was starved is reason enough to run fewer at a time."""
-        if self.parallel > LEAST and (starved := next((one for one in errors if isinstance(one, Starved)), None)):
+        """Record the steps that load voided; one that was starved is reason enough to run fewer at a time."""
+        voided = [error for error in errors if isinstance(error, Starved | Stopped)]
+        for error in voided:
+            self._state.ledger.note("void", f"discarded, to be retried: {error}")
+        if self.parallel > LEAST and (starved := next((one for one in voided if isinstance(one, Starved)), None)):
             self._lower(str(starved))
 
     def name_late_pairs(self, test: int, tasks: Sequence[Task]) -> None:

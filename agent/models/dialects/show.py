@@ -6,8 +6,7 @@ import json
 from typing import Any
 
 from agent.base.types import Call
-from agent.models.dialects.formats import FORMATS
-from agent.models.ports import OK, Dialect, Json
+from agent.models.ports import Json
 
 _WIDTH = 60
 
@@ -23,21 +22,12 @@ def row(call: Call) -> dict[str, str]:
         "status": str(call.status),
         "source": "fresh" if call.fresh else "shared",
         "tokens": tokens,
-        "cached": str(cached(call)),
         "cost": cost if call.fresh else f"({cost})",
         "seconds": f"{call.seconds:.2f}",
         "retries": str(call.retries),
         "key": f"{call.key[:12]}#{call.k}",
         "answer": " ".join(answer(call).split())[:_WIDTH],
     }
-
-
-def cached(call: Call) -> int:
-    """Input tokens that the provider read from its prompt cache, as it reported."""
-    if call.status != OK:
-        return 0
-    used = FORMATS[_dialect(call)].tokens(json.loads(call.response))
-    return used.cache_read if used is not None else 0
 
 
 def conversation(call: Call) -> str:
@@ -55,10 +45,6 @@ def conversation(call: Call) -> str:
 def answer(call: Call) -> str:
     """What came back, as text."""
     return _text(json.loads(call.response))
-
-
-def _dialect(call: Call) -> Dialect:
-    return Dialect(json.loads(call.request).get("dialect", Dialect.CHAT))
 
 
 def _parameters(body: Json) -> str:

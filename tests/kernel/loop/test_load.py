@@ -139,6 +139,9 @@ async def test_a_trial_that_was_starved_lowers_the_parallelism_at_once(make_lab:
     assert told(lab) == [
         "other programs took the processors for 9 of the 10 s of a run; 3 trials at a time from now on"
     ]
+    with lab.ledger() as ledger:
+        voided = [event.text for event in ledger.events() if event.kind == "void"]
+    assert voided == ["discarded, to be retried: other programs took the processors for 9 of the 10 s of a run"]
 
 
 async def test_a_canary_that_could_not_be_run_is_made_up_for(make_lab: MakeLab) -> None:

@@ -31,4 +31,4 @@ async def test_calls_of_every_dialect_are_readable(run_gateway: Any, scripted_mo
     assert texts[1].endswith("--- answer\nfine weather\n")
     assert '"name": "run"' in texts[2]
     row = show.row(bench.record.calls[0])
-    assert (row["trial"], row["source"], row["answer"], row["cached"]) == ("trial-1", "fresh", "fine weather", "0")
+    assert (row["trial"], row["source"], row["answer"]) == ("trial-1", "fresh", "fine weather")
