@@ -12,6 +12,7 @@ import pytest
 from agent.config.campaign import load_config
 from agent.config.recipes import load_recipe, recipe_names
 
+SCRIPTED = "{provider: scripted, script: script.yaml}"
 NO_ENGINE = {"DOCKER_HOST": "unix:///nonexistent/docker.sock"}
 
 
@@ -107,6 +108,10 @@ def test_config_prints_every_key_of_a_campaign_or_its_default(tmp_path: Path) ->
 def test_the_doctor_accepts_what_init_wrote(tmp_path: Path, name: str) -> None:
     given = ["--starter"] if name == "starter" else ["--agent", name]
     assert ratchet(tmp_path, "init", *given, "mine").returncode == 0
+    # Recipes get a model that answers at once, however busy the machine is; the starter keeps the embedded one.
+    text = (tmp_path / "mine" / "campaign.yaml").read_text().replace("{provider: embedded}", SCRIPTED)
+    (tmp_path / "mine" / "campaign.yaml").write_text(text)
+    (tmp_path / "mine" / "script.yaml").write_text("rules: [{reply: ready}]\n")
     doctor = ratchet(tmp_path / "mine", "doctor", seconds=1800)
     assert doctor.returncode == 0, doctor.stdout + doctor.stderr
     assert " MB" in next(line for line in doctor.stdout.splitlines() if line.startswith("ok   image"))
