@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -40,6 +41,7 @@ class RunFolder:
         self._wanted = wanted.absolute()
         self._short = None if _fits(self._wanted, RUN_NAME) else _short_place()
         self._made: Path | None = None
+        self._making = threading.Lock()  # boxes are made in threads, and one folder is enough
         try:
             self._wanted.mkdir(parents=True, exist_ok=True)
             self._wanted.chmod(0o700)
@@ -49,7 +51,8 @@ class RunFolder:
     def for_box(self, name: str) -> Path:
         """The path of a box's folder. Raises SandboxDown."""
         try:
-            self._made = self._made or self._make()
+            with self._making:
+                self._made = self._made or self._make()
         except OSError as error:
             raise SandboxDown(f"cannot make a folder in {self._short or self._wanted}: {error.strerror}") from error
         return self._made / name

@@ -79,7 +79,7 @@ def test_a_bundle_that_only_adds_to_nodes_own_is_not_taken_for_a_whole_one(
 
 @pytest.mark.usefixtures("bare")
 def test_a_failed_line_shows_the_last_lines_that_it_printed(engine: docker.APIClient, image: str, tag: str) -> None:
-    said = see(engine, image, tag, "RUN echo before", "RUN seq 100 && printf 'no such \\033[31mpackage' >&2 && exit 7")
+    said = see(engine, image, tag, "RUN echo before", "RUN seq 100 && printf 'no such \\033[31mpackage\\n' && exit 7")
     assert "`RUN seq 100" in said
     assert "non-zero code: 7" in said
     assert said.splitlines()[1:-1] == [*(f"  {n}" for n in range(82, 101)), "  no such package"]

@@ -7,6 +7,8 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -102,3 +104,17 @@ def test_a_folder_that_cannot_be_made_is_an_infrastructure_error(tmp_path: Path)
     (tmp_path / "file").write_text("")
     with pytest.raises(SandboxDown, match="cannot make"):
         RunFolder(tmp_path / "file" / "boxes")
+
+
+def test_boxes_that_are_made_at_once_share_one_folder(boxes: Path) -> None:
+    class Slow(RunFolder):
+        def _make(self) -> Path:
+            time.sleep(0.05)
+            return super()._make()
+
+    run = Slow(boxes)
+    with ThreadPoolExecutor(4) as threads:
+        parents = {path.parent for path in threads.map(run.for_box, [f"{n:012d}" for n in range(4)])}
+    assert len(parents) == 1
+    run.remove()
+    assert not list(boxes.iterdir())
