@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import docker
 import pytest
+import pytest_asyncio
 
 from agent.base.errors import UserError
 from agent.base.types import BoxSpec
@@ -34,6 +36,23 @@ def tag(engine: docker.APIClient) -> Iterator[str]:
     yield name
     if engine.images(name):
         engine.remove_image(name, force=True)
+
+
+@pytest.fixture
+def said(engine: docker.APIClient) -> Iterator[list[str]]:
+    """What `ensure_image` says; the images that it names are removed at the end."""
+    lines: list[str] = []
+    yield lines
+    for name in re.findall("ratchet-b[a-z]+:[0-9a-f]{12}", lines[-1] if lines else ""):
+        engine.remove_image(name, force=True)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def sandbox(said: list[str], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DockerSandbox]:  # noqa: ARG001
+    """Boxes of a test's own, none kept ready: nothing holds an image when `said` removes it."""
+    folder = tmp_path_factory.mktemp("b")
+    async with DockerSandbox("build", f"test-{uuid.uuid4().hex[:8]}", folder, ready=0) as opened:
+        yield opened
 
 
 def see(engine: docker.APIClient, image: str, tag: str, *lines: str) -> str:
@@ -94,15 +113,14 @@ def test_an_image_of_ours_is_used_as_it_is(image: str, engine: docker.APIClient)
 
 @pytest.mark.asyncio(loop_scope="session")
 async def test_layers_on_an_image_of_ours_become_a_box_without_the_builds_certificates(
-    docker_sandbox: DockerSandbox, image: str, bare: pytest.MonkeyPatch, tmp_path: Path
+    sandbox: DockerSandbox, image: str, bare: pytest.MonkeyPatch, tmp_path: Path, said: list[str]
 ) -> None:
     (tmp_path / "ca").write_text("private")
     bare.setenv("SSL_CERT_FILE", str(tmp_path / "ca"))
-    said: list[str] = []
     layers = (f"RUN echo {uuid.uuid4().hex} > /layered && cat $PIP_CERT >> /layered",)
     built = ensure_image(image, layers=layers, say=said.append)
     assert " MB, made from " in said[-1]
-    box = await docker_sandbox.open(BoxSpec(image=built, gateway=False))
+    box = await sandbox.open(BoxSpec(image=built, gateway=False))
     look = f"tail -n 1 /layered; ls {CERTIFICATE_FOLDER} 2>&1; env"
     output = (await box.run(["sh", "-c", look], env={}, timeout=10)).output.decode()
     await box.close()
@@ -114,12 +132,12 @@ async def test_layers_on_an_image_of_ours_become_a_box_without_the_builds_certif
 @pytest.mark.slow
 @pytest.mark.asyncio(loop_scope="session")
 async def test_a_package_from_a_registry_is_installed_through_the_hosts_certificates(
-    docker_sandbox: DockerSandbox,
+    sandbox: DockerSandbox, said: list[str]
 ) -> None:
     pip = "RUN python3 -m pip --version || { apt-get update && apt-get install -y python3-pip; }"
     install = "RUN PIP_BREAK_SYSTEM_PACKAGES=1 python3 -m pip install --no-cache-dir --no-deps iniconfig==2.1.0"
-    built = ensure_image(layers=(pip, install, f"RUN echo {uuid.uuid4().hex}"))
-    box = await docker_sandbox.open(BoxSpec(image=built, gateway=False))
+    built = ensure_image(layers=(f"RUN echo {uuid.uuid4().hex}", pip, install), say=said.append)
+    box = await sandbox.open(BoxSpec(image=built, gateway=False))
     run = await box.run(["python3", "-c", "import iniconfig; print(iniconfig.__file__)"], env={}, timeout=20)
     await box.close()
     assert run.exit_code == 0, run.output
