@@ -11,13 +11,14 @@ import typer
 from agent.cli.options import AsJson, terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from rich.console import Console
 
     from agent.suites.importing.draft import Draft, Options, Refusal
     from agent.suites.importing.run import Imported
     from agent.suites.importing.solving import Solved
+    from agent.suites.importing.write import NothingTaken
 
 SHOWN = 20
 """Lines about refused or unsolved tasks that are printed; import.json has all of them."""
@@ -36,6 +37,9 @@ def tasks_import(
     check: Annotated[
         str | None, typer.Option(help="exercism: command whose exit code grades tasks in other languages than Python")
     ] = None,
+    reward_key: Annotated[
+        str, typer.Option(help="harbor: key of the reward in a reward.json that holds several")
+    ] = "reward",
     solve: Annotated[
         bool, typer.Option("--solve", help="run reference scripts in boxes and keep the files they leave as solutions")
     ] = False,
@@ -45,11 +49,13 @@ def tasks_import(
 ) -> None:
     """Convert tasks of another format to a suite.
 
-    A task that needs an unsupported feature is refused, and the feature is named.
+    A task that needs an unsupported feature is refused, and the feature is named. The exit code is 2 if every
+    task is refused.
     """
     from rich.console import Console
 
     from agent.suites.importing.draft import Options
+    from agent.suites.importing.write import NothingTaken
 
     console = Console(stderr=True, highlight=False)
     solved: list[Solved] = []
@@ -57,15 +63,12 @@ def tasks_import(
     def prepare(suite: Path) -> None:
         solved.extend(solve_references(suite, image, parallel, console))
 
-    imported = _import(
-        kind,
-        source,
-        dest,
-        Options(image=image, check=check),
-        console,
-        replace=replace,
-        prepare=prepare if solve else None,
-    )
+    options = Options(image=image, check=check, reward_key=reward_key)
+    try:
+        imported = _import(kind, source, dest, options, console, replace=replace, prepare=prepare if solve else None)
+    except NothingTaken as nothing:
+        _say_nothing(nothing, dest, as_json=as_json)
+        raise
     _say(imported, solved, as_json=as_json)
 
 
@@ -129,6 +132,31 @@ def solve_references(folder: Path, base: str | None, parallel: int, console: Con
     return solved
 
 
+def _say_nothing(nothing: NothingTaken, dest: Path, *, as_json: bool) -> None:
+    """Every reason with its count; the error itself names only the first."""
+    from agent.review.terminal.suites import print_stdout
+
+    if as_json:
+        head = {"kind": nothing.kind, "suite": str(dest), "taken": 0, "changed": False}
+        print_stdout({**head, "refused": _refused(nothing.refusals), "reasons": nothing.reasons, "remarks": []})
+    else:
+        _print_counts("refused", nothing.reasons)
+
+
+def _refused(refusals: Sequence[Refusal]) -> list[dict[str, str]]:
+    return [{"id": r.id, "from": r.origin, "feature": r.feature} for r in refusals]
+
+
+def _print_counts(what: str, counts: Sequence[Mapping[str, object]]) -> None:
+    from agent.base.text import visible
+
+    console = terminal()
+    for one in counts[:SHOWN]:
+        console.print(visible(f"{what} {one['count']} x {one['reason']}"), markup=False, soft_wrap=True)
+    if len(counts) > SHOWN:
+        console.print(f"and {len(counts) - SHOWN} more", markup=False)
+
+
 def _say(imported: Imported, solved: list[Solved], *, as_json: bool) -> None:
     from agent.base.text import visible
     from agent.review.terminal.suites import print_stdout
@@ -141,13 +169,17 @@ def _say(imported: Imported, solved: list[Solved], *, as_json: bool) -> None:
                 "suite": str(imported.dest),
                 "taken": imported.taken,
                 "changed": imported.changed,
-                "refused": [{"id": r.id, "from": r.origin, "feature": r.feature} for r in imported.refused],
+                "refused": _refused(imported.refused),
+                "reasons": imported.reasons,
+                "remarks": imported.remarks,
                 "solved": sum(one.problem is None for one in solved),
                 "unsolved": problems,
             }
         )
         return
     console = terminal()
+    _print_counts("refused", imported.reasons)
+    _print_counts("changed meaning in", imported.remarks)
     lines = [f"refused {r.origin}: {r.feature}" for r in imported.refused]
     lines += [f"no solution for {task}: {problem}" for task, problem in problems.items()]
     for line in lines[:SHOWN]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from agent.suites.importing.draft import Unsupported
 
 _LOCAL = r"(?:localhost|127\.0\.0\.1|\[::1\]|0\.0\.0\.0)"
-_NETWORK = re.compile(
+NETWORK = re.compile(
     rf"""\b(?:apt|apt-get|apk|yum|dnf)\s+(?:-\S+\s+)*(?:install|update|add|upgrade)\b
     | \bpip3?\s+(?:-\S+\s+)*(?:install|download)\b | \b(?:uv\s+(?:add|sync|pip|tool|init|venv|run)|uvx|pipx|poetry)\b
     | \b(?:npm|pnpm|yarn)\s+(?:ci|i|install|add)\b | \bnpx\b | \b(?:cargo\s+(?:install|fetch)|go\s+(?:get|install))\b
@@ -51,8 +51,8 @@ class PytestRun:
 
 def refuse_network(script: str, where: str) -> None:
     """Raises Unsupported for the first line that cannot work in a box without a network."""
-    for number, line in _lines(script):
-        if found := _NETWORK.search(line):
+    for number, line in logical_lines(script):
+        if found := NETWORK.search(line):
             raise Unsupported(f"{where} line {number}: needs a network ({' '.join(found[0].split()):.40})")
 
 
@@ -62,17 +62,23 @@ def usual_pytest(script: str, *, reward: bool) -> PytestRun | None:
     `reward` says whether the script has to write reward.txt from pytest's exit code, as Harbor's do.
     """
     guarded = False
-    lines = [line for _, line in _lines(script)]
+    lines = [line for _, line in logical_lines(script)]
     for number, line in enumerate(lines):
+        run, tail = _asked(line, " ".join(lines[number + 1 :]))
         if line == _GUARD or guarded:
             guarded = line != "fi"
-        elif (files := _run_files(line)) is not None:
-            tail = " ".join(lines[number + 1 :])
+        elif (files := _run_files(run)) is not None:
             same = _VERDICT.fullmatch(tail) if reward else tail in {"", "exit $?"}
             return PytestRun(files) if files and same else None
         elif not _harmless(line):
             return None
     return None
+
+
+def _asked(line: str, tail: str) -> tuple[str, str]:
+    """`if pytest ...; then` as pytest, followed by a question for its exit code."""
+    asked = re.fullmatch(r"if\s+((?:uvx|uv run|pytest|python3?)\s.*?)(;\s*then)?", line)
+    return (asked[1], f"if [ $? -eq 0 ]{asked[2] or ''} {tail}") if asked else (line, tail)
 
 
 def _run_files(line: str) -> tuple[str, ...] | None:
@@ -116,7 +122,7 @@ def _plain_name(package: str) -> str:
     return re.split(r"[\[=~<>!]", package.strip("'\""))[0]
 
 
-def _lines(script: str) -> list[tuple[int, str]]:
+def logical_lines(script: str) -> list[tuple[int, str]]:
     """Lines that do something, continued ones joined, each with its number."""
     found: list[tuple[int, str]] = []
     begun = None

@@ -81,7 +81,7 @@ def _task(root: Path, name: str, origin: str, config: dict[str, Any], options: O
         settings={
             "submit": container.SUBMIT,
             **container.pytest_check(run, tests, "tests"),
-            **container.surroundings(found, with_pytest=True, options=options),
+            **container.surroundings(found, extra=(container.PYTEST,), options=options),
             "solve_timeout": config.get("max_agent_timeout_sec", _AGENT_SECONDS),
             "check_timeout": config.get("max_test_timeout_sec", _TEST_SECONDS),
             "env": {"TEST_DIR": "/tests", "T_BENCH_TEST_DIR": "/tests"},
