@@ -138,6 +138,6 @@ def _tool(words: list[str], *, its_own: bool) -> Fetched | None:
         if option in _BROUGHT:
             packages += value.split(",")
             source = source or option == "--from"
-    if its_own and words and not source:
+    if its_own and words and not source and plain_name(words[0]) not in map(plain_name, packages):
         packages.append(words[0].replace("@", "=="))
     return Fetched(pip=tuple(packages), any=True) if all(_PACKAGE.fullmatch(package) for package in packages) else None

@@ -129,15 +129,17 @@ def _check(
     script: str, tests: Files, config: Config, brought: Fetched, *, options: Options, remarks: list[str]
 ) -> _Check:
     """By JUnit for a script that only runs pytest over tests that can be counted, else by the script itself."""
-    if (run := shell.usual_pytest(script, reward=True)) is not None and config.reward_range == (0, 1):
+    run = shell.usual_pytest(script, reward=True, baked=True)
+    if run is not None and config.reward_range == (0, 1):
         try:
             found = container.pytest_check(run, tests, "tests")
+            layers = (fetched(script, SCRIPT) + brought).layers()
         except Unsupported as reason:
             remarks.append(f"judged by its reward file, not by pytest's report: {reason}")
         else:
             return _Check(
                 {**found, "check": [*_prefix(config.check_env), *found["check"]]},
-                (*brought.layers(), container.PYTEST),
+                (*layers, container.PYTEST),
                 {},
             )
     fetches = fetched(script, SCRIPT) + brought
