@@ -171,9 +171,14 @@ def _called(code: str, tests: list[str], where: str) -> list[str]:
 
 def _hidden(setup: str, functions: list[str], asserts: list[str]) -> str:
     lines = [_HEAD.rstrip(), *([setup] if setup else [])]
-    lines += [f'{name} = remote("{SOLUTION}", "{name}", seconds={_CALL_SECONDS})' for name in functions]
+    # A function of the solution that is called like a test must not be collected as one.
+    inside = {name: f"_remote_{number}" for number, name in enumerate(functions) if name.startswith("test")}
+    lines += [
+        f'{inside.get(name, name)} = remote("{SOLUTION}", "{name}", seconds={_CALL_SECONDS})' for name in functions
+    ]
+    local = "".join(f"    {name} = {at}\n" for name, at in inside.items())
     for number, said in enumerate(asserts, 1):
-        lines.append(f"\n\ndef test_{number}():\n    {_indented(said)}")
+        lines.append(f"\n\ndef test_{number}():\n{local}    {_indented(said)}")
     return "\n".join(lines) + "\n"
 
 

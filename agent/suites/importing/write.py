@@ -30,7 +30,7 @@ from agent.suites.quarantine import QUARANTINE
 REPORT = "import.json"
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _LINE = re.compile(r" line \d+")
-_DETAIL = re.compile(r"'[^']*'|\"[^\"]*\"|\([^()]*\)$")
+_DETAIL = re.compile(r"(?<!\w)'[^']*'(?!\w)|\"[^\"]*\"|\([^()]*\)$")
 _PARTS = ("files", "tests", "solution")
 _KEPT = {QUARANTINE}
 """What a user's own commands write into an imported suite."""

@@ -85,6 +85,19 @@ def test_a_compressed_file_is_read_and_mbpp_counts_its_asserts(tmp_path: Path, r
     assert "assert odds(4)" not in task.instruction
 
 
+def test_a_function_that_is_called_like_a_test_is_none(rows: Any, mbpp: Any) -> None:
+    code = "def test_odd(n):\n    return n % 2 == 1"
+    task = only(rows(mbpp | {"code": code, "test_list": ["assert test_odd(1)", "assert not test_odd(4)"]}))
+    hidden = task.tests["test_solution.py"].decode()
+    assert task.junit == 2
+    namespace: dict[str, Any] = {"remote": lambda *_, **__: lambda n: n % 2 == 1}
+    exec(hidden.replace("from ratchet_check import remote", ""), namespace)  # noqa: S102 - this file's own text
+    tests = [name for name in namespace if name.startswith("test")]
+    assert tests == ["test_1", "test_2"]
+    for name in tests:
+        namespace[name]()
+
+
 def test_mbpp_with_a_class_of_the_solution_is_refused(rows: Any, mbpp: Any) -> None:
     code = "class Pair:\n    pass\n\ndef odds(n):\n    return n"
     said = refused(rows(mbpp | {"code": code, "test_list": ["assert odds(Pair()) == 1"]}))
