@@ -41,7 +41,10 @@ def tasks_import(
         str, typer.Option(help="harbor: key of the reward in a reward.json that holds several")
     ] = "reward",
     solve: Annotated[
-        bool, typer.Option("--solve", help="run reference scripts in boxes and keep the files they leave as solutions")
+        bool,
+        typer.Option(
+            "--solve", help="build the images, run reference scripts in boxes, keep the files they leave as solutions"
+        ),
     ] = False,
     replace: Annotated[bool, typer.Option("--replace", help="replace an earlier import")] = False,
     parallel: Annotated[int, typer.Option(min=1, help="number of boxes at a time, with --solve")] = 4,
@@ -96,6 +99,48 @@ def _import(
         return import_suite(kind, source, dest, options=options, replace=replace, done=done, prepare=prepare)
 
 
+def carry_left_files(folder: Path, base: str | None, console: Console) -> None:
+    """Make starting files of what the tasks' image builds leave in their working directories.
+
+    A task whose image cannot be built goes into quarantine, with the reason. Raises InfrastructureError.
+    """
+    import asyncio
+    import tempfile
+    from dataclasses import replace
+
+    from agent.base.errors import UserError
+    from agent.suites.images import task_images
+    from agent.suites.importing.draft import OWN_IMAGE
+    from agent.suites.importing.left import Left, gather, keeping, may_leave, write_left
+    from agent.suites.loader import load_suite
+    from agent.suites.quarantine import quarantine
+    from sandbox.docker_sandbox import DockerSandbox
+
+    suite = load_suite(folder)
+    images: dict[str, str] = {}
+    faults: dict[str, str] = {}
+    for task in suite.tasks:
+        alone = replace(suite, tasks=(keeping(task) if may_leave(task) else task,))
+        try:
+            images |= task_images(alone, None if base == OWN_IMAGE else base, say=console.print)
+        except UserError as error:
+            faults[task.id] = str(error)
+
+    async def run(boxes: Path) -> list[Left]:
+        async with DockerSandbox(uuid.uuid4().hex[:8], "import", boxes, ready=1) as sandbox:
+            return [await gather(sandbox, images[task.id], task) for task in asked]
+
+    if asked := [task for task in suite.tasks if task.id in images and may_leave(task)]:
+        with tempfile.TemporaryDirectory(prefix="ratchet-") as boxes:
+            for left in asyncio.run(run(Path(boxes))):
+                if left.problem:
+                    faults[left.task.id] = left.problem
+                else:
+                    write_left(folder, left)
+    if faults:
+        quarantine(folder, faults)
+
+
 def solve_references(folder: Path, base: str | None, parallel: int, console: Console) -> list[Solved]:
     """Run a suite's reference scripts and keep the files they leave as solutions. Raises InfrastructureError."""
     import asyncio
@@ -110,9 +155,10 @@ def solve_references(folder: Path, base: str | None, parallel: int, console: Con
     from sandbox.docker_sandbox import DockerSandbox
     from sandbox.image import ensure_image
 
-    suite = load_suite(folder)
     chosen = None if base == OWN_IMAGE else base
     image = ensure_image(chosen, say=console.print)
+    carry_left_files(folder, base, console)
+    suite = load_suite(folder)
     images = task_images(suite, chosen, say=console.print)
 
     async def run(boxes: Path, bar: Progress) -> list[Solved]:
@@ -160,8 +206,10 @@ def _print_counts(what: str, counts: Sequence[Mapping[str, object]]) -> None:
 def _say(imported: Imported, solved: list[Solved], *, as_json: bool) -> None:
     from agent.base.text import visible
     from agent.review.terminal.suites import print_stdout
+    from agent.suites.quarantine import quarantined
 
     problems = {one.task: one.problem for one in solved if one.problem}
+    out = quarantined(imported.dest)
     if as_json:
         print_stdout(
             {
@@ -174,6 +222,7 @@ def _say(imported: Imported, solved: list[Solved], *, as_json: bool) -> None:
                 "remarks": imported.remarks,
                 "solved": sum(one.problem is None for one in solved),
                 "unsolved": problems,
+                "quarantined": out,
             }
         )
         return
@@ -181,6 +230,7 @@ def _say(imported: Imported, solved: list[Solved], *, as_json: bool) -> None:
     _print_counts("refused", imported.reasons)
     _print_counts("changed meaning in", imported.remarks)
     lines = [f"refused {r.origin}: {r.feature}" for r in imported.refused]
+    lines += [f"in quarantine {task}: {reason}" for task, reason in out.items()]
     lines += [f"no solution for {task}: {problem}" for task, problem in problems.items()]
     for line in lines[:SHOWN]:
         console.print(visible(line), markup=False, soft_wrap=True)

@@ -12,6 +12,9 @@ from agent.base.types import Files
 
 MAX_BYTES = 1 << 19
 _GROUP = 60
+CHANGED = "RUN changed the copied file"
+"""What a build says that ends because of it; it marks the layers of `removed`."""
+
 _CHUNK = 36 << 10
 """Bytes a layer: a line of a Dockerfile holds at most 64 KiB."""
 
@@ -50,7 +53,7 @@ def removed(files: Files) -> list[list[str]]:
     for path, body in files.items():
         at = shlex.quote(path)
         same = f'[ "$(sha256sum < {at} | cut -c1-64)" = {sha256(body).hexdigest()} ]'
-        commands.append(f"{{ {same} || {{ echo RUN changed the copied file {at}; exit 1; }}; }} && rm {at}")
+        commands.append(f"{{ {same} || {{ echo {CHANGED} {at}; exit 1; }}; }} && rm {at}")
     return [commands[start : start + _GROUP] for start in range(0, len(commands), _GROUP)]
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from dockerfile_parse import DockerfileParser
 
 from agent.base.types import NO_FILES, Files
-from agent.suites.importing import baking
+from agent.suites.importing import baking, left
 from agent.suites.importing.draft import Unsupported
 
 MAX_LINES = 2000
@@ -271,7 +271,7 @@ def container_settings(found: Environment, tests: str, logs: str, extra: tuple[s
         f"mkdir -p {top}",
         f"rm -rf {usual}",
         f"find {top} -mindepth 1 -depth -type d -empty -delete",
-        f'if [ -n "$(ls -A {top})" ]; then echo RUN left files in {top}: $(ls -A {top}); exit 1; fi',
+        left.refuse(top),
         *([f"rmdir {top}", f"ln -s /workspace {top}"] if found.workdir != "/workspace" else []),
     ]
     links = [

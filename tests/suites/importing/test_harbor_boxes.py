@@ -14,6 +14,7 @@ from agent.cli.suites import prove_suite
 from agent.suites.importing.draft import OWN_IMAGE, Options
 from agent.suites.importing.run import import_suite
 from agent.suites.loader import load_suite
+from agent.suites.quarantine import quarantined
 from tests.suites.importing.shapes import ANSWER, HEAD, SEPARATE, TASK, TEMPLATE
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
@@ -44,6 +45,20 @@ SHAPES: dict[str, dict[str, str]] = {
             '[ $(cat answer.txt) = 42 ]\necho \'{"reward": 1, "speed": 7}\' > /logs/verifier/reward.json\n'
         ),
     },
+    "left": TASK
+    | {
+        DOCKERFILE: (
+            "FROM a\nWORKDIR /app\nCOPY make.sh data.txt gone.txt ./\nRUN mkdir out && bash make.sh && rm gone.txt\n"
+        ),
+        "environment/make.sh": "echo more >> data.txt; seq 3 > out/numbers\n",
+        "environment/data.txt": "some\n",
+        "environment/gone.txt": "gone\n",
+        "solution/solve.sh": "test ! -e gone.txt && [ $(wc -l < data.txt) = 2 ] && head -3 out/numbers > answer.txt\n",
+        "tests/test.sh": (
+            "[ ! -e gone.txt ] && [ $(wc -l < data.txt) = 2 ] && cmp answer.txt out/numbers && R=1 || R=0\n"
+            "echo $R > /logs/verifier/reward.txt\n"
+        ),
+    },
     "home": TASK
     | {
         DOCKERFILE: "FROM a\nWORKDIR /root\n",
@@ -71,6 +86,22 @@ SHAPES: dict[str, dict[str, str]] = {
         "tests/test_a.py": "def test_a():\n    assert open('/app/answer.txt').read() == '42'\n",
     },
 }
+
+
+def test_a_task_whose_image_cannot_be_built_goes_into_quarantine(plant: Any, under: Any) -> None:
+    broken = TASK | {DOCKERFILE: "FROM a\nWORKDIR /app\nRUN exit 3\n", "instruction.md": "Fail.\n"}
+    repository = TASK | {DOCKERFILE: "FROM a\nWORKDIR /app\nRUN git init\n", "instruction.md": "Commit.\n"}
+    source: Path = plant(under("good", TASK) | under("broken", broken) | under("git", repository))
+
+    def prepare(suite: Path) -> None:
+        assert [one.task for one in solve_references(suite, OWN_IMAGE, 2, QUIET)] == ["good"]
+
+    dest = source.parent / "suite"
+    import_suite("harbor", source, dest, options=Options(image=OWN_IMAGE), prepare=prepare)
+    assert load_suite(dest).quarantined == ("broken", "git")
+    reasons = quarantined(dest)
+    assert "a layer on" in reasons["broken"]
+    assert "git repository" in reasons["git"]
 
 
 def test_every_shape_is_solved_by_its_script_and_proven(plant: Any, under: Any) -> None:
