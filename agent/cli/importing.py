@@ -26,7 +26,10 @@ SHOWN = 20
 
 def tasks_import(
     kind: Annotated[
-        str, typer.Argument(help="harbor, terminal-bench, exercism, humaneval, mbpp or pytest; auto: detect")
+        str,
+        typer.Argument(
+            help="harbor, terminal-bench, exercism, humaneval, evalplus, mbpp, stdio, evals or pytest; auto: detect"
+        ),
     ],
     source: Annotated[Path, typer.Argument(help="folder of tasks, or a JSONL file (plain or gzip)")],
     dest: Annotated[Path, typer.Argument(help="folder to create the suite in")],

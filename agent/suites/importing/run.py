@@ -8,15 +8,28 @@ from pathlib import Path
 
 from agent.base.errors import UserError
 from agent.suites.importing.draft import Draft, Importer, Options, Refusal
+from agent.suites.importing.evals import Evals
 from agent.suites.importing.exercism import Exercism
 from agent.suites.importing.folder import PytestFolder
 from agent.suites.importing.harbor import Harbor
 from agent.suites.importing.jsonl import HumanEval, Mbpp
+from agent.suites.importing.programs import EvalPlus, Programs
 from agent.suites.importing.terminalbench import TerminalBench
 from agent.suites.importing.write import SuiteWriter, grouped
 
 IMPORTERS: Mapping[str, Importer] = {
-    importer.kind: importer for importer in (Harbor(), TerminalBench(), Exercism(), HumanEval(), Mbpp(), PytestFolder())
+    importer.kind: importer
+    for importer in (
+        Harbor(),
+        TerminalBench(),
+        Exercism(),
+        HumanEval(),
+        EvalPlus(),
+        Mbpp(),
+        Programs(),
+        Evals(),
+        PytestFolder(),
+    )
 }
 """By kind, in the order in which they are asked whether they recognise a source."""
 

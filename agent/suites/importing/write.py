@@ -24,6 +24,7 @@ from agent.suites import rules
 from agent.suites.format import TaskFile
 from agent.suites.importing.draft import Draft, Refusal, Unsupported, task_id
 from agent.suites.loader import load_suite
+from agent.suites.matching import expanded
 from agent.suites.place import Place
 from agent.suites.quarantine import QUARANTINE
 
@@ -220,6 +221,7 @@ def _validate(draft: Draft) -> None:
         raise Unsupported(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
     if not draft.instruction.strip() or _CONTROL.search(draft.instruction):
         raise Unsupported("an instruction that is empty or holds control characters")
+    entry = expanded(entry, place := _Draft(Path(draft.origin)))
     shared = {"image", "workdir", "user", "memory_mb", "cpus", "solve_timeout", "check_timeout", "junit"}
     shared |= {"reward_path", "reward_key"}
     check = entry.check or []
@@ -228,8 +230,8 @@ def _validate(draft: Draft) -> None:
         split=Split.SEARCH,
         instruction=draft.instruction,
         files=draft.files,
-        tests=draft.tests,
-        solution=draft.solution,
+        tests=draft.tests or _texts(entry.tests),
+        solution=draft.solution or _texts(entry.solution),
         submit=tuple(entry.submit or ()),
         check=("bash", "-c", check) if isinstance(check, str) else tuple(check),
         reward=RewardKind(entry.reward or "junit"),
@@ -237,7 +239,11 @@ def _validate(draft: Draft) -> None:
         env=MappingProxyType(entry.env or {}),
         **{name: value for name in shared if (value := getattr(entry, name)) is not None},
     )
-    rules.keep(task, _Draft(Path(draft.origin)))
+    rules.keep(task, place)
+
+
+def _texts(files: dict[str, str] | str | None) -> dict[str, bytes]:
+    return {path: text.encode() for path, text in files.items()} if isinstance(files, dict) else {}
 
 
 class _Draft(Place):
