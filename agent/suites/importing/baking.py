@@ -43,8 +43,12 @@ def layers(files: Files) -> list[str]:
 def _write(path: str, part: bytes, *, first: bool) -> str:
     at = shlex.quote(path)
     # Printable text and base64 hold nothing that Docker's own variables could change.
-    made = f"mkdir -p {shlex.quote(posixpath.dirname(path))} && " if first else ""
-    return f"{made}echo {base64.b64encode(part).decode()} | base64 -d {'>' if first else '>>'} {at}"
+    text = base64.b64encode(part).decode()
+    if not first:
+        return f"echo {text} | base64 -d >> {at}"
+    # The mode that a file had is not known; what is a program by its first bytes can be run.
+    runs = f" && chmod 755 {at}" if part.startswith((b"#!", b"\x7fELF")) else ""
+    return f"mkdir -p {shlex.quote(posixpath.dirname(path))} && echo {text} | base64 -d > {at}{runs}"
 
 
 def removed(files: Files) -> list[list[str]]:

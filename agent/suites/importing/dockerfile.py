@@ -107,7 +107,7 @@ class _Reader:
     def _top(self, workdir: str | None, about: str) -> str:
         """The folder that /workspace stands for."""
         chosen = posixpath.normpath(posixpath.join("/", workdir or self._workdir))
-        if chosen == "/" and (named := _work_folder(self._copied, about)):
+        if chosen == "/" and (named := work_folder(self._copied, about)):
             self._remarks.append(f"the working directory / cannot be written: work starts in {named}")
             chosen = named
         if chosen == "/" or f"/{chosen.split('/')[1]}" in _OURS:
@@ -253,7 +253,7 @@ def _made_folders(command: str, workdir: str) -> list[str]:
     return found
 
 
-def _work_folder(copied: Files, about: str) -> str | None:
+def work_folder(copied: Files, about: str) -> str | None:
     """The folder at the top that files are copied to or, else, that the instruction names most."""
     tops = [path.split("/")[1] for path in copied if path.count("/") > 1]
     for names in (tops, _MENTIONED.findall(about)):

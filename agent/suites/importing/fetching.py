@@ -12,6 +12,9 @@ from agent.suites.importing.shell import NETWORK, logical_lines
 
 _BREAK = re.compile(r"&&|\|\||[;|(){}`]|\$\(")
 _LEADING = re.compile(r"\A(?:(?:if|then|else|elif|do|while|until|!|time|sudo|exec|[A-Za-z_]\w*=\S*)\s+)+")
+_REST = re.compile(r"(?:^|(?<=\s))(?:#.*|[\d&]?>+\s*\S+)")
+"""Comments and redirections."""
+
 _PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*(?:\[[A-Za-z0-9_,-]+\])?(?:[=~<>!]=?=?[\w.*]+(?:,[<>=!~]+[\w.*]+)*)?")
 _DEBIAN = re.compile(r"[a-z0-9][a-z0-9.+-]*(?:=[\w.+:~-]+)?")
 _PIP_INSTALL = re.compile(r"(?:pip3?|python3?(?:\.\d+)? -m pip)(?: -\S+)* install(?: |$)")
@@ -74,9 +77,9 @@ _ANY = Fetched(any=True)
 def commands(line: str) -> Iterator[list[str]]:
     """The commands of one logical line, as words, without what only joins or guards them."""
     for part in _BREAK.split(line):
-        said = _LEADING.sub("", part.strip() + " ").strip()
-        if said and not said.startswith("#"):
-            yield [word.strip("'\"") for word in re.sub(r"\d?>+\s*\S+", "", said).split()]
+        said = _REST.sub("", _LEADING.sub("", part.strip() + " ")).strip()
+        if said:
+            yield [word.strip("'\"") for word in said.split()]
 
 
 def _command(words: list[str]) -> Fetched | None:

@@ -7,14 +7,18 @@ becomes a run of pytest that is judged by its JUnit report, which is harder to f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.base import yaml
+from agent.base.errors import UserError
 from agent.base.types import Files
 from agent.suites.importing import container, shell
-from agent.suites.importing.dockerfile import Environment, read_dockerfile
+from agent.suites.importing.compose import Service, one_container
+from agent.suites.importing.dockerfile import Environment, read_dockerfile, work_folder
 from agent.suites.importing.draft import Draft, Options, Refusal, Unsupported, task_id
 from agent.suites.importing.fetching import TEST_TOOLS, Fetched, fetched, plain_name
 from agent.suites.importing.harbor_config import Config, read_config, submitted
@@ -68,7 +72,8 @@ def _task(root: Path, name: str, origin: str, raw: dict[str, Any], options: Opti
     remarks = [*config.remarks]
     _layout(files, config)
     instruction = text(files, "instruction.md", root)
-    found = _environment(files, config, root, instruction, remarks)
+    service = _service(files, root)
+    found = _environment(files, config, service, root=root, instruction=instruction, remarks=remarks)
     tests = {path.removeprefix("tests/"): body for path, body in files.items() if path.startswith("tests/")}
     script = text(files, SCRIPT, root)
     brought, layers = verifier_needs(files, config, root, remarks)
@@ -85,7 +90,8 @@ def _task(root: Path, name: str, origin: str, raw: dict[str, Any], options: Opti
             **check.settings,
             **container.surroundings(found, extra=(*layers, *check.layers), options=options),
             **config.limits,
-            "env": config.env,
+            **service.limits,
+            "env": {**service.env, **config.env},
             "tags": config.tags,
         },
         meta={"harbor": _meta(files, raw, config, root)},
@@ -96,7 +102,7 @@ def _task(root: Path, name: str, origin: str, raw: dict[str, Any], options: Opti
 def _layout(files: Mapping[str, bytes], config: Config) -> None:
     for path in files:
         place, _, name = path.rpartition("/")
-        if place in {"environment", "tests"} and name.startswith(("docker-compose", "compose.y")):
+        if place == "tests" and name.startswith(("docker-compose", "compose.y")):
             raise Unsupported(f"{path}: several containers")
         if path.startswith("steps/"):
             raise Unsupported("steps/: several steps")
@@ -107,12 +113,26 @@ def _layout(files: Mapping[str, bytes], config: Config) -> None:
         raise Unsupported(f"no {missing}")
 
 
+def _service(files: dict[str, bytes], root: Path) -> Service:
+    """What a compose file of one container adds to the image; `files` loses it. Raises Unsupported for several."""
+    paths = [path for path in files if re.fullmatch(r"environment/(?:docker-)?compose[^/]*\.ya?ml", path)]
+    if len(paths) > 1:
+        raise Unsupported(f"{paths[1]}: several containers")
+    for path in paths:
+        del files[path]
+        try:
+            return one_container(yaml.load(root / path), path)
+        except UserError as error:
+            raise Unsupported(f"{path}: {error.problem}") from error
+    return Service()
+
+
 def _environment(
-    files: dict[str, bytes], config: Config, root: Path, instruction: str, remarks: list[str]
+    files: dict[str, bytes], config: Config, service: Service, *, root: Path, instruction: str, remarks: list[str]
 ) -> Environment:
     """Image, layers and starting files: from the Dockerfile or, without one, from the prebuilt image."""
     if DOCKERFILE not in files:
-        workdir = config.workdir or _DEFAULT_FOLDER
+        workdir = config.workdir or service.workdir or work_folder({}, instruction) or _DEFAULT_FOLDER
         remarks.append(f"{config.image}: only an image is given: it may have no files of its own in {workdir}")
         return Environment(image=config.image or "", build=(), workdir=workdir, files={})
     if config.image:
@@ -120,7 +140,7 @@ def _environment(
     context = {path.removeprefix("environment/"): b for path, b in files.items() if path.startswith("environment/")}
     context.pop("Dockerfile", None)
     written = text(files, DOCKERFILE, root)
-    found = read_dockerfile(written, context, DOCKERFILE, workdir=config.workdir, about=instruction)
+    found = read_dockerfile(written, context, DOCKERFILE, workdir=config.workdir or service.workdir, about=instruction)
     container.no_hidden_paths(found.files, DOCKERFILE)
     return found
 

@@ -39,9 +39,8 @@ class Left:
 
 
 def may_leave(task: Task) -> bool:
-    """Whether the task's own Dockerfile runs anything, so that its image may hold more than what was copied."""
-    own = [line for line in task.build[:-1] if line.startswith("RUN ") and CHANGED not in line]
-    return bool(own and task.build and _REFUSED.search(task.build[-1]))
+    """Whether the image may hold more in its working directory than what is known, by a RUN or by its base."""
+    return bool(task.build and _REFUSED.search(task.build[-1]))
 
 
 def keeping(task: Task) -> Task:

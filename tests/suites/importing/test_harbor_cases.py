@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from agent.base.types import RewardKind
+from agent.cli.app import app
 from agent.suites.importing import container, harbor_fates
 from agent.suites.importing.draft import Options, Unsupported
 from agent.suites.importing.harbor_config import MAX_SECONDS, read_config
@@ -204,6 +206,29 @@ def test_what_a_script_installs_is_baked_into_the_image(lines: str, apt: str, pi
     assert any("so that grading works offline" in remark for remark in remarks)
 
 
+def test_versions_comments_and_redirections_are_told_apart(taken: Any) -> None:
+    lines = "pip install 'numpy>=1.26' \"pandas>2\" > /dev/null 2>&1  # for the tests\n"
+    task, _ = taken(TASK, {"tests/test.sh": TASK["tests/test.sh"] + lines})
+    assert "'numpy>=1.26' 'pandas>2'" in "\n".join(task.build)
+
+
+def test_a_compose_file_of_one_container_is_carried(taken: Any, refused: Any) -> None:
+    limits = "deploy: {resources: {limits: {cpus: '2', memory: 3G}}}"
+    compose = f"services:\n  main:\n    build: .\n    environment: {{MODE: fast}}\n    {limits}\n"
+    task, _ = taken(TASK, {"environment/docker-compose.yaml": compose})
+    assert (task.cpus, task.memory_mb, dict(task.env)) == (2, 3072, {"MODE": "fast"})
+    several = {"environment/docker-compose.yaml": f"{compose}  db:\n    image: postgres\n"}
+    assert refused(TASK, several) == "environment/docker-compose.yaml: several containers"
+    assert "environment/docker-compose.yaml" in refused(TASK, {"environment/docker-compose.yaml": "a: &b c\nd: *b\n"})
+
+
+def test_programs_that_are_baked_can_be_run(taken: Any) -> None:
+    files = {"environment/run.sh": "#!/bin/sh\n", "environment/data": "x"}
+    task, _ = taken(TASK, files | {"environment/Dockerfile": "FROM a\nWORKDIR /app\nCOPY run.sh data /opt/\n"})
+    assert "chmod 755 /opt/run.sh" in "\n".join(task.build)
+    assert "chmod 755 /opt/data" not in "\n".join(task.build)
+
+
 SHAPES = [
     'TEST_DIR="${TEST_DIR:-/tests}"\nmkdir -p /logs/verifier\n',
     "trap 'echo 0 > /logs/verifier/reward.txt' EXIT\n",
@@ -378,6 +403,21 @@ def test_a_set_of_which_everything_is_refused_is_said_by_reason_and_count(plant:
         {"reason": "tests/test.sh: needs a network ...", "count": 3},
         {"reason": "environment/docker-compose.yaml: several containers", "count": 1},
     ]
+
+
+def test_the_command_prints_the_reasons_and_its_exit_code_says_that_nothing_was_taken(plant: Any, under: Any) -> None:
+    windows = TASK | {"task.toml": f"{HEAD}[environment]\nos = 'windows'\n"}
+    source = plant(under("a", windows) | under("b", windows))
+    command = ["tasks", "import", "harbor", str(source), str(source.parent / "suite")]
+    done = CliRunner().invoke(app, [*command, "--json"])
+    said = json.loads(done.stdout)
+    assert said["reasons"] == [{"reason": "task.toml: environment.os: Windows", "count": 2}]
+    assert (said["taken"], len(said["refused"]), type(done.exception)) == (0, 2, NothingTaken)
+    assert "refused 2 x task.toml: environment.os: Windows" in CliRunner().invoke(app, command).stdout
+    some = CliRunner().invoke(app, ["tasks", "import", "harbor", str(plant(under("c", TASK))), *command[4:], "--json"])
+    said = json.loads(some.stdout)
+    assert (some.exit_code, said["taken"], said["quarantined"]) == (0, 1, {})
+    assert [one["count"] for one in said["remarks"]] == [1]
 
 
 VALUES = st.recursive(
