@@ -27,8 +27,9 @@ MAX_LINES = 2000
 _NO_EFFECT = frozenset({"CMD", "LABEL", "EXPOSE", "MAINTAINER", "COMMENT", "VOLUME", "STOPSIGNAL", "HEALTHCHECK"})
 _LAYERS = frozenset({"ENV", "ARG", "SHELL"})
 _OURS = frozenset(
-    {"/tmp", "/tests", "/logs", "/task", "/scaffold", "/solution", "/proc", "/sys", "/dev", "/run"}  # noqa: S108
+    {"/tmp", "/tests", "/logs", "/task", "/scaffold", "/proc", "/sys", "/dev", "/run"}  # noqa: S108
 )
+_EMPTIED = "/tmp"  # noqa: S108 - of a box
 _SYSTEM = frozenset({"bin", "boot", "etc", "lib", "lib64", "media", "mnt", "root", "sbin", "usr", "var", "home", "opt"})
 _MENTIONED = re.compile(r"(?<![\w./-])/([A-Za-z][\w-]*)(?=[/\s`'\".,;:)]|$)")
 _IN_A_HOME = (".bashrc", ".profile", ".bash_logout", ".cache")
@@ -117,7 +118,12 @@ class _Reader:
     def _bake(self, paths: Sequence[str]) -> None:
         """Put copied files into the image itself, where nothing can change them any more."""
         new = {path: self._copied[path] for path in paths if self._baked.get(path) != self._copied[path]}
-        if path := next((path for path in new if f"/{path.split('/')[1]}" in _OURS), None):
+        tops = {path: f"/{path.split('/')[1]}" for path in new}
+        if _EMPTIED in tops.values():
+            self._remarks.append(
+                f"{self._where}: files in {_EMPTIED} are there for the build; a box starts without them"
+            )
+        if path := next((path for path, top in tops.items() if top in _OURS and top != _EMPTIED), None):
             raise self._no(f"COPY to {path!r:.80}, which a box fills itself")
         self._baked.update(new)
         self._build += baking.layers(new)
@@ -226,7 +232,8 @@ class _Reader:
 
     def _matching(self, plain: str, target: str, *, into: bool) -> dict[str, bytes]:
         if plain == ".":
-            return {posixpath.join(target, path): body for path, body in self._context.items()}
+            context = {path: body for path, body in self._context.items() if path != "Dockerfile"}
+            return {posixpath.join(target, path): body for path, body in context.items()}
         if plain in self._context:
             return {posixpath.join(target, posixpath.basename(plain)) if into else target: self._context[plain]}
         below = {p.removeprefix(plain + "/"): body for p, body in self._context.items() if p.startswith(plain + "/")}

@@ -7,7 +7,6 @@ becomes a run of pytest that is judged by its JUnit report, which is harder to f
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from agent.suites.importing.reading import folder, scripts, tasks_below, text, t
 from agent.trials.grading import WORKSPACE
 
 SCRIPT, DOCKERFILE = "tests/test.sh", "environment/Dockerfile"
+COMPOSE = "environment/docker-compose.yaml"
 TRAJECTORY = "trajectory.json"
 _DEFAULT_FOLDER = "/app"
 _CONTEXT = f".context/{TRAJECTORY}"
@@ -102,7 +102,7 @@ def _task(root: Path, name: str, origin: str, raw: dict[str, Any], options: Opti
 def _layout(files: Mapping[str, bytes], config: Config) -> None:
     for path in files:
         place, _, name = path.rpartition("/")
-        if place == "tests" and name.startswith(("docker-compose", "compose.y")):
+        if place == "tests" and name == "docker-compose.yaml":
             raise Unsupported(f"{path}: several containers")
         if path.startswith("steps/"):
             raise Unsupported("steps/: several steps")
@@ -115,16 +115,12 @@ def _layout(files: Mapping[str, bytes], config: Config) -> None:
 
 def _service(files: dict[str, bytes], root: Path) -> Service:
     """What a compose file of one container adds to the image; `files` loses it. Raises Unsupported for several."""
-    paths = [path for path in files if re.fullmatch(r"environment/(?:docker-)?compose[^/]*\.ya?ml", path)]
-    if len(paths) > 1:
-        raise Unsupported(f"{paths[1]}: several containers")
-    for path in paths:
-        del files[path]
-        try:
-            return one_container(yaml.load(root / path), path)
-        except UserError as error:
-            raise Unsupported(f"{path}: {error.problem}") from error
-    return Service()
+    if files.pop(COMPOSE, None) is None:
+        return Service()
+    try:
+        return one_container(yaml.load(root / COMPOSE), COMPOSE)
+    except UserError as error:
+        raise Unsupported(f"{COMPOSE}: {error.problem}") from error
 
 
 def _environment(
@@ -138,7 +134,6 @@ def _environment(
     if config.image:
         remarks.append(f"{CONFIG}: environment.docker_image: the image is built from {DOCKERFILE} instead")
     context = {path.removeprefix("environment/"): b for path, b in files.items() if path.startswith("environment/")}
-    context.pop("Dockerfile", None)
     written = text(files, DOCKERFILE, root)
     found = read_dockerfile(written, context, DOCKERFILE, workdir=config.workdir or service.workdir, about=instruction)
     container.no_hidden_paths(found.files, DOCKERFILE)

@@ -117,10 +117,11 @@ def _descriptive(config: Mapping[str, Any]) -> list[str]:
 
 
 def _instruction(config: Mapping[str, Any], where: str) -> str:
-    """What is asked: `instruction`, or the only one of the older `descriptions`."""
-    said = config.get("descriptions") or []
-    if not isinstance(said, list) or len(said) > 1 or (said and config.get("instruction")):
-        raise Unsupported(f"{CONFIG}: descriptions: several instructions")
-    if said and isinstance(said[0], dict):
-        return need_text(said[0], "description", f"{where}: descriptions")
+    """What is asked: `instruction`, or the one of the older `descriptions` that Terminal-Bench takes, `base`."""
+    said = config.get("descriptions")
+    if not config.get("instruction") and isinstance(said, list):
+        base = next((one for one in said if isinstance(one, dict) and one.get("key") == "base"), None)
+        if base is None:
+            raise Unsupported(f"{CONFIG}: descriptions: none is called base")
+        return need_text(base, "description", f"{where}: descriptions")
     return need_text(dict(config), "instruction", where)

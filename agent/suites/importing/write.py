@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from agent.base import yaml
 from agent.base.errors import UserError
 from agent.base.types import Files, RewardKind, Split, Task
-from agent.suites import rules
+from agent.suites import rules, tree
 from agent.suites.format import TaskFile
 from agent.suites.importing.draft import Draft, Refusal, Unsupported, task_id
 from agent.suites.loader import load_suite
@@ -213,6 +213,8 @@ def _fault(draft: Draft) -> str | None:
 
 
 def _validate(draft: Draft) -> None:
+    for part in _PARTS:
+        _loadable(part, getattr(draft, part))
     settings = _settings(draft)
     try:
         entry = TaskFile.model_validate(settings)
@@ -240,6 +242,16 @@ def _validate(draft: Draft) -> None:
         **{name: value for name in shared if (value := getattr(entry, name)) is not None},
     )
     rules.keep(task, place)
+
+
+def _loadable(part: str, files: Files) -> None:
+    """Raises Unsupported for files that the loader refuses in a folder."""
+    if len(files) > tree.MAX_FOLDER_FILES or sum(map(len, files.values())) > tree.MAX_FOLDER_BYTES:
+        limit = f"{tree.MAX_FOLDER_FILES} files or {tree.MAX_FOLDER_BYTES >> 20} MiB"
+        raise Unsupported(f"{part}: more than {limit}; a box gets them for each run")
+    for path in files:
+        if fault := tree.suite_path_fault(path):
+            raise Unsupported(f"{part}: {path!r:.80} {fault}")
 
 
 def _texts(files: dict[str, str] | str | None) -> dict[str, bytes]:

@@ -222,6 +222,21 @@ def test_a_compose_file_of_one_container_is_carried(taken: Any, refused: Any) ->
     assert "environment/docker-compose.yaml" in refused(TASK, {"environment/docker-compose.yaml": "a: &b c\nd: *b\n"})
 
 
+def test_a_task_that_the_loader_would_refuse_is_refused_and_the_others_are_taken(plant: Any, under: Any) -> None:
+    git = {"environment/Dockerfile": "FROM a\nWORKDIR /app\nCOPY repo app/.git\n", "environment/repo": "x"}
+    report = imported(plant(under("bad", TASK | git) | under("good", TASK | {"instruction.md": "Another one."})))
+    assert [refusal.feature for refusal in report.refused] == ["files: 'app/.git' reaches into .git"]
+    assert report.taken == 1
+
+
+def test_files_in_tmp_are_there_for_the_build_alone(taken: Any) -> None:
+    dockerfile = "FROM a\nWORKDIR /solution\nCOPY r.txt Dockerfile /tmp/\nRUN cat /tmp/r.txt\n"
+    task, remarks = taken(TASK, {"environment/Dockerfile": dockerfile, "environment/r.txt": "x"})
+    assert "base64 -d > /tmp/r.txt" in "\n".join(task.build)
+    assert "ln -s /workspace /solution" in task.build[-1]
+    assert any("a box starts without them" in remark for remark in remarks)
+
+
 def test_programs_that_are_baked_can_be_run(taken: Any) -> None:
     files = {"environment/run.sh": "#!/bin/sh\n", "environment/data": "x"}
     task, _ = taken(TASK, files | {"environment/Dockerfile": "FROM a\nWORKDIR /app\nCOPY run.sh data /opt/\n"})

@@ -42,9 +42,9 @@ def test_keys_that_only_describe_are_kept_in_meta(bring: Any) -> None:
     assert "task.yaml: author is kept in meta" in remarks
 
 
-def test_an_only_description_is_the_instruction(bring: Any, formats: Trees) -> None:
+def test_the_base_description_is_the_instruction(bring: Any, formats: Trees) -> None:
     said = formats["terminal-bench"]["task.yaml"].partition("author_name")[0]
-    task, _ = bring("task.yaml", said, "descriptions:\n  - key: base\n    description: Count the words.\n")
+    task, _ = bring("task.yaml", said, "descriptions:\n  - key: base\n    description: Count the words.\n  - key: x\n")
     assert task.instruction.strip() == "Count the words."
 
 
