@@ -69,6 +69,7 @@ def usual_pytest(script: str, *, reward: bool, baked: bool = False) -> PytestRun
         if line == _GUARD or guarded:
             guarded = line != "fi"
         elif (files := _run_files(run, baked=baked)) is not None:
+            tail = _without_name(tail)
             same = _VERDICT.fullmatch(tail) if reward else tail in {"", "exit $?"}
             return PytestRun(files) if files and same else None
         elif not _harmless(line, baked=baked):
@@ -80,6 +81,13 @@ def _asked(line: str, tail: str) -> tuple[str, str]:
     """`if pytest ...; then` as pytest, followed by a question for its exit code."""
     asked = re.fullmatch(r"if\s+((?:uvx|uv run|pytest|python3?)\s.*?)(;\s*then)?", line)
     return (asked[1], f"if [ $? -eq 0 ]{asked[2] or ''} {tail}") if asked else (line, tail)
+
+
+def _without_name(tail: str) -> str:
+    """What follows pytest, where its exit code is first given a name, as if it were not."""
+    if not (named := re.match(r"([A-Za-z_]\w*)=\$\?;?\s+", tail)):
+        return tail
+    return re.sub(rf"\"?\$(?:{named[1]}\b|\{{{named[1]}\}})\"?", "$?", tail[named.end() :])
 
 
 def _run_files(line: str, *, baked: bool) -> tuple[str, ...] | None:
