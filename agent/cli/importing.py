@@ -127,7 +127,7 @@ def carry_left_files(folder: Path, base: str | None, console: Console) -> None:
         try:
             images |= task_images(alone, None if base == OWN_IMAGE else base, say=console.print)
         except UserError as error:
-            faults[task.id] = str(error)
+            faults[task.id] = error.problem
 
     async def run(boxes: Path) -> list[Left]:
         async with DockerSandbox(uuid.uuid4().hex[:8], "import", boxes, ready=1) as sandbox:
@@ -140,6 +140,9 @@ def carry_left_files(folder: Path, base: str | None, console: Console) -> None:
                     faults[left.task.id] = left.problem
                 else:
                     write_left(folder, left)
+    if len(faults) == len(suite.tasks):
+        name, reason = next(iter(faults.items()))
+        raise UserError(f"--solve: task {name}", f"{reason}; no other task has an image either", "Omit --solve.")
     if faults:
         quarantine(folder, faults)
 

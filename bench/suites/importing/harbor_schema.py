@@ -2,8 +2,8 @@
 
 Needs Python 3.12 or later with the package `harbor`, which Ratchet itself does not depend on:
 
-    python3.12 -m venv /tmp/harbor && /tmp/harbor/bin/pip install harbor
-    /tmp/harbor/bin/python bench/suites/importing/harbor_schema.py > agent/suites/importing/harbor.schema.json
+    python3.12 -m venv harbor-venv && harbor-venv/bin/pip install harbor
+    harbor-venv/bin/python bench/suites/importing/harbor_schema.py > agent/suites/importing/harbor.schema.json
 
 Then `pytest tests/suites/importing/test_harbor_cases.py` names every field that has no fate yet.
 """

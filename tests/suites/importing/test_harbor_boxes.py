@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from agent.base.errors import UserError
 from agent.cli.importing import solve_references
 from agent.cli.suites import prove_suite
 from agent.suites.importing.draft import OWN_IMAGE, Options
@@ -100,8 +101,21 @@ def test_a_task_whose_image_cannot_be_built_goes_into_quarantine(plant: Any, und
     import_suite("harbor", source, dest, options=Options(image=OWN_IMAGE), prepare=prepare)
     assert load_suite(dest).quarantined == ("broken", "git")
     reasons = quarantined(dest)
-    assert "a layer on" in reasons["broken"]
+    assert "the layer `RUN exit 3` failed" in reasons["broken"]
     assert "git repository" in reasons["git"]
+
+
+def test_a_set_without_any_image_names_the_first_reason(plant: Any, under: Any) -> None:
+    source: Path = plant(under("broken", TASK | {DOCKERFILE: "FROM a\nWORKDIR /app\nRUN exit 3\n"}))
+    with pytest.raises(UserError, match=r"--solve: task broken: the layer `RUN exit 3` failed"):
+        import_suite(
+            "harbor",
+            source,
+            source.parent / "suite",
+            options=Options(image=OWN_IMAGE),
+            prepare=lambda suite: solve_references(suite, OWN_IMAGE, 2, QUIET) and None,
+        )
+    assert not (source.parent / "suite").exists()
 
 
 def test_every_shape_is_solved_by_its_script_and_proven(plant: Any, under: Any) -> None:
