@@ -11,13 +11,14 @@ import typer
 from agent.cli.options import AsJson, terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from rich.console import Console
 
     from agent.suites.importing.draft import Draft, Options, Refusal
     from agent.suites.importing.run import Imported
     from agent.suites.importing.solving import Solved
+    from agent.suites.importing.write import NothingTaken
 
 SHOWN = 20
 """Lines about refused or unsolved tasks that are printed; import.json has all of them."""
@@ -25,7 +26,10 @@ SHOWN = 20
 
 def tasks_import(
     kind: Annotated[
-        str, typer.Argument(help="harbor, terminal-bench, exercism, humaneval, mbpp or pytest; auto: detect")
+        str,
+        typer.Argument(
+            help="harbor, terminal-bench, exercism, humaneval, evalplus, mbpp, stdio, evals or pytest; auto: detect"
+        ),
     ],
     source: Annotated[Path, typer.Argument(help="folder of tasks, or a JSONL file (plain or gzip)")],
     dest: Annotated[Path, typer.Argument(help="folder to create the suite in")],
@@ -36,8 +40,14 @@ def tasks_import(
     check: Annotated[
         str | None, typer.Option(help="exercism: command whose exit code grades tasks in other languages than Python")
     ] = None,
+    reward_key: Annotated[
+        str, typer.Option(help="harbor: key of the reward in a reward.json that holds several")
+    ] = "reward",
     solve: Annotated[
-        bool, typer.Option("--solve", help="run reference scripts in boxes and keep the files they leave as solutions")
+        bool,
+        typer.Option(
+            "--solve", help="build the images, run reference scripts in boxes, keep the files they leave as solutions"
+        ),
     ] = False,
     replace: Annotated[bool, typer.Option("--replace", help="replace an earlier import")] = False,
     parallel: Annotated[int, typer.Option(min=1, help="number of boxes at a time, with --solve")] = 4,
@@ -45,11 +55,13 @@ def tasks_import(
 ) -> None:
     """Convert tasks of another format to a suite.
 
-    A task that needs an unsupported feature is refused, and the feature is named.
+    A task that needs an unsupported feature is refused, and the feature is named. The exit code is 2 if every
+    task is refused.
     """
     from rich.console import Console
 
     from agent.suites.importing.draft import Options
+    from agent.suites.importing.write import NothingTaken
 
     console = Console(stderr=True, highlight=False)
     solved: list[Solved] = []
@@ -57,15 +69,12 @@ def tasks_import(
     def prepare(suite: Path) -> None:
         solved.extend(solve_references(suite, image, parallel, console))
 
-    imported = _import(
-        kind,
-        source,
-        dest,
-        Options(image=image, check=check),
-        console,
-        replace=replace,
-        prepare=prepare if solve else None,
-    )
+    options = Options(image=image, check=check, reward_key=reward_key)
+    try:
+        imported = _import(kind, source, dest, options, console, replace=replace, prepare=prepare if solve else None)
+    except NothingTaken as nothing:
+        _say_nothing(nothing, dest, as_json=as_json)
+        raise
     _say(imported, solved, as_json=as_json)
 
 
@@ -93,6 +102,51 @@ def _import(
         return import_suite(kind, source, dest, options=options, replace=replace, done=done, prepare=prepare)
 
 
+def carry_left_files(folder: Path, base: str | None, console: Console) -> None:
+    """Make starting files of what the tasks' image builds leave in their working directories.
+
+    A task whose image cannot be built goes into quarantine, with the reason. Raises InfrastructureError.
+    """
+    import asyncio
+    import tempfile
+    from dataclasses import replace
+
+    from agent.base.errors import UserError
+    from agent.suites.images import task_images
+    from agent.suites.importing.draft import OWN_IMAGE
+    from agent.suites.importing.left import Left, gather, keeping, may_leave, write_left
+    from agent.suites.loader import load_suite
+    from agent.suites.quarantine import quarantine
+    from sandbox.docker_sandbox import DockerSandbox
+
+    suite = load_suite(folder)
+    images: dict[str, str] = {}
+    faults: dict[str, str] = {}
+    for task in suite.tasks:
+        alone = replace(suite, tasks=(keeping(task) if may_leave(task) else task,))
+        try:
+            images |= task_images(alone, None if base == OWN_IMAGE else base, say=console.print)
+        except UserError as error:
+            faults[task.id] = error.problem
+
+    async def run(boxes: Path) -> list[Left]:
+        async with DockerSandbox(uuid.uuid4().hex[:8], "import", boxes, ready=1) as sandbox:
+            return [await gather(sandbox, images[task.id], task) for task in asked]
+
+    if asked := [task for task in suite.tasks if task.id in images and may_leave(task)]:
+        with tempfile.TemporaryDirectory(prefix="ratchet-") as boxes:
+            for left in asyncio.run(run(Path(boxes))):
+                if left.problem:
+                    faults[left.task.id] = left.problem
+                else:
+                    write_left(folder, left)
+    if len(faults) == len(suite.tasks):
+        name, reason = next(iter(faults.items()))
+        raise UserError(f"--solve: task {name}", f"{reason}; no other task has an image either", "Omit --solve.")
+    if faults:
+        quarantine(folder, faults)
+
+
 def solve_references(folder: Path, base: str | None, parallel: int, console: Console) -> list[Solved]:
     """Run a suite's reference scripts and keep the files they leave as solutions. Raises InfrastructureError."""
     import asyncio
@@ -107,9 +161,10 @@ def solve_references(folder: Path, base: str | None, parallel: int, console: Con
     from sandbox.docker_sandbox import DockerSandbox
     from sandbox.image import ensure_image
 
-    suite = load_suite(folder)
     chosen = None if base == OWN_IMAGE else base
     image = ensure_image(chosen, say=console.print)
+    carry_left_files(folder, base, console)
+    suite = load_suite(folder)
     images = task_images(suite, chosen, say=console.print)
 
     async def run(boxes: Path, bar: Progress) -> list[Solved]:
@@ -129,11 +184,38 @@ def solve_references(folder: Path, base: str | None, parallel: int, console: Con
     return solved
 
 
+def _say_nothing(nothing: NothingTaken, dest: Path, *, as_json: bool) -> None:
+    """Every reason with its count; the error itself names only the first."""
+    from agent.review.terminal.suites import print_stdout
+
+    if as_json:
+        head = {"kind": nothing.kind, "suite": str(dest), "taken": 0, "changed": False}
+        print_stdout({**head, "refused": _refused(nothing.refusals), "reasons": nothing.reasons, "remarks": []})
+    else:
+        _print_counts("refused", nothing.reasons)
+
+
+def _refused(refusals: Sequence[Refusal]) -> list[dict[str, str]]:
+    return [{"id": r.id, "from": r.origin, "feature": r.feature} for r in refusals]
+
+
+def _print_counts(what: str, counts: Sequence[Mapping[str, object]]) -> None:
+    from agent.base.text import visible
+
+    console = terminal()
+    for one in counts[:SHOWN]:
+        console.print(visible(f"{what} {one['count']} x {one['reason']}"), markup=False, soft_wrap=True)
+    if len(counts) > SHOWN:
+        console.print(f"and {len(counts) - SHOWN} more", markup=False)
+
+
 def _say(imported: Imported, solved: list[Solved], *, as_json: bool) -> None:
     from agent.base.text import visible
     from agent.review.terminal.suites import print_stdout
+    from agent.suites.quarantine import quarantined
 
     problems = {one.task: one.problem for one in solved if one.problem}
+    out = quarantined(imported.dest)
     if as_json:
         print_stdout(
             {
@@ -141,14 +223,20 @@ def _say(imported: Imported, solved: list[Solved], *, as_json: bool) -> None:
                 "suite": str(imported.dest),
                 "taken": imported.taken,
                 "changed": imported.changed,
-                "refused": [{"id": r.id, "from": r.origin, "feature": r.feature} for r in imported.refused],
+                "refused": _refused(imported.refused),
+                "reasons": imported.reasons,
+                "remarks": imported.remarks,
                 "solved": sum(one.problem is None for one in solved),
                 "unsolved": problems,
+                "quarantined": out,
             }
         )
         return
     console = terminal()
+    _print_counts("refused", imported.reasons)
+    _print_counts("changed meaning in", imported.remarks)
     lines = [f"refused {r.origin}: {r.feature}" for r in imported.refused]
+    lines += [f"in quarantine {task}: {reason}" for task, reason in out.items()]
     lines += [f"no solution for {task}: {problem}" for task, problem in problems.items()]
     for line in lines[:SHOWN]:
         console.print(visible(line), markup=False, soft_wrap=True)

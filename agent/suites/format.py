@@ -75,6 +75,17 @@ class Defaults(Section):
     tags: list[Text] | None = Field(default=None, description="words to find tasks by; never change a score")
 
 
+class Match(Section):
+    """The answer to a task that is a text."""
+
+    exact: list[Text] | Text | None = Field(
+        default=None, description="the whole text, without spaces around it; of a list, any one"
+    )
+    regex: Text | None = Field(default=None, description="Python regular expression that the text holds a match of")
+    ignore_case: bool = Field(default=False, description="whether upper and lower case are the same")
+    file: Text = Field(default="answer.txt", description="file that holds the answer")
+
+
 class TaskFile(Defaults):
     """A task.yaml: its folder's name is the id, and `instruction.md`, `files/`, `tests/`, `solution/` are found."""
 
@@ -86,6 +97,9 @@ class TaskFile(Defaults):
     files: Tree | None = Field(default=None, description="starting state: path -> text, or a folder's name")
     tests: Tree | None = Field(default=None, description="hidden tests, laid over the workspace for grading only")
     solution: Tree | None = Field(default=None, description="reference solution; is never in a box while solving")
+    match: Match | None = Field(
+        default=None, description="in place of check, reward and tests: the text that answer.txt must hold"
+    )
     junit: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
         default=None, description="reward junit: how many tests the reference solution passes"
     )
@@ -104,7 +118,6 @@ class TaskEntry(TaskFile):
 
     id: Name = Field(description="unique in the suite: lower-case letters, digits, . _ -")
     instruction: Text | InFile = Field(description="what is asked, as text or from a file")
-    tests: Tree = Field(description="hidden tests, laid over the workspace for grading only")
 
 
 class SuiteFile(Section):

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -23,6 +23,7 @@ from agent.base.types import Files, RewardKind, Split, Suite, Task
 from agent.config.shipped import suite_names, suite_path
 from agent.suites import rules, tree
 from agent.suites.format import Defaults, InFile, SuiteFile, TaskFile
+from agent.suites.matching import expanded
 from agent.suites.place import Place
 from agent.suites.quarantine import QUARANTINE, quarantined
 
@@ -70,7 +71,7 @@ def load_suite(path: Path) -> Suite:
     head = _parse(SuiteFile, raw, Place(file))
     shared = {name: value for name in _SHARED if (value := getattr(head.defaults, name)) is not None}
     inline = (_Source(entry, file.parent, Place(file, ("tasks", n), entry.id)) for n, entry in enumerate(head.tasks))
-    loaded = [(_task(source, shared), source.place) for source in (*inline, *_folders(file.parent))]
+    loaded = [(_task(_matched(source), shared), source.place) for source in (*inline, *_folders(file.parent))]
     _check_whole(loaded, file)
     out = quarantined(file.parent)
     tasks = tuple(task for task, _ in loaded if task.id not in out)
@@ -119,6 +120,10 @@ def _found_by_name(entry: TaskFile, folder: Path, place: Place) -> TaskFile:
             raise place.error("instruction", "is in task.yaml and in instruction.md", "Keep one of them.")
         found["instruction"] = InFile(file="instruction.md")
     return entry.model_copy(update=found)
+
+
+def _matched(source: _Source) -> _Source:
+    return replace(source, entry=expanded(source.entry, source.place))
 
 
 def _folder_id(folder: Path, place: Place) -> str:

@@ -7,6 +7,7 @@ The hidden tests are in `/workspace/.tests` and logs in `/workspace/.logs`, to w
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from agent.base.types import Files
@@ -16,13 +17,24 @@ from agent.suites.importing.draft import Options, Unsupported, with_image
 from agent.suites.importing.pytests import pytest_command
 from agent.suites.importing.shell import PytestRun
 
+OURS = ".ratchet"
+"""Folder of our own helpers among the hidden tests."""
+
 TESTS, LOGS = ".tests", ".logs"
 SUBMIT = ["[!.]*", "[!.]*/**"]
 REWARD = f"{LOGS}/verifier/reward"
-_PYTEST = (
+PYTEST = (
     "RUN python3 -m pytest --version || python3 -m pip install --break-system-packages pytest"
     " || (apt-get update && apt-get install -y --no-install-recommends python3-pytest)"
 )
+"""A layer that makes sure that an image has pytest."""
+
+_HELPERS = Path(__file__).with_name("in_box")
+
+
+def helper(name: str) -> bytes:
+    """One of our files that run in grading boxes."""
+    return (_HELPERS / name).read_bytes()
 
 
 def hidden(tests: Files) -> dict[str, bytes]:
@@ -49,9 +61,8 @@ def pytest_check(run: PytestRun, tests: Files, where: str) -> dict[str, Any]:
     return {"check": pytest_command([f"/tests/{path}" for path in run.files]), "reward": "junit", "junit": total}
 
 
-def surroundings(found: Environment, *, with_pytest: bool, options: Options) -> dict[str, Any]:
-    """Image and layers of a task."""
-    extra = (_PYTEST,) if with_pytest else ()
+def surroundings(found: Environment, *, extra: tuple[str, ...], options: Options) -> dict[str, Any]:
+    """Image and layers of a task; `extra` are layers after those of its Dockerfile."""
     return with_image(dict(container_settings(found, TESTS, LOGS, extra)), found.image, options)
 
 

@@ -1,7 +1,8 @@
 """What of a Dockerfile the native format can say: an image, layers that change no file of the task, starting files.
 
-A box is read-only but for `/workspace`. So the working directory of the image becomes a link to it, and a
-Dockerfile that writes into that directory by a RUN is refused by the build itself.
+A box is read-only but for `/workspace`. So the working directory of the image becomes a link to it. What COPY puts
+below it becomes starting files; what COPY puts elsewhere, or what a RUN uses, is baked into the image. Empty folders
+there are carried; a Dockerfile that leaves other files there by a RUN fails in the build itself.
 """
 
 from __future__ import annotations
@@ -10,20 +11,32 @@ import fnmatch
 import io
 import json
 import posixpath
+import re
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from dockerfile_parse import DockerfileParser
 
-from agent.base.types import Files
+from agent.base.types import NO_FILES, Files
+from agent.suites.importing import baking, left
 from agent.suites.importing.draft import Unsupported
 
 MAX_LINES = 2000
-_NO_EFFECT = frozenset({"CMD", "LABEL", "EXPOSE", "MAINTAINER", "COMMENT"})
+_NO_EFFECT = frozenset({"CMD", "LABEL", "EXPOSE", "MAINTAINER", "COMMENT", "VOLUME", "STOPSIGNAL", "HEALTHCHECK"})
 _LAYERS = frozenset({"ENV", "ARG", "SHELL"})
-_OURS = frozenset({"/", "/tmp", "/tests", "/logs", "/task", "/scaffold", "/proc", "/sys", "/dev", "/run"})  # noqa: S108
+_OURS = frozenset(
+    {"/tmp", "/tests", "/logs", "/task", "/scaffold", "/proc", "/sys", "/dev", "/run"}  # noqa: S108
+)
+_EMPTIED = "/tmp"  # noqa: S108 - of a box
+_SYSTEM = frozenset({"bin", "boot", "etc", "lib", "lib64", "media", "mnt", "root", "sbin", "usr", "var", "home", "opt"})
+_MENTIONED = re.compile(r"(?<![\w./-])/([A-Za-z][\w-]*)(?=[/\s`'\".,;:)]|$)")
+_IN_A_HOME = (".bashrc", ".profile", ".bash_logout", ".cache")
+"""What images have in a home folder that becomes the working directory; a box has its home elsewhere."""
+
+_HARMLESS_OPTIONS = ("--chown=", "--chmod=", "--link")
+_UV_IMAGE = re.compile(r"--from=ghcr\.io/astral-sh/uv(?::(?P<version>\d+(?:\.\d+)*))?(?:@\S+)?\s")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,13 +47,29 @@ class Environment:
     build: tuple[str, ...]
     workdir: str
     files: Files
+    checked: Files = field(default_factory=lambda: NO_FILES)
+    """Starting files that are also in the image, for a RUN: by their paths in it."""
+    remarks: tuple[str, ...] = ()
 
 
-def read_dockerfile(content: str, context: Files, where: str) -> Environment:
-    """Read a Dockerfile whose build context holds `context`. Raises Unsupported for what has no counterpart."""
+def read_dockerfile(
+    content: str, context: Files, where: str, *, workdir: str | None = None, about: str = ""
+) -> Environment:
+    """Read a Dockerfile whose build context holds `context`.
+
+    Args:
+        content: the Dockerfile.
+        context: files of the build context, by path.
+        where: what messages call the Dockerfile.
+        workdir: the working directory in place of the last WORKDIR.
+        about: the instruction; the folder that it names stands for a working directory that a box cannot have.
+
+    Raises:
+        Unsupported: an instruction that has no counterpart.
+    """
     if content.count("\n") > MAX_LINES:
         raise Unsupported(f"{where}: more than {MAX_LINES} lines")
-    return _Reader(where, context).read(content)
+    return _Reader(where, context).read(content, workdir, about)
 
 
 class _Reader:
@@ -51,8 +80,11 @@ class _Reader:
         self._workdir = "/"
         self._build: list[str] = []
         self._copied: dict[str, bytes] = {}
+        self._baked: dict[str, bytes] = {}
+        self._folders: list[str] = []
+        self._remarks: list[str] = []
 
-    def read(self, content: str) -> Environment:
+    def read(self, content: str, workdir: str | None, about: str) -> Environment:
         # The parser reads no other line breaks than Docker does.
         parser = DockerfileParser(fileobj=io.BytesIO(content.encode()))
         for step in parser.structure:
@@ -60,11 +92,50 @@ class _Reader:
             self._step(step["instruction"], step["value"].strip(), step["content"])
         if not self._image:
             raise Unsupported(f"{self._where}: no FROM")
-        if posixpath.normpath(self._workdir) in _OURS:
-            raise self._no(f"a working directory {self._workdir}")
+        top = self._top(workdir, about)
+        self._bake([path for path in self._copied if not path.startswith(f"{top}/")])
+        kept = {path: body for path, body in self._copied.items() if path.startswith(f"{top}/")}
+        self._keep_folders(kept, top)
         return Environment(
-            image=self._image, build=tuple(self._build), workdir=self._workdir, files=self._starting_files()
+            image=self._image,
+            build=tuple(self._build),
+            workdir=top,
+            files={path.removeprefix(f"{top}/"): body for path, body in kept.items()},
+            checked={path: body for path, body in self._baked.items() if path.startswith(f"{top}/")},
+            remarks=tuple(self._remarks),
         )
+
+    def _top(self, workdir: str | None, about: str) -> str:
+        """The folder that /workspace stands for."""
+        chosen = posixpath.normpath(posixpath.join("/", workdir or self._workdir))
+        if chosen == "/" and (named := work_folder(self._copied, about)):
+            self._remarks.append(f"the working directory / cannot be written: work starts in {named}")
+            chosen = named
+        if chosen == "/" or f"/{chosen.split('/')[1]}" in _OURS:
+            raise self._no(f"a working directory {chosen}")
+        return chosen
+
+    def _bake(self, paths: Sequence[str]) -> None:
+        """Put copied files into the image itself, where nothing can change them any more."""
+        new = {path: self._copied[path] for path in paths if self._baked.get(path) != self._copied[path]}
+        tops = {path: f"/{path.split('/')[1]}" for path in new}
+        if _EMPTIED in tops.values():
+            self._remarks.append(
+                f"{self._where}: files in {_EMPTIED} are there for the build; a box starts without them"
+            )
+        if path := next((path for path, top in tops.items() if top in _OURS and top != _EMPTIED), None):
+            raise self._no(f"COPY to {path!r:.80}, which a box fills itself")
+        self._baked.update(new)
+        self._build += baking.layers(new)
+        if sum(map(len, self._baked.values())) > baking.MAX_BYTES:
+            raise self._no(f"more than {baking.MAX_BYTES >> 10} KiB of copied files outside of the working directory")
+
+    def _keep_folders(self, kept: dict[str, bytes], top: str) -> None:
+        """Empty folders that a RUN makes below the working directory stay there, by an empty file."""
+        for folder in self._folders:
+            if folder.startswith(f"{top}/") and not any(path.startswith(f"{folder}/") for path in kept):
+                kept[f"{folder}/.keep"] = b""
+                self._remarks.append(f"the empty folder {folder} holds an empty file .keep")
 
     def _no(self, feature: str) -> Unsupported:
         return Unsupported(f"{self._where} line {self._line}: {feature}")
@@ -101,12 +172,18 @@ class _Reader:
     def _run(self, value: str, content: str) -> None:
         if "<<" in value or value.startswith("--"):
             raise self._no("RUN with " + ("a here-document" if "<<" in value else value.split("=", maxsplit=1)[0]))
-        for path in self._copied:
-            if posixpath.basename(path) in content or self._workdir + "/" in content:
-                raise self._no(f"RUN that uses the copied file {posixpath.basename(path)!r}")
+        if sum(map(len, self._copied.values())) <= baking.MAX_BYTES or self._mentions(content):
+            self._bake([*self._copied])
+        self._folders += _made_folders(value, self._workdir)
         self._build.append(f"RUN {value}")
 
+    def _mentions(self, content: str) -> bool:
+        names = map(posixpath.basename, self._copied)
+        return f"{self._workdir}/" in content or any(name in content for name in names)
+
     def _copy(self, word: str, value: str) -> None:
+        if self._uv_of(value):
+            return
         sources = self._words(word, value)
         target = sources.pop()
         if not sources:
@@ -118,7 +195,19 @@ class _Reader:
                 raise self._no("ADD of an archive or from a network")
             self._lay(word, source, whole, into=into)
 
+    def _uv_of(self, value: str) -> bool:
+        """Whether a COPY only brings uv from its own image: then pip brings it."""
+        if not (found := _UV_IMAGE.match(value)):
+            return False
+        self._build += install_uv(found["version"])
+        return True
+
     def _words(self, word: str, value: str) -> list[str]:
+        while value.startswith(_HARMLESS_OPTIONS):
+            option, _, value = value.partition(" ")
+            value = value.strip()
+            if option != "--link":
+                self._remarks.append(f"{self._where} line {self._line}: {option}: a box sets owner and mode itself")
         if value.startswith("--"):
             raise self._no(f"{word} {value.split(maxsplit=1)[0].split('=', maxsplit=1)[0]}")
         try:
@@ -143,7 +232,8 @@ class _Reader:
 
     def _matching(self, plain: str, target: str, *, into: bool) -> dict[str, bytes]:
         if plain == ".":
-            return {posixpath.join(target, path): body for path, body in self._context.items()}
+            context = {path: body for path, body in self._context.items() if path != "Dockerfile"}
+            return {posixpath.join(target, path): body for path, body in context.items()}
         if plain in self._context:
             return {posixpath.join(target, posixpath.basename(plain)) if into else target: self._context[plain]}
         below = {p.removeprefix(plain + "/"): body for p, body in self._context.items() if p.startswith(plain + "/")}
@@ -152,17 +242,52 @@ class _Reader:
         names = [path for path in self._context if "/" not in path and fnmatch.fnmatchcase(path, plain)]
         return {posixpath.join(target, name): self._context[name] for name in names}
 
-    def _starting_files(self) -> dict[str, bytes]:
-        top = self._workdir.rstrip("/") + "/"
-        for path in self._copied:
-            if not path.startswith(top):
-                raise Unsupported(f"{self._where}: COPY to {path!r:.80}, outside of the working directory")
-        return {path.removeprefix(top): body for path, body in self._copied.items()}
+
+def install_uv(version: str | None) -> list[str]:
+    """Layers that bring uv by pip, in place of a copy from its own image."""
+    package = f"uv=={version}" if version and version.count(".") == 2 else "uv"  # noqa: PLR2004 - a whole version
+    return [baking.PIP, baking.pip_install([package])]
+
+
+def _made_folders(command: str, workdir: str) -> list[str]:
+    """The folders that a RUN makes by a plain mkdir."""
+    found = []
+    for part in re.split(r"&&|\|\||[;|\n]", command):
+        words = part.split()
+        if words[:1] == ["mkdir"]:
+            plain = [w.strip("'\"") for w in words[1:] if not w.startswith("-") and not set(w) & set("$*?{}()`<>\\")]
+            found += [posixpath.normpath(posixpath.join(workdir, word)) for word in plain if word]
+    return found
+
+
+def work_folder(copied: Files, about: str) -> str | None:
+    """The folder at the top that files are copied to or, else, that the instruction names most."""
+    tops = [path.split("/")[1] for path in copied if path.count("/") > 1]
+    for names in (tops, _MENTIONED.findall(about)):
+        usable = [name for name in names if name not in _SYSTEM and f"/{name}" not in _OURS]
+        if usable:
+            return "/" + max(dict.fromkeys(usable), key=usable.count)
+    return None
 
 
 def container_settings(found: Environment, tests: str, logs: str, extra: tuple[str, ...] = ()) -> Mapping[str, Any]:
     """Layers that lead the image's paths to the one place in a box that can be written."""
-    links = [f"ln -sfn /workspace/{tests} /tests", f"ln -sfn /workspace/{logs} /logs"]
-    if found.workdir != "/workspace":
-        links.insert(0, f"rmdir {shlex.quote(found.workdir)} && ln -s /workspace {shlex.quote(found.workdir)}")
-    return {"build": [*found.build, *extra, "WORKDIR /", f"RUN {' && '.join(links)}"]}
+    top = shlex.quote(found.workdir)
+    usual = " ".join(f"{top}/{name}" for name in _IN_A_HOME)
+    empty = [
+        f"mkdir -p {top}",
+        f"rm -rf {usual}",
+        f"find {top} -mindepth 1 -depth -type d -empty -delete",
+        left.refuse(top),
+        *([f"rmdir {top}", f"ln -s /workspace {top}"] if found.workdir != "/workspace" else []),
+    ]
+    links = [
+        "if [ -d /tests ] && [ ! -L /tests ]; then find /tests -depth -type d -empty -delete; fi",
+        "if [ -e /tests ] && [ ! -L /tests ]; then echo the image has files in /tests; exit 1; fi",
+        "rm -rf /logs",
+        f"ln -sfn /workspace/{tests} /tests",
+        f"ln -sfn /workspace/{logs} /logs",
+        "if [ ! -e /solution ]; then ln -sfn /workspace/.solution /solution; fi",
+    ]
+    taken_out = [f"RUN {' && '.join(commands)}" for commands in baking.removed(found.checked)]
+    return {"build": [*found.build, *extra, "WORKDIR /", *taken_out, f"RUN {' && '.join([*empty, *links])}"]}

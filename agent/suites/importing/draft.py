@@ -32,6 +32,8 @@ class Draft:
     files: Files = field(default_factory=lambda: NO_FILES)
     solution: Files = field(default_factory=lambda: NO_FILES)
     meta: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    remarks: tuple[str, ...] = ()
+    """Where the task means something else here than in its own format."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,11 +50,12 @@ class Options:
     """What the user says beside the source.
 
     `image` replaces every image that tasks name; `check` is the command that grades tasks in a language
-    for which none is known.
+    for which none is known; `reward_key` is the key of the reward in a reward.json with several.
     """
 
     image: str | None = None
     check: str | None = None
+    reward_key: str = "reward"
 
 
 class Importer(Protocol):

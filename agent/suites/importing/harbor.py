@@ -1,41 +1,38 @@
 """Harbor: a folder per task with task.toml, instruction.md, environment/Dockerfile and tests/test.sh.
 
-The layout is the one that harborframework.com documents. A test.sh of the usual kind, which installs and runs
-pytest and writes reward.txt from its exit code, becomes a run of pytest that is judged by its JUnit report; any
-other test.sh runs as it is and its reward file is read.
+The layout is the one that harborframework.com documents. A test.sh runs as it is, and the reward files that it
+writes are read. One of the usual kind, which only installs and runs pytest and writes reward.txt from its exit code,
+becomes a run of pytest that is judged by its JUnit report, which is harder to forge.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.base import yaml
 from agent.base.errors import UserError
+from agent.base.types import Files
 from agent.suites.importing import container, shell
-from agent.suites.importing.dockerfile import read_dockerfile
+from agent.suites.importing.compose import Service, one_container
+from agent.suites.importing.dockerfile import Environment, read_dockerfile, work_folder
 from agent.suites.importing.draft import Draft, Options, Refusal, Unsupported, task_id
+from agent.suites.importing.fetching import TEST_TOOLS, Fetched, fetched, plain_name
+from agent.suites.importing.harbor_config import Config, read_config, submitted
+from agent.suites.importing.harbor_fates import CONFIG
+from agent.suites.importing.harbor_files import kept, verifier_needs
 from agent.suites.importing.reading import folder, scripts, tasks_below, text, toml_file
 from agent.trials.grading import WORKSPACE
 
-CONFIG, SCRIPT, DOCKERFILE = "task.toml", "test.sh", "environment/Dockerfile"
-_TOP = frozenset(
-    {"version", "schema_version", "task", "metadata", "verifier", "agent", "environment", "solution", "source"}
-)
-_SECTIONS = {
-    "verifier": frozenset({"timeout_sec", "env", "user", "network_mode"}),
-    "agent": frozenset({"timeout_sec", "user", "network_mode"}),
-    "solution": frozenset({"env"}),
-    "environment": frozenset(
-        {"build_timeout_sec", "docker_image", "cpus", "memory_mb", "memory", "storage_mb", "storage", "gpus", "os"}
-        | {"allow_internet", "network_mode", "env"}
-    ),
-}
-_EMPTY: tuple[Any, ...] = (None, 0, "", [], {})
-_SIZES = {"K": 1 / 1024, "M": 1, "G": 1024}
-_DEFAULT_SECONDS = 600.0
-_DEFAULT_MEMORY_MB = 2048
+SCRIPT, DOCKERFILE = "tests/test.sh", "environment/Dockerfile"
+COMPOSE = "environment/docker-compose.yaml"
+TRAJECTORY = "trajectory.json"
+_DEFAULT_FOLDER = "/app"
+_CONTEXT = f".context/{TRAJECTORY}"
+_HELPERS = f"{WORKSPACE}{container.TESTS}/{container.OURS}"
+_VERIFIER = f"{WORKSPACE}{container.LOGS}/verifier"
 
 
 class Harbor:
@@ -53,157 +50,172 @@ class Harbor:
         for root in tasks_below(source, CONFIG):
             inside = root.relative_to(source).as_posix()
             name = task_id(root.resolve().name)
-            config = toml_file(root / CONFIG)
+            raw = toml_file(root / CONFIG)
             try:
-                yield _task(root, name, inside, config, options)
+                yield _task(root, name, inside, raw, options)
             except Unsupported as reason:
                 yield Refusal(id=name, origin=inside, feature=str(reason))
 
 
-def _task(root: Path, name: str, origin: str, config: dict[str, Any], options: Options) -> Draft:
-    files = folder(root)
-    sections = _sections(config, root)
-    _layout(files)
-    environment = sections["environment"]
-    _offered(environment, sections)
-    context = {
-        path.removeprefix("environment/"): body for path, body in files.items() if path.startswith("environment/")
-    }
-    context.pop("Dockerfile", None)
-    found = read_dockerfile(text(files, DOCKERFILE, root), context, DOCKERFILE)
-    container.no_hidden_paths(found.files, DOCKERFILE)
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """How a task is graded: settings, layers that grading needs, and hidden files of ours."""
+
+    settings: dict[str, Any]
+    layers: tuple[str, ...]
+    helpers: dict[str, bytes]
+
+
+def _task(root: Path, name: str, origin: str, raw: dict[str, Any], options: Options) -> Draft:
+    files = kept(folder(root))
+    config = read_config(raw)
+    remarks = [*config.remarks]
+    _layout(files, config)
+    instruction = text(files, "instruction.md", root)
+    service = _service(files, root)
+    found = _environment(files, config, service, root=root, instruction=instruction, remarks=remarks)
     tests = {path.removeprefix("tests/"): body for path, body in files.items() if path.startswith("tests/")}
-    script = text(files, f"tests/{SCRIPT}", root)
-    check, usual = _check(script, tests, _plain_env(sections["verifier"], "verifier"))
+    script = text(files, SCRIPT, root)
+    brought, layers = verifier_needs(files, config, root, remarks)
+    check = _check(script, tests, config, brought, options=options, remarks=remarks)
+    starting, instruction = _with_context(files, found.files, instruction, remarks)
     return Draft(
         id=name,
         origin=origin,
-        instruction=text(files, "instruction.md", root),
-        files=found.files,
-        tests=container.hidden(tests),
+        instruction=instruction,
+        files=starting,
+        tests=container.hidden({**tests, **check.helpers}),
         settings={
-            "submit": container.SUBMIT,
-            **check,
-            **container.surroundings(found, with_pytest=usual, options=options),
-            **_limits(sections, root),
-            "env": _plain_env(environment, "environment"),
-            "tags": _tags(config),
+            "submit": submitted(config, found.workdir, remarks),
+            **check.settings,
+            **container.surroundings(found, extra=(*layers, *check.layers), options=options),
+            **config.limits,
+            **service.limits,
+            "env": {**service.env, **config.env},
+            "tags": config.tags,
         },
-        meta={"harbor": {"task.toml": _plain(config), "solution": _solution(files, root)}},
+        meta={"harbor": _meta(files, raw, config, root)},
+        remarks=tuple(dict.fromkeys([*remarks, *found.remarks])),
     )
 
 
-def _sections(config: dict[str, Any], root: Path) -> dict[str, dict[str, Any]]:
-    """The sections whose meaning has to be kept. Raises UserError if one is not a table."""
-    container.refuse_unknown(config, _TOP, f"{CONFIG}: ")
-    found = {}
-    for name, known in _SECTIONS.items():
-        section = config.get(name, {})
-        if not isinstance(section, dict):
-            raise UserError(f"{root / CONFIG}: {name}", "is not a table", f"Write [{name}].")
-        found[name] = {key: value for key, value in section.items() if value not in _EMPTY or value is False}
-        container.refuse_unknown(found[name], known, f"{CONFIG}: {name}.")
-    return found
-
-
-def _layout(files: Mapping[str, bytes]) -> None:
+def _layout(files: Mapping[str, bytes], config: Config) -> None:
     for path in files:
-        if path.startswith("environment/") and path.rpartition("/")[2].startswith(("docker-compose", "compose.y")):
+        place, _, name = path.rpartition("/")
+        if place == "tests" and name == "docker-compose.yaml":
             raise Unsupported(f"{path}: several containers")
         if path.startswith("steps/"):
             raise Unsupported("steps/: several steps")
-    for needed in ("instruction.md", DOCKERFILE, f"tests/{SCRIPT}"):
-        if needed not in files:
-            raise Unsupported(f"no {needed}")
+        if path.startswith(f"tests/{container.OURS}/"):
+            raise Unsupported(f"{path}: a test file where helpers of ours stand")
+    needed = ["instruction.md", SCRIPT] if config.image else ["instruction.md", SCRIPT, DOCKERFILE]
+    if missing := next((path for path in needed if path not in files), None):
+        raise Unsupported(f"no {missing}")
 
 
-def _offered(environment: Mapping[str, Any], sections: Mapping[str, Mapping[str, Any]]) -> None:
-    """Raises Unsupported for what boxes do not have: a network, GPUs, Windows, root, other users."""
-    if environment.get("allow_internet") is True:
-        raise Unsupported(f"{CONFIG}: environment.allow_internet = true")
-    for name, section in sections.items():
-        if section.get("network_mode", "no-network") != "no-network":
-            raise Unsupported(f"{CONFIG}: {name}.network_mode = {section['network_mode']!r:.40}")
-        if "user" in section:
-            raise Unsupported(f"{CONFIG}: {name}.user")
-    if "gpus" in environment:
-        raise Unsupported(f"{CONFIG}: environment.gpus")
-    if environment.get("os", "linux") != "linux":
-        raise Unsupported(f"{CONFIG}: environment.os = {environment['os']!r:.40}")
+def _service(files: dict[str, bytes], root: Path) -> Service:
+    """What a compose file of one container adds to the image; `files` loses it. Raises Unsupported for several."""
+    if files.pop(COMPOSE, None) is None:
+        return Service()
+    try:
+        return one_container(yaml.load(root / COMPOSE), COMPOSE)
+    except UserError as error:
+        raise Unsupported(f"{COMPOSE}: {error.problem}") from error
 
 
-def _plain_env(section: Mapping[str, Any], name: str) -> dict[str, str]:
-    env = section.get("env", {})
-    if not isinstance(env, dict) or not all(isinstance(value, str) for value in env.values()):
-        raise Unsupported(f"{CONFIG}: {name}.env that is not a table of texts")
-    if variable := next((key for key, value in env.items() if "${" in value), None):
-        raise Unsupported(f"{CONFIG}: {name}.env.{variable} takes a variable of the host")
-    return env
+def _environment(
+    files: dict[str, bytes], config: Config, service: Service, *, root: Path, instruction: str, remarks: list[str]
+) -> Environment:
+    """Image, layers and starting files: from the Dockerfile or, without one, from the prebuilt image."""
+    if DOCKERFILE not in files:
+        workdir = config.workdir or service.workdir or work_folder({}, instruction) or _DEFAULT_FOLDER
+        remarks.append(f"{config.image}: only an image is given: it may have no files of its own in {workdir}")
+        return Environment(image=config.image or "", build=(), workdir=workdir, files={})
+    if config.image:
+        remarks.append(f"{CONFIG}: environment.docker_image: the image is built from {DOCKERFILE} instead")
+    context = {path.removeprefix("environment/"): b for path, b in files.items() if path.startswith("environment/")}
+    written = text(files, DOCKERFILE, root)
+    found = read_dockerfile(written, context, DOCKERFILE, workdir=config.workdir or service.workdir, about=instruction)
+    container.no_hidden_paths(found.files, DOCKERFILE)
+    return found
 
 
-def _check(script: str, tests: dict[str, bytes], env: dict[str, str]) -> tuple[dict[str, Any], bool]:
-    """Check and reward, and whether the script was of the usual kind."""
-    if (run := shell.usual_pytest(script, reward=True)) is not None:
-        found = container.pytest_check(run, tests, "tests")
-        return {**found, "check": [*_prefix(env), *found["check"]]}, True
-    shell.refuse_network(script, f"tests/{SCRIPT}")
-    command = f"mkdir -p {WORKSPACE}{container.LOGS}/verifier && exec bash /tests/{SCRIPT}"
-    return {"check": [*_prefix(env), "bash", "-c", command], "reward": "file", **_reward(tests)}, False
+def _check(
+    script: str, tests: Files, config: Config, brought: Fetched, *, options: Options, remarks: list[str]
+) -> _Check:
+    """By JUnit for a script that only runs pytest over tests that can be counted, else by the script itself."""
+    run = shell.usual_pytest(script, reward=True, baked=True)
+    if run is not None and config.reward_range == (0, 1):
+        try:
+            found = container.pytest_check(run, tests, "tests")
+            layers = (fetched(script, SCRIPT) + brought).layers()
+        except Unsupported as reason:
+            remarks.append(f"judged by its reward file, not by pytest's report: {reason}")
+        else:
+            return _Check(
+                {**found, "check": [*_prefix(config.check_env), *found["check"]]},
+                (*layers, container.PYTEST),
+                {},
+            )
+    fetches = fetched(script, SCRIPT) + brought
+    if fetches.any:
+        remarks.append(f"{SCRIPT} installs: {_installed(fetches)} in the image, so that grading works offline")
+    return _as_it_is(fetches, config, _key(tests, options, remarks))
+
+
+def _installed(fetches: Fetched) -> str:
+    return ", ".join([*fetches.apt, *fetches.pip]) or "nothing but tools"
+
+
+def _as_it_is(fetches: Fetched, config: Config, key: str) -> _Check:
+    helpers = {f"{container.OURS}/reward.py": container.helper("reward.py")}
+    env = {**config.check_env}
+    if fetches.any:
+        helpers[f"{container.OURS}/offline.sh"] = container.helper("offline.sh")
+        env["BASH_ENV"] = f"{_HELPERS}/offline.sh"
+    low, high = config.reward_range
+    command = (
+        f"mkdir -p {_VERIFIER} && rm -f {_VERIFIER}/reward.txt {_VERIFIER}/reward.json; bash /{SCRIPT}; "
+        f'unset BASH_ENV; python3 -I {_HELPERS}/reward.py {_VERIFIER} "$0" {low:g} {high:g}'
+    )
+    settings = {
+        "check": [*_prefix(env), "bash", "-c", command, key],
+        "reward": "file",
+        "reward_path": f"{container.REWARD}.json",
+    }
+    tools = any(plain_name(package) in TEST_TOOLS for package in fetches.pip)
+    return _Check(settings, (*fetches.layers(), *((container.PYTEST,) if tools else ())), helpers)
 
 
 def _prefix(env: Mapping[str, str]) -> list[str]:
     return ["env", *(f"{key}={value}" for key, value in env.items())] if env else []
 
 
-def _reward(tests: Mapping[str, bytes]) -> dict[str, str]:
-    """Which reward file the tests write. Raises Unsupported if they name none, or more than one number."""
+def _key(tests: Files, options: Options, remarks: list[str]) -> str:
+    """The key of the reward in a reward.json; a remark where the tests do not seem to write it."""
     said = b"\n".join(tests.values())
-    as_text, as_json = b"reward.txt" in said, b"reward.json" in said
-    if as_text == as_json:
-        raise Unsupported("tests/: " + ("reward.txt and reward.json" if as_text else "no reward file is named"))
-    if as_text:
-        return {"reward_path": f"{container.REWARD}.txt"}
-    if not re.search(rb"[\"']reward[\"']|\breward\\\"", said):
-        raise Unsupported("tests/: reward.json without the key 'reward'")
-    return {"reward_path": f"{container.REWARD}.json"}
+    if b"reward.json" in said and options.reward_key.encode() not in said.replace(b"reward.json", b""):
+        remarks.append(f"reward.json: the tests never say {options.reward_key!r}; name its key with --reward-key")
+    return options.reward_key
 
 
-def _limits(sections: Mapping[str, Mapping[str, Any]], root: Path) -> dict[str, Any]:
-    environment = sections["environment"]
-    memory = environment.get("memory_mb", _DEFAULT_MEMORY_MB)
-    if isinstance(size := environment.get("memory"), str):
-        if not (said := re.fullmatch(r"([0-9.]{1,9})([KMG])B?", size.strip().upper())):
-            raise UserError(f"{root / CONFIG}: environment.memory", f"{size!r:.40} is not a size", "Write 2G or 512M.")
-        memory = int(float(said[1]) * _SIZES[said[2]])
-    return {
-        "solve_timeout": _seconds(sections["agent"], root, "agent"),
-        "check_timeout": _seconds(sections["verifier"], root, "verifier"),
-        "cpus": environment.get("cpus", 1),
-        "memory_mb": memory,
-    }
+def _with_context(
+    files: dict[str, bytes], starting: Files, instruction: str, remarks: list[str]
+) -> tuple[dict[str, bytes], str]:
+    """A trajectory that the task brings along, as a starting file that the instruction names."""
+    if TRAJECTORY not in files:
+        return dict(starting), instruction
+    remarks.append(f"{TRAJECTORY} is the starting file {_CONTEXT}, which the instruction names")
+    said = f"{instruction.rstrip()}\n\nWhat was done before is in `{_CONTEXT}`.\n"
+    return {**starting, _CONTEXT: files[TRAJECTORY]}, said
 
 
-def _seconds(section: Mapping[str, Any], root: Path, name: str) -> float:
-    value = section.get("timeout_sec", _DEFAULT_SECONDS)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise UserError(f"{root / CONFIG}: {name}.timeout_sec", "is not a number", "Write seconds.")
-    return float(value)
-
-
-def _tags(config: Mapping[str, Any]) -> list[str]:
-    """Words to find the task by."""
-    said: list[Any] = []
-    for section, key in (("task", "keywords"), ("metadata", "tags")):
-        table = config.get(section)
-        words = table.get(key) if isinstance(table, dict) else None
-        said += words if isinstance(words, list) else []
-    return list(dict.fromkeys(word for word in said if isinstance(word, str) and word.strip()))
-
-
-def _solution(files: dict[str, bytes], root: Path) -> dict[str, str]:
-    """The reference as it is written, by the names below `solution/`."""
+def _meta(files: dict[str, bytes], raw: dict[str, Any], config: Config, root: Path) -> dict[str, Any]:
+    """What has no field: task.toml, and the reference as it is written, by the names below `solution/`."""
     found = scripts(files, [path for path in files if path.startswith("solution/")], root)
-    return {path.removeprefix("solution/"): said for path, said in found.items()}
+    reference = {path.removeprefix("solution/"): said for path, said in found.items()}
+    env = {"solution_env": config.solution_env} if config.solution_env else {}
+    return {"task.toml": _plain(raw), "solution": reference, **env}
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from agent.suites.importing.draft import Draft, Options, Refusal, Unsupported, t
 from agent.suites.importing.reading import json_lines, need_text, texts
 
 SOLUTION, TEST = "solution.py", "test_solution.py"
-_SETTINGS = {
+CHECKED = {
     "submit": [SOLUTION],
     "check": ["python3", "-I", "-m", "ratchet_check", TEST],
     "solve_timeout": 120.0,
@@ -31,7 +31,7 @@ _SUFFIXES = (".jsonl", ".jsonl.gz")
 _Row = dict[str, Any]
 
 
-def _first_keys(source: Path) -> set[str]:
+def first_keys(source: Path) -> set[str]:
     """The keys of the first object of a JSONL file; none if it is another kind of file or broken."""
     if not source.name.endswith(_SUFFIXES):
         return set()
@@ -41,10 +41,16 @@ def _first_keys(source: Path) -> set[str]:
         return set()
 
 
-def _read(source: Path, options: Options, make: Callable[[_Row, str, str, str], Draft]) -> Iterator[Draft | Refusal]:
+def read_rows(
+    source: Path,
+    options: Options,
+    make: Callable[[_Row, str, str, str], Draft],
+    ids: Sequence[str] = ("task_id",),
+) -> Iterator[Draft | Refusal]:
+    """One task a line; its id is under the first of the keys `ids` that the line has. Raises UserError."""
     for line, row in json_lines(source):
         where = f"{source.name} line {line}"
-        name = task_id(str(row.get("task_id", "")) or f"line-{line}")
+        name = task_id(next((str(row[key]) for key in ids if row.get(key) not in (None, "")), f"line-{line}"))
         try:
             draft = make(row, name, f"{source} line {line}", where)
         except Unsupported as reason:
@@ -65,11 +71,11 @@ class HumanEval:
 
     def recognises(self, source: Path) -> bool:
         """By the keys of the first line."""
-        return {"prompt", "entry_point", "test"} <= _first_keys(source)
+        return {"prompt", "entry_point", "test"} <= first_keys(source)
 
     def read(self, source: Path, options: Options) -> Iterator[Draft | Refusal]:
         """One task a line."""
-        return _read(source, options, self._task)
+        return read_rows(source, options, self._task)
 
     def _task(self, row: _Row, name: str, where: str, origin: str) -> Draft:
         prompt, entry = need_text(row, "prompt", where), need_text(row, "entry_point", where)
@@ -96,7 +102,7 @@ class HumanEval:
             files={SOLUTION: prompt.encode()},
             tests={TEST: hidden.encode()},
             solution=solution,
-            settings={**_SETTINGS, "junit": 1},
+            settings={**CHECKED, "junit": 1},
             meta={"humaneval": {key: value for key, value in row.items() if key not in known}},
         )
 
@@ -119,11 +125,11 @@ class Mbpp:
 
     def recognises(self, source: Path) -> bool:
         """By the keys of the first line."""
-        return {"code", "test_list"} <= _first_keys(source)
+        return {"code", "test_list"} <= first_keys(source)
 
     def read(self, source: Path, options: Options) -> Iterator[Draft | Refusal]:
         """One task a line."""
-        return _read(source, options, self._task)
+        return read_rows(source, options, self._task)
 
     def _task(self, row: _Row, name: str, where: str, origin: str) -> Draft:
         asked = need_text(row, "text" if "text" in row else "prompt", where).strip()
@@ -142,7 +148,7 @@ class Mbpp:
             files={SOLUTION: _starter(code, where).encode()},
             tests={TEST: _hidden(setup, functions, asserts).encode()},
             solution={SOLUTION: (code.strip() + "\n").encode()},
-            settings={**_SETTINGS, "junit": len(asserts)},
+            settings={**CHECKED, "junit": len(asserts)},
             meta={"mbpp": {key: value for key, value in row.items() if key not in known}},
         )
 
@@ -171,9 +177,14 @@ def _called(code: str, tests: list[str], where: str) -> list[str]:
 
 def _hidden(setup: str, functions: list[str], asserts: list[str]) -> str:
     lines = [_HEAD.rstrip(), *([setup] if setup else [])]
-    lines += [f'{name} = remote("{SOLUTION}", "{name}", seconds={_CALL_SECONDS})' for name in functions]
+    # A function of the solution that is called like a test must not be collected as one.
+    inside = {name: f"_remote_{number}" for number, name in enumerate(functions) if name.startswith("test")}
+    lines += [
+        f'{inside.get(name, name)} = remote("{SOLUTION}", "{name}", seconds={_CALL_SECONDS})' for name in functions
+    ]
+    local = "".join(f"    {name} = {at}\n" for name, at in inside.items())
     for number, said in enumerate(asserts, 1):
-        lines.append(f"\n\ndef test_{number}():\n    {_indented(said)}")
+        lines.append(f"\n\ndef test_{number}():\n{local}    {_indented(said)}")
     return "\n".join(lines) + "\n"
 
 

@@ -8,15 +8,28 @@ from pathlib import Path
 
 from agent.base.errors import UserError
 from agent.suites.importing.draft import Draft, Importer, Options, Refusal
+from agent.suites.importing.evals import Evals
 from agent.suites.importing.exercism import Exercism
 from agent.suites.importing.folder import PytestFolder
 from agent.suites.importing.harbor import Harbor
 from agent.suites.importing.jsonl import HumanEval, Mbpp
+from agent.suites.importing.programs import EvalPlus, Programs
 from agent.suites.importing.terminalbench import TerminalBench
-from agent.suites.importing.write import SuiteWriter
+from agent.suites.importing.write import SuiteWriter, grouped
 
 IMPORTERS: Mapping[str, Importer] = {
-    importer.kind: importer for importer in (Harbor(), TerminalBench(), Exercism(), HumanEval(), Mbpp(), PytestFolder())
+    importer.kind: importer
+    for importer in (
+        Harbor(),
+        TerminalBench(),
+        Exercism(),
+        HumanEval(),
+        EvalPlus(),
+        Mbpp(),
+        Programs(),
+        Evals(),
+        PytestFolder(),
+    )
 }
 """By kind, in the order in which they are asked whether they recognise a source."""
 
@@ -26,13 +39,18 @@ Done = Callable[[Draft | Refusal], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Imported:
-    """What came of an import. `changed` is False if exactly this suite stood there before."""
+    """What came of an import. `changed` is False if exactly this suite stood there before.
+
+    `reasons` groups the refusals, `remarks` the changes of meaning in what was taken, each with its count.
+    """
 
     kind: str
     dest: Path
     taken: int
     refused: Sequence[Refusal]
     changed: bool
+    reasons: Sequence[Mapping[str, object]] = ()
+    remarks: Sequence[Mapping[str, object]] = ()
 
 
 def import_suite(
@@ -59,7 +77,15 @@ def import_suite(
         for read in importer.read(source, options):
             done((writer.add(read) or read) if isinstance(read, Draft) else writer.refuse(read))
         changed = writer.finish(importer.kind, source.resolve().name, prepare)
-    return Imported(kind=importer.kind, dest=dest, taken=writer.taken, refused=writer.refusals, changed=changed)
+    return Imported(
+        kind=importer.kind,
+        dest=dest,
+        taken=writer.taken,
+        refused=writer.refusals,
+        changed=changed,
+        reasons=grouped(refusal.feature for refusal in writer.refusals),
+        remarks=writer.remarks,
+    )
 
 
 def chosen(kind: str, source: Path) -> Importer:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from agent.suites.importing.draft import Unsupported
 
 _LOCAL = r"(?:localhost|127\.0\.0\.1|\[::1\]|0\.0\.0\.0)"
-_NETWORK = re.compile(
+NETWORK = re.compile(
     rf"""\b(?:apt|apt-get|apk|yum|dnf)\s+(?:-\S+\s+)*(?:install|update|add|upgrade)\b
     | \bpip3?\s+(?:-\S+\s+)*(?:install|download)\b | \b(?:uv\s+(?:add|sync|pip|tool|init|venv|run)|uvx|pipx|poetry)\b
     | \b(?:npm|pnpm|yarn)\s+(?:ci|i|install|add)\b | \bnpx\b | \b(?:cargo\s+(?:install|fetch)|go\s+(?:get|install))\b
@@ -22,7 +22,7 @@ _SETUP = re.compile(
     | apt(?:-get)?\s+install(?:\s+-\S+)*(?:\s+(?:curl|ca-certificates))+(?:\s+-\w+)*
     | curl\s+\S+\s+https://astral\.sh/uv/\S*install\.sh\s*\|\s*sh | (?:source|\.)\s+["']?\$HOME/\.local/bin/env["']?
     | uv\s+init(?:\s+-\S+)* | uv\s+venv\s*\S* | (?:source|\.)\s+\S*\.venv/bin/activate
-    | uv\s+(?:add|pip\s+install)\s+{_PACKAGE}(?:\s+{_PACKAGE})* | pip3?\s+install(?:\s+-\S+)*\s+{_PACKAGE}
+    | uv\s+(?:add|pip\s+install)\s+{_PACKAGE}(?:\s+{_PACKAGE})* | pip3?\s+install(?:\s+-\S+)*(?:\s+{_PACKAGE})+
     | set\s+[-+][euxo]+(?:\s+pipefail)? | export\s+PATH=.* | cd\s+/app
     | (?:source|bash|\.)\s+["']?\$\{{?(?:TEST_DIR|T_BENCH_TEST_DIR)\}}?["']?/(?:setup-uv-pytest|run-uv-pytest)\.sh""",
     re.VERBOSE,
@@ -51,50 +51,65 @@ class PytestRun:
 
 def refuse_network(script: str, where: str) -> None:
     """Raises Unsupported for the first line that cannot work in a box without a network."""
-    for number, line in _lines(script):
-        if found := _NETWORK.search(line):
+    for number, line in logical_lines(script):
+        if found := NETWORK.search(line):
             raise Unsupported(f"{where} line {number}: needs a network ({' '.join(found[0].split()):.40})")
 
 
-def usual_pytest(script: str, *, reward: bool) -> PytestRun | None:
+def usual_pytest(script: str, *, reward: bool, baked: bool = False) -> PytestRun | None:
     """The one run of pytest that a script amounts to, or None if it does anything else.
 
-    `reward` says whether the script has to write reward.txt from pytest's exit code, as Harbor's do.
+    `reward` says whether the script has to write reward.txt from pytest's exit code, as Harbor's do; `baked`, whether
+    other packages that it installs are in the image.
     """
     guarded = False
-    lines = [line for _, line in _lines(script)]
+    lines = [line for _, line in logical_lines(script)]
     for number, line in enumerate(lines):
+        run, tail = _asked(line, " ".join(lines[number + 1 :]))
         if line == _GUARD or guarded:
             guarded = line != "fi"
-        elif (files := _run_files(line)) is not None:
-            tail = " ".join(lines[number + 1 :])
+        elif (files := _run_files(run, baked=baked)) is not None:
+            tail = _without_name(tail)
             same = _VERDICT.fullmatch(tail) if reward else tail in {"", "exit $?"}
             return PytestRun(files) if files and same else None
-        elif not _harmless(line):
+        elif not _harmless(line, baked=baked):
             return None
     return None
 
 
-def _run_files(line: str) -> tuple[str, ...] | None:
+def _asked(line: str, tail: str) -> tuple[str, str]:
+    """`if pytest ...; then` as pytest, followed by a question for its exit code."""
+    asked = re.fullmatch(r"if\s+((?:uvx|uv run|pytest|python3?)\s.*?)(;\s*then)?", line)
+    return (asked[1], f"if [ $? -eq 0 ]{asked[2] or ''} {tail}") if asked else (line, tail)
+
+
+def _without_name(tail: str) -> str:
+    """What follows pytest, where its exit code is first given a name, as if it were not."""
+    if not (named := re.match(r"([A-Za-z_]\w*)=\$\?;?\s+", tail)):
+        return tail
+    return re.sub(rf"\"?\$(?:{named[1]}\b|\{{{named[1]}\}})\"?", "$?", tail[named.end() :])
+
+
+def _run_files(line: str, *, baked: bool) -> tuple[str, ...] | None:
     """The files that a line runs pytest over; none at all if it does so in a way of its own; None if it does not."""
     if run := _RUNS.fullmatch(line):
-        return _given(run)
+        return _given(run, baked=baked)
     return ("test_outputs.py",) if "run-uv-pytest.sh" in line and _SETUP.fullmatch(line) else None
 
 
-def _harmless(line: str) -> bool:
-    """Whether a line only brings pytest into a machine."""
+def _harmless(line: str, *, baked: bool) -> bool:
+    """Whether a line only brings pytest, or what is in the image already, into a machine."""
     if not _SETUP.fullmatch(line):
         return False
-    if installs := _INSTALLED.fullmatch(line):
+    if not baked and (installs := _INSTALLED.fullmatch(line)):
         return all(_plain_name(word) in _ALLOWED for word in installs[1].split() if not word.startswith("-"))
     return True
 
 
-def _given(run: re.Match[str]) -> tuple[str, ...]:
+def _given(run: re.Match[str], *, baked: bool) -> tuple[str, ...]:
     """The test files of a pytest command; none if it is given anything that could change what runs."""
     brought = re.findall(r"(?:--with|-w)[ =](\S+)", run["with"] or "")
-    if any(_plain_name(package) not in _ALLOWED for package in brought):
+    if not baked and any(_plain_name(package) not in _ALLOWED for package in brought):
         return ()
     try:
         words = shlex.split(run["args"])
@@ -116,7 +131,7 @@ def _plain_name(package: str) -> str:
     return re.split(r"[\[=~<>!]", package.strip("'\""))[0]
 
 
-def _lines(script: str) -> list[tuple[int, str]]:
+def logical_lines(script: str) -> list[tuple[int, str]]:
     """Lines that do something, continued ones joined, each with its number."""
     found: list[tuple[int, str]] = []
     begun = None

@@ -40,6 +40,12 @@ def script_of(task: Task) -> tuple[str, Mapping[str, str]] | None:
     return None
 
 
+def _env(task: Task) -> dict[str, str]:
+    """The environment of a reference script: the task's, and what is said for the reference alone."""
+    alone = next((said.get("solution_env") for said in task.meta.values() if isinstance(said, Mapping)), None)
+    return {**task.env, **(alone if isinstance(alone, Mapping) else {})}
+
+
 async def solve(
     sandbox: Sandbox, image: Callable[[Task], str], suite: Suite, *, parallel: int, done: Callable[[], None]
 ) -> list[Solved]:
@@ -68,7 +74,7 @@ async def _run(sandbox: Sandbox, image: str, task: Task) -> Solved:
     try:
         await box.put({**task.files, **beside}, WORKSPACE.rstrip("/"))
         argv = in_workdir(task, ["bash", f"{WORKSPACE}{FOLDER}/{name}"])
-        result = await box.run(argv, env=task.env, timeout=task.solve_timeout)
+        result = await box.run(argv, env=_env(task), timeout=task.solve_timeout)
         if result.ending is not Ending.EXITED:
             return Solved(task.id, {}, f"{name} did not finish: {result.ending.value}")
         taken = await box.take(task.submit)

@@ -6,23 +6,29 @@ its JUnit report, for tasks whose run-tests.sh only installs and runs pytest.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from agent.base import yaml
-from agent.suites.importing import container, shell
+from agent.suites.importing import compose, container, shell
 from agent.suites.importing.dockerfile import read_dockerfile
 from agent.suites.importing.draft import Draft, Options, Refusal, Unsupported, task_id
+from agent.suites.importing.fetching import fetched
 from agent.suites.importing.reading import folder, need_text, scripts, tasks_below, text, texts
 
 CONFIG, SCRIPT, DOCKERFILE, COMPOSE = "task.yaml", "run-tests.sh", "Dockerfile", "docker-compose.yaml"
 _KNOWN = frozenset(
     {"instruction", "author_name", "author_email", "difficulty", "category", "tags", "parser_name"}
-    | {"max_agent_timeout_sec", "max_test_timeout_sec", "run_tests_in_same_shell", "disable_asciinema"}
+    | {"max_agent_timeout_sec", "descriptions", "max_test_timeout_sec", "run_tests_in_same_shell", "disable_asciinema"}
     | {"estimated_duration_sec", "expert_time_estimate_min", "junior_time_estimate_min"}
 )
-_SERVICE = frozenset({"build", "image", "container_name", "command", "environment", "volumes"})
+_ACTS = re.compile(
+    r"image|command|service|volume|port|setup|network|mount|gpu|script|entrypoint|docker|_tests?$|^tests?_"
+)
+"""What a key is called that may change how a task runs."""
+
 _OTHERS = frozenset({CONFIG, SCRIPT, DOCKERFILE, COMPOSE, "solution.sh", "solution.yaml"})
 _SOLUTIONS = ("solution.sh", "solution.yaml")
 _DEFAULT_RUN = "source $TEST_DIR/setup-uv-pytest.sh\nbash $TEST_DIR/run-uv-pytest.sh\n"
@@ -54,37 +60,42 @@ class TerminalBench:
 
 def _task(root: Path, name: str, origin: str, config: dict[str, Any], options: Options) -> Draft:
     where = str(root / CONFIG)
-    container.refuse_unknown(config, _KNOWN, f"{CONFIG}: ")
+    remarks = _descriptive(config)
     if config.get("parser_name", "pytest") != "pytest":
         raise Unsupported(f"{CONFIG}: parser_name = {config['parser_name']!r:.40}")
     if config.get("run_tests_in_same_shell"):
         raise Unsupported(f"{CONFIG}: run_tests_in_same_shell")
+    instruction = _instruction(config, where)
     files = folder(root)
     if DOCKERFILE not in files:
         raise Unsupported(f"no {DOCKERFILE}")
-    _one_container(root, files)
+    service = compose.one_container(yaml.load(root / COMPOSE), COMPOSE) if COMPOSE in files else compose.Service()
     context = {path: body for path, body in files.items() if path not in _OTHERS and not path.startswith("tests/")}
-    found = read_dockerfile(text(files, DOCKERFILE, root), context, DOCKERFILE)
+    found = read_dockerfile(
+        text(files, DOCKERFILE, root), context, DOCKERFILE, workdir=service.workdir, about=instruction
+    )
     container.no_hidden_paths(found.files, DOCKERFILE)
     tests = {path.removeprefix("tests/"): body for path, body in files.items() if path.startswith("tests/")}
     script = text(files, SCRIPT, root) if SCRIPT in files else _DEFAULT_RUN
-    run = shell.usual_pytest(script, reward=False)
+    run = shell.usual_pytest(script, reward=False, baked=True)
     if run is None:
         shell.refuse_network(script, SCRIPT)
         raise Unsupported(f"{SCRIPT}: does more than to install and run pytest")
+    layers = (*fetched(script, SCRIPT).layers(), container.PYTEST)
     return Draft(
         id=name,
         origin=origin,
-        instruction=need_text(config, "instruction", where),
+        instruction=instruction,
         files=found.files,
         tests=container.hidden(tests),
         settings={
             "submit": container.SUBMIT,
             **container.pytest_check(run, tests, "tests"),
-            **container.surroundings(found, with_pytest=True, options=options),
+            **container.surroundings(found, extra=layers, options=options),
             "solve_timeout": config.get("max_agent_timeout_sec", _AGENT_SECONDS),
             "check_timeout": config.get("max_test_timeout_sec", _TEST_SECONDS),
-            "env": {"TEST_DIR": "/tests", "T_BENCH_TEST_DIR": "/tests"},
+            "env": {**service.env, "TEST_DIR": "/tests", "T_BENCH_TEST_DIR": "/tests"},
+            **service.limits,
             "tags": [word for word in texts(config, "tags", where) if word.strip()],
         },
         meta={
@@ -93,23 +104,24 @@ def _task(root: Path, name: str, origin: str, config: dict[str, Any], options: O
                 "solution": scripts(files, [path for path in _SOLUTIONS if path in files], root),
             }
         },
+        remarks=(*remarks, *service.remarks, *found.remarks),
     )
 
 
-def _one_container(root: Path, files: Mapping[str, bytes]) -> None:
-    """Raises Unsupported if docker-compose.yaml says more than the template that every task carries."""
-    if COMPOSE not in files:
-        return
-    config = yaml.load(root / COMPOSE)
-    container.refuse_unknown(config, frozenset({"services", "version"}), f"{COMPOSE}: ")
-    services = config.get("services")
-    if not isinstance(services, dict) or len(services) != 1:
-        raise Unsupported(f"{COMPOSE}: several containers")
-    ((name, service),) = services.items()
-    if not isinstance(service, dict):
-        raise Unsupported(f"{COMPOSE}: services.{name}")
-    container.refuse_unknown(service, _SERVICE, f"{COMPOSE}: services.{name}.")
-    for part in ("environment", "volumes"):
-        for item in service.get(part) or []:
-            if "T_BENCH_" not in str(item) and not str(item).startswith("TEST_DIR="):
-                raise Unsupported(f"{COMPOSE}: services.{name}.{part}: {str(item)!r:.60}")
+def _descriptive(config: Mapping[str, Any]) -> list[str]:
+    """Remarks on keys that only describe a task. Raises Unsupported for one that may change how it runs."""
+    unknown = sorted(str(key) for key in set(config) - _KNOWN)
+    if acting := next((key for key in unknown if _ACTS.search(key)), None):
+        raise Unsupported(f"{CONFIG}: {acting}")
+    return [f"{CONFIG}: {key} is kept in meta" for key in unknown]
+
+
+def _instruction(config: Mapping[str, Any], where: str) -> str:
+    """What is asked: `instruction`, or the one of the older `descriptions` that Terminal-Bench takes, `base`."""
+    said = config.get("descriptions")
+    if not config.get("instruction") and isinstance(said, list):
+        base = next((one for one in said if isinstance(one, dict) and one.get("key") == "base"), None)
+        if base is None:
+            raise Unsupported(f"{CONFIG}: descriptions: none is called base")
+        return need_text(base, "description", f"{where}: descriptions")
+    return need_text(dict(config), "instruction", where)

@@ -7,7 +7,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -19,15 +20,18 @@ from pydantic import ValidationError
 from agent.base import yaml
 from agent.base.errors import UserError
 from agent.base.types import Files, RewardKind, Split, Task
-from agent.suites import rules
+from agent.suites import rules, tree
 from agent.suites.format import TaskFile
 from agent.suites.importing.draft import Draft, Refusal, Unsupported, task_id
 from agent.suites.loader import load_suite
+from agent.suites.matching import expanded
 from agent.suites.place import Place
 from agent.suites.quarantine import QUARANTINE
 
 REPORT = "import.json"
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_LINE = re.compile(r" line \d+")
+_DETAIL = re.compile(r"(?<!\w)'[^']*'(?!\w)|\"[^\"]*\"|\([^()]*\)$")
 _PARTS = ("files", "tests", "solution")
 _KEPT = {QUARANTINE}
 """What a user's own commands write into an imported suite."""
@@ -43,6 +47,7 @@ class SuiteWriter:
             raise UserError(str(dest), "holds something else than an imported suite", "Name a folder to make.")
         self.dest, self._replace = dest, replace
         self._taken: dict[str, str] = {}
+        self._remarks: dict[str, tuple[str, ...]] = {}
         self._contents: dict[bytes, str] = {}
         self.refusals: list[Refusal] = []
 
@@ -74,6 +79,7 @@ class SuiteWriter:
         if reason:
             return self.refuse(Refusal(id=draft.id, origin=draft.origin, feature=reason))
         self._taken[draft.id], self._contents[content] = draft.origin, draft.id
+        self._remarks[draft.id] = draft.remarks
         with _writing(self.dest):
             _write_task(self._draft / draft.id, draft, self._probe)
         return None
@@ -100,17 +106,9 @@ class SuiteWriter:
         `prepare` may still add to the suite while it stands beside its place. Raises UserError.
         """
         if not self._taken:
-            why = f"; {self.refusals[0].origin}: {self.refusals[0].feature}" if self.refusals else ""
-            raise UserError(
-                source, f"holds no task that can be taken{why}", "docs/importing.md says what is supported."
-            )
+            raise NothingTaken(source, kind, self.refusals)
         head = {"name": task_id(self.dest.name), "description": f"imported from {kind}: {source}"}
-        report = {
-            "kind": kind,
-            "source": source,
-            "taken": [{"id": name, "from": origin} for name, origin in self._taken.items()],
-            "refused": [{"id": r.id, "from": r.origin, "feature": r.feature} for r in self.refusals],
-        }
+        report = self._report(kind, source)
         with _writing(self.dest):
             (self._draft / "suite.yaml").write_text(yaml.dump(head), encoding="utf-8")
             (self._draft / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -120,6 +118,22 @@ class SuiteWriter:
             self._load()
         with _writing(self.dest):
             return self._move()
+
+    def _report(self, kind: str, source: str) -> dict[str, Any]:
+        """What was taken, what was refused and why, and where a task means something else than before."""
+        return {
+            "kind": kind,
+            "source": source,
+            "taken": [_taken(name, origin, self._remarks[name]) for name, origin in self._taken.items()],
+            "refused": [{"id": r.id, "from": r.origin, "feature": r.feature} for r in self.refusals],
+            "reasons": grouped(refusal.feature for refusal in self.refusals),
+            "remarks": self.remarks,
+        }
+
+    @property
+    def remarks(self) -> list[dict[str, Any]]:
+        """Changes of meaning, each with the number of tasks."""
+        return grouped(remark for remarks in self._remarks.values() for remark in remarks)
 
     def _load(self) -> None:
         """What was written must be what the loader takes. Raises UserError as if it stood in its place."""
@@ -143,6 +157,31 @@ class SuiteWriter:
         self.dest.replace(self._work / "before")
         self._draft.replace(self.dest)
         return True
+
+
+class NothingTaken(UserError):
+    """Every task was refused; `reasons` groups the refusals."""
+
+    def __init__(self, source: str, kind: str, refusals: Sequence[Refusal]) -> None:
+        self.kind, self.refusals = kind, tuple(refusals)
+        self.reasons = grouped(refusal.feature for refusal in refusals)
+        why = f"; {refusals[0].origin}: {refusals[0].feature}" if refusals else ""
+        problem = f"holds no task that can be taken{why}"
+        super().__init__(source, problem, "docs/importing.md says what is supported.")
+
+
+def grouped(reasons: Iterable[str]) -> list[dict[str, Any]]:
+    """Reasons with their counts, the most frequent first; numbers of lines and what is quoted count as one."""
+    counts = Counter(_DETAIL.sub("...", _LINE.sub("", reason)) for reason in reasons)
+    return [{"reason": reason, "count": count} for reason, count in sorted(counts.items(), key=_rank)]
+
+
+def _rank(item: tuple[str, int]) -> tuple[int, str]:
+    return -item[1], item[0]
+
+
+def _taken(name: str, origin: str, remarks: Sequence[str]) -> dict[str, Any]:
+    return {"id": name, "from": origin, **({"remarks": list(remarks)} if remarks else {})}
 
 
 @contextmanager
@@ -174,6 +213,8 @@ def _fault(draft: Draft) -> str | None:
 
 
 def _validate(draft: Draft) -> None:
+    for part in _PARTS:
+        _loadable(part, getattr(draft, part))
     settings = _settings(draft)
     try:
         entry = TaskFile.model_validate(settings)
@@ -182,6 +223,7 @@ def _validate(draft: Draft) -> None:
         raise Unsupported(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
     if not draft.instruction.strip() or _CONTROL.search(draft.instruction):
         raise Unsupported("an instruction that is empty or holds control characters")
+    entry = expanded(entry, place := _Draft(Path(draft.origin)))
     shared = {"image", "workdir", "user", "memory_mb", "cpus", "solve_timeout", "check_timeout", "junit"}
     shared |= {"reward_path", "reward_key"}
     check = entry.check or []
@@ -190,8 +232,8 @@ def _validate(draft: Draft) -> None:
         split=Split.SEARCH,
         instruction=draft.instruction,
         files=draft.files,
-        tests=draft.tests,
-        solution=draft.solution,
+        tests=draft.tests or _texts(entry.tests),
+        solution=draft.solution or _texts(entry.solution),
         submit=tuple(entry.submit or ()),
         check=("bash", "-c", check) if isinstance(check, str) else tuple(check),
         reward=RewardKind(entry.reward or "junit"),
@@ -199,7 +241,21 @@ def _validate(draft: Draft) -> None:
         env=MappingProxyType(entry.env or {}),
         **{name: value for name in shared if (value := getattr(entry, name)) is not None},
     )
-    rules.keep(task, _Draft(Path(draft.origin)))
+    rules.keep(task, place)
+
+
+def _loadable(part: str, files: Files) -> None:
+    """Raises Unsupported for files that the loader refuses in a folder."""
+    if len(files) > tree.MAX_FOLDER_FILES or sum(map(len, files.values())) > tree.MAX_FOLDER_BYTES:
+        limit = f"{tree.MAX_FOLDER_FILES} files or {tree.MAX_FOLDER_BYTES >> 20} MiB"
+        raise Unsupported(f"{part}: more than {limit}; a box gets them for each run")
+    for path in files:
+        if fault := tree.suite_path_fault(path):
+            raise Unsupported(f"{part}: {path!r:.80} {fault}")
+
+
+def _texts(files: dict[str, str] | str | None) -> dict[str, bytes]:
+    return {path: text.encode() for path, text in files.items()} if isinstance(files, dict) else {}
 
 
 class _Draft(Place):

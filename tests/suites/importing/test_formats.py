@@ -85,6 +85,19 @@ def test_a_compressed_file_is_read_and_mbpp_counts_its_asserts(tmp_path: Path, r
     assert "assert odds(4)" not in task.instruction
 
 
+def test_a_function_that_is_called_like_a_test_is_none(rows: Any, mbpp: Any) -> None:
+    code = "def test_odd(n):\n    return n % 2 == 1"
+    task = only(rows(mbpp | {"code": code, "test_list": ["assert test_odd(1)", "assert not test_odd(4)"]}))
+    hidden = task.tests["test_solution.py"].decode()
+    assert task.junit == 2
+    namespace: dict[str, Any] = {"remote": lambda *_, **__: lambda n: n % 2 == 1}
+    exec(hidden.replace("from ratchet_check import remote", ""), namespace)  # noqa: S102 - this file's own text
+    tests = [name for name in namespace if name.startswith("test")]
+    assert tests == ["test_1", "test_2"]
+    for name in tests:
+        namespace[name]()
+
+
 def test_mbpp_with_a_class_of_the_solution_is_refused(rows: Any, mbpp: Any) -> None:
     code = "class Pair:\n    pass\n\ndef odds(n):\n    return n"
     said = refused(rows(mbpp | {"code": code, "test_list": ["assert odds(Pair()) == 1"]}))
@@ -141,16 +154,13 @@ def test_a_harbor_task_that_runs_pytest_is_judged_by_its_report(plant: Any, unde
 def test_a_harbor_task_with_a_script_of_its_own_gives_its_reward_file(plant: Any, under: Any, formats: Trees) -> None:
     task = only(plant(under("count", formats["rewarded"])), image="own")
     assert (task.reward, task.reward_path, task.image) == (RewardKind.FILE, ".logs/verifier/reward.json", None)
-    assert "exec bash /tests/test.sh" in task.check[-1]
+    assert "bash /tests/test.sh" in task.check[-2]
 
 
 @pytest.mark.parametrize(
     ("path", "old", "new", "feature"),
     [
         ("task.toml", "cpus = 1", "gpus = 1", "environment.gpus"),
-        ("task.toml", "cpus = 1", "allow_internet = true", "environment.allow_internet = true"),
-        ("task.toml", "cpus = 1", 'network_mode = "public"', "environment.network_mode = 'public'"),
-        ("task.toml", "cpus = 1", 'skills_dir = "/s"', "environment.skills_dir"),
         ("task.toml", "cpus = 1", "cpus = 1\n[environment.healthcheck]\ncommand = 'x'", "environment.healthcheck"),
         (
             "task.toml",
@@ -158,30 +168,16 @@ def test_a_harbor_task_with_a_script_of_its_own_gives_its_reward_file(plant: Any
             'cpus = 1\n[environment.env]\nKEY = "${KEY}"',
             "env.KEY takes a variable of the host",
         ),
-        ("task.toml", "timeout_sec = 30.0", 'timeout_sec = 30.0\nuser = "root"', "verifier.user"),
         ("task.toml", "timeout_sec = 30.0", "timeout_sec = -1.0", "check_timeout"),
         ("environment/docker-compose.yaml", "", "services: {}\n", "several containers"),
         ("environment/Dockerfile", "WORKDIR /app", "WORKDIR /app\nUSER agent", "Dockerfile line 5: USER"),
-        ("environment/Dockerfile", "COPY log.txt ./", "COPY log.txt /etc/", "outside of the working directory"),
+        ("environment/Dockerfile", "COPY log.txt ./", "COPY log.txt /tests/", "which a box fills itself"),
         ("environment/Dockerfile", "COPY log.txt ./", "COPY --from=a log.txt ./", "line 5: COPY --from"),
         ("environment/Dockerfile", "COPY log.txt ./", "COPY ../log.txt ./", "from outside of the build context"),
         ("environment/Dockerfile", "COPY log.txt ./", "RUN <<E\nx\nE", "here-document"),
-        (
-            "environment/Dockerfile",
-            "COPY log.txt ./",
-            "COPY log.txt .\nRUN cat log.txt",
-            "uses the copied file 'log.txt'",
-        ),
         ("environment/Dockerfile", "COPY log.txt ./", "FROM scratch", "several stages"),
-        ("environment/Dockerfile", "WORKDIR /app", "", "a working directory /"),
-        ("tests/test.sh", "-w pytest==8.4.1", "-w numpy", "line 3: needs a network (apt-get update)"),
-        ("tests/test.sh", "#!/bin/bash\n", "#!/bin/bash\nrm -rf /app/x\n", "line 4: needs a network"),
-        (
-            "tests/test_state.py",
-            "def test_there",
-            "import pytest\n@pytest.mark.skip\ndef test_there",
-            "@pytest.mark.skip",
-        ),
+        ("environment/Dockerfile", "WORKDIR /app", "WORKDIR /tmp", "a working directory /tmp"),
+        ("tests/test.sh", "#!/bin/bash\n", "#!/bin/bash\ngit clone https://x.org/y\n", "line 2: needs a network"),
         ("steps/1/instruction.md", "", "Go.", "several steps"),
     ],
 )

@@ -31,6 +31,8 @@ uv run pytest /tests/test_outputs.py -rA
         USUAL,
         f"set -e\nuvx --with pytest==8.4.1 pytest /tests/test_outputs.py\n{VERDICT}",
         f"python3 -m pytest -q /tests/test_outputs.py{VERDICT}exit 0\n",
+        f"pytest /tests/test_outputs.py -rA\n_CODE=$?{VERDICT.replace('$?', '$_CODE')}exit $_CODE\n",
+        f"pytest /tests/test_outputs.py -rA\nRET=$?{VERDICT.replace('$?', chr(34) + '${RET}' + chr(34))}",
         f"pip install pytest\npytest /tests/test_outputs.py -v{VERDICT}".replace("; then", "\nthen"),
     ],
 )
@@ -47,6 +49,8 @@ def test_a_usual_script_is_a_run_of_pytest(script: str) -> None:
         ("echo 0", "echo 1"),
         (VERDICT, ""),
         (VERDICT, f"true\n{VERDICT}"),
+        (VERDICT, f"\nRET=$?\ntrue{VERDICT}"),
+        (VERDICT, f"\nRET=0{VERDICT.replace('$?', '$RET')}"),
         (VERDICT, f"{VERDICT}rm /app/x\n"),
         ("pytest==8.4.1", "pytest==8.4.1 numpy"),
         (" -rA", " -rA --deselect x"),
