@@ -3,7 +3,7 @@
 python3 -I reward.py FOLDER KEY LOW HIGH
 
 As Harbor does: reward.json first, then reward.txt; a number, or an object of numbers of which KEY is the reward. A
-reward is rescaled from LOW..HIGH; one outside of it is no verdict. The result replaces FOLDER/reward.json.
+reward is rescaled from LOW..HIGH; one outside of it gives no verdict. The result replaces FOLDER/reward.json.
 """
 
 import json
