@@ -126,13 +126,13 @@ def powers(report: Report, size: Size) -> None:
             plain, coupled = (
                 evidence.repair(
                     effect,
-                    coupled=memo,
+                    coupled=shared,
                     settings=settings,
                     seed=SEED,
                     worlds=size.worlds,
                     paths=size.paths_a_world,
                 )
-                for memo in (False, True)
+                for shared in (False, True)
             )
             shown[effect, limit] = plain, coupled
             report.say(

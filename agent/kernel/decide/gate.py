@@ -219,7 +219,7 @@ class _Test(ABC):
         return self._decision
 
     def _end_deterministic(self) -> None:
-        """Every task is deterministic, so one run a side tells all, and no error is spent."""
+        """Every task is deterministic, checked by repeated runs: they decide alone, and no error is spent."""
         champion, candidate = self._means
         verdict = Verdict.ACCEPTED if candidate > champion else Verdict.REJECTED
         why = "the candidate is better" if candidate > champion else "the candidate is not better"
