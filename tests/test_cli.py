@@ -241,7 +241,7 @@ def test_what_is_not_a_number_cannot_be_approved(home: Path) -> None:
 
 def test_the_version_is_the_installed_one() -> None:
     done = ratchet(Path.cwd(), "--version")
-    assert (done.returncode, done.stdout) == (0, f"ratchet {version('ratchet')}\n")
+    assert (done.returncode, done.stdout) == (0, f"ratchet {version('ratchet-rsi')}\n")
 
 
 def test_hints_repeat_the_file_and_the_name_that_were_given(home: Path) -> None:

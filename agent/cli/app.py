@@ -27,7 +27,7 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        typer.echo(f"ratchet {version('ratchet')}")
+        typer.echo(f"ratchet {version('ratchet-rsi')}")
         raise typer.Exit
 
 

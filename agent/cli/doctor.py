@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import shutil
 import subprocess
 import sys
@@ -75,11 +74,16 @@ def _findings(path: Path | None, *, repair: bool, say: Callable[[str], None]) ->
         yield finding
     if engine.ok:
         yield _tried("image", lambda: _image(config, say))
-    if importlib.util.find_spec("xllamacpp") is not None:
+    if _embedded(config) or weights.present():
         yield _tried("weights", lambda: weights.fast().name)
     yield from _local_servers(config)
     if config is not None:
         yield from _of_config(config)
+
+
+def _embedded(config: Config | None) -> bool:
+    models = [] if config is None else [m for role in config.models.roles for m in config.models.of(role)]
+    return any(model.provider == "embedded" for model in models)
 
 
 def _of_config(config: Config) -> Iterator[Finding]:

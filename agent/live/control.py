@@ -6,7 +6,6 @@ import os
 import shlex
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from agent.base.children import python_module, with_our_code
 from agent.base.errors import RecordBroken, UserError
 from agent.base.text import clean_line
 from agent.config.campaign import Config
@@ -46,8 +46,8 @@ def detach(config: Config, path: Path, options: Sequence[str], console: Console)
         with (folder / LOG).open("ab") as log:
             start = log.tell()
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "agent.cli", "run", str(path), *options],
-                env=_environment(),
+                [*python_module("agent.cli"), "run", str(path), *options],
+                env=with_our_code(os.environ),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -69,12 +69,6 @@ def detach(config: Config, path: Path, options: Sequence[str], console: Console)
     where = shlex.join([str(path), *(["--name", config.name] if "--name" in options else [])])
     console.print(Text(f"log: {folder / LOG}\nnext: ratchet status {where}   ratchet stop {where}"), soft_wrap=True)
     return 0
-
-
-def _environment() -> dict[str, str]:
-    """The child finds this package, no matter in which folder it starts."""
-    paths = [str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _begun(process: subprocess.Popen[bytes], folder: Path, before: int) -> bool:

@@ -10,13 +10,13 @@ import asyncio
 import json
 import os
 import secrets
-import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import IO
 
+from agent.base.children import python_module, with_our_code
 from agent.base.errors import ProviderDown
 from agent.config.models import EMBEDDED_SLOTS, ModelConfig
 from agent.models.ports import BadCall, Blame, Dialect, Json, Question, Trouble
@@ -27,7 +27,7 @@ from agent.models.redact import Redactor
 _START_SECONDS = 180.0
 _PROBE_SECONDS = 60.0
 _DEATH_SECONDS = 5.0
-_PROGRAM = (sys.executable, "-m", "agent.models.providers.embedded")
+_PROGRAM = python_module("agent.models.providers.embedded")
 
 
 class _Died(Trouble):
@@ -166,7 +166,7 @@ class EmbeddedProvider:
             stdin=PIPE,
             stdout=PIPE,
             stderr=self._stderr,
-            env={**embedded.THREAD_WAIT, **_without_keys(), embedded.KEY_VARIABLE: self._key},
+            env=with_our_code({**embedded.THREAD_WAIT, **_without_keys(), embedded.KEY_VARIABLE: self._key}),
             start_new_session=True,
         )
         address = await self._address(self._process)

