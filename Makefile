@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 NAME ?= demo
 SEED ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export DISABLE_MKDOCS_2_WARNING := true
 
-.PHONY: help setup docker browser check format test test-slow demo bench bench-demo bench-gate bench-sandbox bench-gateway bench-suites bench-review bench-ledger bench-faults lock clean
+.PHONY: help setup docker browser check docs docs-serve format test test-slow demo bench bench-demo bench-gate bench-sandbox bench-gateway bench-suites bench-review bench-ledger bench-faults lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -26,12 +27,19 @@ $(VENV)/.done: requirements/base.lock requirements/dev.lock requirements/embedde
 docker: setup ## Start a Docker engine (as root, install docker.io if there is none) and build the box image
 	@$(BIN)/ratchet doctor --fix
 
-check: setup ## Lint, types, layers and structure
+check: setup ## Lint, types, layers, structure and the documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest -q tests/structure
+	$(BIN)/mkdocs build --quiet --strict
+
+docs: setup ## Build the documentation site into build/docs; a broken link is an error
+	$(BIN)/mkdocs build --quiet --strict
+
+docs-serve: setup ## Show the documentation while you write it
+	$(BIN)/mkdocs serve
 
 format: setup ## Let ruff fix layout and imports
 	$(BIN)/ruff check --fix --quiet . || true
