@@ -113,6 +113,34 @@ def _verify_ledger(path: Path, name: str | None, *, as_json: bool) -> int:
         return 0 if check_ledger(ledger, commits, terminal(), as_json=as_json) else TAMPERED
 
 
+@app.command()
+def audit(
+    path: ConfigPath = DEFAULT_CONFIG,
+    *,
+    name: CampaignName = None,
+    out: Annotated[Path | None, typer.Option(help="file to write; default: standard output")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write down who decided what, on which evidence, as Markdown.
+
+    For a reviewer: starts with their kernel and configuration, verdicts, approvals, commits with their figures.
+    """
+    from agent.review.audit import decisions
+
+    config = load(path, {"name": name})
+    with open_ledger(config) as ledger:
+        log = decisions.audit_log(config.name, ledger)
+        text = decisions.as_json(log, ledger) if as_json else decisions.as_markdown(log)
+    if out is None:
+        typer.echo(text)
+        return
+    try:
+        out.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError("--out", f"{out} cannot be written ({error.strerror})", "Choose another file.") from error
+    typer.echo(f"wrote {out}")
+
+
 # ------------------------------------------------------------------------------------ steps
 
 

@@ -45,14 +45,15 @@ def run(
     """Run a campaign, or resume one that was stopped or killed."""
     values = (name, seed, max_hours, max_cost, max_trials, until_commits)
     given: dict[str, Any] = dict(zip(_FLAGS, values, strict=True))
-    config, hint = load(path, given), partial(again, path=path, name=name)
+    config, hint = load(path, given), partial(again, name=name)
     if detached:
         from agent.live.control import detach
 
         raise typer.Exit(detach(config, path, [*_as_options(given)], terminal()))
     from agent.cli.running import run_campaign
 
-    raise typer.Exit(run_campaign(config, hint, terminal()))
+    hints = partial(hint, path=path), partial(hint, path=path.absolute())
+    raise typer.Exit(run_campaign(config, *hints, terminal()))
 
 
 def _as_options(given: Mapping[str, Any]) -> Iterator[str]:
@@ -68,6 +69,7 @@ def stop(
     *,
     name: CampaignName = None,
     wait: Annotated[bool, typer.Option("--wait", help="return when the campaign has ended")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="stop every campaign of yours on this machine")] = False,
 ) -> None:
     """Stop a running campaign after the work in flight.
 
@@ -76,11 +78,16 @@ def stop(
     import time
 
     from agent.kernel.record.lock import holder, signal_holder
+    from agent.kernel.record.running import running
 
-    config = load(path, {"name": name})
-    pid = signal_holder(config.folder)
-    typer.echo(f"asked process {pid} to stop; it finishes the work in flight first")
-    while wait and holder(config.folder) == pid:
+    folders = running() if everything else [load(path, {"name": name}).folder]
+    asked = {folder: signal_holder(folder) for folder in folders}
+    for folder, pid in asked.items():
+        campaign = f" ({folder.name})" if everything else ""
+        typer.echo(f"asked process {pid}{campaign} to stop; it finishes the work in flight first")
+    if not asked:
+        typer.echo("no campaign of yours is running on this machine")
+    while wait and any(holder(folder) == pid for folder, pid in asked.items()):
         time.sleep(0.5)
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from urllib.parse import urlsplit
 
@@ -32,11 +33,14 @@ _SENT = "notified"
 class Notifier:
     """Sends events that happen from now on, or since the last one that an earlier run sent.
 
+    `hint` completes a command to paste.
+
     Raises:
         UserError: the variable that should hold the address is not set.
     """
 
-    def __init__(self, config: Config, ledger: Ledger) -> None:
+    def __init__(self, config: Config, ledger: Ledger, hint: Callable[[str], str]) -> None:
+        self._hint = hint
         self._campaign, self._config, self._ledger = config.name, config.notify, ledger
         self._address = _address(config.notify)
         self._wanted = {_KINDS[name]: name for name in config.notify.events}
@@ -63,12 +67,19 @@ class Notifier:
             for number, at, kind, text in self._ledger.events(after=self._sent):
                 if kind in self._wanted and not (kind == "paused" and self._paused):
                     event = {"campaign": self._campaign, "event": self._wanted[kind], "text": clean_line(text)}
-                    await self._send({**event, "id": number, "at": round(at, 3)})
+                    await self._send({**event, **self._next(kind, text), "id": number, "at": round(at, 3)})
                 # An outage pauses the campaign repeatedly: that is one pause.
                 self._paused = kind == "paused" or (self._paused and kind not in {"resumed", "end"})
                 self._sent = number
                 if kind in self._wanted:
                     self._ledger.remember(_SENT, number)
+
+    def _next(self, kind: str, text: str) -> dict[str, list[str]]:
+        """What a person can do about an event: commands to paste, for a patch that waits."""
+        number = re.match(r"#(\d+)", text)
+        if kind != _KINDS["approval"] or number is None:
+            return {}
+        return {"commands": [self._hint(f"{verb} {number[1]}") for verb in ("show", "approve", "reject")]}
 
     async def _send(self, event: Mapping[str, object]) -> None:
         body = json.dumps(event).encode()

@@ -32,6 +32,11 @@ class Notes(Store):
         text = self._named(key)
         return None if text is None else json.loads(text)
 
+    def history(self, key: str) -> list[tuple[float, Any]]:
+        """(Unix seconds, value) of every value that was kept under a name, oldest first."""
+        rows = self._rows("SELECT at, value FROM meta WHERE key = ? ORDER BY id", key)
+        return [(float(at), json.loads(text)) for at, text in rows]
+
     def _named(self, key: str) -> str | None:
         if key in _OVERWRITTEN:
             rows = self._rows("SELECT value FROM gauges WHERE key = ?", key)

@@ -1,0 +1,170 @@
+"""Who decided what in a campaign, on which evidence, with which kernel and configuration: a text for a reviewer.
+
+Everything is read from the ledger. Texts of models appear only as subjects, cleaned, on one line.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from agent.base.text import clean_line
+from agent.kernel.record.ledger import Ledger
+
+_DECISIONS = {
+    "begin": "kernel", "end": "kernel", "verdict": "gate", "waiting": "gate", "approved": "a person",
+    "rejected": "a person", "outdated": "kernel", "commit": "kernel", "revert": "a person", "request": "a person",
+    "tripwire": "kernel", "continued": "a person", "nondeterministic": "kernel", "paused": "kernel",
+}  # fmt: skip
+"""Kind of an event that is a decision -> who decided."""
+
+KERNEL, CONFIGURATION = "kernel", "configuration"
+"""Names of the values that `ratchet run` keeps at each start: the hash of the trusted code, and the configuration."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """One line of the log. `at` is in Unix seconds."""
+
+    at: float
+    by: str
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """What a commit rests on. A revert has no test."""
+
+    commit: str
+    parent: str
+    candidate: int
+    subject: str
+    test: int | None
+    verdict: str | None
+    figures: Mapping[str, Any] | None
+    approved_by: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AuditLog:
+    """A campaign's decisions in order of time, and the evidence of each commit."""
+
+    campaign: str
+    decisions: tuple[Decision, ...]
+    commits: tuple[Evidence, ...]
+    head: str
+
+
+def audit_log(campaign: str, ledger: Ledger) -> AuditLog:
+    """Everything that was decided in a campaign, by whom, on which evidence."""
+    found = [*_changes(ledger), *_events(ledger)]
+    return AuditLog(
+        campaign=campaign,
+        decisions=tuple(sorted(found, key=lambda one: one.at)),
+        commits=tuple(_commits(ledger)),
+        head=ledger.anchor(),
+    )
+
+
+def _events(ledger: Ledger) -> Iterator[Decision]:
+    for event in ledger.events():
+        if event.kind in _DECISIONS:
+            yield Decision(at=event.at, by=_DECISIONS[event.kind], kind=event.kind, text=clean_line(event.text))
+
+
+def _changes(ledger: Ledger) -> Iterator[Decision]:
+    """Each start whose kernel or configuration differs from that of the start before."""
+    for at, kernel in ledger.history(KERNEL):
+        yield Decision(at=at, by="a person", kind="kernel", text=f"the trusted code is {kernel[:12]}")
+    before: Mapping[str, Any] = {}
+    for at, raw in ledger.history(CONFIGURATION):
+        now = _flat(raw)
+        text = "; ".join(_changed(before, now)) if before else f"{len(now)} keys, as listed by `--json`"
+        yield Decision(at=at, by="a person", kind="configuration", text=clean_line(text or "the same as before"))
+        before = now
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    for key in sorted(before.keys() | now.keys()):
+        old, new = before.get(key), now.get(key)
+        if old != new:
+            yield f"{key}: {json.dumps(old)} -> {json.dumps(new)}"
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested maps as dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        flat |= _flat(inner, f"{prefix}{key}.") if isinstance(inner, dict) else {f"{prefix}{key}": inner}
+    return flat
+
+
+def _commits(ledger: Ledger) -> Iterator[Evidence]:
+    tests = {test.id: test for test in ledger.tests()}
+    subjects = {one.id: one.subject for one in ledger.candidates()}
+    deciders = {int(number): entry.get("by") for number, entry in (ledger.recollect("approvals") or {}).items()}
+    for row in ledger.commits():
+        test = tests.get(row.test) if row.test is not None else None
+        yield Evidence(
+            commit=row.sha,
+            parent=row.parent,
+            candidate=row.candidate,
+            subject=clean_line(subjects.get(row.candidate, "")),
+            test=row.test,
+            verdict=test.verdict if test is not None else None,
+            figures=test.decision if test is not None else None,
+            approved_by=deciders.get(row.candidate) or None,
+        )
+
+
+def as_json(log: AuditLog, ledger: Ledger) -> str:
+    """The log for programs, with the whole configuration of each start."""
+    configurations = [{"at": at, "configuration": raw} for at, raw in ledger.history(CONFIGURATION)]
+    return json.dumps({**asdict(log), "configurations": configurations}, indent=1)
+
+
+def as_markdown(log: AuditLog) -> str:
+    """The log for a reviewer."""
+    lines = [
+        f"# Decisions of campaign {log.campaign}",
+        "",
+        f"{len(log.commits)} commits. Link of the ledger's chain as of now: `{log.head}`.",
+        "`ratchet verify --ledger` checks that no row was changed since; `ratchet verify COMMIT` checks one commit.",
+        "",
+        "## Who decided what",
+        "",
+        "| time (UTC) | by | what | |",
+        "|---|---|---|---|",
+        *(f"| {_when(one.at)} | {one.by} | {one.kind} | {_cell(one.text)} |" for one in log.decisions),
+        "",
+        "## What each commit rests on",
+        "",
+    ]
+    for one in log.commits:
+        lines += [f"### {one.commit[:12]} (#{one.candidate}) {_cell(one.subject)}", "", *_evidence_lines(one), ""]
+    if not log.commits:
+        lines += ["Nothing was committed.", ""]
+    return "\n".join(lines)
+
+
+def _evidence_lines(one: Evidence) -> Iterator[str]:
+    if one.test is None:
+        yield "- decided by a person, without a test"
+    else:
+        yield f"- test {one.test}: {one.verdict}"
+        for key, value in sorted((one.figures or {}).items()):
+            yield f"- {key}: {_cell(json.dumps(value))}"
+    yield f"- parent: {one.parent}"
+    yield f"- approved by: {_cell(one.approved_by) if one.approved_by else 'the gate alone'}"
+
+
+def _when(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at))
+
+
+def _cell(text: str) -> str:
+    return clean_line(text).replace("|", "\\|").replace("<", "&lt;")
