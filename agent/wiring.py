@@ -29,6 +29,7 @@ from agent.kernel.loop.parts import Parts, TrialParts
 from agent.kernel.loop.proposer import Proposer
 from agent.kernel.loop.settings import boundary_of, budget_of, search_settings, unprovable
 from agent.kernel.loop.state import Scaffolds, State
+from agent.kernel.loop.tripwires import check_tripwire
 from agent.kernel.record.learned import LearnedParameters
 from agent.kernel.record.ledger import Ledger
 from agent.models.gateway.preflight import preflight
@@ -59,6 +60,7 @@ async def campaign_parts(config: Config, ledger: Ledger, console: Console) -> As
         console.print(f"nothing can be proven: {problem}")
     repository.claim()
     check_unchanged(config, ledger, suite)
+    check_tripwire(ledger)
     boundary = boundary_of(config)
     budget = budget_of(config, ledger, hours=config.budget.hours)
     async with _trial_parts(

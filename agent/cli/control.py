@@ -38,6 +38,9 @@ def run(
     until_commits: Annotated[
         int | None, typer.Option(help="accepted patches to stop after, instead of `budget.commits` in the file")
     ] = None,
+    past_tripwire: Annotated[
+        bool, typer.Option("--past-tripwire", help="continue after a tripwire stopped the campaign; you have looked")
+    ] = False,
     detached: Annotated[
         bool, typer.Option("--detach", help="run in the background; the log is run.log in the campaign's folder")
     ] = False,
@@ -46,6 +49,10 @@ def run(
     values = (name, seed, max_hours, max_cost, max_trials, until_commits)
     given: dict[str, Any] = dict(zip(_FLAGS, values, strict=True))
     config, hint = load(path, given), partial(again, name=name)
+    if past_tripwire:
+        from agent.live.control import continue_past_tripwire
+
+        continue_past_tripwire(config)
     if detached:
         from agent.live.control import detach
 

@@ -180,6 +180,23 @@ class PatchConfig(Section):
     max_kb: Count = Field(default=512, description="KiB of all changed files together, after the patch")
 
 
+class TripwireConfig(Section):
+    """When a campaign stops, or a patch waits, until a person has looked."""
+
+    holdout_drop: Share | None = Field(
+        default=None, description="stop if a champion's held-out score is more than this below its predecessor's"
+    )
+    dollars_per_point: Positive | None = Field(
+        default=None, description="stop if each proven point (hundredth of a score) has cost more dollars than this"
+    )
+    patch_kb: Positive | None = Field(
+        default=None, description="an accepted patch with more KiB of difference waits for `ratchet approve`"
+    )
+    flags: tuple[str, ...] = Field(
+        default=(), description="an accepted patch waits if one of its flags holds one of these words"
+    )
+
+
 class NotifyConfig(Section):
     """Who is notified of what. A notification that fails is recorded and does no harm."""
 
@@ -189,8 +206,8 @@ class NotifyConfig(Section):
     webhook: Annotated[str, Field(pattern=r"^(https?://|\$[A-Za-z_])")] | None = Field(
         default=None, description="URL to POST the event to as JSON; $NAME reads it from the environment"
     )
-    events: tuple[Literal["commit", "approval", "pause", "resume", "stall", "end"], ...] = Field(
-        default=("commit", "approval", "pause", "stall", "end"), description="kinds of events to send"
+    events: tuple[Literal["commit", "approval", "tripwire", "pause", "resume", "stall", "end"], ...] = Field(
+        default=("commit", "approval", "tripwire", "pause", "stall", "end"), description="kinds of events to send"
     )
 
 
@@ -217,6 +234,7 @@ class Config(Section):
         description="human: an accepted patch waits for `ratchet approve`; flagged: it waits if it has flags",
     )
     patch: PatchConfig = PatchConfig()
+    tripwires: TripwireConfig = TripwireConfig()
     notify: NotifyConfig = NotifyConfig()
     holdout_runs: Annotated[int, Field(ge=0)] = Field(
         default=1, description="trials of each holdout task, per champion; for the report only"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import shlex
 import shutil
@@ -20,6 +21,7 @@ from agent.config.campaign import Config
 from agent.kernel.loop.approval import Approvals, Request, leave, refusal
 from agent.kernel.loop.committing import Committer
 from agent.kernel.loop.opening import open_ledger, open_repository
+from agent.kernel.loop.tripwires import pass_tripwire
 from agent.kernel.record.ledger import Ledger
 from agent.kernel.record.lock import held, holder, named
 
@@ -69,6 +71,17 @@ def detach(config: Config, path: Path, options: Sequence[str], console: Console)
     where = shlex.join([str(path), *(["--name", config.name] if "--name" in options else [])])
     console.print(Text(f"log: {folder / LOG}\nnext: ratchet status {where}   ratchet stop {where}"), soft_wrap=True)
     return 0
+
+
+def continue_past_tripwire(config: Config) -> None:
+    """Write down that a person lets the campaign continue past the tripwire that stopped it.
+
+    Raises:
+        UserError: there is no such campaign, or another process runs it.
+    """
+    open_ledger(config).close()
+    with held(config.folder), Ledger(config.folder / "ledger.sqlite") as ledger:
+        pass_tripwire(ledger, getpass.getuser())
 
 
 def _begun(process: subprocess.Popen[bytes], folder: Path, before: int) -> bool:

@@ -25,7 +25,8 @@ POLL_SECONDS, MOST_SECONDS = 1.0, 30.0
 """Seconds between two reads of the ledger; the most seconds that one notification may take."""
 
 _KINDS = {
-    "commit": "commit", "approval": "waiting", "pause": "paused", "resume": "resumed", "stall": "stalled", "end": "end",
+    "commit": "commit", "approval": "waiting", "tripwire": "tripwire", "pause": "paused", "resume": "resumed",
+    "stall": "stalled", "end": "end",
 }  # fmt: skip
 _SENT = "notified"
 

@@ -129,6 +129,7 @@ class Lab:
     caps: Caps = field(default_factory=Caps)
     alpha: float | None = None
     strategy: Strategy = field(default_factory=STRATEGIES["thompson"])
+    tripwires: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.repo = self.folder / "repo"
@@ -155,7 +156,7 @@ class Lab:
                 "name": self.name, "suite": "unused", "models": models, "gate": self.gate,
                 "runs": self.folder / "runs", "approve": self.approve,
                 "budget": {"trials": self.trials}, "boxes": {"parallel": 4, "patience_minutes": 0.001},
-                "gate_options": {"alpha": self.alpha},
+                "gate_options": {"alpha": self.alpha}, "tripwires": self.tripwires,
             }
         )  # fmt: skip
         silent = {role: ScriptedProvider(lambda _: "no") for role in models.roles}

@@ -23,6 +23,7 @@ from agent.kernel.loop.pausing import LOAD_WAIT, LONGEST_WAIT, TICK, Pauses, can
 from agent.kernel.loop.resuming import resume
 from agent.kernel.loop.same import SameCheck
 from agent.kernel.loop.scheduling import Schedule
+from agent.kernel.loop.tripwires import Tripwires
 from agent.kernel.loop.watchdog import Watchdog, longest_trial, stall_seconds
 
 CANCEL_SECONDS = 60.0
@@ -42,7 +43,8 @@ class Campaign:
         self.admission = Admission(parts, queue.append)
         self.merger = Merger(parts, self.admission, queue.append)
         self.load = Load(parts, self.admission.order)
-        self.gate = Gatekeeper(parts, self.admission, self.merger, self.load, self._end_pairs)
+        self.wires = Tripwires(parts.config.tripwires, parts.state, parts.budget)
+        self.gate = Gatekeeper(parts, self.admission, self.merger, self.load, self._end_pairs, wires=self.wires)
         self._same = SameCheck(parts, self.admission.order)
         self.schedule = Schedule(
             parts, queue, admission=self.admission, gate=self.gate, same=self._same, load=self.load
@@ -108,7 +110,7 @@ class Campaign:
 
     def _ending(self) -> str | None:
         limits, state = self.config.budget, self.state
-        if reason := self.stopping or self.parts.budget.exhausted():
+        if reason := self.stopping or self.parts.budget.exhausted() or self.wires.tripped():
             return reason
         if limits.commits is not None and state.accepted >= limits.commits:
             return f"{limits.commits} accepted, as many as asked for (budget.commits)"
@@ -193,8 +195,8 @@ class Campaign:
     # ---------------------------------------------------------------------------- the end
 
     def _finish(self, ending: str) -> None:
-        """An open test ends with the budget, not with a stop that the user asked for."""
-        if self.stopping is None:
+        """An open test ends with the budget, not with a stop that the user asked for, nor at a tripwire."""
+        if self.stopping is None and self.wires.tripped() is None:
             self.gate.end_with_budget(ending)
         self.state.ledger.note("end", ending)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from agent.base.errors import UserError
@@ -21,6 +21,7 @@ from agent.kernel.loop.match import NONDETERMINISTIC, Match, before_voids_counte
 from agent.kernel.loop.merging import Merger
 from agent.kernel.loop.parts import Parts, Planned, StepKind
 from agent.kernel.loop.settings import opening_of
+from agent.kernel.loop.tripwires import Tripwires
 from agent.kernel.record.ledger import TestRow
 
 
@@ -34,9 +35,12 @@ class Gatekeeper:
         merger: Merger,
         load: Load,
         end_pairs: Callable[[], Awaitable[None]],
+        *,
+        wires: Tripwires,
     ) -> None:
         self._parts, self._state, self._config = parts, parts.state, parts.config
         self._admission, self._merger, self._load, self._end_pairs = admission, merger, load, end_pairs
+        self._wires = wires
         self._committer = Committer(parts.state.ledger, parts.repository, parts.state.approvals, parts.state.decided)
         self._holdout = Holdout(parts)
         self._match: Match | None = None
@@ -183,7 +187,7 @@ class Gatekeeper:
         if accepted.champion != state.champion:
             state.approvals.keep(replace(accepted, outcome="outdated"))
             await self._bring_up_to_date(accepted)
-        elif self._config.approve == "human" or (self._config.approve == "flagged" and flags):
+        elif self._must_wait(match, flags):
             state.approvals.keep(accepted)
             state.settle(match.candidate.id, Fate.WAITING, f"waits for approval; {decision.sentence}")
             text = f"#{match.candidate.id} waits for `ratchet approve {match.candidate.id}`: {match.candidate.subject}"
@@ -211,6 +215,13 @@ class Gatekeeper:
             trailers=trailers,
             sentence=decision.sentence,
         )
+
+    def _must_wait(self, match: Match, flags: Sequence[str]) -> bool:
+        """Whether an accepted patch waits for a person."""
+        if self._config.approve == "human" or (self._config.approve == "flagged" and flags):
+            return True
+        diff = self._parts.repository.diff(match.champion.tree or "", match.candidate.tree or "")
+        return self._wires.patch_waits(flags, diff)
 
     async def _flags_of(self, match: Match) -> list[str]:
         """What the whole patch adds to the champion that it met."""
