@@ -180,6 +180,17 @@ class PatchConfig(Section):
     max_kb: Count = Field(default=512, description="KiB of all changed files together, after the patch")
 
 
+class CommitConfig(Section):
+    """How the campaign's commits look."""
+
+    sign: bool | str = Field(
+        default=False, description="sign each commit with git's own signing; a text names the key to sign with"
+    )
+    author: Annotated[str, Field(pattern=r"^[^<>\n]+ <[^<>\s]+>$")] | None = Field(
+        default=None, description="author of each commit, as `Name <email>`; by default Ratchet, like the committer"
+    )
+
+
 class TripwireConfig(Section):
     """When a campaign stops, or a patch waits, until a person has looked."""
 
@@ -234,6 +245,7 @@ class Config(Section):
         description="human: an accepted patch waits for `ratchet approve`; flagged: it waits if it has flags",
     )
     patch: PatchConfig = PatchConfig()
+    commit: CommitConfig = CommitConfig()
     tripwires: TripwireConfig = TripwireConfig()
     notify: NotifyConfig = NotifyConfig()
     holdout_runs: Annotated[int, Field(ge=0)] = Field(

@@ -11,7 +11,7 @@ from agent.base.errors import UserError
 from agent.base.text import clean_line
 from agent.base.trust import inside
 from agent.base.types import Files
-from agent.kernel.git.messages import CAMPAIGN_TRAILER, Commit
+from agent.kernel.git.messages import CAMPAIGN_TRAILER, PLAIN, Commit
 from agent.kernel.git.plumbing import Git
 
 _BATCH = 128
@@ -37,6 +37,7 @@ class History:
         self.branch = f"ratchet/{campaign}"
         self.base = ""
         self._base_is_head = False
+        self.style = PLAIN
 
     @property
     def _ref(self) -> str:

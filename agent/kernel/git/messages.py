@@ -10,7 +10,7 @@ from agent.base.text import clean_line
 
 CAMPAIGN_TRAILER = "Ratchet-Campaign"
 
-COMMIT_FORMAT = "%H%x00%T%x00%P%x00%at%x00%ae%x00%B%x00%(trailers:only,unfold)%x00"
+COMMIT_FORMAT = "%H%x00%T%x00%P%x00%at%x00%ce%x00%B%x00%(trailers:only,unfold)%x00"
 """What git is asked to print of a commit: `COMMIT_FIELDS` fields, each ended by NUL."""
 
 COMMIT_FIELDS = 7
@@ -20,7 +20,7 @@ _TRAILER_KEY = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Commit:
-    """One commit as it is reviewed. `time` is in Unix seconds; `body` is without the trailers."""
+    """One commit as it is reviewed. `time` is in Unix seconds; `email` is the committer's; `body` has no trailers."""
 
     sha: str
     tree: str
@@ -30,6 +30,20 @@ class Commit:
     subject: str
     body: str
     trailers: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CommitStyle:
+    """What a user may choose about a campaign's commits. `sign` is a key, "" for git's own choice, None for none.
+
+    `author` is (name, email); the committer is always Ratchet.
+    """
+
+    sign: str | None = None
+    author: tuple[str, str] | None = None
+
+
+PLAIN = CommitStyle()
 
 
 def format_message(subject: str, body: str, trailers: Mapping[str, str]) -> str:

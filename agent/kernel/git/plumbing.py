@@ -22,7 +22,7 @@ from agent.base.errors import RecordBroken, Refused, UserError
 from agent.base.owner import folder_prefix
 from agent.base.text import clean_line
 from agent.base.types import Files
-from agent.kernel.git.messages import COMMIT_FORMAT, Commit, parse_commits
+from agent.kernel.git.messages import COMMIT_FORMAT, PLAIN, Commit, CommitStyle, parse_commits
 
 if TYPE_CHECKING:
     import git
@@ -213,14 +213,25 @@ class Git:
                 self.run("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=names)
         return oids
 
-    def commit_tree(self, tree: str, parent: str | None, text: str) -> str:
-        """A commit of ours that no ref names yet."""
-        name, email = IDENTITY
+    def commit_tree(self, tree: str, parent: str | None, text: str, style: CommitStyle = PLAIN) -> str:
+        """A commit of ours that no ref names yet.
+
+        Raises:
+            UserError: it cannot be signed.
+        """
         date = f"@{int(time.time())} +0000"
-        who = {"NAME": name, "EMAIL": email, "DATE": date}
-        env = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in who.items()}
+        people = {"AUTHOR": style.author or IDENTITY, "COMMITTER": IDENTITY}
+        env = {f"GIT_{role}_DATE": date for role in people}
+        for role, (name, email) in people.items():
+            env |= {f"GIT_{role}_NAME": name, f"GIT_{role}_EMAIL": email}
+        signing = () if style.sign is None else (f"-S{style.sign}",)
         parents = () if parent is None else ("-p", parent)
-        return self.run("commit-tree", tree, *parents, stdin=text.encode(errors="replace"), env=env).text.strip()
+        stdin, ok = text.encode(errors="replace"), (0,) if style.sign is None else (0, 1, 128)
+        answer = self.run("commit-tree", *signing, tree, *parents, stdin=stdin, env=env, ok=ok)
+        if answer.code:
+            problem = f"git cannot sign a commit ({answer.error})"
+            raise UserError("commit.sign", problem, "Set user.signingKey and gpg.format for git, or leave the key out.")
+        return answer.text.strip()
 
     def merge(self, base_tree: str, ours_tree: str, theirs_tree: str) -> str:
         """The tree of a three-way merge.

@@ -12,6 +12,7 @@ from agent.base.trust import inside
 from agent.base.types import Files
 from agent.kernel.decide.boundary import Boundary, path_fault
 from agent.kernel.git.history import History
+from agent.kernel.git.messages import PLAIN, CommitStyle
 from agent.kernel.git.plumbing import REGULAR, STALE_LOCK_SECONDS, Git
 
 
@@ -28,7 +29,9 @@ class Repository(History):
     # ------------------------------------------------------------------------------ opening
 
     @classmethod
-    def open(cls, path: Path, campaign: str, mutable: tuple[str, ...], base: str = "HEAD") -> Self:
+    def open(
+        cls, path: Path, campaign: str, mutable: tuple[str, ...], base: str = "HEAD", *, style: CommitStyle = PLAIN
+    ) -> Self:
         """Open a repository for reading. A campaign that writes calls `claim` next.
 
         Args:
@@ -36,6 +39,7 @@ class Repository(History):
             campaign: its name, one component of a branch name.
             mutable: the paths that may be rewritten, relative to the repository's top.
             base: what the campaign starts from; on resume, the recorded commit.
+            style: what the user chose about the campaign's commits.
 
         Raises:
             UserError: no git, no repository, no commit, unknown base, bad campaign name.
@@ -45,6 +49,7 @@ class Repository(History):
         self._check_name()
         if base == "HEAD" and self._git.resolve(base) is None:
             raise UserError("scaffold.repo", f"{path} has no commit yet", 'Run `git commit -am "Start"` there.')
+        self.style = style
         self.base = self._resolve(base)
         self._base_is_head = base == "HEAD"
         return self
@@ -61,9 +66,11 @@ class Repository(History):
 
         Raises:
             UserError: a mutable path is missing, dirty or not a regular file; the branch belongs to something else or
-                is checked out.
+                is checked out; a commit cannot be signed.
         """
         self.check_mutable(self.base)
+        if self.style.sign is not None:
+            self._git.commit_tree(self._git.tree_of(self.base), None, "a trial of signing", self.style)
         tip, worktree = self._git.branch(self._ref)
         if tip is None:
             self._check_branch_is_possible()
@@ -173,7 +180,7 @@ class Repository(History):
             raise BranchMoved(f"branch {self.branch} is checked out in {worktree}: `git switch` away from it")
         if outside := self.outside(expected, tree):
             raise Refused(f"the tree differs outside the mutable paths, in `{outside[0]}`")
-        return self._git.commit_tree(tree, expected, text)
+        return self._git.commit_tree(tree, expected, text, self.style)
 
     def advance(self, commit: str, expected: str, why: str = "patch accepted") -> None:
         """Move the champion's branch from `expected` to a prepared commit, by compare-and-swap.

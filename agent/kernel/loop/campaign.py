@@ -43,7 +43,7 @@ class Campaign:
         self.admission = Admission(parts, queue.append)
         self.merger = Merger(parts, self.admission, queue.append)
         self.load = Load(parts, self.admission.order)
-        self.wires = Tripwires(parts.config.tripwires, parts.state, parts.budget)
+        self.wires = Tripwires(parts)
         self.gate = Gatekeeper(parts, self.admission, self.merger, self.load, self._end_pairs, wires=self.wires)
         self._same = SameCheck(parts, self.admission.order)
         self.schedule = Schedule(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from agent.base.errors import UserError
@@ -187,7 +187,7 @@ class Gatekeeper:
         if accepted.champion != state.champion:
             state.approvals.keep(replace(accepted, outcome="outdated"))
             await self._bring_up_to_date(accepted)
-        elif self._must_wait(match, flags):
+        elif self._wires.patch_waits(match.champion, match.candidate, flags):
             state.approvals.keep(accepted)
             state.settle(match.candidate.id, Fate.WAITING, f"waits for approval; {decision.sentence}")
             text = f"#{match.candidate.id} waits for `ratchet approve {match.candidate.id}`: {match.candidate.subject}"
@@ -215,13 +215,6 @@ class Gatekeeper:
             trailers=trailers,
             sentence=decision.sentence,
         )
-
-    def _must_wait(self, match: Match, flags: Sequence[str]) -> bool:
-        """Whether an accepted patch waits for a person."""
-        if self._config.approve == "human" or (self._config.approve == "flagged" and flags):
-            return True
-        diff = self._parts.repository.diff(match.champion.tree or "", match.candidate.tree or "")
-        return self._wires.patch_waits(flags, diff)
 
     async def _flags_of(self, match: Match) -> list[str]:
         """What the whole patch adds to the champion that it met."""

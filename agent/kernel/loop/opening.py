@@ -11,8 +11,9 @@ from agent.base.errors import UserError
 
 if TYPE_CHECKING:
     from agent.base.types import Suite
-    from agent.config.campaign import Config
+    from agent.config.campaign import CommitConfig, Config
     from agent.config.models import ModelsConfig
+    from agent.kernel.git.messages import CommitStyle
     from agent.kernel.git.repository import Repository
     from agent.kernel.record.ledger import Ledger
 
@@ -43,7 +44,18 @@ def open_repository(config: Config, ledger: Ledger) -> Repository:
     from agent.kernel.git.repository import Repository
 
     base = ledger.recollect("base") or config.scaffold.base
-    return Repository.open(config.scaffold.repo, config.name, config.scaffold.mutable, base)
+    return Repository.open(
+        config.scaffold.repo, config.name, config.scaffold.mutable, base, style=style_of(config.commit)
+    )
+
+
+def style_of(commit: CommitConfig) -> CommitStyle:
+    """What the configuration says about commits, in git's terms."""
+    from agent.kernel.git.messages import CommitStyle
+
+    name, _, email = (commit.author or "").rstrip(">").partition(" <")
+    sign = ("" if commit.sign else None) if isinstance(commit.sign, bool) else commit.sign
+    return CommitStyle(sign=sign, author=(name, email) if commit.author else None)
 
 
 def check_unchanged(config: Config, ledger: Ledger, suite: Suite) -> None:

@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from agent.base.errors import UserError
-from agent.base.types import Purpose
-from agent.config.campaign import TripwireConfig
-from agent.kernel.decide.budget import Budget
-from agent.kernel.loop.state import State
+from agent.base.types import Candidate, Purpose
+from agent.kernel.loop.parts import Parts
 from agent.kernel.record.ledger import Ledger
 
 _TRIPPED, _PASSED = "tripwire", "tripwires passed"
@@ -21,16 +19,21 @@ _TRIPPED, _PASSED = "tripwire", "tripwires passed"
 class Tripwires:
     """One campaign's wires."""
 
-    def __init__(self, config: TripwireConfig, state: State, budget: Budget) -> None:
-        self._config, self._state, self._budget = config, state, budget
-        self._passed: Mapping[str, float] = state.ledger.recollect(_PASSED) or {}
+    def __init__(self, parts: Parts) -> None:
+        self._approve, self._config = parts.config.approve, parts.config.tripwires
+        self._state, self._repository, self._budget = parts.state, parts.repository, parts.budget
+        self._passed: Mapping[str, float] = parts.state.ledger.recollect(_PASSED) or {}
 
-    def patch_waits(self, flags: Sequence[str], diff: str) -> bool:
-        """Whether an accepted patch waits for a person: for what it adds, or for its size."""
-        kib = len(diff.encode(errors="replace")) / 1024
-        if self._config.patch_kb is not None and kib > self._config.patch_kb:
+    def patch_waits(self, champion: Candidate, candidate: Candidate, flags: Sequence[str]) -> bool:
+        """Whether an accepted patch waits for a person: always, for what it adds, or for its size."""
+        if self._approve == "human" or (self._approve == "flagged" and flags):
             return True
-        return any(word.casefold() in flag.casefold() for word in self._config.flags for flag in flags)
+        if any(word.casefold() in flag.casefold() for word in self._config.flags for flag in flags):
+            return True
+        if self._config.patch_kb is None:
+            return False
+        diff = self._repository.diff(champion.tree or "", candidate.tree or "")
+        return len(diff.encode(errors="replace")) > self._config.patch_kb * 1024
 
     def tripped(self) -> str | None:
         """Why the campaign stops now, in words; the first time it is also written down."""
