@@ -8,7 +8,7 @@ SEED ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DISABLE_MKDOCS_2_WARNING := true
 
-.PHONY: help setup docker browser check docs docs-serve format test test-slow demo bench bench-demo bench-gate bench-sandbox bench-gateway bench-suites bench-review bench-ledger bench-faults lock clean
+.PHONY: help setup docker browser check docs docs-serve format test test-slow demo bench bench-demo bench-gate bench-sandbox bench-gateway bench-suites bench-review bench-ledger bench-faults wheel lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -83,6 +83,9 @@ bench-ledger: setup
 
 bench-faults: docker ## Kill real campaigns at random and at named points (KILLS=200 SEED=1: hours)
 	$(BIN)/python -m bench.faults.run --kills $(or $(KILLS),10) --seed $(SEED)
+
+wheel: setup ## Build a wheel into dist/
+	@rm -rf dist && $(BIN)/python -m hatchling build -t wheel
 
 lock: ## Update the lock files (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml -o requirements/base.lock
