@@ -84,11 +84,11 @@ def revert(
         target = find_candidate(candidate, ledger, repository)
         opening = Opening(settings=gate_settings(config), runs=config.gate_options.runs)
         done = take_back(target, ledger, repository, opening)
-        typer.echo(f"#{target.id} is taken back by #{done.candidate}, commit {done.sha[:12]} on {repository.branch}")
+        typer.echo(f"#{target.id} was reverted by #{done.candidate}, commit {done.sha[:12]} on {repository.branch}")
         if not fresh:
             return
         repeat = again(f"verify {done.sha[:12]} --fresh {fresh}", path, name)
         typer.echo(f"comparing before and after; if it stops, `{repeat}` repeats it")
         sentence = fresh_sentence(asyncio.run(compare_trees(config, done.trees, fresh)), None)
-        ledger.note("revert", f"#{target.id} taken back: {sentence}")
+        ledger.note("revert", f"#{target.id} reverted: {sentence}")
     typer.echo(sentence)

@@ -43,7 +43,7 @@ def load(path: Path, overrides: dict[str, Any]) -> Config:
 
 def again(command: str, path: Path, name: str | None = None) -> str:
     """A command line for the same campaign, ready to paste: the file and the name as the user gave them."""
-    words = ["ratchet", *command.split(), str(path)]
+    words = ["ratchet", *command.split(), *([] if path == DEFAULT_CONFIG else [str(path)])]
     return shlex.join(words + (["--name", name] if name is not None else []))
 
 

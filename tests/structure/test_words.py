@@ -76,7 +76,11 @@ def test_the_patterns_find_what_they_should() -> None:
     assert found == ["laboratory", "mends", "anew", "whoever", "turned the patch down", "goes on", "is no request"]
 
 
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), ROOT / "runs" / "README.md"]
+PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    *(path for folder in ("docs", "bench", "examples") for path in sorted((ROOT / folder).rglob("*.md"))),
+    ROOT / "runs" / "README.md",
+]
 COLUMNS = 100
 
 

@@ -61,7 +61,7 @@ def revert(target: Candidate, ledger: Ledger, repository: Repository, opening: O
     diff = repository.diff(before, tree)
     ledger.add_revert(candidate, diff=diff, sha=commit, parent=tip, reverts=target.id)
     repository.advance(commit, tip, "patch reverted")
-    ledger.note("revert", f"#{target.id} is taken back by #{number} ({commit[:10]})")
+    ledger.note("revert", f"#{target.id} was reverted by #{number} ({commit[:10]})")
     return Reverted(sha=commit, candidate=number, trees=(before, tree))
 
 

@@ -145,4 +145,4 @@ def test_the_command_refuses_while_a_campaign_runs(night: Night) -> None:
     assert "is running this campaign" in str(done.exception)
     done = night.ratchet("revert", "champion", "--fresh", "0")
     assert done.exit_code == 0, done.output
-    assert "is taken back by #" in done.output
+    assert "was reverted by #" in done.output
