@@ -1,0 +1,122 @@
+"""A transcript of a trial, made from the record of its model calls.
+
+What an agent prints is up to the agent; what it asked its model, what tools it called and what they returned is in
+the record. Each call sends the whole conversation again, so a message is shown where it was first sent.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from agent.base.types import Call
+from agent.models.dialects import turns
+from agent.models.dialects.turns import Role, Turn
+
+MESSAGE_CHARS = 8_000
+"""Characters of one message that a transcript shows."""
+TRANSCRIPT_CHARS = 64_000
+"""Characters of all calls of one transcript."""
+
+_Key = tuple[str, str, tuple[tuple[str, str], ...]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One call: the messages that no earlier call had sent or got, how many it sent again, and what came back.
+
+    `refusal` says why there is no answer; empty where there is one.
+    """
+
+    call: Call
+    new: tuple[Turn, ...]
+    again: int
+    answers: tuple[Turn, ...]
+    refusal: str
+
+
+def steps(calls: Sequence[Call]) -> Iterator[Step]:
+    """The calls of one trial in order, each with what is new in it."""
+    known: Counter[_Key] = Counter()
+    for call in calls:
+        sent, answers = turns.asked(call), turns.answered(call)
+        seen: Counter[_Key] = Counter()
+        new = []
+        for turn in sent:
+            seen[key := _key(turn)] += 1
+            if seen[key] > known[key]:
+                new.append(turn)
+        known |= seen
+        for key in map(_key, answers):
+            known[key] = max(known[key], seen[key] + 1)
+        yield Step(
+            call=call, new=tuple(new), again=len(sent) - len(new), answers=tuple(answers), refusal=turns.refusal(call)
+        )
+
+
+def _key(turn: Turn) -> _Key:
+    """What a message says. Clients leave thoughts out when they send an answer again, and trim white space."""
+    return turn.role, turn.text.strip(), tuple((tool.name, tool.arguments) for tool in turn.tools)
+
+
+def transcript(calls: Sequence[Call], *, chars: int = TRANSCRIPT_CHARS) -> str:
+    """The calls of one trial as text: at most about `chars` characters, calls in the middle left out first."""
+    parts = [_part(number, step) for number, step in enumerate(steps(calls), 1)]
+    return "\n\n".join(_within(parts, chars))
+
+
+def with_output(calls: Sequence[Call], output: str, *, chars: int = TRANSCRIPT_CHARS) -> str:
+    """The calls of one trial, then what its agent printed."""
+    if not calls:
+        return output
+    recorded = f"## Model calls, from the record\n\n{transcript(calls, chars=chars)}\n"
+    return f"{recorded}\n## What the agent printed\n\n{output}" if output.strip() else recorded
+
+
+def headline(number: int, call: Call) -> str:
+    """One call in a line."""
+    source = "" if call.fresh else ", shared answer"
+    return f"call {number}: {call.role}, {call.tokens_in}+{call.tokens_out} tokens, {call.seconds:.2f} s{source}"
+
+
+def body(step: Step) -> list[str]:
+    """What is new in a call, a block for each message, and its answer or refusal."""
+    head = [f"[{step.again} message{'s' if step.again > 1 else ''} as before]"] if step.again else []
+    blocks = [_block(turn.role, turn) for turn in step.new]
+    blocks += [_block("answer", turn) for turn in step.answers]
+    return [*head, *blocks, *([f"--- refused\n{step.refusal}"] if step.refusal else [])]
+
+
+def _part(number: int, step: Step) -> str:
+    return "\n".join([f"=== {headline(number, step.call)}", *body(step)])
+
+
+def _block(name: str, turn: Turn) -> str:
+    label = f"{name} (result of {turn.answers})" if turn.role is Role.TOOL and turn.answers else name
+    lines = [f"--- {label}"]
+    lines += [f"[thinking] {middle_out(turn.thinking, MESSAGE_CHARS)}"] if turn.thinking else []
+    lines += [middle_out(turn.text, MESSAGE_CHARS)] if turn.text else []
+    lines += [f"[calls {tool.name}] {middle_out(tool.arguments, MESSAGE_CHARS)}" for tool in turn.tools]
+    return "\n".join(lines)
+
+
+def _within(parts: Sequence[str], chars: int) -> list[str]:
+    """The first part and as many of the last ones as fit; those two are cut where they alone are too long."""
+    if sum(map(len, parts)) <= chars:
+        return [*parts]
+    first, *rest = parts
+    first = middle_out(first, chars // 2)
+    left, last = chars - len(first), list[str]()
+    while rest and (len(rest[-1]) <= left or not last):
+        last.insert(0, middle_out(rest.pop(), left))
+        left -= len(last[0])
+    return [first, *([f"… {len(rest)} calls left out …"] if rest else []), *last]
+
+
+def middle_out(text: str, limit: int) -> str:
+    """The beginning and the end of a text."""
+    if len(text) <= limit:
+        return text
+    head = limit // 3
+    return f"{text[:head]}\n… ({len(text) - limit} characters left out) …\n{text[len(text) - limit + head :]}"
