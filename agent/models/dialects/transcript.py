@@ -36,23 +36,30 @@ class Step:
     refusal: str
 
 
-def steps(calls: Sequence[Call]) -> Iterator[Step]:
-    """The calls of one trial in order, each with what is new in it."""
-    known: Counter[_Key] = Counter()
-    for call in calls:
-        sent, answers = turns.asked(call), turns.answered(call)
-        seen: Counter[_Key] = Counter()
-        new = []
+class Talk:
+    """The calls of one trial as they come."""
+
+    def __init__(self) -> None:
+        self._known: Counter[_Key] = Counter()
+
+    def add(self, call: Call) -> Step:
+        """The next call, with what is new in it."""
+        sent, answers, seen, new = turns.asked(call), turns.answered(call), Counter[_Key](), list[Turn]()
         for turn in sent:
             seen[key := _key(turn)] += 1
-            if seen[key] > known[key]:
+            if seen[key] > self._known[key]:
                 new.append(turn)
-        known |= seen
+        self._known |= seen
         for key in map(_key, answers):
-            known[key] = max(known[key], seen[key] + 1)
-        yield Step(
-            call=call, new=tuple(new), again=len(sent) - len(new), answers=tuple(answers), refusal=turns.refusal(call)
-        )
+            self._known[key] = max(self._known[key], seen[key] + 1)
+        again, refusal = len(sent) - len(new), turns.refusal(call)
+        return Step(call=call, new=tuple(new), again=again, answers=tuple(answers), refusal=refusal)
+
+
+def steps(calls: Sequence[Call]) -> Iterator[Step]:
+    """The calls of one trial in order, each with what is new in it."""
+    talk = Talk()
+    return map(talk.add, calls)
 
 
 def _key(turn: Turn) -> _Key:

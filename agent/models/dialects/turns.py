@@ -77,6 +77,16 @@ def answered(call: Call) -> list[Turn]:
     return [*_turns([{**body, "role": "assistant"}])]
 
 
+def finish(call: Call) -> str:
+    """Why an answer ended, in the word of its dialect; empty where that is not said."""
+    body = _json(call.response)
+    if not isinstance(body, dict):
+        return ""
+    choices = [*_dicts(body.get("choices")), {}]
+    given = choices[0].get("finish_reason") or body.get("stop_reason") or body.get("status")
+    return given if isinstance(given, str) else ""
+
+
 def refusal(call: Call) -> str:
     """Why a call got no answer; empty where it got one."""
     if call.status == OK:
@@ -84,7 +94,8 @@ def refusal(call: Call) -> str:
     body = _json(call.response)
     error = body.get("error", body) if isinstance(body, dict) else body
     said = error.get("message") if isinstance(error, dict) else error
-    return " ".join(f"{call.status} {said if isinstance(said, str) else 'without a reason'}".split())
+    reason = _whole(said) if isinstance(said, str) else "without a reason"
+    return " ".join(f"{call.status} {reason}".split())
 
 
 def tools_offered(call: Call) -> list[Json]:
@@ -107,6 +118,11 @@ def _json(raw: bytes) -> Any:
         return json.loads(raw)
     except (ValueError, RecursionError):
         return None
+
+
+def _whole(text: str) -> str:
+    """Text that UTF-8 can carry: JSON has escapes for half of a character, and a model may write one."""
+    return text.encode(errors="replace").decode()
 
 
 # ------------------------------------------------------------------------------------ messages
@@ -173,9 +189,9 @@ def _arguments(given: Any) -> str:
     """JSON in one spelling, since a client may spell it in another way when it sends it again."""
     try:
         value = json.loads(given) if isinstance(given, str) else given
-        return json.dumps(value, sort_keys=True, ensure_ascii=False)
+        return _whole(json.dumps(value, sort_keys=True, ensure_ascii=False))
     except (ValueError, RecursionError):
-        return str(given)
+        return _whole(str(given))
 
 
 def _dicts(value: Any) -> list[Json]:
@@ -198,7 +214,7 @@ def _joined(turns: Iterator[Turn]) -> list[Turn]:
 def _text(value: Any, depth: int = 8) -> str:
     """The readable part of a content; what is not text is named in brackets."""
     if isinstance(value, str):
-        return value
+        return _whole(value)
     if not depth:
         return "[...]"
     if isinstance(value, list):
