@@ -74,11 +74,21 @@ def transcript(calls: Sequence[Call], *, chars: int = TRANSCRIPT_CHARS) -> str:
 
 
 def with_output(calls: Sequence[Call], output: str, *, chars: int = TRANSCRIPT_CHARS) -> str:
-    """The calls of one trial, then what its agent printed."""
-    if not calls:
+    """The calls of one trial, then what its agent printed; that alone where it holds the whole conversation."""
+    if not calls or _holds(output, calls):
         return output
     recorded = f"## Model calls, from the record\n\n{transcript(calls, chars=chars)}\n"
     return f"{recorded}\n## What the agent printed\n\n{output}" if output.strip() else recorded
+
+
+def _holds(output: str, calls: Sequence[Call]) -> bool:
+    """Whether an agent printed every message and every tool call in full, and no call was refused."""
+    for step in steps(calls):
+        said = [turn.text.strip() for turn in (*step.new, *step.answers)]
+        said += [tool.arguments for turn in step.answers for tool in turn.tools]
+        if step.refusal or not all(text in output for text in said):
+            return False
+    return True
 
 
 def headline(number: int, call: Call) -> str:

@@ -127,6 +127,14 @@ def test_what_the_agent_printed_stands_last() -> None:
     assert "printed" not in with_output([chat("a")], " \n")
 
 
+def test_calls_are_left_out_where_the_agent_printed_all_of_them() -> None:
+    calls = [chat("count to two"), chat("count to two", "fine", "now")]
+    whole = "asked: count to two; said: fine; asked: now"
+    assert with_output(calls, whole) == whole
+    assert "from the record" in with_output(calls, "asked: count to two; said: fine")
+    assert "from the record" in with_output([*calls, chat("now", status=403, answer="no")], whole)
+
+
 SHAPES = st.recursive(
     st.none() | st.integers() | st.text(max_size=5) | st.sampled_from(["\ud800", '{"a": "\\\\ud800"}']),
     lambda inner: st.lists(inner, max_size=3)
