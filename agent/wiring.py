@@ -1,7 +1,7 @@
 """Where the parts are put together, and nowhere else.
 
 Three builders: `campaign_parts` for a campaign that writes; `measuring_parts` and `replaying_parts` for trials
-beside it, whose record is thrown away.
+beside it, whose record is thrown away unless a ledger is given to keep it.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import asyncio
 import os
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 from rich.console import Console
 
 from agent.base.errors import UserError
 from agent.base.trust import trusted_hash
-from agent.base.types import Caps, Suite
+from agent.base.types import Call, CallRecord, Caps, Suite
 from agent.config.campaign import Config
 from agent.kernel.decide.boundary import Boundary
 from agent.kernel.decide.budget import Budget
@@ -34,6 +34,7 @@ from agent.kernel.record.learned import LearnedParameters
 from agent.kernel.record.ledger import Ledger
 from agent.models.gateway.preflight import preflight
 from agent.models.gateway.prices import check_caps, snapshot, unknown_prices
+from agent.models.gateway.record import WatchedRecord
 from agent.models.gateway.server import GatewayServer
 from agent.models.ports import ReplaySource
 from agent.models.providers.discovery import with_windows
@@ -109,12 +110,21 @@ def _provenance(config: Config, suite: Suite) -> Mapping[str, str]:
 
 @asynccontextmanager
 async def measuring_parts(
-    config: Config, console: Console, *, replay: ReplaySource | None = None
+    config: Config,
+    console: Console,
+    *,
+    replay: ReplaySource | None = None,
+    keep: Ledger | None = None,
+    told: Callable[[Call], object] | None = None,
 ) -> AsyncIterator[TrialParts]:
-    """Trials beside a campaign. The budget's dollars and tokens bound them; hours do not."""
+    """Trials beside a campaign. The budget's dollars and tokens bound them; hours do not.
+
+    Model calls are recorded in `keep`, or in a ledger that is thrown away; `told` hears of each.
+    """
     _check_models(config, console)
     suite = load_suite(config.suite)
-    with tempfile.TemporaryDirectory(prefix="ratchet-") as folder, Ledger(Path(folder) / "ledger.sqlite") as ledger:
+    with tempfile.TemporaryDirectory(prefix="ratchet-") as folder, ExitStack() as opened:
+        ledger = keep or opened.enter_context(Ledger(Path(folder) / "ledger.sqlite"))
         repository, budget = open_repository(config, ledger), budget_of(config, ledger, hours=None)
         async with _trial_parts(
             config,
@@ -125,6 +135,7 @@ async def measuring_parts(
             folder=Path(folder),
             console=console,
             replay=replay,
+            record=WatchedRecord(ledger, told) if told is not None else ledger,
         ) as trials:
             yield trials
 
@@ -159,12 +170,13 @@ async def _trial_parts(
     folder: Path,
     console: Console,
     replay: ReplaySource | None = None,
+    record: CallRecord | None = None,
 ) -> AsyncIterator[TrialParts]:
     """Images, then gateway and boxes, open; every model has answered once. `folder` holds the boxes' sockets."""
     image, images = await _images(config, suite, console)
     models = await asyncio.to_thread(with_windows, config.models)
     learned = LearnedParameters(ledger)
-    gateway = GatewayServer(models, ledger, budget, seed=config.seed, replay=replay, learned=learned)
+    gateway = GatewayServer(models, record or ledger, budget, seed=config.seed, replay=replay, learned=learned)
     async with gateway, _sandbox(config, folder) as sandbox:
         for note in await preflight(gateway):
             console.print(note)

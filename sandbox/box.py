@@ -39,6 +39,22 @@ FROM_OUTSIDE = frozenset({frames.EXIT_HOST_GONE, 0, 255, 143})
 Call = Callable[..., Awaitable[Any]]
 
 
+class Said:
+    """What a command said so far, within the limit; `heard` gets each piece as it comes."""
+
+    def __init__(self, limit: int, heard: Callable[[bytes], None] | None) -> None:
+        self.output, self._limit, self._heard = bytearray(), limit, heard
+
+    def add(self, kind: bytes, payload: bytes) -> None:
+        """Take a frame. Raises frames.Malformed if it is not output, or more than the runner may send."""
+        self.output += payload
+        # The runner keeps the limit, give or take its own note on what it left out.
+        if kind != frames.OUT or len(self.output) > self._limit + 100:
+            raise frames.Malformed("more output than was asked for")
+        if self._heard is not None:
+            self._heard(payload)
+
+
 class DockerBox:
     """A running container whose runner is ready.
 
@@ -134,24 +150,24 @@ class DockerBox:
         timeout: float,
         output_limit: int = 1 << 20,
         more: Callable[[], float] | None = None,
+        heard: Callable[[bytes], None] | None = None,
     ) -> RunResult:
         """Run one command in `/workspace`; then nothing of it is left. A box that dies of it is a result."""
         start = time.monotonic()
         order = {"argv": list(argv), "env": dict(env), "timeout": timeout, "limit": output_limit}
         order["asks"] = more is not None
-        result = await self._obey(json.dumps(order).encode(), timeout, output_limit, more)
+        said = Said(output_limit, heard)
+        result = await self._obey(json.dumps(order).encode(), timeout, said, more)
         return replace(result, pressure=self._withheld(start, time.monotonic()))
 
-    async def _obey(
-        self, order: bytes, timeout: float, output_limit: int, more: Callable[[], float] | None
-    ) -> RunResult:
+    async def _obey(self, order: bytes, timeout: float, said: Said, more: Callable[[], float] | None) -> RunResult:
         self._check_alive()
-        start, output = time.monotonic(), bytearray()
+        start = time.monotonic()
         with self._order():
             try:
                 async with asyncio.timeout(timeout + self.grace) as limit:
                     await self._wire.send(frames.RUN, order)
-                    return await self._follow(output, output_limit, more, limit)
+                    return await self._follow(said, more, limit)
             except TimeoutError:
                 ending = await self._unanswered()
             except Lost:
@@ -162,7 +178,7 @@ class DockerBox:
         return RunResult(
             ending=ending,
             exit_code=None,
-            output=bytes(output),
+            output=bytes(said.output),
             truncated=False,
             seconds=time.monotonic() - start,
         )
@@ -178,24 +194,19 @@ class DockerBox:
             raise
         self._broken = None
 
-    async def _follow(
-        self, output: bytearray, limit: int, more: Callable[[], float] | None, time_limit: asyncio.Timeout
-    ) -> RunResult:
+    async def _follow(self, said: Said, more: Callable[[], float] | None, time_limit: asyncio.Timeout) -> RunResult:
         """Collect output until the done frame; say how much more time there is when the runner asks."""
         granted, end = 0.0, time_limit.when()
         while True:
             kind, payload = await self._wire.receive(DONE_LIMIT)
             if kind == frames.DONE:
-                return _result(payload, bytes(output))
+                return _result(payload, bytes(said.output))
             if kind == frames.LATE and more is not None and end is not None:
                 granted = max(granted, more())
                 time_limit.reschedule(end + granted)
                 await self._wire.send(frames.MORE, json.dumps(granted).encode())
                 continue
-            output += payload
-            # The runner keeps the limit, give or take its own note on what it left out.
-            if kind != frames.OUT or len(output) > limit + 100:
-                raise frames.Malformed("more output than was asked for")
+            said.add(kind, payload)
 
     async def take(self, globs: Sequence[str], *, max_files: int = 256, max_bytes: int = 4 << 20) -> Files:
         """Regular files below `/workspace` that match a glob, checked again on this side."""

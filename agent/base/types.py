@@ -161,11 +161,12 @@ class Box(Protocol):
         timeout: float,
         output_limit: int = 1 << 20,
         more: Callable[[], float] | None = None,
+        heard: Callable[[bytes], None] | None = None,
     ) -> RunResult:
         """Run one command in `/workspace` and wait for it, `timeout` seconds at most; then kill all it left.
 
         `more` is asked when the time is up: the seconds, counted from the start, that the command may run beyond
-        `timeout`. It never decreases.
+        `timeout`. It never decreases. `heard` gets the output as it comes, its end beyond half of `output_limit` last.
         """
 
     async def take(self, globs: Sequence[str], *, max_files: int = 256, max_bytes: int = 4 << 20) -> Files:

@@ -11,7 +11,7 @@ import hashlib
 import random
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -37,6 +37,7 @@ from agent.base.types import (
 from agent.trials.grading import STARVED_SHARE, box_for, grade, grading_box, in_workdir, refuse_starved
 from agent.trials.heartbeat import Stopped, unstopped
 from agent.trials.slots import Slots
+from agent.trials.watching import Watcher
 
 MODEL_ALIAS = "ratchet"
 """The one model name that a box needs to know; the gateway maps it to the role's model."""
@@ -55,6 +56,7 @@ class Job:
     seed: int
     answer_scope: str | None
     name: str | None = None
+    watcher: Watcher | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +88,7 @@ class Visit:
         env: Mapping[str, str],
         spec: BoxSpec | None = None,
         command: Sequence[str] | None = None,
+        heard: Callable[[bytes], None] | None = None,
     ) -> Visited:
         """One visited, in a box of another kind or by another command where one is given.
 
@@ -104,6 +107,7 @@ class Visit:
                     env=_environment(env, timeout, seed),
                     timeout=timeout,
                     more=session.waited,
+                    heard=heard,
                 )
                 files, fault = await _take(box, take, run)
             finally:
@@ -180,7 +184,9 @@ class Evaluator:
         """
         async with self.slots, unstopped():
             started, name = time.monotonic(), job.name or _new_name()
-            image = self._images.get(job.task.id, self._image)
+            image, watcher = self._images.get(job.task.id, self._image), job.watcher
+            if watcher is not None:
+                watcher.started()
             # The box that grades is made while the one that solves works.
             with self._sandbox.expect(grading_box(job.task, image)):
                 visited = await self._visit(
@@ -196,9 +202,12 @@ class Evaluator:
                     env=job.task.env,
                     spec=box_for(job.task, replace(self._visit.spec, image=image)),
                     command=in_workdir(job.task, self._visit.command),
+                    heard=watcher.printed if watcher is not None else None,
                 )
             refuse_starved(visited.run, self._starved)
             verdict = await self._grade(job.task, visited, image)
+            if watcher is not None:
+                watcher.graded(visited.files, verdict)
         return Trial(
             id=name,
             tree=job.tree,

@@ -15,6 +15,7 @@ from agent.kernel.decide.evidence import base_of, lineage
 from agent.kernel.decide.gate import Verdict
 from agent.kernel.loop.approval import Approvals
 from agent.kernel.record.ledger import Ledger, Tally, TestRow
+from agent.models.dialects.transcript import with_output
 
 SHOWN_ATTEMPTS = 40
 SHOWN_FAILURES = 8
@@ -212,8 +213,9 @@ class State:
         }
 
     def failures(self, candidate: int) -> list[Trial]:
-        """The latest search trials that a candidate did not solve."""
-        return self.ledger.failed(candidate, SHOWN_FAILURES)
+        """The latest search trials that a candidate did not solve; their transcripts hold the model calls too."""
+        failed = self.ledger.failed(candidate, SHOWN_FAILURES)
+        return [replace(one, transcript=with_output(self.ledger.calls(one.id), one.transcript)) for one in failed]
 
 
 class Scaffolds(Mapping[str, Files]):

@@ -38,6 +38,15 @@ class Calls(Store):
         rows = self._rows("SELECT * FROM calls ORDER BY id DESC LIMIT ?", last)
         return [self._call(r) for r in reversed(rows)]
 
+    def call_times(self, trial: str) -> list[float]:
+        """When each call of a trial ended, in the order of `calls`, in Unix seconds."""
+        return [row[0] for row in self._rows("SELECT at FROM calls WHERE trial = ? ORDER BY id", trial)]
+
+    def beside_trials(self) -> list[tuple[str, str]]:
+        """(trial, role) of calls that belong to no finished trial: proposals, and trials that were void."""
+        sql = "SELECT trial, role FROM calls WHERE trial NOT IN (SELECT id FROM trials) GROUP BY 1 ORDER BY min(id)"
+        return [tuple(row) for row in self._rows(sql)]
+
     def _call(self, row: sqlite3.Row) -> Call:
         fields = {name: row[name] for name in Call.__slots__ if name not in {"request", "response", "fresh"}}
         request = self._unpack_request(row["request"])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from agent.base.types import Call
+from agent.base.types import Call, CallRecord
 from agent.models.ports import settled
 
 
@@ -24,6 +24,22 @@ class MemoryRecord:
     def recall(self, answer_scope: str, key: str, k: int) -> Call | None:
         """What settled the k-th occurrence of a request in an answer scope: the first answer or refusal."""
         return self._answers.get((answer_scope, key, k))
+
+
+class WatchedRecord:
+    """A CallRecord that tells somebody of each call once it is kept."""
+
+    def __init__(self, record: CallRecord, told: Callable[[Call], object]) -> None:
+        self._record, self._told = record, told
+
+    def record_call(self, call: Call) -> None:
+        """Keep one call, then tell of it."""
+        self._record.record_call(call)
+        self._told(call)
+
+    def recall(self, answer_scope: str, key: str, k: int) -> Call | None:
+        """What settled a question, as the record has it."""
+        return self._record.recall(answer_scope, key, k)
 
 
 class Recording:

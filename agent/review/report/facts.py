@@ -18,6 +18,7 @@ from agent.kernel.decide.gate import Fixed, GateSettings
 from agent.kernel.decide.voids import VoidRule
 from agent.kernel.loop.match import fixed_of, opened_with
 from agent.kernel.record.ledger import Ledger, Mark, SpendingRow, TestRow
+from agent.models.dialects.transcript import middle_out, with_output
 from agent.review.report.evidence import Meeting, recompute
 from agent.review.report.load import Load, load_of
 from agent.review.report.reasons import group_of
@@ -280,15 +281,8 @@ class _Reader:
         trial = self.ledger.trial(mark.id)
         if trial is None:
             raise KeyError(mark.id)
-        return Excerpt(score=trial.score, reason=trial.reason, transcript=_middle_out(trial.transcript, limit))
-
-
-def _middle_out(text: str, limit: int) -> str:
-    """The beginning and the end of a text."""
-    if len(text) <= limit:
-        return text
-    head = limit // 3
-    return f"{text[:head]}\n… ({len(text) - limit} characters left out) …\n{text[len(text) - limit + head :]}"
+        transcript = middle_out(with_output(self.ledger.calls(trial.id), trial.transcript), limit)
+        return Excerpt(score=trial.score, reason=trial.reason, transcript=transcript)
 
 
 def _heat(reader: _Reader, gated: Sequence[int]) -> Heat:
