@@ -182,8 +182,8 @@ class Archive:
         self._nodes += self.settings.failure_weight
 
     def retire(self, node: int) -> None:
-        """Expand `node` no more (it is pruned, or its patch conflicts with the champion)."""
-        self._int[EXPANDABLE, self._rows[node]] = 0
+        """Neither measure nor expand `node` any more, and keep it from the gate: it was rejected or reverted."""
+        self._int[[ALIVE, EXPANDABLE], self._rows[node]] = 0
 
     def begin(self, step: Step) -> None:
         """Note that a step is in flight."""
