@@ -18,6 +18,11 @@ from agent.kernel.loop.parts import PAIR_BOXES, Parts, Planned, StepKind
 from agent.kernel.loop.same import SameCheck
 from agent.trials.evaluator import seed_of
 
+SHOWN_FIRST = 6
+"""Trials on shown tasks that a candidate needs before a proposal builds on it."""
+SHOWN_ROUNDS = 2
+"""How often a candidate is run on every shown task at most."""
+
 
 class Schedule:
     """Plans steps one by one; the campaign runs them. `queue` holds steps that others asked for."""
@@ -34,7 +39,9 @@ class Schedule:
     ) -> None:
         self._parts, self._state, self.queue = parts, parts.state, queue
         self._admission, self._gate, self._same, self._load = admission, gate, same, load
-        self._taken: dict[int, set[int]] = {}
+        self._taken: dict[tuple[int, Purpose], set[int]] = {}
+        self._parent: Expand | None = None
+        """The proposal that is due while its parent is still run on the tasks that improvers may see."""
         self._rng = np.random.default_rng(seed_of(parts.config.seed, "search", parts.state.trials))
 
     def next(self, running: Collection[Planned], *, ending: bool) -> Planned | None:
@@ -71,16 +78,51 @@ class Schedule:
         seed = archive.node(0)
         if seed.trials + seed.pending < archive.settings.enough:
             return self._measure(0)
-        step = self._parts.strategy.next(archive, self._rng)
+        step = self._parent or self._parts.strategy.next(archive, self._rng)
         if isinstance(step, Measure):
             return self._measure(step.node)
+        if (shown := self._shown_trial(step.parent)) is not None:
+            self._parent = step
+            return shown
         # Where a proposal is due but may not start, nothing does: trials are paid for, and waiting is free.
-        return self._expand(step) if self._may_propose(running) else None
+        return self._expand(step) if self._may_propose(running) and self._is_shown(step.parent) else None
+
+    def _shown_wanted(self, parent: int) -> int:
+        """Trials on shown tasks that a parent needs: a few to learn from, and one more for each of its proposals."""
+        tasks = self._admission.tasks
+        if tasks.purpose is Purpose.SEARCH:
+            return 0
+        node = self._state.archive.node(parent)
+        return min(SHOWN_FIRST + node.children + node.failed_proposals, SHOWN_ROUNDS * len(tasks.shown))
+
+    def _is_shown(self, parent: int) -> bool:
+        return self._state.shown(parent) >= self._shown_wanted(parent)
+
+    def _shown_trial(self, parent: int) -> Planned | None:
+        """The next trial of a parent on a task that improvers may see, if it needs more than were begun."""
+        taken = self._taken.setdefault((parent, Purpose.SHOWN), set())
+        if self._state.shown(parent) + len(taken) >= self._shown_wanted(parent):
+            return None
+        index = self._state.free_index(parent, taken, Purpose.SHOWN)
+        taken.add(index)
+        return Planned(
+            kind=StepKind.TRIAL,
+            label=f"shown trial of #{parent}",
+            boxes=1,
+            work=lambda: self._run_shown(parent, index, taken),
+        )
+
+    async def _run_shown(self, parent: int, index: int, taken: set[int]) -> None:
+        try:
+            await self._admission.search_trial(self._state.candidates[parent], index, Purpose.SHOWN)
+        finally:
+            taken.discard(index)
 
     def _proposal(self, running: Collection[Planned]) -> Planned | None:
         """A proposal, if the strategy wants one now."""
-        step = self._parts.strategy.next(self._state.archive, self._rng) if self._may_propose(running) else None
-        return self._expand(step) if isinstance(step, Expand) else None
+        free = self._may_propose(running)
+        step = (self._parent or self._parts.strategy.next(self._state.archive, self._rng)) if free else None
+        return self._expand(step) if isinstance(step, Expand) and self._is_shown(step.parent) else None
 
     def _may_propose(self, running: Collection[Planned]) -> bool:
         """Whether another proposal may start; until the baseline is complete there is no failure to learn from."""
@@ -90,6 +132,7 @@ class Schedule:
         return ready and proposing < self._parts.config.boxes.proposals
 
     def _expand(self, step: Expand) -> Planned:
+        self._parent = None
         self._state.archive.begin(step)
         return Planned(
             kind=StepKind.PROPOSAL,
@@ -99,7 +142,7 @@ class Schedule:
         )
 
     def _measure(self, node: int) -> Planned:
-        taken = self._taken.setdefault(node, set())
+        taken = self._taken.setdefault((node, Purpose.SEARCH), set())
         index = self._state.free_index(node, taken)
         taken.add(index)
         step = Measure(node, index)
@@ -114,7 +157,7 @@ class Schedule:
             await self._admission.search_trial(self._state.candidates[step.node], step.turn)
         finally:
             self._state.archive.end(step)
-            self._taken[step.node].discard(step.turn)
+            self._taken[step.node, Purpose.SEARCH].discard(step.turn)
         self._check_baseline()
         await self._gate.open_match()
 
