@@ -17,6 +17,7 @@ from agent.kernel.git.messages import format_message
 from agent.kernel.loop.parts import Parts, Planned, StepKind
 from agent.kernel.loop.proposer import Proposal
 from agent.kernel.loop.shown import search_tasks
+from agent.kernel.loop.state import patches_key
 from agent.trials.evaluator import Job, seed_of
 
 
@@ -67,12 +68,15 @@ class Admission:
             if candidate.fate is Fate.REFUSED:
                 state.archive.fail(parent.id)
             else:
-                await self._smoke_or_queue(candidate)
+                await self.smoke_or_queue(candidate)
         finally:
             state.archive.end(step)
 
-    async def admit(self, proposal: Proposal, parent: Candidate) -> Candidate:
-        """Record what came of a proposal: a candidate under its own ref, or a refusal."""
+    async def admit(self, proposal: Proposal, parent: Candidate, patches: frozenset[int] | None = None) -> Candidate:
+        """Record what came of a proposal: a candidate under its own ref, or a refusal.
+
+        `patches` are those of a candidate that was put together of others.
+        """
         flags = []
         if proposal.change is not None:
             flags = await self._find(self.mutable(parent.tree or ""), proposal.change.files, proposal.readings)
@@ -97,6 +101,8 @@ class Admission:
         if tree:
             text = format_message(proposal.subject, proposal.body, {"Ratchet-Campaign": self._config.name})
             repository.save_candidate(number, tree, self._commit_of(parent.id), text)
+        if patches is not None:
+            ledger.remember(patches_key(number), sorted(patches))
         self._state.add(candidate, fingerprint=print_, diff=diff, transcript=proposal.transcript)
         what = f"refused: {refusal}" if refusal else "admitted"
         ledger.note("proposal", f"#{number} from #{parent.id}: {proposal.subject} ({what})")
@@ -120,7 +126,8 @@ class Admission:
             again=True,
         )
 
-    async def _smoke_or_queue(self, candidate: Candidate) -> None:
+    async def smoke_or_queue(self, candidate: Candidate) -> None:
+        """The first trial of a new candidate; if that is void, it is queued. Raises InfrastructureError."""
         try:
             await self.smoke(candidate)
         except (InfrastructureError, asyncio.CancelledError):

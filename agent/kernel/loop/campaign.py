@@ -45,7 +45,7 @@ class Campaign:
         self.gate = Gatekeeper(parts, self.admission, self.merger, self.load, self._end_pairs)
         self._same = SameCheck(parts, self.admission.tasks.scored)
         self.schedule = Schedule(
-            parts, queue, admission=self.admission, gate=self.gate, same=self._same, load=self.load
+            parts, queue, admission=self.admission, gate=self.gate, same=self._same, load=self.load, merger=self.merger
         )
 
     @property

@@ -9,11 +9,12 @@ import numpy as np
 
 from agent.base.errors import UserError
 from agent.base.types import Purpose
-from agent.kernel.decide.archive import Expand, Measure
+from agent.kernel.decide.archive import Compose, Expand, Measure
 from agent.kernel.loop.admission import Admission, crashed
 from agent.kernel.loop.gatekeeping import Gatekeeper
 from agent.kernel.loop.load import Load
 from agent.kernel.loop.match import Match
+from agent.kernel.loop.merging import Merger
 from agent.kernel.loop.parts import PAIR_BOXES, Parts, Planned, StepKind
 from agent.kernel.loop.same import SameCheck
 from agent.trials.evaluator import seed_of
@@ -36,9 +37,11 @@ class Schedule:
         gate: Gatekeeper,
         same: SameCheck,
         load: Load,
+        merger: Merger,
     ) -> None:
         self._parts, self._state, self.queue = parts, parts.state, queue
         self._admission, self._gate, self._same, self._load = admission, gate, same, load
+        self._merger = merger
         self._taken: dict[tuple[int, Purpose], set[int]] = {}
         self._parent: Expand | None = None
         """The proposal that is due while its parent is still run on the tasks that improvers may see."""
@@ -76,11 +79,13 @@ class Schedule:
         """The baseline of the seed first; then what the strategy says."""
         archive = self._state.archive
         seed = archive.node(0)
-        if seed.trials + seed.pending < archive.settings.enough:
+        if seed.trials + seed.pending < archive.settings.baseline:
             return self._measure(0)
         step = self._parent or self._parts.strategy.next(archive, self._rng)
         if isinstance(step, Measure):
             return self._measure(step.node)
+        if isinstance(step, Compose):
+            return self._compose(step)
         if (shown := self._shown_trial(step.parent)) is not None:
             self._parent = step
             return shown
@@ -128,7 +133,7 @@ class Schedule:
         """Whether another proposal may start; until the baseline is complete there is no failure to learn from."""
         archive = self._state.archive
         proposing = sum(step.kind is StepKind.PROPOSAL for step in running)
-        ready = archive.node(0).trials >= archive.settings.enough and not self._same.left
+        ready = archive.node(0).trials >= archive.settings.baseline and not self._same.left
         return ready and proposing < self._parts.config.boxes.proposals
 
     def _expand(self, step: Expand) -> Planned:
@@ -140,6 +145,11 @@ class Schedule:
             boxes=1,
             work=lambda: self._admission.propose(step),
         )
+
+    def _compose(self, step: Compose) -> Planned:
+        self._state.archive.begin(step)
+        work = lambda: self._merger.compose(step.patches)  # noqa: E731 (a step's work)
+        return Planned(kind=StepKind.COMPOSING, label=f"{len(step.patches)} patches together", boxes=1, work=work)
 
     def _measure(self, node: int) -> Planned:
         taken = self._taken.setdefault((node, Purpose.SEARCH), set())
@@ -164,7 +174,11 @@ class Schedule:
     def _check_baseline(self) -> None:
         """A seed that crashes on every task would burn the budget for nothing."""
         seed = self._state.archive.node(0)
-        if len(self._state.archive) == 1 and seed.trials >= self._state.archive.settings.enough and seed.successes == 0:
+        if (
+            len(self._state.archive) == 1
+            and seed.trials >= self._state.archive.settings.baseline
+            and not seed.successes
+        ):
             trials = self._state.ledger.trials(purpose=Purpose.SEARCH, candidate=0)
             if all(crashed(trial) for trial in trials):
                 last = trials[-1].transcript.strip().splitlines()[-1:] or ["it printed nothing"]

@@ -23,6 +23,11 @@ TREES_KEPT = 64
 """Scaffolds held in memory: those in flight, and the champion's; others are read again from git."""
 
 
+def patches_key(candidate: int) -> str:
+    """The name under which the ledger remembers the patches of a candidate that was put together of others."""
+    return f"patches:{candidate}"
+
+
 class Measured:
     """The search trials of one candidate in sum, and which of its indices they took."""
 
@@ -118,9 +123,11 @@ class State:
 
     def enter(self, candidate: Candidate) -> None:
         """Take an admitted candidate, with the search trials that it had, into the archive."""
-        self.archive.add(candidate.id, candidate.parent, size=candidate.size)
-        known = self._search[candidate.id]
-        self.archive.record_all(candidate.id, known.trials, known.total)
+        held = self.ledger.recollect(patches_key(candidate.id))
+        patches = None if held is None else frozenset(held)
+        self.archive.add(candidate.id, candidate.parent, size=candidate.size, patches=patches)
+        if self._search[candidate.id].trials:
+            self.archive.record_all(candidate.id, self.ledger.scores(Purpose.SEARCH, candidate.id))
 
     def add(self, candidate: Candidate, *, fingerprint: str | None, diff: str, transcript: str) -> None:
         """Write down a new candidate, admitted or refused."""
@@ -165,7 +172,7 @@ class State:
         self._search[candidate].add(index, trial.score)
         self.trials += 1
         if candidate in self.archive:
-            self.archive.record(candidate, trial.score)
+            self.archive.record(candidate, trial.score, index)
 
     def showed(self, trial: Trial, candidate: int, index: int) -> None:
         """Write down one finished trial on a task that improvers may see."""
