@@ -343,6 +343,8 @@ class Purpose(StrEnum):
     SAME = "same"
     CANARY = "canary"
     SEARCH = "search"
+    SHOWN = "shown"
+    """On a search task that improvers may see; candidates are judged by the others."""
     GATE = "gate"
     HOLDOUT = "holdout"
     EVAL = "eval"

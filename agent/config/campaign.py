@@ -58,13 +58,19 @@ class ScaffoldConfig(Section):
 class SearchConfig(Section):
     """The lenient part: where trials and proposals go, and who meets the champion."""
 
-    strategy: Literal["thompson", "hgm", "greedy", "dgm"] = Field(
-        default="thompson",
-        description="how trials and proposals are spread over the archive; hgm, dgm: as in those systems",
+    strategy: Literal["pooled", "thompson", "hgm", "greedy", "dgm"] = Field(
+        default="pooled",
+        description="how trials and proposals are spread over the archive: pooled: by what each patch is worth in all"
+        " candidates that hold it; thompson: by each candidate and its descendants; hgm, dgm: as in those systems",
     )
     min_trials: Count = Field(default=40, description="search trials a candidate needs before a gate test")
+    shown: Share = Field(
+        default=0.5,
+        description="part (0 to 1) of the search tasks that improvers may see; candidates are judged by the others."
+        " 1: show all and judge by all",
+    )
     growth: Annotated[float, Field(gt=0, lt=1)] = Field(
-        default=0.6,
+        default=0.66,
         description="exponent: the archive grows to trials^growth candidates; larger: more of them, fewer trials each",
     )
     margin: Share = Field(

@@ -16,9 +16,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.kernel.decide.archive import Archive, Measure, SearchSettings, Step
+from agent.kernel.decide.archive import Archive, Compose, Measure, SearchSettings, Step
 from agent.kernel.decide.gate import GateSettings, PairedTest, Verdict, threshold
-from agent.kernel.decide.promotion import promising
+from agent.kernel.decide.pooled import Spend
+from agent.kernel.decide.promotion import Promoter, promising
 from agent.kernel.decide.strategies import STRATEGIES, Strategy
 
 Floats = NDArray[np.float64]
@@ -127,6 +128,8 @@ class SimulatedCampaign:
         self.archive = Archive(search)
         self.archive.add(0, None)
         self.skills = [0.0]
+        self._effects = [0.0]
+        """What each node's own patch does to the skill."""
         self.used = self.gate_used = self.tests = self.commits = self.false_commits = 0
         self.null_tests = self.null_trials = 0
         self.verdicts: Counter[str] = Counter()
@@ -164,15 +167,41 @@ class SimulatedCampaign:
             score = float(self.world.rng.random() < self._chances[step.node][task])
             self.archive.record(step.node, score)
             self.used += 1
+        elif isinstance(step, Compose):
+            self._compose(step.patches)
         else:
-            self.skills.append(self.skills[step.parent] + self.world.patch())
-            self._chances.append(sigmoid(self.world.search + self.skills[-1]))
+            self._add(self.skills[step.parent], self.world.patch())
             self.archive.add(len(self.archive), step.parent)
         self.archive.end(step)
         if self.gate is not None and isinstance(step, Measure):
-            node = promising(self.archive, self.gate_used / self.budget)
-            if node is not None:
+            node = self._contender(self.gate)
+            if node is not None and (isinstance(self.strategy, Promoter) and self._merges(node)):
+                self.archive.tried.add((node, self.archive.champion))
+                self._compose(self.archive.patches(node) | self.archive.patches(self.archive.champion))
+            elif node is not None:
                 self._meet(node, self.gate)
+
+    def _add(self, skill: float, effect: float) -> None:
+        self._effects.append(effect)
+        self.skills.append(skill + effect)
+        self._chances.append(sigmoid(self.world.search + self.skills[-1]))
+
+    def _compose(self, patches: frozenset[int]) -> None:
+        """A node of just these patches, whose effects add up."""
+        self._add(sum(self._effects[patch] for patch in patches), 0.0)
+        self.archive.add(len(self.archive), self.archive.champion, patches=patches)
+
+    def _merges(self, node: int) -> bool:
+        """Whether a node must be brought onto the champion first, which makes a new one."""
+        champion, held = self.archive.patches(self.archive.champion), self.archive.patches(node)
+        return not champion <= held and champion | held not in self.archive.composed
+
+    def _contender(self, gate: GateSettings) -> int | None:
+        if not isinstance(self.strategy, Promoter):
+            return promising(self.archive, self.gate_used / self.budget)
+        bar = threshold(self.tests + 1, self.commits, gate)
+        spend = Spend(foreseen=self.budget, used=self.used, gate=self.gate_used, log_threshold=bar)
+        return self.strategy.contender(self.archive, spend)
 
     def _meet(self, node: int, settings: GateSettings) -> None:
         self.tests += 1

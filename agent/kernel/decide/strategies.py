@@ -26,6 +26,7 @@ from agent.kernel.decide.archive import (
     Measure,
     Step,
 )
+from agent.kernel.decide.pooled import Pooled
 from agent.kernel.decide.statistics import EVERY, Draws, Floats, Rows
 
 
@@ -38,7 +39,7 @@ class Strategy(Protocol):
 
 
 class Thompson:
-    """Clade Thompson sampling as in the Huxley-Goedel machine (Wang et al. 2025): the default.
+    """Clade Thompson sampling as in the Huxley-Goedel machine (Wang et al. 2025).
 
     A proposal when trials^growth >= nodes, from the best draw of Beta(a + s, b + f) over clades; else one
     more trial of the best draw over own outcomes. A failed proposal counts as a failure of its parent.
@@ -108,7 +109,7 @@ class Dgm:
 
 
 STRATEGIES: Final[Mapping[str, Callable[[], Strategy]]] = MappingProxyType(
-    {"thompson": Thompson, "hgm": partial(Thompson, inherit=False), "greedy": Greedy, "dgm": Dgm}
+    {"pooled": Pooled, "thompson": Thompson, "hgm": partial(Thompson, inherit=False), "greedy": Greedy, "dgm": Dgm}
 )
 """Every strategy by the name that campaign.yaml gives it."""
 

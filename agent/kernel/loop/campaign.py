@@ -42,12 +42,12 @@ class Campaign:
         queue = deque[Planned]()
         self.admission = Admission(parts, queue.append)
         self.merger = Merger(parts, self.admission, queue.append)
-        self.load = Load(parts, self.admission.order)
+        self.load = Load(parts, self.admission.tasks.scored)
         self.wires = Tripwires(parts)
         self.gate = Gatekeeper(parts, self.admission, self.merger, self.load, self._end_pairs, wires=self.wires)
-        self._same = SameCheck(parts, self.admission.order)
+        self._same = SameCheck(parts, self.admission.tasks.scored)
         self.schedule = Schedule(
-            parts, queue, admission=self.admission, gate=self.gate, same=self._same, load=self.load
+            parts, queue, admission=self.admission, gate=self.gate, same=self._same, load=self.load, merger=self.merger
         )
 
     @property

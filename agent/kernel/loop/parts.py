@@ -60,6 +60,7 @@ class StepKind(StrEnum):
     PROPOSAL = "proposal"
     TRIAL = "search trial"
     FIRST = "first trial"
+    COMPOSING = "patches together"
     SAME = "A/A pair"
     CANARY = "canary"
     PAIR = "pair"

@@ -9,6 +9,7 @@ from agent.kernel.loop.admission import Admission
 from agent.kernel.loop.gatekeeping import Gatekeeper
 from agent.kernel.loop.parts import Parts, Planned
 from agent.kernel.loop.same import SameCheck
+from agent.kernel.loop.shown import SHARE
 
 
 async def resume(
@@ -37,4 +38,5 @@ async def _add_seed(parts: Parts, admission: Admission) -> None:
         id=0, parent=None, tree=tree, subject="seed", body="", fate=Fate.OPEN, reason="the scaffold as it was",
         size=sum(map(len, files.values())),
     )  # fmt: skip
+    parts.state.ledger.remember(SHARE, parts.config.search.shown)
     parts.state.add(seed, fingerprint=await admission.fingerprint_of_seed(files), diff="", transcript="")

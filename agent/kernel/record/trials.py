@@ -27,11 +27,11 @@ class Trials(Store):
         rows = self._rows(f"SELECT * FROM trials {only} ORDER BY at, rowid", *chosen.values())  # noqa: S608
         return [self._trial(row) for row in rows]
 
-    def failed(self, candidate: int, last: int) -> list[Trial]:
-        """A candidate's search trials that scored below 1, those with the highest indices, in order of their index."""
+    def failed(self, candidate: int, last: int, purpose: Purpose = Purpose.SEARCH) -> list[Trial]:
+        """A candidate's trials of one purpose that scored below 1: those with the highest indices, in order."""
         # By index and not by time: the table's own index answers that without reading all trials of the candidate.
         sql = "SELECT * FROM trials WHERE candidate = ? AND purpose = ? AND score < 1 ORDER BY trial_index DESC LIMIT ?"
-        return [self._trial(row) for row in reversed(self._rows(sql, candidate, Purpose.SEARCH, last))]
+        return [self._trial(row) for row in reversed(self._rows(sql, candidate, purpose, last))]
 
     def trial(self, trial_id: str) -> Trial | None:
         """One trial by its id."""

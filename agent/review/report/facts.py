@@ -41,7 +41,12 @@ MOST_CELLS, MOST_COLUMNS = 12_000, 40
 
 SHOWN_EVENTS: Final = 300
 
-SPLIT_OF: Final = {Purpose.SEARCH: Split.SEARCH, Purpose.GATE: Split.GATE, Purpose.HOLDOUT: Split.HOLDOUT}
+SPLIT_OF: Final = {
+    Purpose.SEARCH: Split.SEARCH,
+    Purpose.SHOWN: Split.SEARCH,
+    Purpose.GATE: Split.GATE,
+    Purpose.HOLDOUT: Split.HOLDOUT,
+}
 """Trials of the A/A check and of `ratchet eval` belong to no split."""
 
 
@@ -113,7 +118,9 @@ class Step:
 class Patch:
     """One candidate. `steps` lead from the champion that it descends from to it, oldest first.
 
-    `reverts` is the candidate that this one reverts; a person made it, nobody proposed it.
+    `search` is the score that promotes it, on tasks that its makers did not see; `shown` is the one on tasks that they
+    saw, None where improvers see every search task. `reverts` is the candidate that this one reverts; a person made
+    it, nobody proposed it.
     """
 
     candidate: Candidate
@@ -123,6 +130,7 @@ class Patch:
     reverts: int | None
     search: Estimate | None
     base_search: Estimate | None
+    shown: Estimate | None
     wins: int
     losses: int
     ties: int
@@ -149,6 +157,7 @@ class ReportFacts:
     summary: Summary
     champions: tuple[int, ...]
     search: tuple[Spot, ...]
+    shown: tuple[Spot, ...]
     holdout: tuple[Spot, ...]
     meetings: tuple[Meeting, ...]
     heat: Heat
@@ -175,6 +184,7 @@ def collect(ledger: Ledger, gate: GateSettings | None = None, *, name: str | Non
         summary=summarise(ledger),
         champions=reader.champions,
         search=reader.spots(Purpose.SEARCH),
+        shown=reader.spots(Purpose.SHOWN),
         holdout=reader.spots(Purpose.HOLDOUT),
         meetings=meetings,
         heat=_heat(reader, [m.candidate for m in meetings]),
@@ -209,9 +219,9 @@ class _Reader:
         ]
         return tuple(sorted(found, key=lambda spot: spot.trials))
 
-    def estimate(self, candidate: int) -> Estimate | None:
-        """The search score of a candidate."""
-        return wilson([mark.score for _, mark in self.groups.get((Purpose.SEARCH, candidate), [])])
+    def estimate(self, candidate: int, purpose: Purpose = Purpose.SEARCH) -> Estimate | None:
+        """The score of a candidate in its trials of one purpose."""
+        return wilson([mark.score for _, mark in self.groups.get((purpose, candidate), [])])
 
     def meeting(self, row: TestRow, gate: GateSettings | None) -> Meeting:
         """One test, with the settings that it was opened with or, in an older ledger, the given ones."""
@@ -249,6 +259,7 @@ class _Reader:
             reverts=self.reverts.get(candidate.id),
             search=self.estimate(candidate.id),
             base_search=self.estimate(base),
+            shown=self.estimate(candidate.id, Purpose.SHOWN),
             wins=sum(d > 0 for d in differ),
             losses=sum(d < 0 for d in differ),
             ties=sum(d == 0 for d in differ),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.kernel.decide.archive import TRIALS, Archive, Expand, Measure, SearchSettings
+from agent.kernel.decide.archive import TRIALS, Archive, Compose, Expand, Measure, SearchSettings
 from agent.kernel.decide.statistics import FRESH
 from agent.kernel.decide.strategies import STRATEGIES, Strategy
 from tests.kernel.decide.archives import archive, score
@@ -26,6 +26,10 @@ def test_no_strategy_ever_touches_a_dead_node(seed: int, workers: int, kind: str
     built, chooser, flying = archive([None], min_trials=6), STRATEGIES[kind](), []
     for _ in range(120):
         step = chooser.next(built, rng)
+        if isinstance(step, Compose):
+            built.begin(step)
+            built.add(len(built), built.champion, alive=bool(rng.integers(2)), patches=step.patches)
+            continue
         node = built.node(step.node if isinstance(step, Measure) else step.parent)
         assert node.alive
         assert node.expandable or isinstance(step, Measure)

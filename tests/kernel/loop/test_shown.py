@@ -1,0 +1,103 @@
+"""Search tasks that improvers may see, and those that only score."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.base.errors import UserError
+from agent.base.types import Purpose, Split
+from agent.kernel.loop.opening import check_unchanged
+from agent.kernel.loop.shown import SHARE, SearchTasks, divided, search_tasks
+from sandbox.fake import FakeRun
+from tests.kernel.lab import SETTINGS, MakeLab, solve, suite
+
+ORDER = suite().split(Split.SEARCH)
+
+
+@given(st.integers(1, 10), st.floats(0, 1))
+def test_every_task_is_shown_or_scored_and_at_least_one_is_scored(count: int, share: float) -> None:
+    tasks = divided(ORDER[:count], share)
+    scored = {task.id for task in tasks.scored}
+    assert tasks.ids | scored == {task.id for task in ORDER[:count]}
+    assert scored
+    if tasks.purpose is Purpose.SHOWN:
+        assert not tasks.ids & scored
+        assert bool(tasks.shown) == (share > 0)
+    else:
+        assert tasks.shown == tasks.scored == ORDER[:count]
+
+
+def test_half_of_the_tasks_is_shown_and_every_index_names_a_task() -> None:
+    tasks = divided(ORDER, 0.5)
+    assert (len(tasks.shown), len(tasks.scored)) == (5, 5)
+    assert tasks.of(Purpose.SHOWN, 7) == (tasks.shown[2], 1)
+    assert tasks.of(Purpose.SEARCH, 4) == (tasks.scored[4], 0)
+
+
+async def test_improvers_see_shown_tasks_alone_and_candidates_are_judged_by_the_others(make_lab: MakeLab) -> None:
+    seen: list[bytes] = []
+
+    def improve(scene: FakeRun) -> None:
+        seen.extend(scene.task.values())
+        assert len(json.loads(scene.task["context/brief.json"])["failures"]) >= 3
+        scene.workspace[SETTINGS] = b"SKILL = 20\n" + b"# %d\nN = %d\n" % (len(seen), len(seen))
+
+    lab = make_lab(improve, trials=90, shown=0.5)
+    tasks = await division(lab)
+    with lab.ledger() as ledger:
+        places = {p: {t.task for t in ledger.trials(purpose=p)} for p in (Purpose.SEARCH, Purpose.SHOWN)}
+        assert places == {Purpose.SEARCH: {t.id for t in tasks.scored}, Purpose.SHOWN: tasks.ids}
+        assert len(ledger.candidates()) > 1
+    everything = b"\n".join(seen)
+    for task in tasks.scored:
+        assert f"solve {task.id} of".encode() not in everything
+        assert f"Task {task.id}:".encode() not in everything
+
+
+async def test_a_patch_that_knows_the_shown_tasks_by_heart_never_meets_the_champion(make_lab: MakeLab) -> None:
+    def cheat(scene: FakeRun) -> None:
+        known = [one["task"] for one in json.loads(scene.task["context/brief.json"])["failures"]]
+        old = scene.workspace[SETTINGS].partition(b"KNOWN")[0]
+        scene.workspace[SETTINGS] = old + b"KNOWN = " + json.dumps(sorted(known)).encode() + b"\n"
+
+    def solving(scene: FakeRun) -> object:
+        words = scene.task["instruction.md"].split()
+        if b'"' + words[1] + b'"' in scene.scaffold[SETTINGS]:
+            scene.workspace["solution.py"] = b"right"
+            return "known by heart"
+        return solve(scene)
+
+    lab = make_lab(cheat, trials=250, shown=0.5, solve=solving)
+    await lab.run()
+    with lab.ledger() as ledger:
+        assert len(ledger.candidates()) > 1
+        assert not ledger.tests()
+        shown = [t.score for t in ledger.trials(purpose=Purpose.SHOWN) if "known by heart" in t.transcript]
+        assert len(shown) > 3
+        assert all(score == 1.0 for score in shown)
+
+
+async def test_the_division_outlives_a_restart_and_a_change_of_it_is_refused(make_lab: MakeLab) -> None:
+    lab = make_lab(lambda _: None, trials=20, shown=0.5)
+    before = await division(lab)
+    lab.trials, lab.shown = 30, 1.0
+    assert await division(lab) == before
+    async with lab.campaign() as campaign:
+        ledger = campaign.state.ledger
+        with pytest.raises(UserError, match="when campaign night started"):
+            check_unchanged(campaign.config, ledger, suite())
+        ledger.remember(SHARE, None)  # as a ledger of an older version
+        older = search_tasks(campaign.config, suite(), ledger)
+        assert older.shown == older.scored
+
+
+async def division(lab: object) -> SearchTasks:
+    """Run a campaign; how its search tasks were divided."""
+    async with lab.campaign() as campaign:  # type: ignore[attr-defined]
+        await campaign.run()
+        tasks: SearchTasks = campaign.admission.tasks
+        return tasks
