@@ -9,6 +9,7 @@ from agent.base.types import Candidate, Fate
 from agent.kernel.loop.admission import Admission
 from agent.kernel.loop.parts import Parts, Planned
 from agent.kernel.loop.proposer import Proposal
+from agent.kernel.loop.state import UNMERGED
 
 
 class Merger:
@@ -30,7 +31,7 @@ class Merger:
         try:
             proposal = await self._merged(state.candidates[base], champion, candidate)
         except Refused as refusal:
-            state.settle(candidate.id, Fate.REJECTED, f"could not be brought onto champion #{champion.id}: {refusal}")
+            state.settle(candidate.id, Fate.REJECTED, f"{UNMERGED} #{champion.id}: {refusal}")
             state.archive.retire(candidate.id)
             return None
         if state.champion != champion.id:  # it moved meanwhile
