@@ -14,6 +14,8 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Protocol, Self
 
+from agent.base.tools import Tools
+
 Files = Mapping[str, bytes]
 """Relative POSIX path -> content; of a file that may be executed, a `sandbox.frames.Executable`.
 
@@ -251,7 +253,7 @@ class CallScope:
 
     `models` maps the alias that the box may name to a role of the configuration. `answer_scope` names the scope in
     which the k-th occurrence of an identical request gets the recorded answer; None never shares. `deadline` is on
-    the monotonic clock, in seconds.
+    the monotonic clock, in seconds. `tools` are what else the box may ask for; None: nothing.
     """
 
     trial: str
@@ -259,6 +261,7 @@ class CallScope:
     answer_scope: str | None = None
     caps: Caps = Caps()
     deadline: float | None = None
+    tools: Tools | None = None
 
 
 class Session(Protocol):
@@ -338,7 +341,11 @@ class CallRecord(Protocol):
 
 
 class Purpose(StrEnum):
-    """What a trial was made for. A search, gate or holdout trial never replaces one of another purpose."""
+    """What a trial was made for. A search, gate or holdout trial never replaces one of another purpose.
+
+    An improver asked for a DRY one, of a tree that was no candidate yet; it is recorded under the parent, and no
+    statistics use it.
+    """
 
     SAME = "same"
     CANARY = "canary"
@@ -348,6 +355,7 @@ class Purpose(StrEnum):
     GATE = "gate"
     HOLDOUT = "holdout"
     EVAL = "eval"
+    DRY = "dry"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -69,6 +69,9 @@ class SearchConfig(Section):
         description="part (0 to 1) of the search tasks that improvers may see; candidates are judged by the others."
         " 1: show all and judge by all",
     )
+    parent_trials: Count = Field(
+        default=4, description="search trials a candidate needs before a proposal builds on it, to learn from"
+    )
     growth: Annotated[float, Field(gt=0, lt=1)] = Field(
         default=0.66,
         description="exponent: the archive grows to trials^growth candidates; larger: more of them, fewer trials each",
@@ -178,6 +181,17 @@ class BoxConfig(Section):
         return Caps(calls=self.proposal_calls, tokens=self.proposal_tokens)
 
 
+class ProposalConfig(Section):
+    """What a proposal may try on search tasks before it hands in its patch; no statistics use these trials."""
+
+    tries: Annotated[int, Field(ge=0)] = Field(
+        default=6, description="trials of its workspace that one proposal may ask for; 0: none"
+    )
+    try_tokens: Count | None = Field(
+        default=400_000, description="model tokens of all these trials of one proposal; null: no limit"
+    )
+
+
 class PatchConfig(Section):
     """How much one patch may change; a larger one is refused."""
 
@@ -250,6 +264,7 @@ class Config(Section):
         default="auto",
         description="human: an accepted patch waits for `ratchet approve`; flagged: it waits if it has flags",
     )
+    proposals: ProposalConfig = ProposalConfig()
     patch: PatchConfig = PatchConfig()
     commit: CommitConfig = CommitConfig()
     tripwires: TripwireConfig = TripwireConfig()

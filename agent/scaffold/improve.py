@@ -18,6 +18,7 @@ from agent.scaffold.prompting import render
 SETTINGS = "agent/scaffold/settings.py"
 ENTRY = "agent/scaffold/__main__.py"
 NOTE = "PATCH.md"
+LESSONS = "LESSONS.md"  # for the next improver; no part of the patch
 SUBJECT_CHARS = 72
 REPLY_TOKENS = 4096  # room for an edit written as text
 CHANGE_TOKENS = 60  # room for one constant and its value
@@ -85,9 +86,8 @@ def ladder(mode: str, window: int | None) -> list[Rung]:
 
 def unusable(job: Job) -> str:
     """Why the workspace is no improvement to hand in, or nothing."""
-    after = job.place.files()
-    after.pop(NOTE, None)
-    if after == job.before:
+    after = {name: text for name, text in job.place.files().items() if name not in {NOTE, LESSONS}}
+    if after == {name: text for name, text in job.before.items() if name != LESSONS}:
         return "nothing is changed"
     if ENTRY in job.before and ENTRY not in after:
         return f"{ENTRY} is gone: the program could not run"

@@ -47,7 +47,7 @@ MODEL_ALIAS = "ratchet"
 class Job:
     """One trial to be run. `answer_scope` names the scope in which model answers are shared (gate.md, coupled pairs).
 
-    `name` is the trial's id; a replay gives the recorded one, None makes a new one.
+    `name` is the trial's id; a replay gives the recorded one, None makes a new one. `caps` None: those of every trial.
     """
 
     tree: str
@@ -57,6 +57,7 @@ class Job:
     answer_scope: str | None
     name: str | None = None
     watcher: Watcher | None = None
+    caps: Caps | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -176,13 +177,14 @@ class Evaluator:
         self._scaffolds, self._caps, self._starved = scaffolds, caps, starved
         self.slots = Slots(parallel)
 
-    async def trial(self, job: Job) -> Trial:
-        """Run one trial to its score.
+    async def trial(self, job: Job, begins: Callable[[], object] = lambda: None) -> Trial:
+        """Run one trial to its score; `begins` is called when its turn has come.
 
         Raises:
             InfrastructureError: the trial is void; nothing of it may be scored.
         """
         async with self.slots, unstopped():
+            begins()
             started, name = time.monotonic(), job.name or _new_name()
             image, watcher = self._images.get(job.task.id, self._image), job.watcher
             if watcher is not None:
@@ -191,7 +193,10 @@ class Evaluator:
             with self._sandbox.expect(grading_box(job.task, image)):
                 visited = await self._visit(
                     scope=CallScope(
-                        trial=name, models={MODEL_ALIAS: "solver"}, answer_scope=job.answer_scope, caps=self._caps
+                        trial=name,
+                        models={MODEL_ALIAS: "solver"},
+                        answer_scope=job.answer_scope,
+                        caps=job.caps or self._caps,
                     ),
                     scaffold=self._scaffolds[job.tree],
                     task={"instruction.md": job.task.instruction.encode()},

@@ -29,6 +29,7 @@ class SearchSettings:
 
     `growth`: the archive may hold trials^growth nodes. A failed proposal weighs `failure_weight` of a node,
     so that an improver that only fails does not starve the trials. `margin`, `slack`: score differences.
+    `parent_trials`: finished trials that a node needs before a proposal may build on it.
     `min_z`: standard errors by which a node must lead the champion before a test is worth its trials.
     """
 
@@ -36,6 +37,7 @@ class SearchSettings:
     failure_weight: float = 0.25
     task_count: int = 20
     min_trials: int = 40
+    parent_trials: int = 1
     margin: float = 0.04
     slack: float = 0.10
     quantile: float = 0.05
@@ -304,8 +306,10 @@ class Archive:
 
     @property
     def able(self) -> Ints:
-        """1 for each row that a proposal may build on."""
-        return self.column(EXPANDABLE)
+        """1 for each row that a proposal may build on: alive, not retired, and measured well enough to learn from."""
+        measured = self.column(TRIALS) >= min(self.settings.parent_trials, self.settings.enough)
+        able: Ints = self.column(EXPANDABLE) * measured
+        return able
 
     def own(self, priors: Floats | None = None, rows: Rows = EVERY) -> Floats:
         """(successes, failures) x rows; a trial in flight counts as its node's expected score.

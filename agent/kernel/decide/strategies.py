@@ -57,11 +57,11 @@ class Thompson:
     def next(self, archive: Archive, rng: np.random.Generator) -> Step:
         """The next step."""
         room = archive.trials**archive.settings.growth >= archive.width
-        if room and archive.column(EXPANDABLE).any():
+        if room and (able := archive.able).any():
             clades = self._priors(archive)
             clades = clades + archive.clades(clades)
             clades[1] += archive.column(FAILED)
-            parent = self._proposals.best(lambda rows: clades[:, rows], archive.column(EXPANDABLE), rng)
+            parent = self._proposals.best(lambda rows: clades[:, rows], able, rng)
             return Expand(archive.ids[parent])
         champion = archive.row(archive.champion)
         if _begun(archive, champion) < archive.settings.enough:

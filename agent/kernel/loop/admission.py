@@ -14,10 +14,13 @@ from agent.kernel.decide.fingerprint import fingerprint
 from agent.kernel.decide.flags import FlagFinder, flags_key, in_one_line
 from agent.kernel.decide.parsing import Readings
 from agent.kernel.git.messages import format_message
+from agent.kernel.loop.briefing import Briefer
+from agent.kernel.loop.lessons import lessons_of, take_lessons
 from agent.kernel.loop.parts import Parts, Planned, StepKind
 from agent.kernel.loop.proposer import Proposal
 from agent.kernel.loop.shown import search_tasks
 from agent.kernel.loop.state import patches_key
+from agent.kernel.loop.tries import Tries
 from agent.trials.evaluator import Job, seed_of
 
 
@@ -32,6 +35,7 @@ class Admission:
         self._parts, self._state, self._config = parts, parts.state, parts.config
         self.tasks = search_tasks(parts.config, parts.suite, parts.state.ledger)
         self._finder = FlagFinder(parts.suite.tasks)
+        self._briefer = Briefer(parts, self.tasks)
 
     async def search_trial(self, candidate: Candidate, index: int, purpose: Purpose = Purpose.SEARCH) -> Trial:
         """The `index`-th search trial of a candidate: task order and answers are shared by all candidates.
@@ -57,13 +61,19 @@ class Admission:
         state, parent = self._state, self._state.candidates[step.parent]
         scaffold = self._parts.scaffolds[parent.tree or ""]
         try:
+            given, briefing = lessons_of(state.ledger), await self._briefer.write(parent, self._left())
+            mutable = self.mutable(parent.tree or "")
+            tools = Tries(self._parts, parent, mutable, self._briefer.tasks)
             proposal = await self._parts.proposer.propose(
                 scaffold=scaffold,
-                mutable=self.mutable(parent.tree or ""),
-                brief=state.brief(self._config.name, parent.id, self._left()),
-                failures=state.failures(parent.id, self.tasks.purpose),
+                mutable=mutable,
+                context={**briefing.context, **tools.files},
+                beside=briefing.beside,
+                tools=tools,
                 seed=seed_of(self._config.seed, "propose", len(state.candidates)),
             )
+            if proposal.lessons is not None:
+                take_lessons(state.ledger, given, proposal.lessons)
             candidate = await self.admit(proposal, parent)
             if candidate.fate is Fate.REFUSED:
                 state.archive.fail(parent.id)
@@ -82,6 +92,8 @@ class Admission:
             flags = await self._find(self.mutable(parent.tree or ""), proposal.change.files, proposal.readings)
         ledger, repository = self._state.ledger, self._parts.repository
         number, tree, print_, refusal, diff = len(self._state.candidates), None, None, proposal.refusal, ""
+        if proposal.left:
+            diff = repository.compare(self.mutable(parent.tree or ""), proposal.left)
         if proposal.change is not None:
             tree = repository.write(parent.tree or "", proposal.change.files)
             diff = repository.diff(parent.tree or "", tree)

@@ -30,6 +30,7 @@ def search_settings(config: Config, suite: Suite) -> SearchSettings:
     return SearchSettings(
         task_count=scored_count(config, suite),
         min_trials=config.search.min_trials,
+        parent_trials=config.search.parent_trials,
         growth=config.search.growth,
         margin=config.search.margin,
         min_z=config.search.min_z,

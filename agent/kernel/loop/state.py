@@ -20,6 +20,9 @@ from agent.models.dialects.transcript import with_output
 SHOWN_ATTEMPTS = 40
 SHOWN_FAILURES = 8
 SHOWN_DIFF = 4000
+UNMERGED = "could not be brought onto champion"
+"""How the reason of a candidate begins whose patch conflicts with the champion."""
+
 TREES_KEPT = 64
 """Scaffolds held in memory: those in flight, and the champion's; others are read again from git."""
 
@@ -212,25 +215,37 @@ class State:
 
     def brief(self, campaign: str, parent: int, left: Mapping[str, int | None]) -> dict[str, Any]:
         """What the improver is told: search scores, what is left, and what became of earlier attempts."""
+        met = {row.candidate for row in self.ledger.tests()}
         recent = [one for one in islice(reversed(self.candidates.values()), SHOWN_ATTEMPTS) if one.id][::-1]
         return {
             "campaign": campaign,
             "scores": {"champion": self.score(self.champion), "parent": self.score(parent)},
+            "trials": {"champion": self._search[self.champion].trials, "parent": self._search[parent].trials},
             **left,
-            "attempts": [self._attempt(candidate) for candidate in recent],
+            "attempts": [self._attempt(candidate, met) for candidate in recent],
         }
 
-    def _attempt(self, candidate: Candidate) -> dict[str, Any]:
-        # A gate verdict's figures stay inside: the improver learns that it lost, not where or by how much.
-        reason = candidate.reason if candidate.fate is Fate.REFUSED else ""
+    def shown_reason(self, candidate: Candidate, *, met: bool) -> str:
+        """Why a candidate was refused or could not be merged; `met`: it had a gate test, so nothing else is told.
+
+        A gate verdict's figures stay inside: the improver learns that it lost, not where or by how much.
+        """
+        told = candidate.fate is Fate.REFUSED or (candidate.fate is Fate.REJECTED and not met)
+        return candidate.reason if told or candidate.reason.startswith(UNMERGED) else ""
+
+    def _attempt(self, candidate: Candidate, met: Container[int]) -> dict[str, Any]:
+        diff = self.ledger.candidate_diff(candidate.id)
+        more = (
+            f"\n[... {len(diff) - SHOWN_DIFF} characters left out: attempts/{candidate.id}.md has the whole diff ...]\n"
+        )
         return {
             "id": candidate.id,
             "parent": candidate.parent,
             "subject": candidate.subject,
             "fate": candidate.fate,
-            "reason": reason,
+            "reason": self.shown_reason(candidate, met=candidate.id in met),
             "score": self.score(candidate.id),
-            "diff": self.ledger.candidate_diff(candidate.id)[:SHOWN_DIFF],
+            "diff": diff[:SHOWN_DIFF] + (more if len(diff) > SHOWN_DIFF else ""),
         }
 
     def failures(self, candidate: int, purpose: Purpose = Purpose.SEARCH) -> list[Trial]:

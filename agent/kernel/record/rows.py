@@ -91,3 +91,16 @@ class Tally:
     trials: int
     total: float
     top: int
+
+
+class Result(NamedTuple):
+    """The search trials of one candidate on one task, in sums; `late` counts those in which time ran out."""
+
+    candidate: int
+    task: str
+    trials: int
+    total: float
+    calls: int
+    tokens: int
+    seconds: float
+    late: int

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -16,10 +16,10 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from agent.base.errors import InfrastructureError
+from agent.base.errors import CandidateFault, InfrastructureError
 from agent.models.dialects.formats import FORMATS
 from agent.models.gateway.session import BoxSession
-from agent.models.ports import Answered, BadCall, Calls, Dialect, Json
+from agent.models.ports import BadCall, Calls, Dialect, Json
 
 MAX_BODY = 4 << 20
 BODY_SECONDS = 60.0
@@ -28,6 +28,7 @@ _PATHS = {
     "/responses": Dialect.RESPONSES,
     "/messages": Dialect.MESSAGES,
 }
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
@@ -43,6 +44,7 @@ def app(gateway: Calls[BoxSession]) -> Starlette:
         routes.append(Route(f"{prefix}/messages/count_tokens", face.count, methods=["POST"]))
         routes.append(Route(f"{prefix}/models", face.models, methods=["GET"]))
         routes.append(Route(f"{prefix}/models/{{name:path}}", face.model, methods=["GET"]))
+    routes.append(Route("/ratchet/{name}", face.tool, methods=["POST"]))
     handlers: Any = {HTTPException: _no_route, Exception: _defect}
     return Starlette(routes=routes, middleware=[Middleware(_Paced)], exception_handlers=handlers)
 
@@ -93,6 +95,23 @@ class _Face:
             return JSONResponse({"input_tokens": await self._gateway.count(_session(request), raw)})
 
         return await self._received(request, Dialect.MESSAGES, counted)
+
+    async def tool(self, request: Request) -> Response:
+        """What the box of a proposal asks of the kernel."""
+        session, name = _session(request), request.path_params["name"]
+        tools = session.scope.tools
+        if tools is None:
+            return await _no_route(request, HTTPException(404))
+
+        async def used(raw: bytes) -> Response:
+            try:
+                return JSONResponse(await _while_connected(request, tools.use(name, raw, session.clock)))
+            except CandidateFault as fault:
+                raise BadCall(400, str(fault), code="refused") from fault
+            except InfrastructureError as error:
+                raise BadCall(503, "nothing came of it, and it does not count: try again", code="void") from error
+
+        return await self._received(request, Dialect.CHAT, used)
 
     async def _answer(self, request: Request, dialect: Dialect) -> Response:
         return await self._received(request, dialect, partial(self._respond, request, dialect))
@@ -153,7 +172,7 @@ def _too_large() -> BadCall:
     return BadCall(413, f"the body may have {MAX_BODY} bytes at most", code="request_too_large")
 
 
-async def _while_connected(request: Request, call: Coroutine[Any, Any, Answered]) -> Answered:
+async def _while_connected(request: Request, call: Coroutine[Any, Any, T]) -> T:
     """Await a call, and stop waiting when the box hangs up; the call itself is its session's, and goes to its end.
 
     Raises:
