@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from agent.base.errors import BudgetSpent, CandidateFault, InfrastructureError, Starved
+from agent.base.gateway import Gateway
 from agent.base.types import (
     GATEWAY_URL,
     Box,
@@ -24,7 +25,6 @@ from agent.base.types import (
     Caps,
     Ending,
     Files,
-    Gateway,
     Grade,
     Purpose,
     RunResult,

@@ -10,7 +10,8 @@ from typing import Self
 
 from uvicorn import Config, Server
 
-from agent.base.types import BoxSpec, CallScope, Files, Gateway, Usage
+from agent.base.gateway import Gateway
+from agent.base.types import BoxSpec, CallScope, Files, Usage
 from agent.trials.evaluator import MODEL_ALIAS, Visit, Visited
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.image import ensure_image

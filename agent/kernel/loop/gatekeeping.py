@@ -9,13 +9,12 @@ from agent.base.errors import UserError
 from agent.base.types import Candidate, Fate, Split
 from agent.kernel.decide.evidence import commit_body, evidence_trailers, whole_subject
 from agent.kernel.decide.flags import in_one_line
-from agent.kernel.decide.gate import Decision, Verdict, threshold
-from agent.kernel.decide.pooled import Spend
-from agent.kernel.decide.promotion import Promoter, promising
+from agent.kernel.decide.gate import Decision, Verdict
 from agent.kernel.git.repository import BranchMoved
 from agent.kernel.loop.admission import Admission
 from agent.kernel.loop.approval import Acceptance, Request, outdated
 from agent.kernel.loop.committing import Committer
+from agent.kernel.loop.contenders import Contenders
 from agent.kernel.loop.holdout import Holdout
 from agent.kernel.loop.load import Load
 from agent.kernel.loop.match import NONDETERMINISTIC, Match, before_voids_counted, opened_with
@@ -41,7 +40,7 @@ class Gatekeeper:
     ) -> None:
         self._parts, self._state, self._config = parts, parts.state, parts.config
         self._admission, self._merger, self._load, self._end_pairs = admission, merger, load, end_pairs
-        self._wires = wires
+        self._wires, self._contenders = wires, Contenders(parts)
         self._committer = Committer(parts.state.ledger, parts.repository, parts.state.approvals, parts.state.decided)
         self._holdout = Holdout(parts)
         self._match: Match | None = None
@@ -67,27 +66,13 @@ class Gatekeeper:
     async def open_match(self) -> None:
         """If a node is promising, spend the next index of the campaign's error on it."""
         state = self._state
-        if self._match is not None or (node := self._contender()) is None:
+        if self._match is not None or (node := self._contenders.next()) is None:
             return
         state.archive.tried.add((node, state.champion))
         if node in state.champions:  # a former champion has nothing to add
             return
         if (candidate := await self._merger.onto_champion(state.candidates[node])) is not None:
             self._open(candidate)
-
-    def _contender(self) -> int | None:
-        """The node that should meet the champion now, by the strategy's own rule if it has one."""
-        state, strategy = self._state, self._parts.strategy
-        if not isinstance(strategy, Promoter):
-            return promising(state.archive, self._gate_share())
-        settings = opening_of(self._config, self._parts.suite).settings
-        spend = Spend(
-            foreseen=self._foreseen(),
-            used=state.trials,
-            gate=state.gate_trials,
-            log_threshold=threshold(len(state.ledger.tests()) + 1, state.accepted, settings),
-        )
-        return strategy.contender(state.archive, spend)
 
     def _open(self, candidate: Candidate) -> None:
         state = self._state
@@ -116,15 +101,6 @@ class Gatekeeper:
             evaluator=self._parts.evaluator,
             seen=self._load.see_pair,
         )
-
-    def _gate_share(self) -> float:
-        """Share of the campaign's trials that the gate has used."""
-        return self._state.gate_trials / self._foreseen()
-
-    def _foreseen(self) -> float:
-        """The campaign's trials; without a limit on trials, as many as the other limits should allow."""
-        limit = self._config.budget.trials
-        return max(limit or self._state.trials / max(self._parts.budget.fraction(), 1e-9), 1.0)
 
     async def pair(self, match: Match, index: int) -> None:
         """One pair of the open test."""

@@ -6,7 +6,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from agent.base.types import Gateway, Suite
+from agent.base.gateway import Gateway
+from agent.base.types import Suite
 from agent.config.campaign import Config
 from agent.config.models import ModelsConfig
 from agent.kernel.decide.budget import Budget

@@ -39,7 +39,7 @@ class Trace:
 
 
 def traces(ledger: Ledger, campaign: str) -> Iterator[Trace]:
-    """Every trial in the order in which they ended, then what has calls and is no finished trial."""
+    """Every trial in the order in which they ended, then what has calls and did not finish."""
     for mark in ledger.marks():
         yield _of_trial(ledger, campaign, mark)
     for name, role in ledger.beside_trials():
