@@ -294,7 +294,11 @@ class Gateway(Protocol):
 # One answered call as the ledger keeps it; requests and responses are canonical JSON bytes.
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Call:
-    """One model call. `key` is the hash of the canonical request, `k` its occurrence within `answer_scope`."""
+    """One model call. `key` is the hash of the canonical request, `k` its occurrence within `answer_scope`.
+
+    `cache_read` and `cache_write` are the input tokens that came from and went into the provider's prompt cache, `saved`
+    the dollars that this saved (negative where writing cost more). `left_out` names what was not sent of the request.
+    """
 
     trial: str
     role: str
@@ -311,6 +315,30 @@ class Call:
     dollars: float | None
     seconds: float
     retries: int
+    cache_read: int = 0
+    cache_write: int = 0
+    saved: float = 0.0
+    left_out: tuple[str, ...] = ()
+
+
+class Aside(StrEnum):
+    """What a call that no box made was for; recorded in place of a trial's name."""
+
+    PREFLIGHT = "preflight"
+    PROBE = "probe"
+    PARAMETERS = "parameters"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """A call of a box that the gateway itself refused, `times` times alike: no provider was asked, nothing was paid."""
+
+    trial: str
+    path: str
+    status: int
+    code: str
+    reason: str
+    times: int = 1
 
 
 class CallRecord(Protocol):
@@ -318,6 +346,9 @@ class CallRecord(Protocol):
 
     def record_call(self, call: Call) -> None:
         """Keep one call durably. Raises RecordBroken."""
+
+    def record_refusal(self, refusal: Refusal) -> None:
+        """Keep a refused call, or how often it came again. Raises RecordBroken."""
 
     def recall(self, answer_scope: str, key: str, k: int) -> Call | None:
         """The recorded call for the k-th occurrence of a request in an answer scope, if there is one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from agent.base.types import Call
+from agent.base.types import Call, Refusal
 from agent.models.ports import settled
 
 
@@ -13,6 +13,7 @@ class MemoryRecord:
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
+        self.refusals: list[Refusal] = []
         self._answers: dict[tuple[str, str, int], Call] = {}
 
     def record_call(self, call: Call) -> None:
@@ -20,6 +21,10 @@ class MemoryRecord:
         self.calls.append(call)
         if call.answer_scope is not None and call.fresh and settled(call.status):
             self._answers.setdefault((call.answer_scope, call.key, call.k), call)
+
+    def record_refusal(self, refusal: Refusal) -> None:
+        """Keep one refused call."""
+        self.refusals.append(refusal)
 
     def recall(self, answer_scope: str, key: str, k: int) -> Call | None:
         """What settled the k-th occurrence of a request in an answer scope: the first answer or refusal."""
