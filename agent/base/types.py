@@ -296,8 +296,9 @@ class Gateway(Protocol):
 class Call:
     """One model call. `key` is the hash of the canonical request, `k` its occurrence within `answer_scope`.
 
-    `cache_read` and `cache_write` are the input tokens that came from and went into the provider's prompt cache, `saved`
-    the dollars that this saved (negative where writing cost more). `left_out` names what was not sent of the request.
+    `cache_read` and `cache_write` are the input tokens that came from and went into the provider's prompt cache,
+    `saved` the dollars that this saved (negative where writing cost more). `left_out` names what was not sent of the
+    request.
     """
 
     trial: str

@@ -121,12 +121,13 @@ def calls(
     last: Annotated[int, typer.Option(min=1, help="number of calls to list, latest last")] = 20,
     name: CampaignName = None,
 ) -> None:
-    """List recorded model calls; --trial shows them in full."""
-    from agent.review.terminal.calls import print_calls
+    """List recorded model calls, and those that were refused; --trial shows them in full."""
+    from agent.review.terminal.calls import print_calls, print_refusals
 
     config = load(path, {"name": name})
     with open_ledger(config) as ledger:
         print_calls(ledger.calls(trial, last), terminal(), full=trial is not None)
+        print_refusals(ledger.refusals(trial, last), terminal())
 
 
 @app.command()

@@ -24,6 +24,9 @@ from agent.kernel.loop.settings import opening_of
 from agent.kernel.loop.tripwires import Tripwires
 from agent.kernel.record.ledger import TestRow
 
+MOST_TESTS = 3
+"""How often two candidates meet, at most, while their tests end as void."""
+
 
 class Gatekeeper:
     """One test at a time, which it alone opens and ends. `end_pairs` cancels the pairs in flight."""
@@ -129,12 +132,25 @@ class Gatekeeper:
             self._state.ledger.note("nondeterministic", text)
 
     def _test_again(self, row: TestRow) -> None:
-        """A test that ended because a task is not deterministic is followed by one that samples the task."""
+        """A test that said nothing about the patch is followed by a new one, with fresh data and an index of its own.
+
+        It ended because a task is not deterministic, or because infrastructure errors voided too many pairs. The
+        error is controlled as for any other test (`voids`); a patch that causes voids itself gets no more than
+        `MOST_TESTS`.
+        """
         opening, candidate = opened_with(self._state.ledger, row.id), self._state.candidates[row.candidate]
-        wrong = opening is not None and opening.shares.keys() & self._nondeterministic()
+        wrong = opening is not None and (opening.shares.keys() & self._nondeterministic() or self._may_repeat(row))
         current = row.champion == self._state.champion and candidate.fate is Fate.OPEN
         if row.verdict == Verdict.VOID and wrong and current:
             self._open(candidate)
+
+    def _may_repeat(self, row: TestRow) -> bool:
+        """Whether a void test of these two may be followed by another."""
+        sides = row.candidate, row.champion
+        return (
+            row.policy == "proven"
+            and sum((one.candidate, one.champion) == sides for one in self._state.ledger.tests()) < MOST_TESTS
+        )
 
     # ---------------------------------------------------------------------------- concluding
 

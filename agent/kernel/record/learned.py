@@ -31,6 +31,10 @@ class LearnedParameters:
         self._ledger.remember(_KEY, self._learned)
         self._ledger.note(_KIND, f"{model} does not take `{parameter}`, which is left out from now on: {said}")
 
+    def warn(self, text: str) -> None:
+        """An event of its own kind, of which the user may be notified. Raises RecordBroken."""
+        self._ledger.note("warning", text)
+
     def note(self, model: str, left_out: Collection[str]) -> None:
         """An event for each name that requests ask a model for in vain, once a campaign. Raises RecordBroken."""
         noted = self._noted.setdefault(model, [])

@@ -26,7 +26,19 @@ from agent.models.gateway.answers import Flight
 from agent.models.gateway.bill import Bill
 from agent.models.gateway.health import QUIET_SECONDS_PER_BOX, Health
 from agent.models.gateway.line import Line
-from agent.models.ports import MISSHAPEN, BadCall, Blame, FlightId, Json, Provider, Question, Tokens, Trouble
+from agent.models.ports import (
+    MISSHAPEN,
+    Asides,
+    BadCall,
+    Blame,
+    FlightId,
+    Json,
+    Provider,
+    Question,
+    Tokens,
+    Trouble,
+    unbooked,
+)
 
 Accept = Callable[[Json, Tokens | None], Json]
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
@@ -66,8 +78,8 @@ class Work:
 class Upstream:
     """A model and everything that stands between it and a call."""
 
-    def __init__(self, model: ModelConfig, provider: Provider) -> None:
-        self.model, self.provider = model, provider
+    def __init__(self, model: ModelConfig, provider: Provider, asides: Asides = unbooked) -> None:
+        self.model, self.provider, self.asides = model, provider, asides
         self.line = Line(model.parallel, requests=model.requests_per_minute, volume=model.tokens_per_minute)
         self.health = Health(model, provider, self.line, self._under_way)
         self._work: dict[FlightId, Work] = {}
@@ -88,6 +100,7 @@ class Upstream:
 
         Raises:
             BadCall: the request is to blame, or the campaign cannot pay for an attempt.
+            BudgetSpent: it cannot pay for a probe.
             ProviderDown: the provider is to blame.
         """
         self._work[work.name] = work
@@ -109,7 +122,7 @@ class Upstream:
     async def judge(self, names: Collection[FlightId]) -> Trouble | None:
         """Whether the provider is to blame that one of these calls has no answer yet: then its trouble.
 
-        A call that has failed so far is in doubt, and so is one that was sent long ago.
+        A call that has failed so far is in doubt, and so is one that was sent long ago. Raises BudgetSpent.
         """
         now = time.monotonic()
         doubtful = [self._work[name] for name in names if name in self._work and self._work[name].doubtful(now)]
@@ -123,6 +136,7 @@ class Upstream:
         return None
 
     async def _judge(self, work: Work) -> None:
+        work.bill.release()
         failed_at = work.failed_at if work.failed is not None else time.monotonic()
         await self.health.judge(failed_at, frozenset(work.flight.ticket.askers))
 

@@ -43,7 +43,7 @@ def app(gateway: Calls[BoxSession]) -> Starlette:
         routes.append(Route(f"{prefix}/messages/count_tokens", face.count, methods=["POST"]))
         routes.append(Route(f"{prefix}/models", face.models, methods=["GET"]))
         routes.append(Route(f"{prefix}/models/{{name:path}}", face.model, methods=["GET"]))
-    handlers: Any = {HTTPException: _no_route, Exception: _defect}
+    handlers: Any = {HTTPException: face.no_route, Exception: _defect}
     return Starlette(routes=routes, middleware=[Middleware(_Paced)], exception_handlers=handlers)
 
 
@@ -94,6 +94,14 @@ class _Face:
 
         return await self._received(request, Dialect.MESSAGES, counted)
 
+    async def no_route(self, request: Request, error: Exception) -> Response:
+        """What is said of a path that is not served."""
+        status = error.status_code if isinstance(error, HTTPException) else 404
+        what = f"{request.method} {request.scope['path'][:200]} is not served here"
+        refusal = BadCall(status, what, code="not_found" if status == 404 else "method_not_allowed")  # noqa: PLR2004
+        self._gateway.refused(_session(request), request.scope["path"], refusal)
+        return _error(_dialect_of(request), status, what, refusal.code)
+
     async def _answer(self, request: Request, dialect: Dialect) -> Response:
         return await self._received(request, dialect, partial(self._respond, request, dialect))
 
@@ -106,6 +114,7 @@ class _Face:
             await _receive(request, session, body)
             return await respond(bytes(body))
         except BadCall as error:
+            self._gateway.refused(session, request.scope["path"], error)
             return _error(dialect, error.status, self._gateway.redacted(str(error)), error.code)
         except InfrastructureError:
             return _error(dialect, 503, "the model is not available; this trial will not count", "provider_down")
@@ -191,12 +200,6 @@ def _dialect_of(request: Request) -> Dialect:
 
 def _error(dialect: Dialect, status: int, message: str, code: str) -> Response:
     return JSONResponse(FORMATS[dialect].error(status, message, code), status_code=status)
-
-
-async def _no_route(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 404
-    what = f"{request.method} {request.scope['path'][:200]} is not served here"
-    return _error(_dialect_of(request), status, what, "not_found" if status == 404 else "method_not_allowed")  # noqa: PLR2004
 
 
 async def _defect(request: Request, error: Exception) -> Response:
