@@ -14,6 +14,8 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Protocol, Self
 
+from agent.base.refusal import Refusal
+
 Files = Mapping[str, bytes]
 """Relative POSIX path -> content. Regular files only; a path never starts with `/` or holds `..`."""
 
@@ -284,8 +286,8 @@ class Gateway(Protocol):
     async def open(self, socket: Path, scope: CallScope) -> Session:
         """Listen at `socket` for one box."""
 
-    def trouble(self) -> str | None:
-        """The providers that are down and why; None if all are up."""
+    def trouble(self, *roles: str) -> str | None:
+        """The providers that are down and why, of these roles or of all; None if they are up."""
 
     async def ready(self) -> None:
         """Wait until no provider is down. Raises InfrastructureError at once if waiting cannot help (a refused key)."""
@@ -320,26 +322,6 @@ class Call:
     cache_write: int = 0
     saved: float = 0.0
     left_out: tuple[str, ...] = ()
-
-
-class Aside(StrEnum):
-    """What a call that no box made was for; recorded in place of a trial's name."""
-
-    PREFLIGHT = "preflight"
-    PROBE = "probe"
-    PARAMETERS = "parameters"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Refusal:
-    """A call of a box that the gateway itself refused, `times` times alike: no provider was asked, nothing was paid."""
-
-    trial: str
-    path: str
-    status: int
-    code: str
-    reason: str
-    times: int = 1
 
 
 class CallRecord(Protocol):

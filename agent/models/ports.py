@@ -9,7 +9,8 @@ from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 from agent.base.errors import CandidateFault, ProviderDown
-from agent.base.types import Aside, Call
+from agent.base.refusal import Aside
+from agent.base.types import Call
 
 Json = dict[str, Any]
 """A JSON object from the wire: checked where it is read, never trusted."""
@@ -220,9 +221,16 @@ class Calls(Protocol[SessionT_contra]):
         ...
 
     async def call(
-        self, session: SessionT_contra, dialect: Dialect, raw: bytes, headers: Mapping[str, str]
+        self,
+        session: SessionT_contra,
+        dialect: Dialect,
+        raw: bytes,
+        headers: Mapping[str, str],
+        accepted: Callable[[Json], None],
     ) -> Answered:
         """One call of one box, as its body came over the wire, with its headers in small letters.
+
+        `accepted` is told the body once it is read and within the box's caps.
 
         Raises:
             BadCall: the box may not make this call, or made it wrong.

@@ -123,7 +123,7 @@ class Visit:
         """A way to the models, unless they are known to be down: then the scaffold would run for nothing."""
         if box.socket is None:
             raise InfrastructureError(f"box {box.id} has no way to the gateway")
-        if (trouble := self._gateway.trouble()) is not None:
+        if (trouble := self._gateway.trouble(*scope.models.values())) is not None:
             raise InfrastructureError(trouble)
         return await self._gateway.open(box.socket, scope)
 
@@ -281,7 +281,7 @@ async def both(evaluator: Evaluator, champion: Job, candidate: Job, order_seed: 
 
     Raises:
         BudgetSpent: the campaign ends; nothing failed, so no void is counted.
-        InfrastructureError: it failed before either scaffold ran. That hides nothing, so it is no void either.
+        InfrastructureError: it failed before either scaffold ran. That hides nothing, so no void is counted either.
     """
     sides = [replace(job, name=job.name or _new_name()) for job in (champion, candidate)]
     order = random.Random(order_seed).sample((0, 1), 2)  # noqa: S311 (reproducible, not secret)

@@ -20,7 +20,8 @@ import httpx2
 import openai
 from openai.types.chat import ChatCompletionUserMessageParam
 
-from agent.base.types import Call, CallScope, Refusal
+from agent.base.refusal import Refusal
+from agent.base.types import Call, CallScope
 from agent.config.models import ModelsConfig
 from agent.models.gateway.server import GatewayServer
 from agent.models.gateway.session import BoxSession

@@ -7,7 +7,8 @@ import sqlite3
 import time
 from typing import Any
 
-from agent.base.types import Aside, Call, Refusal, Usage
+from agent.base.refusal import Aside, Refusal
+from agent.base.types import Call, Usage
 from agent.kernel.record.rows import AsideRow, CacheRow, LeftOutRow, SpendingRow
 from agent.kernel.record.store import Store, insert, put
 

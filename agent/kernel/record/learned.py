@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from agent.base.text import clean_line
 from agent.kernel.record.ledger import Ledger
 
 _KEY = "parameters_not_taken"
@@ -33,7 +34,7 @@ class LearnedParameters:
 
     def warn(self, text: str) -> None:
         """An event of its own kind, of which the user may be notified. Raises RecordBroken."""
-        self._ledger.note("warning", text)
+        self._ledger.note("warning", clean_line(text))
 
     def note(self, model: str, left_out: Collection[str]) -> None:
         """An event for each name that requests ask a model for in vain, once a campaign. Raises RecordBroken."""

@@ -9,7 +9,8 @@ import hashlib
 import time
 
 from agent.base.errors import BudgetSpent
-from agent.base.types import Aside, Call, CallRecord
+from agent.base.refusal import Aside
+from agent.base.types import Call, CallRecord
 from agent.config.models import ModelConfig
 from agent.models.dialects import checks
 from agent.models.dialects.formats import FORMATS

@@ -56,6 +56,8 @@ class Drawing:
                 return self._recorded(call)
             if bill.attempts:
                 self._recorded(call)
+                if isinstance(error, BadCall):
+                    error.recorded = True
             raise
         except BaseException:
             if bill.attempts:

@@ -22,7 +22,7 @@ from tenacity import (
 )
 
 from agent.base.errors import BudgetSpent, InfrastructureError, UserError
-from agent.base.types import Aside
+from agent.base.refusal import Aside
 from agent.models.dialects import translate
 from agent.models.dialects.formats import FORMATS
 from agent.models.gateway.first import empty

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from agent.base.types import Call, Refusal
+from agent.base.refusal import Refusal
+from agent.base.types import Call
 from agent.models.ports import settled
 
 

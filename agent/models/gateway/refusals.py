@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from agent.base.types import CallRecord, Refusal
+from agent.base.refusal import Refusal
+from agent.base.types import CallRecord
 from agent.models.gateway.neutral import error_text
 from agent.models.gateway.session import BoxSession
 from agent.models.ports import BadCall
@@ -33,13 +34,15 @@ class Refusals:
 
     def add(self, session: BoxSession, path: str, error: BadCall) -> None:
         """Keep one refusal. Raises RecordBroken."""
+        if session.closed:
+            return
         known = self._known.setdefault(session, {})
         made = Refusal(
             trial=session.scope.trial,
-            path=self._redactor.text(path)[:_LONGEST_PATH],
+            path=_plain(self._redactor.text(path)[:_LONGEST_PATH]),
             status=error.status,
             code=error.code,
-            reason=self._redactor.text(error_text(str(error)))[:_LONGEST_REASON],
+            reason=_plain(self._redactor.text(error_text(str(error)))[:_LONGEST_REASON]),
         )
         kind = (made.path, made.status, made.code, _FIGURES.sub("#", made.reason))
         if kind not in known and len(known) >= MOST_KINDS:
@@ -55,3 +58,8 @@ class Refusals:
         for again in self._known.pop(session, {}).values():
             if again.times:
                 self._record.record_refusal(again)
+
+
+def _plain(text: str) -> str:
+    """Text that can be written down: halves of characters are none."""
+    return text.encode(errors="replace").decode()

@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -127,9 +127,9 @@ class GatewayServer:
             line.enroll(session.clock)
         return session
 
-    def trouble(self) -> str | None:
-        """Why the campaign should pause: the providers that are down; None if all are up."""
-        down = [str(up.health.down) for up in self._upstreams.all() if up.health.down is not None]
+    def trouble(self, *roles: str) -> str | None:
+        """Why the campaign should pause: the providers that are down, of these roles or of all; None if they are up."""
+        down = [str(up.health.down) for up in self._upstreams.all(roles or None) if up.health.down is not None]
         return self.redactor.text("; ".join(dict.fromkeys(down))) or None
 
     async def ready(self) -> None:
@@ -164,9 +164,16 @@ class GatewayServer:
         return self.redactor.text(text)
 
     async def call(
-        self, session: BoxSession, dialect: Dialect, raw: bytes, headers: Mapping[str, str] = NO_HEADERS
+        self,
+        session: BoxSession,
+        dialect: Dialect,
+        raw: bytes,
+        headers: Mapping[str, str] = NO_HEADERS,
+        accepted: Callable[[Json], None] = lambda _: None,
     ) -> Answered:
         """One call of one box, as its body came over the wire, with its headers in small letters.
+
+        `accepted` is told the body once it is read and within the box's caps.
 
         Raises:
             BadCall: the box may not make this call, or made it wrong.
@@ -177,6 +184,7 @@ class GatewayServer:
             raise BadCall(403, "this box is over", code="deadline_exceeded")
         ask = self._named(session, read)
         session.hold(read.key, ask.size.tokens, ask.size.worth)
+        accepted(read.body)
         told = await _within_deadline(session, session.start(self._carried(session, ask)))
         if told.call.status != OK:
             raise refusal(told.call)

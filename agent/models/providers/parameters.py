@@ -13,7 +13,7 @@ from collections.abc import Collection
 from typing import Any
 
 from agent.base.errors import UserError
-from agent.base.types import Aside
+from agent.base.refusal import Aside
 from agent.config.models import ModelConfig
 from agent.models.dialects.rules import RULES
 from agent.models.ports import Asides, Dialect, Json, Learned, Post, Trouble, unbooked

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
-from agent.base.types import Aside
+from agent.base.refusal import Aside
 from agent.config.models import ModelConfig
 from agent.models.dialects import replies
 from agent.models.dialects.formats import FORMATS

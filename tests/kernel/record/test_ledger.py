@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.base.errors import RecordBroken
-from agent.base.types import Aside, Call, Candidate, Fate, Purpose, Trial, Usage
+from agent.base.refusal import Aside
+from agent.base.types import Call, Candidate, Fate, Purpose, Trial, Usage
 from agent.kernel.record.ledger import Ledger
 from agent.models.ports import settled
 from tests.kernel.records import REFUSAL

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent.base.types import Aside
+from agent.base.refusal import Aside
 from agent.kernel.decide.budget import Budget, Limits, Spent
 from agent.models.gateway.preflight import preflight
 from agent.models.ports import Json

@@ -7,6 +7,7 @@ from typing import Any
 
 from agent.base.types import Caps
 from agent.models.gateway.refusals import MOST_KINDS
+from agent.models.ports import BadCall
 from agent.models.providers.scripted import ScriptedProvider
 from tests.models.servers import at, serving
 
@@ -61,3 +62,18 @@ async def test_a_box_cannot_fill_the_record_with_refusals(run_gateway: Any, scri
     assert sum(one.times for one in kept) == 60
     assert MOST_KINDS < len(kept) <= 2 * (MOST_KINDS + 1), "and one for all others; each once, and how often again"
     assert max(len(json.dumps(one.reason)) for one in kept) < 1_000
+
+
+async def test_halves_of_characters_are_no_defect_of_the_gateway(run_gateway: Any, scripted_models: Any) -> None:
+    """A box could void its trial with what cannot be written down."""
+    async with run_gateway(scripted_models, providers={"solver": ScriptedProvider(lambda _: "ok")}) as bench:
+        session, path = await bench.session()
+        async with bench.http(path) as http:
+            for field in ("model", "role", "store"):
+                raw = json.dumps({**ASK, field: "\ud800"}).encode()
+                assert (await http.post(CHAT, content=raw)).status_code in (400, 404)
+            await http.post("/v1/%ED%A0%80")
+        bench.gateway.refused(session, "/\ud800", BadCall(400, "\ud800"))
+        await session.close()
+    assert session.fault is None
+    assert all(one.reason.encode() and one.path.encode() for one in bench.record.refusals)
