@@ -205,3 +205,38 @@ async def test_a_side_that_meets_the_end_of_the_budget_ends_the_other_at_once(tm
     async with asyncio.timeout(5):
         with pytest.raises(BudgetSpent):
             await pair(tmp_path, ScriptedProvider(lambda _: "ok"), works_on, spends, budget=budget)
+
+
+class SharedSpeed(ScriptedProvider):
+    """A model on one machine: each call is the slower the more are in service."""
+
+    running = 0
+
+    async def ask(self, question: Question) -> Json:
+        self.running += 1
+        left = 0.3
+        try:
+            while left > 0:
+                await asyncio.sleep(0.02)
+                left -= 0.02 / self.running
+        finally:
+            self.running -= 1
+        return await super().ask(question)
+
+
+async def test_a_side_that_fills_a_model_on_this_machine_does_not_slow_the_other_down_to_nothing(
+    tmp_path: Path,
+) -> None:
+    """Alone the champion needs 1.2 s of its 6 s, beside an equal 2.4 s, and beside 15 calls of the other 19 s."""
+
+    async def champion(scene: FakeRun, client: httpx2.AsyncClient) -> None:
+        for step in range(4):
+            scene.workspace["answer"] = await say(client, f"step {step}")
+
+    async def candidate(scene: FakeRun, client: httpx2.AsyncClient) -> None:
+        scene.workspace["answer"] = await say(client, "mine")
+        await asyncio.gather(*(say(client, f"junk {i}") for i in range(60)), return_exceptions=True)
+
+    outcome = await pair(tmp_path, SharedSpeed(lambda _: "ok"), champion, candidate)
+    assert isinstance(outcome, tuple)
+    assert [trial.score for trial in outcome] == [1.0, 1.0]
