@@ -8,8 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from agent.base.refusal import Refusal
 from agent.base.text import visible, visible_lines
-from agent.base.types import Call, Refusal
+from agent.base.types import Call
 from agent.models.dialects import show
 from agent.models.gateway.features import Tried
 
