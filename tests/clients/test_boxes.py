@@ -129,9 +129,10 @@ RETRIES_ALL = {"mini-swe-agent"}
 @pytest.mark.parametrize("name", NAMES)
 async def test_an_agent_that_meets_a_cap_shows_a_cap_and_stops(name: str, sandbox: DockerSandbox) -> None:
     record, limits = MemoryRecord(), Caps(calls=0)
+    seconds = 100 if name in RETRIES_ALL else boxes.SECONDS
     providers = {"solver": model(lambda _: Step(text="never"))}
     async with GatewayServer(ModelsConfig.model_validate(MODELS), record, providers=providers) as gateway:
-        visited = await boxes.visit(sandbox, gateway, recipes.load(name), seconds=100, caps=limits)
+        visited = await boxes.visit(sandbox, gateway, recipes.load(name), seconds=seconds, caps=limits)
     said = visited.run.output.decode(errors="replace")
     assert "cap on calls" in " ".join(said.split()), said[-2000:]
     assert not re.search(r"authenticat|log.?in|api key", said.replace("allow the call", ""), re.IGNORECASE)
