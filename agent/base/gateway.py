@@ -43,8 +43,8 @@ class Gateway(Protocol):
     async def open(self, socket: Path, scope: CallScope) -> Session:
         """Listen at `socket` for one box."""
 
-    def trouble(self) -> str | None:
-        """The providers that are down and why; None if all are up."""
+    def trouble(self, *roles: str) -> str | None:
+        """The providers that are down and why, of these roles or of all; None if they are up."""
 
     async def ready(self) -> None:
         """Wait until no provider is down. Raises InfrastructureError at once if waiting cannot help (a refused key)."""

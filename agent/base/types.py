@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Protocol, Self
 
+from agent.base.refusal import Refusal
 from agent.base.tools import Tools
 
 Files = Mapping[str, bytes]
@@ -267,7 +268,12 @@ class CallScope:
 # One answered call as the ledger keeps it; requests and responses are canonical JSON bytes.
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Call:
-    """One model call. `key` is the hash of the canonical request, `k` its occurrence within `answer_scope`."""
+    """One model call. `key` is the hash of the canonical request, `k` its occurrence within `answer_scope`.
+
+    `cache_read` and `cache_write` are the input tokens that came from and went into the provider's prompt cache,
+    `saved` the dollars that this saved (negative where writing cost more). `left_out` names what was not sent of the
+    request.
+    """
 
     trial: str
     role: str
@@ -284,6 +290,10 @@ class Call:
     dollars: float | None
     seconds: float
     retries: int
+    cache_read: int = 0
+    cache_write: int = 0
+    saved: float = 0.0
+    left_out: tuple[str, ...] = ()
 
 
 class CallRecord(Protocol):
@@ -291,6 +301,9 @@ class CallRecord(Protocol):
 
     def record_call(self, call: Call) -> None:
         """Keep one call durably. Raises RecordBroken."""
+
+    def record_refusal(self, refusal: Refusal) -> None:
+        """Keep a refused call, or how often it came again. Raises RecordBroken."""
 
     def recall(self, answer_scope: str, key: str, k: int) -> Call | None:
         """The recorded call for the k-th occurrence of a request in an answer scope, if there is one."""

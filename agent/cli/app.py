@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 stopped by an infrastructure error (resumable), 2 user err
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Annotated
 
@@ -43,6 +44,10 @@ def ratchet(
 
 def main() -> None:
     """Run the command line; errors become one line and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal may know no more than ASCII, and a model may write anything.
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except UserError as error:

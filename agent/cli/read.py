@@ -127,12 +127,13 @@ def calls(
     of: Of = None,
     name: CampaignName = None,
 ) -> None:
-    """List recorded model calls; --trial shows them in full."""
+    """List recorded model calls, and those that were refused; --trial shows them in full."""
     from agent.cli.keeping import open_kept
-    from agent.review.terminal.calls import print_calls
+    from agent.review.terminal.calls import print_calls, print_refusals
 
     with open_ledger(load(path, {"name": name})) if of is None else open_kept(of) as ledger:
         print_calls(ledger.calls(trial, last), terminal(), full=trial is not None)
+        print_refusals(ledger.refusals(trial, last), terminal())
 
 
 @app.command()

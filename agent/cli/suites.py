@@ -84,29 +84,41 @@ def tasks_check(
 
 
 async def prove_suite(suite: Suite, parallel: int, base: str | None, console: Console) -> Sequence[Proof]:
-    """Prove a suite in boxes of this machine's engine. Raises InfrastructureError, or UserError for an image."""
+    """Prove a suite in boxes of this machine's engine. A task whose image cannot be had is unproven for that.
+
+    Raises:
+        InfrastructureError: the engine failed.
+        UserError: the base image cannot be had.
+    """
     import asyncio
     import tempfile
+    from dataclasses import replace
 
     from rich.progress import Progress
 
-    from agent.suites.check import prove, submissions
-    from agent.suites.images import task_images
+    from agent.suites.check import Flaw, Proof, prove, submissions
+    from agent.suites.images import buildable_images
     from sandbox.docker_sandbox import DockerSandbox
     from sandbox.image import ensure_image
 
     image = await asyncio.to_thread(ensure_image, base, say=console.print)
-    images = await asyncio.to_thread(task_images, suite, base, say=console.print)
+    images, failed = await asyncio.to_thread(buildable_images, suite, base, say=console.print)
+    suite, whole = replace(suite, tasks=tuple(task for task in suite.tasks if task.id not in failed)), suite
     with tempfile.TemporaryDirectory(prefix="ratchet-") as folder, Progress(console=console, transient=True) as bar:
         line = bar.add_task("proving", total=sum(len(submissions(task)) for task in suite.tasks))
         async with DockerSandbox(uuid.uuid4().hex[:8], f"check-{suite.name}", Path(folder), ready=parallel) as sandbox:
-            return await prove(
+            proven = await prove(
                 sandbox,
                 lambda task: images.get(task.id, image),
                 suite,
                 parallel=parallel,
                 done=lambda: bar.advance(line),
             )
+    known = {proof.task.id: proof for proof in proven}
+    for task in whole.tasks:
+        if task.id in failed:
+            known[task.id] = Proof(task=task, grades={}, findings=((Flaw.NO_IMAGE, failed[task.id]),))
+    return [known[task.id] for task in whole.tasks]
 
 
 @app.command("new")

@@ -237,8 +237,9 @@ class NotifyConfig(Section):
     webhook: Annotated[str, Field(pattern=r"^(https?://|\$[A-Za-z_])")] | None = Field(
         default=None, description="URL to POST the event to as JSON; $NAME reads it from the environment"
     )
-    events: tuple[Literal["commit", "approval", "tripwire", "pause", "resume", "stall", "end"], ...] = Field(
-        default=("commit", "approval", "tripwire", "pause", "stall", "end"), description="kinds of events to send"
+    events: tuple[Literal["commit", "approval", "tripwire", "pause", "resume", "stall", "warning", "end"], ...] = Field(
+        default=("commit", "approval", "tripwire", "pause", "stall", "warning", "end"),
+        description="kinds of events to send",
     )
 
 

@@ -47,7 +47,8 @@ def paired(before: Sequence[float], after: Sequence[float]) -> Estimate | None:
 class Summary:
     """The figures of a campaign, all from its ledger.
 
-    Scores are of search tasks before the first commit, of held-out tasks after it.
+    Scores are of search tasks before the first commit, of held-out tasks after it. `saved` is what the providers'
+    prompt caches saved, in dollars.
     """
 
     baseline: Estimate | None
@@ -61,6 +62,7 @@ class Summary:
     tokens: int
     dollars: float
     unpriced: int
+    saved: float
     seconds: float
     ending: str
 
@@ -85,6 +87,7 @@ def summarise(ledger: Ledger) -> Summary:
         tokens=spent.fresh_tokens,
         dollars=spent.dollars,
         unpriced=spent.unpriced,
+        saved=sum(row.saved for row in ledger.cache_use()),
         seconds=float(ledger.recollect("seconds") or 0.0),
         ending=end.text if end else "not ended",
     )

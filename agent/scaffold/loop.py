@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from agent.scaffold.model import Model, OutOfTime
+from agent.scaffold.model import Model, OutOfTime, text_of
 from agent.scaffold.place import Place, say
 from agent.scaffold.prompting import render, tool
 from agent.scaffold.tools import NAMES, Toolbox
@@ -15,6 +15,7 @@ REPLY_TOKENS = 4096
 CHARS_PER_TOKEN = 3
 DEFAULT_WINDOW = 32_768  # assumed where the gateway does not know the window
 ELIDED = "[elided]"
+REASONING = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks")
 
 Message = dict[str, Any]
 
@@ -36,7 +37,7 @@ def work(model: Model, place: Place, question: str, window: int | None) -> str:
         except OutOfTime as error:
             return str(error)
         messages.append(_kept(message))
-        say(f"Step {step}", message.get("content") or "")
+        say(f"Step {step}", text_of(message.get("content")))
         calls = message.get("tool_calls") or []
         for call in calls:
             result = perform(toolbox, call, model.seconds_left)
@@ -71,8 +72,9 @@ def fit(messages: list[Message], room: int) -> None:
 
 
 def _kept(message: Message) -> Message:
-    """The parts of an answer that are sent back."""
+    """The parts of an answer that are sent back as they came; models that reason want their reasoning again."""
     kept: Message = {"role": "assistant", "content": message.get("content") or ""}
-    if message.get("tool_calls"):
-        kept["tool_calls"] = message["tool_calls"]
+    for name in ("tool_calls", *REASONING):
+        if message.get(name):
+            kept[name] = message[name]
     return kept

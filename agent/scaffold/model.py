@@ -81,3 +81,10 @@ class Model:
             msg = f"the gateway gave no answer: {error!r}"
             raise (OutOfTime if self.seconds_left <= 0 else ModelError)(msg) from error
         return answer
+
+
+def text_of(content: str | list[dict[str, Any]] | None) -> str:
+    """The text of a message's content, which some models write as a list of parts."""
+    if isinstance(content, list):
+        return "".join(part["text"] for part in content if isinstance(part.get("text"), str))
+    return content or ""

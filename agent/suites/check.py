@@ -38,6 +38,7 @@ class Flaw(StrEnum):
     UNSOLVABLE = "unsolvable"
     FLAKY = "flaky"
     SLOW = "slow"
+    NO_IMAGE = "no image"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 from agent.base.errors import UserError
-from agent.base.types import Suite
+from agent.base.types import Suite, Task
 from sandbox.image import Say, ensure_image
 
 
@@ -15,6 +16,32 @@ class Ensure(Protocol):
     def __call__(self, base: str | None, *, layers: tuple[str, ...], say: Say) -> str:
         """The tag of an image that is ready for boxes."""
         ...
+
+
+def buildable_images(
+    suite: Suite, base: str | None, *, say: Say, ensure: Ensure = ensure_image
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The tags as `task_images` gives them, and why there is none, by the id of each task whose image cannot be had.
+
+    Raises:
+        SandboxDown: the engine failed.
+    """
+    tags: dict[str, str] = {}
+    failed: dict[str, str] = {}
+    for same in _by_image(suite):
+        try:
+            tags |= task_images(same, base, say=say, ensure=ensure)
+        except UserError as error:
+            failed |= {task.id: f"{error.problem}. {error.fix}" for task in same.tasks}
+    return tags, failed
+
+
+def _by_image(suite: Suite) -> list[Suite]:
+    """The tasks that ask for the same image, as suites of their own."""
+    groups: dict[tuple[str | None, tuple[str, ...]], list[Task]] = {}
+    for task in suite.tasks:
+        groups.setdefault((task.image, task.build), []).append(task)
+    return [replace(suite, tasks=tuple(tasks)) for tasks in groups.values()]
 
 
 def task_images(

@@ -11,12 +11,13 @@ import hashlib
 import random
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from agent.base.errors import BudgetSpent, CandidateFault, InfrastructureError, Starved
-from agent.base.gateway import Gateway
+from agent.base.gateway import Gateway, Session
 from agent.base.types import (
     GATEWAY_URL,
     Box,
@@ -96,13 +97,14 @@ class Visit:
         Raises:
             InfrastructureError: also for a fault that only the gateway saw.
         """
-        box = await self._sandbox.open(spec or self.spec)
+        with _early():
+            box = await self._sandbox.open(spec or self.spec)
         try:
-            if box.socket is None:
-                raise InfrastructureError(f"box {box.id} has no way to the gateway")
-            session = await self._gateway.open(box.socket, replace(scope, deadline=time.monotonic() + timeout))
+            with _early():
+                session = await self._session(box, replace(scope, deadline=time.monotonic() + timeout))
             try:
-                await _fill(box, scaffold, task, workspace)
+                with _early():
+                    await _fill(box, scaffold, task, workspace)
                 run = await box.run(
                     command or self.command,
                     env=_environment(env, timeout, seed),
@@ -120,6 +122,24 @@ class Visit:
         if session.out_of_budget:
             raise BudgetSpent(f"trial {scope.trial} met the campaign's limit")
         return Visited(run=run, files=files, fault=fault, usage=session.usage)
+
+    async def _session(self, box: Box, scope: CallScope) -> Session:
+        """A way to the models, unless they are known to be down: then the scaffold would run for nothing."""
+        if box.socket is None:
+            raise InfrastructureError(f"box {box.id} has no way to the gateway")
+        if (trouble := self._gateway.trouble(*scope.models.values())) is not None:
+            raise InfrastructureError(trouble)
+        return await self._gateway.open(box.socket, scope)
+
+
+@contextmanager
+def _early() -> Iterator[None]:
+    """Mark what fails before any code of a candidate runs."""
+    try:
+        yield
+    except InfrastructureError as error:
+        error.early = True
+        raise
 
 
 async def _fill(box: Box, scaffold: Files, task: Files, workspace: Files) -> None:
@@ -270,22 +290,32 @@ async def both(evaluator: Evaluator, champion: Job, candidate: Job, order_seed: 
     """One pair, both sides fresh and started in random order; or the side on which the infrastructure failed.
 
     An error voids both sides, decided without looking at the other side's score (gate.md, pairs). Where a provider
-    failed, the side is the one whose model calls were under way at that moment. A campaign that is out of budget
-    ends instead: nothing failed, so no void is counted.
+    failed, the side is the one whose model calls were under way at that moment.
+
+    Raises:
+        BudgetSpent: the campaign ends; nothing failed, so no void is counted.
+        InfrastructureError: it failed before either scaffold ran. That hides nothing, so no void is counted either.
     """
     sides = [replace(job, name=job.name or _new_name()) for job in (champion, candidate)]
     order = random.Random(order_seed).sample((0, 1), 2)  # noqa: S311 (reproducible, not secret)
     tasks = [asyncio.create_task(evaluator.trial(sides[n])) for n in order]
     try:
-        results = await asyncio.gather(*tasks, return_exceptions=True)
+        results = await _ended(tasks)
     finally:
         for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
     outcome = dict(zip(order, results, strict=True))
     first, second = outcome[0], outcome[1]
     if isinstance(first, Trial) and isinstance(second, Trial):
         return first, second
-    errors = {side: error for side, error in zip(_SIDES, (first, second), strict=True) if _failed(error)}
+    errors = {
+        side: error
+        for side, outcome in zip(_SIDES, (first, second), strict=True)
+        if (error := _failure(outcome)) is not None
+    }
+    if all(error.early for error in errors.values()) and len(errors) == len(sides):
+        raise next(iter(errors.values()))
     names = {job.name: side for job, side in zip(sides, _SIDES, strict=True)}
     starved = any(isinstance(error, Starved) for error in errors.values())
     finished = first if isinstance(first, Trial) else None, second if isinstance(second, Trial) else None
@@ -293,14 +323,25 @@ async def both(evaluator: Evaluator, champion: Job, candidate: Job, order_seed: 
     return Void(side=_side(errors, names), reason=reason, starved=starved, finished=finished)
 
 
+async def _ended(tasks: Sequence[asyncio.Task[Trial]]) -> list[Trial | BaseException]:
+    """What came of both sides. Raises BudgetSpent at once: the other side would be run for nothing."""
+    waiting = {*tasks}
+    while waiting:
+        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            if isinstance(error := task.exception(), BudgetSpent):
+                raise error
+    return [task.exception() or task.result() for task in tasks]
+
+
 _SIDES = (Side.CHAMPION, Side.CANDIDATE)
 
 
-def _side(errors: Mapping[Side, Trial | BaseException], names: Mapping[str | None, Side]) -> Side:
+def _side(errors: Mapping[Side, InfrastructureError], names: Mapping[str | None, Side]) -> Side:
     """Whose calls were under way when a provider failed; both for load or a stop; else those that failed."""
     if any(isinstance(error, Starved | Stopped) for error in errors.values()):
         return Side.BOTH
-    met = [error.under_way for error in errors.values() if isinstance(error, InfrastructureError)]
+    met = [error.under_way for error in errors.values()]
     under_way = {side for name, side in names.items() if any(name in trials for trials in met)}
     sides = under_way or set(errors)
     return next(iter(sides)) if len(sides) == 1 else Side.BOTH
@@ -310,10 +351,10 @@ def _new_name() -> str:
     return uuid.uuid4().hex[:12]
 
 
-def _failed(outcome: Trial | BaseException) -> bool:
-    """Whether an infrastructure error ended one side; other exceptions propagate."""
-    if isinstance(outcome, InfrastructureError) and not isinstance(outcome, BudgetSpent):
-        return True
+def _failure(outcome: Trial | BaseException) -> InfrastructureError | None:
+    """The infrastructure error that ended one side; other exceptions propagate."""
+    if isinstance(outcome, InfrastructureError):
+        return outcome
     if isinstance(outcome, BaseException):
         raise outcome
-    return False
+    return None

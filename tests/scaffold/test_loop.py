@@ -75,6 +75,26 @@ def test_arguments_that_are_not_an_object_are_refused(agent: Lab, raw: str) -> N
     assert "not a JSON object" in outcome.prompts[1]
 
 
+def test_a_turn_goes_back_with_all_that_its_model_wants_to_see_again(agent: Lab) -> None:
+    function = {"name": "shell", "arguments": '{"command": "true"}', "thought_signature": "s2"}
+    turn = {
+        "role": "assistant",
+        "content": [
+            {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+            {"type": "text", "text": "Look."},
+        ],
+        "tool_calls": [{"id": "c", "type": "function", "function": function, "extra_content": {"google": "s1"}}],
+        "reasoning_content": "because",
+        "reasoning": "therefore",
+        "reasoning_details": [{"type": "reasoning.encrypted", "data": "opaque"}],
+        "thinking_blocks": [{"type": "thinking", "thinking": "hm", "signature": "signed"}],
+    }
+    outcome = agent.run(turn, agent.uses("finish", summary="done"))
+    assert outcome.requests[1]["messages"][2] == turn
+    assert "Look." in outcome.output
+    assert "hm" not in outcome.output
+
+
 def test_several_tools_of_one_reply_are_all_answered(agent: Lab) -> None:
     calls = [
         {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from agent.base.errors import UserError
@@ -23,6 +23,9 @@ from agent.kernel.loop.parts import Parts, Planned, StepKind
 from agent.kernel.loop.settings import opening_of
 from agent.kernel.loop.tripwires import Tripwires
 from agent.kernel.record.ledger import TestRow
+
+MOST_TESTS = 3
+"""How often two candidates meet, at most, while their tests end as void: a patch may cause voids itself."""
 
 
 class Gatekeeper:
@@ -123,9 +126,14 @@ class Gatekeeper:
             self._state.ledger.note("nondeterministic", text)
 
     def _test_again(self, row: TestRow) -> None:
-        """A test that ended because a task is not deterministic is followed by one that samples the task."""
+        """A test that said nothing about the patch is followed by a new one, with fresh data and an index of its own.
+
+        It ended because a task is not deterministic, or because infrastructure errors voided too many pairs.
+        """
         opening, candidate = opened_with(self._state.ledger, row.id), self._state.candidates[row.candidate]
-        wrong = opening is not None and opening.shares.keys() & self._nondeterministic()
+        wrong = opening is not None and (
+            opening.shares.keys() & self._nondeterministic() or _may_repeat(row, self._state.ledger.tests())
+        )
         current = row.champion == self._state.champion and candidate.fate is Fate.OPEN
         if row.verdict == Verdict.VOID and wrong and current:
             self._open(candidate)
@@ -263,6 +271,12 @@ class Gatekeeper:
         state.ledger.note("outdated", f"#{candidate.id} {outdated(state.champion)}")
         await self._merger.onto_champion(state.candidates[candidate.id])
         state.approvals.move(candidate.id, "merged")
+
+
+def _may_repeat(row: TestRow, tests: Sequence[TestRow]) -> bool:
+    """Whether a void test of these two may be followed by another; its error is controlled as of any test (`voids`)."""
+    met = sum((one.candidate, one.champion) == (row.candidate, row.champion) for one in tests)
+    return row.policy == "proven" and met < MOST_TESTS
 
 
 def _cost(parts: Parts) -> str:

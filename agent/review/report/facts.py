@@ -21,6 +21,7 @@ from agent.kernel.record.ledger import Ledger, Mark, SpendingRow, TestRow
 from agent.models.dialects.transcript import middle_out, with_output
 from agent.review.report.evidence import Meeting, recompute
 from agent.review.report.load import Load, load_of
+from agent.review.report.models import ModelFacts, models_of
 from agent.review.report.reasons import group_of
 from agent.review.summary import Estimate, Summary, summarise, wilson
 
@@ -164,6 +165,7 @@ class ReportFacts:
     patches: tuple[Patch, ...]
     spending: tuple[Spending, ...]
     roles: tuple[SpendingRow, ...]
+    models: ModelFacts
     load: Load
     events: tuple[tuple[int, float, str, str], ...]
     earlier_events: int
@@ -191,6 +193,7 @@ def collect(ledger: Ledger, gate: GateSettings | None = None, *, name: str | Non
         patches=reader.patches(meetings),
         spending=_spending(ledger.spending(SPEND_SLICES), reader.times),
         roles=tuple(sorted(ledger.spending(1), key=lambda spent: (spent.role, spent.model))),
+        models=models_of(ledger),
         load=load_of(ledger, events),
         events=tuple(events[-SHOWN_EVENTS:]),
         earlier_events=max(0, len(events) - SHOWN_EVENTS),
