@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.base.types import Candidate, Fate, Files, Trial
@@ -31,6 +31,9 @@ MOST_CANDIDATES = 60
 MOST_BYTES = 4 << 20
 """Bytes of all pages, and of the repository's pack."""
 
+Left = Mapping[str, int | None]
+"""What the campaign's limits leave, by name; None: no limit."""
+
 _SAID = 4000
 _BEST = 12
 
@@ -50,11 +53,11 @@ class Briefer:
         self._parts, self._state, self._config = parts, parts.state, parts.config
         self.tasks, self._purpose = search.shown, search.purpose
 
-    async def write(self, parent: Candidate, left: Mapping[str, int | None]) -> Briefing:
-        """What the improver gets that is to build on `parent`; `left` is what is left of the campaign."""
+    async def write(self, parent: Candidate, left: Callable[[], Left]) -> Briefing:
+        """What the improver gets that is to build on `parent`; `left` says what is left of the campaign."""
         attempts = self.attempts(self._chosen(parent))
-        context = self._context(parent, left, attempts)
         repository = await asyncio.to_thread(self._repository, parent, attempts)
+        context = self._context(parent, left(), attempts)  # last: trials end meanwhile
         lessons = lessons_of(self._state.ledger)
         return Briefing(context=context, beside={**repository, **({LESSONS: lessons.encode()} if lessons else {})})
 
@@ -108,7 +111,7 @@ class Briefer:
 
     # ---------------------------------------------------------------------------- pages
 
-    def _context(self, parent: Candidate, left: Mapping[str, int | None], attempts: Sequence[Attempt]) -> Files:
+    def _context(self, parent: Candidate, left: Left, attempts: Sequence[Attempt]) -> Files:
         failures = self._state.failures(parent.id, self._purpose)
         brief = self._state.brief(self._config.name, parent.id, left)
         listed = [{"task": t.task, "reason": t.reason, "file": f"transcripts/{n}.md"} for n, t in _numbered(failures)]
@@ -160,7 +163,7 @@ class Briefer:
 
     # ---------------------------------------------------------------------------- facts
 
-    def _facts(self, parent: Candidate, left: Mapping[str, int | None]) -> str:
+    def _facts(self, parent: Candidate, left: Left) -> str:
         config = self._config
         return pages.facts_page(
             {

@@ -112,7 +112,7 @@ async def test_a_trial_of_the_workspace_is_graded_outside_and_recorded_as_dry(tr
     assert said[1].startswith("task search-3: score 1 (")
     assert "3 tries left" in said[1]
     assert "skill 100, luck" in said[1]
-    assert said[2].startswith("refused: no search task `search-99`; there are search-0, ")
+    assert said[2].startswith("refused: no search task `search-99`; there are search-")
     with made.lab.ledger() as ledger:
         dry = ledger.trials(purpose=Purpose.DRY)
         assert [(trial.task, trial.score) for trial in dry][1] == ("search-3", 1.0)
