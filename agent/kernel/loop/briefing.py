@@ -123,7 +123,7 @@ class Briefer:
             "candidates.tsv": pages.candidates_table(attempts).encode(),
             "results.tsv": pages.results_table(attempts).encode(),
             "scores.tsv": pages.scores_table(attempts, self.tasks).encode(),
-            **{f"transcripts/{n}.md": pages.trial_page(parent.id, t).encode() for n, t in _numbered(failures)},
+            **{f"transcripts/{n}.md": pages.trial_page(t).encode() for n, t in _numbered(failures)},
             **bounded(self._trials(parent, attempts), MOST_BYTES // 4),
             **bounded(pages.task_files(self.tasks), MOST_BYTES // 4),
             **bounded(self._attempt_pages(attempts), MOST_BYTES // 2),
@@ -150,7 +150,10 @@ class Briefer:
             if (trial := self._state.ledger.trial(one.mark.id)) is not None:
                 rows.append((f"trials/{number}.md", one.mark.candidate, trial, one.why))
         listed = {"trials.tsv": pages.trials_table(rows).encode()}
-        return listed | {file: pages.trial_page(owner, trial, why).encode() for file, owner, trial, why in rows}
+        return listed | {
+            file: pages.trial_page(trial, pages.about_trial(owner, trial, why)).encode()
+            for file, owner, trial, why in rows
+        }
 
     def _calibration(self, attempts: Sequence[Attempt]) -> Calibration:
         known = {one.candidate.id: sums(one.results) for one in attempts}
@@ -174,6 +177,13 @@ class Briefer:
                     ("seconds", _range([task.solve_timeout for task in self.tasks])),
                     ("memory", f"{config.boxes.memory_mb} MiB"),
                     ("processors", f"{config.boxes.cpus:g}"),
+                ],
+                "What this proposal may use": [
+                    ("seconds", f"{config.boxes.propose_timeout:g}"),
+                    ("model calls", config.boxes.proposal_calls),
+                    ("model tokens, prompt and completion", config.boxes.proposal_tokens),
+                    ("trials of its workspace (`ratchet-try`)", config.proposals.tries),
+                    ("model tokens of these trials", config.proposals.try_tokens),
                 ],
                 "What the gate asks for": self._gate(),
                 "What is left": [
