@@ -30,6 +30,7 @@ from agent.kernel.loop.proposer import Proposer
 from agent.kernel.loop.settings import boundary_of, budget_of, search_settings, unprovable
 from agent.kernel.loop.state import Scaffolds, State
 from agent.kernel.loop.tripwires import check_tripwire
+from agent.kernel.loop.warm import check_warm_start
 from agent.kernel.record.learned import LearnedParameters
 from agent.kernel.record.ledger import Ledger
 from agent.models.gateway.preflight import preflight
@@ -61,6 +62,8 @@ async def campaign_parts(config: Config, ledger: Ledger, console: Console) -> As
         console.print(f"nothing can be proven: {problem}")
     repository.claim()
     check_unchanged(config, ledger, suite)
+    if config.warm_start is not None:
+        check_warm_start(config.warm_start, suite, repository)
     check_tripwire(ledger)
     boundary = boundary_of(config)
     budget = budget_of(config, ledger, hours=config.budget.hours)

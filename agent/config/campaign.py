@@ -270,6 +270,10 @@ class Config(Section):
     commit: CommitConfig = CommitConfig()
     tripwires: TripwireConfig = TripwireConfig()
     notify: NotifyConfig = NotifyConfig()
+    warm_start: Path | None = Field(
+        default=None,
+        description="folder of an earlier campaign (runs/NAME) whose lessons and best candidates this one begins with",
+    )
     holdout_runs: Annotated[int, Field(ge=0)] = Field(
         default=1, description="trials of each holdout task, per champion; for the report only"
     )
@@ -296,6 +300,7 @@ def load_config(path: Path, overrides: dict[str, Any] | None = None) -> Config:
         "models": models,
         "suite": suite_path(config.suite, here).resolve(),
         "runs": (here / config.runs).resolve(),
+        "warm_start": None if config.warm_start is None else (here / config.warm_start).resolve(),
         "scaffold": scaffold,
     }
     return config.model_copy(update=paths)

@@ -129,6 +129,7 @@ class Lab:
     caps: Caps = field(default_factory=Caps)
     alpha: float | None = None
     shown: float = 1.0
+    options: Mapping[str, object] = field(default_factory=dict)
     strategy: Strategy = field(default_factory=STRATEGIES["thompson"])
     tripwires: Mapping[str, object] = field(default_factory=dict)
 
@@ -158,6 +159,7 @@ class Lab:
                 "runs": self.folder / "runs", "approve": self.approve,
                 "budget": {"trials": self.trials}, "boxes": {"parallel": 4, "patience_minutes": 0.001},
                 "gate_options": {"alpha": self.alpha}, "search": {"shown": self.shown}, "tripwires": self.tripwires,
+                **self.options,
             }
         )  # fmt: skip
         silent = {role: ScriptedProvider(lambda _: "no") for role in models.roles}

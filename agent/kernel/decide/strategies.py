@@ -43,6 +43,7 @@ class Thompson:
 
     A proposal when trials^growth >= nodes, from the best draw of Beta(a + s, b + f) over clades; else one
     more trial of the best draw over own outcomes. A failed proposal counts as a failure of its parent.
+    A parent that has had fewer than `parent_trials` is measured first.
     The champion is measured first, since everyone is compared with it.
 
     Args:
@@ -57,12 +58,13 @@ class Thompson:
     def next(self, archive: Archive, rng: np.random.Generator) -> Step:
         """The next step."""
         room = archive.trials**archive.settings.growth >= archive.width
-        if room and (able := archive.able).any():
+        if room and archive.column(EXPANDABLE).any():
             clades = self._priors(archive)
             clades = clades + archive.clades(clades)
             clades[1] += archive.column(FAILED)
-            parent = self._proposals.best(lambda rows: clades[:, rows], able, rng)
-            return Expand(archive.ids[parent])
+            parent = self._proposals.best(lambda rows: clades[:, rows], archive.column(EXPANDABLE), rng)
+            if (step := _expand(archive, parent)) is not None:
+                return step
         champion = archive.row(archive.champion)
         if _begun(archive, champion) < archive.settings.enough:
             return _measure(archive, champion)
@@ -112,6 +114,14 @@ STRATEGIES: Final[Mapping[str, Callable[[], Strategy]]] = MappingProxyType(
     {"pooled": Pooled, "thompson": Thompson, "hgm": partial(Thompson, inherit=False), "greedy": Greedy, "dgm": Dgm}
 )
 """Every strategy by the name that campaign.yaml gives it."""
+
+
+def _expand(archive: Archive, row: int) -> Step | None:
+    """A proposal, or a trial that a parent lacks before anything is built on it; None while those are in flight."""
+    wanted = min(archive.settings.parent_trials, archive.settings.enough)
+    if archive.column(TRIALS)[row] >= wanted:
+        return Expand(archive.ids[row])
+    return _measure(archive, row) if _begun(archive, row) < wanted else None
 
 
 def _measure(archive: Archive, row: int) -> Measure:

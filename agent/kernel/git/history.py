@@ -65,6 +65,10 @@ class History:
         """The mutable files of a tree or a commit, or those below `paths`; regular files only."""
         return self._git.read(tree, self.mutable if paths is None else paths)
 
+    def of(self, campaign: str) -> History:
+        """The archive of another campaign in the same repository, for reading."""
+        return History(self._git, self.root, campaign, self.mutable)
+
     def candidates(self) -> dict[int, SavedCandidate]:
         """Every candidate of the archive by its id."""
         return dict(sorted((one.id, one) for one in self._saved(self._archive)))

@@ -61,7 +61,7 @@ class Admission:
         state, parent = self._state, self._state.candidates[step.parent]
         scaffold = self._parts.scaffolds[parent.tree or ""]
         try:
-            given, briefing = lessons_of(state.ledger), await self._briefer.write(parent, self._left())
+            given, briefing = lessons_of(state.ledger), await self._briefer.write(parent, self._left)
             mutable = self.mutable(parent.tree or "")
             tools = Tries(self._parts, parent, mutable, self._briefer.tasks)
             proposal = await self._parts.proposer.propose(

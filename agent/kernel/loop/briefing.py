@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.base.types import Candidate, Fate, Files, Trial
@@ -31,6 +31,9 @@ MOST_CANDIDATES = 60
 MOST_BYTES = 4 << 20
 """Bytes of all pages, and of the repository's pack."""
 
+Left = Mapping[str, int | None]
+"""What the campaign's limits leave, by name; None: no limit."""
+
 _SAID = 4000
 _BEST = 12
 
@@ -50,11 +53,11 @@ class Briefer:
         self._parts, self._state, self._config = parts, parts.state, parts.config
         self.tasks, self._purpose = search.shown, search.purpose
 
-    async def write(self, parent: Candidate, left: Mapping[str, int | None]) -> Briefing:
-        """What the improver gets that is to build on `parent`; `left` is what is left of the campaign."""
+    async def write(self, parent: Candidate, left: Callable[[], Left]) -> Briefing:
+        """What the improver gets that is to build on `parent`; `left` says what is left of the campaign."""
         attempts = self.attempts(self._chosen(parent))
-        context = self._context(parent, left, attempts)
         repository = await asyncio.to_thread(self._repository, parent, attempts)
+        context = self._context(parent, left(), attempts)  # last: trials end meanwhile
         lessons = lessons_of(self._state.ledger)
         return Briefing(context=context, beside={**repository, **({LESSONS: lessons.encode()} if lessons else {})})
 
@@ -108,7 +111,7 @@ class Briefer:
 
     # ---------------------------------------------------------------------------- pages
 
-    def _context(self, parent: Candidate, left: Mapping[str, int | None], attempts: Sequence[Attempt]) -> Files:
+    def _context(self, parent: Candidate, left: Left, attempts: Sequence[Attempt]) -> Files:
         failures = self._state.failures(parent.id, self._purpose)
         brief = self._state.brief(self._config.name, parent.id, left)
         listed = [{"task": t.task, "reason": t.reason, "file": f"transcripts/{n}.md"} for n, t in _numbered(failures)]
@@ -120,7 +123,7 @@ class Briefer:
             "candidates.tsv": pages.candidates_table(attempts).encode(),
             "results.tsv": pages.results_table(attempts).encode(),
             "scores.tsv": pages.scores_table(attempts, self.tasks).encode(),
-            **{f"transcripts/{n}.md": pages.trial_page(parent.id, t).encode() for n, t in _numbered(failures)},
+            **{f"transcripts/{n}.md": pages.trial_page(t).encode() for n, t in _numbered(failures)},
             **bounded(self._trials(parent, attempts), MOST_BYTES // 4),
             **bounded(pages.task_files(self.tasks), MOST_BYTES // 4),
             **bounded(self._attempt_pages(attempts), MOST_BYTES // 2),
@@ -147,7 +150,10 @@ class Briefer:
             if (trial := self._state.ledger.trial(one.mark.id)) is not None:
                 rows.append((f"trials/{number}.md", one.mark.candidate, trial, one.why))
         listed = {"trials.tsv": pages.trials_table(rows).encode()}
-        return listed | {file: pages.trial_page(owner, trial, why).encode() for file, owner, trial, why in rows}
+        return listed | {
+            file: pages.trial_page(trial, pages.about_trial(owner, trial, why)).encode()
+            for file, owner, trial, why in rows
+        }
 
     def _calibration(self, attempts: Sequence[Attempt]) -> Calibration:
         known = {one.candidate.id: sums(one.results) for one in attempts}
@@ -160,7 +166,7 @@ class Briefer:
 
     # ---------------------------------------------------------------------------- facts
 
-    def _facts(self, parent: Candidate, left: Mapping[str, int | None]) -> str:
+    def _facts(self, parent: Candidate, left: Left) -> str:
         config = self._config
         return pages.facts_page(
             {
@@ -171,6 +177,13 @@ class Briefer:
                     ("seconds", _range([task.solve_timeout for task in self.tasks])),
                     ("memory", f"{config.boxes.memory_mb} MiB"),
                     ("processors", f"{config.boxes.cpus:g}"),
+                ],
+                "What this proposal may use": [
+                    ("seconds", f"{config.boxes.propose_timeout:g}"),
+                    ("model calls", config.boxes.proposal_calls),
+                    ("model tokens, prompt and completion", config.boxes.proposal_tokens),
+                    ("trials of its workspace (`ratchet-try`)", config.proposals.tries),
+                    ("model tokens of these trials", config.proposals.try_tokens),
                 ],
                 "What the gate asks for": self._gate(),
                 "What is left": [

@@ -121,13 +121,17 @@ def trials_table(rows: Sequence[tuple[str, int, Trial, str]]) -> str:
     return _table(["file", "candidate", "task", "score", "reason", "why"], lines)
 
 
-def trial_page(candidate: int, trial: Trial, why: str = "") -> str:
+def trial_page(trial: Trial, about: str = "") -> str:
     """One transcript."""
+    head = f"# Task {trial.task}: score {trial.score:g} ({trial.reason})\n\n"
+    return head + (f"{about}\n\n" if about else "") + clipped(trial.transcript, MOST_TRANSCRIPT)
+
+
+def about_trial(candidate: int, trial: Trial, why: str) -> str:
+    """Whose trial it is, what it used, and why it was chosen."""
     used = f"{trial.seconds:.1f} s, {trial.usage.calls} calls"
     tokens = f"{trial.usage.tokens_in} tokens in, {trial.usage.tokens_out} out"
-    head = f"# Task {trial.task}: score {trial.score:g} ({trial.reason})\n\n"
-    about = f"Candidate #{candidate}; {used}, {tokens}.{f' {why}.' if why else ''}\n\n"
-    return head + about + clipped(trial.transcript, MOST_TRANSCRIPT)
+    return f"Candidate #{candidate}; {used}, {tokens}. {why}."
 
 
 def attempt_page(one: Attempt, diff: str, said: str) -> str:

@@ -10,6 +10,7 @@ from agent.kernel.loop.gatekeeping import Gatekeeper
 from agent.kernel.loop.parts import Parts, Planned
 from agent.kernel.loop.same import SameCheck
 from agent.kernel.loop.shown import SHARE
+from agent.kernel.loop.warm import warm_start
 
 
 async def resume(
@@ -25,6 +26,7 @@ async def resume(
     if not state.candidates:
         await _add_seed(parts, admission)
     repository.reconcile([row.move for row in state.ledger.commits()], len(state.candidates))
+    await warm_start(parts, admission)
     for waiting in state.restore():
         later(admission.first_trial(waiting))
     same.queue(later)

@@ -22,6 +22,7 @@ from agent.models.dialects.transcript import middle_out, with_output
 from agent.review.report.evidence import Meeting, recompute
 from agent.review.report.load import Load, load_of
 from agent.review.report.models import ModelFacts, models_of
+from agent.review.report.predicted import Predicted, predicted
 from agent.review.report.reasons import group_of
 from agent.review.summary import Estimate, Summary, summarise, wilson
 
@@ -163,6 +164,7 @@ class ReportFacts:
     meetings: tuple[Meeting, ...]
     heat: Heat
     patches: tuple[Patch, ...]
+    predicted: Predicted
     spending: tuple[Spending, ...]
     roles: tuple[SpendingRow, ...]
     models: ModelFacts
@@ -191,6 +193,7 @@ def collect(ledger: Ledger, gate: GateSettings | None = None, *, name: str | Non
         meetings=meetings,
         heat=_heat(reader, [m.candidate for m in meetings]),
         patches=reader.patches(meetings),
+        predicted=predicted(ledger, candidates, marks),
         spending=_spending(ledger.spending(SPEND_SLICES), reader.times),
         roles=tuple(sorted(ledger.spending(1), key=lambda spent: (spent.role, spent.model))),
         models=models_of(ledger),

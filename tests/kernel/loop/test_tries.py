@@ -80,12 +80,8 @@ class Tried:
     lab: Lab
     box: Box
 
-    async def run(self, **proposals: object) -> None:
-        async with self.lab.campaign() as campaign:
-            known = campaign.config.proposals.model_copy(update=proposals)
-            changed = campaign.config.model_copy(update={"proposals": known})
-            object.__setattr__(campaign.parts, "config", changed)
-            await campaign.run()
+    async def run(self) -> None:
+        await self.lab.run()
         assert not self.box.errors
 
 
@@ -107,12 +103,12 @@ async def test_a_trial_of_the_workspace_is_graded_outside_and_recorded_as_dry(tr
         said.append(await use("ratchet-try", "--task", "search-3"))
         said.append(await use("ratchet-try", "--task", "search-99"))
 
-    made = tried(script)
-    await made.run(tries=5)
+    made = tried(script, options={"proposals": {"tries": 5}})
+    await made.run()
     assert said[1].startswith("task search-3: score 1 (")
     assert "3 tries left" in said[1]
     assert "skill 100, luck" in said[1]
-    assert said[2].startswith("refused: no search task `search-99`; there are search-0, ")
+    assert said[2].startswith("refused: no search task `search-99`; there are search-")
     with made.lab.ledger() as ledger:
         dry = ledger.trials(purpose=Purpose.DRY)
         assert [(trial.task, trial.score) for trial in dry][1] == ("search-3", 1.0)
@@ -154,8 +150,8 @@ async def test_the_number_of_tries_is_bounded_and_void_ones_do_not_count(tried: 
         scene.workspace[SETTINGS] = b"SKILL = 90  # dry\n"
         said.extend([await use("ratchet-try", "--task", "search-1") for _ in range(4)])
 
-    made = tried(script, solve=solving)
-    await made.run(tries=2)
+    made = tried(script, solve=solving, options={"proposals": {"tries": 2}})
+    await made.run()
     assert said[0].startswith("refused: nothing came of it, and it does not count")
     assert "1 tries left" in said[1]
     assert "0 tries left" in said[2]
