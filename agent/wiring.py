@@ -17,6 +17,7 @@ from pathlib import Path
 from rich.console import Console
 
 from agent.base.errors import UserError
+from agent.base.refusal import Refusal
 from agent.base.trust import trusted_hash
 from agent.base.types import Call, CallRecord, Caps, Suite
 from agent.config.campaign import Config
@@ -118,11 +119,11 @@ async def measuring_parts(
     *,
     replay: ReplaySource | None = None,
     keep: Ledger | None = None,
-    told: Callable[[Call], object] | None = None,
+    told: Callable[[Call | Refusal], object] | None = None,
 ) -> AsyncIterator[TrialParts]:
     """Trials beside a campaign. The budget's dollars and tokens bound them; hours do not.
 
-    Model calls are recorded in `keep`, or in a ledger that is thrown away; `told` hears of each.
+    Model calls are recorded in `keep`, or in a ledger that is thrown away; `told` hears of each call and refusal.
     """
     _check_models(config, console)
     suite = load_suite(config.suite)

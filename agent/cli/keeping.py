@@ -50,10 +50,14 @@ class Kept:
         """Keep one finished trial; returns its line of results.jsonl."""
         self.ledger.add_trial(trial, candidate=planned.side, index=planned.run)
         calls = self.ledger.calls(trial.id)
-        row = facts(planned, trial, [reason for call in calls if (reason := turns.refusal(call))])
+        refusals = self.ledger.refusals(trial.id)
+        reasons = [reason for call in calls if (reason := turns.refusal(call))]
+        reasons += [f"{one.status} {one.code}: {one.reason}" for one in refusals for _ in range(one.times)]
+        row = facts(planned, trial, reasons)
         with _writing(self.folder):
             name = _name(planned)
-            text = f"# {trial.task}: score {trial.score:g} ({trial.reason})\n\n{with_output(calls, trial.transcript)}"
+            head = f"# {trial.task}: score {trial.score:g} ({trial.reason})"
+            text = f"{head}\n\n{with_output(calls, refusals, trial.transcript)}"
             (self.folder / "transcripts").mkdir(exist_ok=True)
             (self.folder / "transcripts" / f"{name}.md").write_text(_safe(text), encoding="utf-8")
             with (self.folder / RESULTS).open("a", encoding="utf-8") as out:

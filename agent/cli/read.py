@@ -172,9 +172,9 @@ def export(
     of: Of = None,
     name: CampaignName = None,
 ) -> None:
-    """Write the ledger for notebooks, one file per table, or for viewers of agent traces.
+    """Write the ledger for notebooks or trace viewers.
 
-    Works while the campaign runs.
+    Tables: one file per table; transcripts: one file per trial; spans: one line per trial. Works while it runs.
     """
     from rich.console import Console
 
@@ -184,7 +184,8 @@ def export(
     from agent.review.report.viewers import TraceFormat, export_traces
 
     if kind not in {*FileFormat, *TraceFormat}:
-        raise UserError("--format", f"there is no format {kind!r}", f"Use {', '.join([*FileFormat, *TraceFormat])}.")
+        fix = f"Use {', '.join(FileFormat)}. For trace viewers use {' or '.join(TraceFormat)}."
+        raise UserError("--format", f"there is no format {kind!r}", fix)
     config, console = load(path, {"name": name}), terminal()
     folder = out or (of or config.folder) / "export"
     opened = open_ledger(config) if of is None else open_kept(of)

@@ -55,9 +55,9 @@ def evaluate(
         try:
             asyncio.run(measure_trees(config, measurement, kept, terminal(stderr=as_json)))
         finally:
-            print_measured(
-                measurement.sides(), terminal(), folder=kept.folder, total=len(measurement.planned), as_json=as_json
-            )
+            if measurement.finished:  # some are, even where an error or Ctrl-C cut it short
+                sides, total = measurement.sides(), len(measurement.planned)
+                print_measured(sides, terminal(), folder=kept.folder, total=total, as_json=as_json)
 
 
 @app.command(name="try")

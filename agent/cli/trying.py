@@ -9,11 +9,12 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from agent.base.refusal import Aside, Refusal
 from agent.base.text import visible, visible_lines
 from agent.base.types import Call, Files, Grade, Task, Trial
 from agent.cli.keeping import Kept, Tree
 from agent.config.campaign import Config
-from agent.models.dialects.transcript import Talk, body, headline
+from agent.models.dialects.transcript import Talk, body, headline, refused
 from agent.trials.measuring import Planned, measure, plan
 from agent.wiring import measuring_parts
 
@@ -57,8 +58,13 @@ class View:
         *lines, self._rest = (self._rest + self._decoder.decode(chunk)).split("\n")
         self._show(lines)
 
-    def called(self, call: Call) -> None:
-        """Print a call: what is new in it, and what came back."""
+    def called(self, call: Call | Refusal) -> None:
+        """Print a call: what is new in it, and what came back; of one that was refused, why."""
+        if isinstance(call, Refusal):
+            self._show([f"refused without asking a model: {refused(call)}"], "> ", "yellow")
+            return
+        if call.trial in set(Aside):  # no box made it
+            return
         self._calls += 1
         self._show([headline(self._calls, call)], "> ", "cyan")
         for block in body(self._talk.add(call)):

@@ -148,7 +148,7 @@ class Briefer:
         rows = list[tuple[str, int, Trial, str]]()
         for number, one in enumerate(informative(marks, parent.id, relatives), start=1):
             if (trial := self._state.ledger.trial(one.mark.id)) is not None:
-                rows.append((f"trials/{number}.md", one.mark.candidate, trial, one.why))
+                rows.append((f"trials/{number}.md", one.mark.candidate, self._state.told(trial), one.why))
         listed = {"trials.tsv": pages.trials_table(rows).encode()}
         return listed | {
             file: pages.trial_page(trial, pages.about_trial(owner, trial, why)).encode()

@@ -250,8 +250,12 @@ class State:
 
     def failures(self, candidate: int, purpose: Purpose = Purpose.SEARCH) -> list[Trial]:
         """The latest trials of one purpose that a candidate did not solve; transcripts hold the model calls too."""
-        failed = self.ledger.failed(candidate, SHOWN_FAILURES, purpose)
-        return [replace(one, transcript=with_output(self.ledger.calls(one.id), one.transcript)) for one in failed]
+        return [self.told(one) for one in self.ledger.failed(candidate, SHOWN_FAILURES, purpose)]
+
+    def told(self, trial: Trial) -> Trial:
+        """A trial whose transcript holds its model calls from the record besides what its agent printed."""
+        calls, refusals = self.ledger.calls(trial.id), self.ledger.refusals(trial.id)
+        return replace(trial, transcript=with_output(calls, refusals, trial.transcript))
 
 
 class Scaffolds(Mapping[str, Files]):

@@ -162,7 +162,7 @@ class Tries:
             "tokens": trial.usage.tokens_in + trial.usage.tokens_out,
             "tries_left": self._config.proposals.tries - self._made,
             "tokens_left": self._tokens_left(),
-            "transcript": clipped(trial.transcript, MOST_TRANSCRIPT),
+            "transcript": clipped(self._state.told(trial).transcript, MOST_TRANSCRIPT),
         }
 
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from agent.base.refusal import Refusal
 from agent.base.types import Call
 from agent.models.dialects import turns
 from agent.models.dialects.turns import Role, Turn
@@ -73,11 +74,18 @@ def transcript(calls: Sequence[Call], *, chars: int = TRANSCRIPT_CHARS) -> str:
     return "\n\n".join(_within(parts, chars))
 
 
-def with_output(calls: Sequence[Call], output: str, *, chars: int = TRANSCRIPT_CHARS) -> str:
-    """The calls of one trial, then what its agent printed; that alone where it holds the whole conversation."""
-    if not calls or _holds(output, calls):
+def with_output(
+    calls: Sequence[Call], refusals: Sequence[Refusal], output: str, *, chars: int = TRANSCRIPT_CHARS
+) -> str:
+    """The calls of one trial, then what its agent printed; that alone where it holds the whole conversation.
+
+    `refusals` are the calls that the gateway refused without asking a model.
+    """
+    if not refusals and (not calls or _holds(output, calls)):
         return output
-    recorded = f"## Model calls, from the record\n\n{transcript(calls, chars=chars)}\n"
+    parts = [transcript(calls, chars=chars)] if calls else []
+    parts += ["=== refused without asking a model\n" + "\n".join(map(refused, refusals))] if refusals else []
+    recorded = "## Model calls, from the record\n\n" + "\n\n".join(parts) + "\n"
     return f"{recorded}\n## What the agent printed\n\n{output}" if output.strip() else recorded
 
 
@@ -89,6 +97,12 @@ def _holds(output: str, calls: Sequence[Call]) -> bool:
         if step.refusal or not all(text in output for text in said):
             return False
     return True
+
+
+def refused(refusal: Refusal) -> str:
+    """A call that the gateway refused, in a line."""
+    times = f" ({refusal.times} times)" if refusal.times > 1 else ""
+    return f"{refusal.status} {refusal.code}: {refusal.reason}{times}"
 
 
 def headline(number: int, call: Call) -> str:

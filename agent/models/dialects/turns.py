@@ -94,7 +94,7 @@ def refusal(call: Call) -> str:
     body = _json(call.response)
     error = body.get("error", body) if isinstance(body, dict) else body
     said = error.get("message") if isinstance(error, dict) else error
-    reason = _whole(said) if isinstance(said, str) else "without a reason"
+    reason = said if isinstance(said, str) else "without a reason"
     return " ".join(f"{call.status} {reason}".split())
 
 
@@ -115,13 +115,15 @@ def _offered(tool: Json) -> Json:
 
 def _json(raw: bytes) -> Any:
     try:
-        return json.loads(raw)
+        value = json.loads(raw)
+        # An escape can stand for half of a character, which UTF-8 cannot carry.
+        return json.loads(_whole(json.dumps(value, ensure_ascii=False))) if b"\\ud" in raw.lower() else value
     except (ValueError, RecursionError):
         return None
 
 
 def _whole(text: str) -> str:
-    """Text that UTF-8 can carry: JSON has escapes for half of a character, and a model may write one."""
+    """Text without halves of characters."""
     return text.encode(errors="replace").decode()
 
 
@@ -214,7 +216,7 @@ def _joined(turns: Iterator[Turn]) -> list[Turn]:
 def _text(value: Any, depth: int = 8) -> str:
     """The readable part of a content; what is not text is named in brackets."""
     if isinstance(value, str):
-        return _whole(value)
+        return value
     if not depth:
         return "[...]"
     if isinstance(value, list):

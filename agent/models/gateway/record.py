@@ -33,9 +33,9 @@ class MemoryRecord:
 
 
 class WatchedRecord:
-    """A CallRecord that tells somebody of each call once it is kept."""
+    """A CallRecord that tells somebody of each call and each refusal once it is kept."""
 
-    def __init__(self, record: CallRecord, told: Callable[[Call], object]) -> None:
+    def __init__(self, record: CallRecord, told: Callable[[Call | Refusal], object]) -> None:
         self._record, self._told = record, told
 
     def record_call(self, call: Call) -> None:
@@ -44,8 +44,9 @@ class WatchedRecord:
         self._told(call)
 
     def record_refusal(self, refusal: Refusal) -> None:
-        """Keep a refused call."""
+        """Keep a refused call, then tell of it."""
         self._record.record_refusal(refusal)
+        self._told(refusal)
 
     def recall(self, answer_scope: str, key: str, k: int) -> Call | None:
         """What settled a question, as the record has it."""

@@ -10,9 +10,9 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from agent.base.types import Call, Trial
+from agent.base.types import Call
 from agent.models.dialects import turns
-from agent.models.dialects.transcript import MESSAGE_CHARS, Step, middle_out, steps
+from agent.models.dialects.transcript import MESSAGE_CHARS, Step, middle_out, refused, steps
 from agent.models.dialects.turns import Role, ToolCall, Turn
 from agent.models.ports import Json
 from agent.review.report.traces import Trace
@@ -39,14 +39,16 @@ def trajectory(trace: Trace) -> Json:
         "agent": agent,
         "steps": made.steps,
         "final_metrics": _totals(calls, len(made.steps)),
-        "extra": {"campaign": trace.campaign, "candidate": trace.candidate, **_outcome(trace.trial)},
+        "extra": {"campaign": trace.campaign, "candidate": trace.candidate, **_outcome(trace)},
     }
 
 
-def _outcome(trial: Trial | None) -> Json:
+def _outcome(trace: Trace) -> Json:
+    trial, shared = trace.trial, {"refused": [*map(refused, trace.refusals)]}
     if trial is None:
-        return {"purpose": "proposal"}
+        return {"purpose": "proposal", **shared}
     return {
+        **shared,
         "purpose": trial.purpose,
         "task": trial.task,
         "seed": trial.seed,

@@ -298,7 +298,8 @@ class _Reader:
         trial = self.ledger.trial(mark.id)
         if trial is None:
             raise KeyError(mark.id)
-        transcript = middle_out(with_output(self.ledger.calls(trial.id), trial.transcript), limit)
+        calls, refusals = self.ledger.calls(trial.id), self.ledger.refusals(trial.id)
+        transcript = middle_out(with_output(calls, refusals, trial.transcript), limit)
         return Excerpt(score=trial.score, reason=trial.reason, transcript=transcript)
 
 

@@ -27,7 +27,11 @@ _SHORT, _LONG = 8, 16
 
 def traces_data(trace: Trace) -> Json:
     """One trace as a message of `opentelemetry.proto.trace.v1.TracesData`."""
-    resource = {"service.name": "ratchet", "service.version": version("ratchet"), "ratchet.campaign": trace.campaign}
+    resource = {
+        "service.name": "ratchet",
+        "service.version": version("ratchet-rsi"),
+        "ratchet.campaign": trace.campaign,
+    }
     scope = {"scope": {"name": "ratchet"}, "spans": [_root(trace), *_spans(trace)]}
     return {"resourceSpans": [{"resource": {"attributes": _attributes(resource)}, "scopeSpans": [scope]}]}
 
@@ -40,6 +44,7 @@ def _root(trace: Trace) -> Json:
         "gen_ai.agent.name": "ratchet scaffold",
         "gen_ai.conversation.id": trace.id,
         "ratchet.candidate": trace.candidate,
+        "ratchet.refused_calls": sum(one.times for one in trace.refusals),
         **(_about(trial) if trial is not None else {"ratchet.purpose": "proposal" if trace.shown else "void"}),
     }
     span = _span(trace, "", f"invoke_agent {trial.task if trial is not None else trace.id}", INTERNAL, said)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from agent.base.refusal import Aside, Refusal
 from agent.base.types import Call, Purpose, Trial
 from agent.kernel.record.ledger import Ledger, Mark
 
@@ -28,6 +29,7 @@ class Trace:
     candidate: int | None
     trial: Trial | None
     calls: tuple[tuple[float, Call], ...]
+    refusals: tuple[Refusal, ...]
     end: float
     shown: bool
 
@@ -39,10 +41,12 @@ class Trace:
 
 
 def traces(ledger: Ledger, campaign: str) -> Iterator[Trace]:
-    """Every trial in the order in which they ended, then what has calls and did not finish."""
+    """Every trial in the order in which they ended, then proposals and void trials."""
     for mark in ledger.marks():
         yield _of_trial(ledger, campaign, mark)
     for name, role in ledger.beside_trials():
+        if name in set(Aside):  # no box made these calls
+            continue
         calls = _calls(ledger, name)
         yield Trace(
             id=name,
@@ -50,6 +54,7 @@ def traces(ledger: Ledger, campaign: str) -> Iterator[Trace]:
             candidate=None,
             trial=None,
             calls=calls,
+            refusals=tuple(ledger.refusals(name)),
             end=max(at for at, _ in calls),
             shown=role == IMPROVER,
         )
@@ -62,6 +67,7 @@ def _of_trial(ledger: Ledger, campaign: str, mark: Mark) -> Trace:
         candidate=mark.candidate,
         trial=ledger.trial(mark.id),
         calls=_calls(ledger, mark.id),
+        refusals=tuple(ledger.refusals(mark.id)),
         end=mark.at,
         shown=mark.purpose in _SHOWN,
     )

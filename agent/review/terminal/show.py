@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.base.errors import RecordBroken
+from agent.base.refusal import Refusal
 from agent.base.text import visible, visible_lines
 from agent.base.types import Call, Candidate, Fate, Purpose, Trial, Usage
 from agent.kernel.decide.evidence import base_of
@@ -33,7 +34,7 @@ TRANSCRIPT_LINES = 60
 class Dossier:
     """Everything about one candidate. `before` and `after` are search trials by index, of `base` and of itself.
 
-    `diff` is its patch against `against`, in words; `calls` reads the model calls of a trial.
+    `diff` is its patch against `against`, in words; `calls` and `refusals` read the model calls of a trial.
     """
 
     candidate: Candidate
@@ -48,6 +49,7 @@ class Dossier:
     after: Mapping[int, Trial]
     meetings: Sequence[tuple[int, Sequence[PairRow]]]
     calls: Callable[[str], Sequence[Call]] = lambda _: ()
+    refusals: Callable[[str], Sequence[Refusal]] = lambda _: ()
     trials: Mapping[Purpose, int]
     usage: Usage
 
@@ -76,6 +78,7 @@ def collect(candidate: Candidate, ledger: Ledger, repository: Repository, *, par
         after=ledger.by_index(Purpose.SEARCH, candidate.id),
         meetings=met,
         calls=ledger.calls,
+        refusals=ledger.refusals,
         trials={purpose: sum(t.purpose is purpose for t in every) for purpose in Purpose},
         usage=sum((t.usage for t in every), Usage()),
     )
@@ -218,7 +221,8 @@ def _print_transcripts(dossier: Dossier, console: Console) -> None:
         for number, trial in ((dossier.base, before), (dossier.candidate.id, after)):
             head = f"  #{number} scored {trial.score:g}: {visible(trial.reason)}"
             console.print(Text(head, style="green" if trial.score > min(before.score, after.score) else "red"))
-            lines = _ends(visible_lines(with_output(dossier.calls(trial.id), trial.transcript)))
+            text = with_output(dossier.calls(trial.id), dossier.refusals(trial.id), trial.transcript)
+            lines = _ends(visible_lines(text))
             console.print(Text("\n".join(f"    {line}".rstrip() for line in lines)), soft_wrap=True)
     if not changed(dossier):
         _section(console, "no search trial changed its score", [])

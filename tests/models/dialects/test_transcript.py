@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.base.refusal import Refusal
 from agent.base.types import Call
 from agent.models.dialects import turns
 from agent.models.dialects.transcript import TRANSCRIPT_CHARS, steps, transcript, with_output
@@ -120,19 +121,26 @@ def test_a_long_transcript_keeps_its_first_and_last_calls() -> None:
     assert len(transcript([chat("y" * 10**6)])) < 10_000
 
 
+def test_calls_that_the_gateway_refused_are_listed_with_their_reason_and_number() -> None:
+    cap = Refusal(trial="t", path="/v1/messages", status=403, code="cap_exhausted", reason="8 of 8 used", times=3)
+    shown = with_output([chat("a")], [cap], "a fine")
+    assert "refused without asking a model\n403 cap_exhausted: 8 of 8 used (3 times)" in shown
+    assert "cap_exhausted" in with_output([], [cap], "bye")
+
+
 def test_what_the_agent_printed_stands_last() -> None:
-    assert with_output([], "only this") == "only this"
-    shown = with_output([chat("a")], "bye")
+    assert with_output([], [], "only this") == "only this"
+    shown = with_output([chat("a")], [], "bye")
     assert shown.index("from the record") < shown.index("fine") < shown.index("printed\n\nbye")
-    assert "printed" not in with_output([chat("a")], " \n")
+    assert "printed" not in with_output([chat("a")], [], " \n")
 
 
 def test_calls_are_left_out_where_the_agent_printed_all_of_them() -> None:
     calls = [chat("count to two"), chat("count to two", "fine", "now")]
     whole = "asked: count to two; said: fine; asked: now"
-    assert with_output(calls, whole) == whole
-    assert "from the record" in with_output(calls, "asked: count to two; said: fine")
-    assert "from the record" in with_output([*calls, chat("now", status=403, answer="no")], whole)
+    assert with_output(calls, [], whole) == whole
+    assert "from the record" in with_output(calls, [], "asked: count to two; said: fine")
+    assert "from the record" in with_output([*calls, chat("now", status=403, answer="no")], [], whole)
 
 
 SHAPES = st.recursive(

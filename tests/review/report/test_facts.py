@@ -131,7 +131,7 @@ def test_before_and_after_are_the_same_search_task_and_seed(path: Path, facts: R
     assert shown
     with Ledger(path, read_only=True) as ledger:
         trials = ledger.trials(purpose=Purpose.SEARCH)
-        search = {with_output(ledger.calls(t.id), t.transcript): t for t in trials}
+        search = {with_output(ledger.calls(t.id), ledger.refusals(t.id), t.transcript): t for t in trials}
         for patch in shown:
             assert patch.wins + patch.losses + patch.ties > 0
             for change in patch.changes:
