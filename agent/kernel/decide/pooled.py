@@ -38,7 +38,7 @@ LEAD: Final = 1.65
 """Standard errors by which a candidate must lead the champion."""
 CHEAP: Final = 0.03
 """A test may begin at any time if it is expected to take at most this part of all trials ..."""
-LAST_CALL: Final = 1.7
+LAST_CALL: Final = 1.2
 """... and otherwise once what is left is so many times what it is expected to take."""
 
 

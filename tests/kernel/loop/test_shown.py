@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from agent.base.errors import UserError
 from agent.base.types import Purpose, Split
+from agent.kernel.decide.pooled import Pooled
 from agent.kernel.loop.opening import check_unchanged
 from agent.kernel.loop.shown import SHARE, SearchTasks, divided, search_tasks
 from sandbox.fake import FakeRun
@@ -101,3 +102,21 @@ async def division(lab: object) -> SearchTasks:
         await campaign.run()
         tasks: SearchTasks = campaign.admission.tasks
         return tasks
+
+
+async def test_the_default_search_commits_what_is_better_and_resumes(make_lab: MakeLab) -> None:
+    skills = iter(range(40, 400, 5))
+
+    def improve(scene: FakeRun) -> None:
+        scene.workspace[SETTINGS] = b"SKILL = %d\n" % next(skills)
+
+    lab = make_lab(improve, trials=150, shown=0.5, strategy=Pooled())
+    await lab.run()
+    with lab.ledger() as ledger:
+        search = ledger.count_trials(Purpose.SEARCH)
+    lab.trials, lab.strategy = 450, Pooled()
+    await lab.run()
+    with lab.ledger() as ledger:
+        assert ledger.count_trials(Purpose.SEARCH) > search
+        assert ledger.commits()
+        assert ledger.count_trials() <= 450 + 60, "the holdout may follow the last verdict"
