@@ -73,7 +73,7 @@ class SearchConfig(Section):
         default=4, description="search trials a candidate needs before a proposal builds on it, to learn from"
     )
     growth: Annotated[float, Field(gt=0, lt=1)] = Field(
-        default=0.72,
+        default=0.66,
         description="exponent: the archive grows to trials^growth candidates; larger: more of them, fewer trials each",
     )
     margin: Share = Field(

@@ -1,4 +1,4 @@
-"""`python -m bench.gate.selection [--quick] [--strategy NAME ...]`: how much a campaign finds with few trials.
+"""`python -m bench.gate.selection [--quick] [--trials N ...] [--strategy NAME ...]`: what a campaign finds.
 
 The world of the head-to-head comparison with other systems: 60 tasks (20 search, 25 gate, 15 more), base .25; of the
 proposals 10 % are worth +6 to +12 points at the base, 20 % as much less, 70 % nothing; effects add on the logit scale.
@@ -29,7 +29,7 @@ LEAST, MOST = 0.06, 0.12
 """The points that a patch with an effect is worth at the base."""
 ASIDE = 60
 """Trials that a real campaign uses for the A/A check, canaries and the holdout; they are taken off each budget."""
-GROWTH = {"pooled": 0.72}
+GROWTH = {"pooled": 0.66}
 """What campaign.yaml's default is for the strategy; the others are at 0.6."""
 PEERS = WorldSettings(search_tasks=20, gate_tasks=25, base=0.25, spread=1.5)
 WORLDS = {
@@ -39,15 +39,18 @@ WORLDS = {
     "nothing to find": replace(PEERS, good=0.0),
     "needle: 2 % good, none harmful": replace(PEERS, good=0.02, harmful=0.0, coupled=True),
 }
-REPETITIONS = {2000: 20, 6000: 4}
+REPETITIONS = {2000: 16, 6000: 4}
 """Trials of a campaign, and how many campaigns a row is made of."""
 HEAD = f"""# What search and gate find
 
 Seed {SEED}; {", ".join(f"{n} campaigns of {trials:,} trials" for trials, n in REPETITIONS.items())} a row.
-Command: `python -m bench.gate.selection`. How to read this: [NOTES.md](NOTES.md). `passengers`: patches
-without effect for each good one in the champion; `asked`: proposals asked of the improver.
+Command: `python -m bench.gate.selection`. How to read this: [NOTES.md](NOTES.md). `passengers`:
+patches without effect for each good one in the champion; `asked`: proposals asked of the improver.
 
 """
+TABLE = """\
+| world | trials | strategy | true points | overstated | good | passengers | commits | false | asked | bar |
+|---|---|---|---|---|---|---|---|---|---|---|"""
 BARS = {
     ("independent noise", 2000): 27.0,
     ("coupled", 2000): 38.0,
@@ -92,7 +95,9 @@ def campaign(settings: WorldSettings, budget: int, strategy: str, number: int) -
     """One simulated campaign of `budget` trials."""
     world = PoolWorld(settings, np.random.default_rng((SEED, number)))
     search = SearchSettings(task_count=settings.search_tasks, growth=GROWTH.get(strategy, 0.6))
-    run = SimulatedCampaign(world, budget - ASIDE, search=search, gate=GateSettings(), strategy=STRATEGIES[strategy]())
+    run = SimulatedCampaign(
+        world, budget - ASIDE, search=search, gate=GateSettings(), strategy=STRATEGIES[strategy](), smoke=True
+    )
     outcome = run.run()
     held = [run.effects[patch] for patch in run.archive.patches(run.archive.champion)]
     return Found(
@@ -121,31 +126,36 @@ def row(found: Iterable[Found]) -> tuple[float, float, int, str]:
 
 
 def simulate(strategies: Sequence[str], repetitions: dict[int, int], target: Path | None) -> None:
-    """The table, printed and kept row by row."""
-    lines = [
-        "| world | trials | strategy | true points | overstated | good | passengers | commits | false | asked | bar |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    print("\n".join(lines), flush=True)
+    """The table, printed and kept row by row; rows of an earlier run that are not run now stay."""
+    known = _kept(target) if target is not None and target.exists() else {}
+    print(TABLE, flush=True)
     for budget, count in repetitions.items():
         for name, settings in WORLDS.items():
             for strategy in strategies:
                 gain, _, _, cells = row(campaign(settings, budget, strategy, number) for number in range(count))
                 bar = BARS.get((name, budget))
                 met = "-" if bar is None else f">= {bar:.0f}: {'yes' if gain >= bar else '**no**'}"
-                lines.append(f"| {name} | {budget:,} | {strategy} | {cells} | {met} |")
-                print(lines[-1], flush=True)
+                known[name, f"{budget:,}", strategy] = f"| {name} | {budget:,} | {strategy} | {cells} | {met} |"
+                print(known[name, f"{budget:,}", strategy], flush=True)
                 if target is not None:
-                    target.write_text(HEAD + "\n".join(lines) + "\n")
+                    target.write_text("\n".join([HEAD + TABLE, *known.values()]) + "\n", encoding="utf-8")
+
+
+def _kept(target: Path) -> dict[tuple[str, str, str], str]:
+    """World, trials and strategy -> row of a recorded table."""
+    rows = [line for line in target.read_text(encoding="utf-8").splitlines() if line.startswith("| ")][1:]
+    return {(cells[1], cells[2], cells[3]): line for line in rows if (cells := [c.strip() for c in line.split("|")])}
 
 
 def main() -> int:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few repetitions, nothing is written")
+    parser.add_argument("--trials", nargs="*", type=int, default=[*REPETITIONS], choices=[*REPETITIONS])
     parser.add_argument("--strategy", nargs="*", default=["thompson", "pooled"], choices=sorted(STRATEGIES))
     given = parser.parse_args()
-    simulate(given.strategy, {2000: 2} if given.quick else REPETITIONS, None if given.quick else RESULTS)
+    repetitions = {trials: 2 if given.quick else REPETITIONS[trials] for trials in given.trials}
+    simulate(given.strategy, repetitions, None if given.quick else RESULTS)
     return 0
 
 

@@ -57,6 +57,7 @@ class SimulatedCampaign:
         gate: settings of the gate; None commits nothing (the search line alone).
         strategy: where the next proposal or trial goes.
         workers: steps of the search line that are in flight at a time.
+        smoke: run the first search trial of every candidate at once, as a campaign does.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class SimulatedCampaign:
         gate: GateSettings | None,
         strategy: Strategy,
         workers: int = 4,
+        smoke: bool = False,
     ) -> None:
         self.world, self.budget, self.gate, self.strategy, self.workers = (
             world,
@@ -86,6 +88,7 @@ class SimulatedCampaign:
         self.verdicts: Counter[str] = Counter()
         self._chances = [sigmoid(world.search)]
         self._order = world.rng.permutation(world.search.size)
+        self._smoke = smoke
         self._fresh: list[float] = []
         self._flying: list[Step] = []
 
@@ -114,16 +117,13 @@ class SimulatedCampaign:
 
     def _finish(self, step: Step) -> None:
         if isinstance(step, Measure):
-            task = self._order[step.turn % self._order.size]
-            score = float(self.world.luck(step.turn) < self._chances[step.node][task])
-            self.archive.record(step.node, score, step.turn)
-            self.used += 1
+            self._trial(step.node, step.turn)
         elif isinstance(step, Compose):
             self._compose(step.patches)
         else:
             self.proposals += 1
             self._add(self.skills[step.parent], self.world.patch())
-            self.archive.add(len(self.archive), step.parent)
+            self._enter(step.parent)
         self.archive.end(step)
         if self.gate is not None and isinstance(step, Measure):
             node = self._contender(self.gate)
@@ -132,6 +132,18 @@ class SimulatedCampaign:
                 self._compose(self.archive.patches(node) | self.archive.patches(self.archive.champion))
             elif node is not None:
                 self._meet(node, self.gate)
+
+    def _trial(self, node: int, turn: int) -> None:
+        task = self._order[turn % self._order.size]
+        self.archive.record(node, float(self.world.luck(turn) < self._chances[node][task]), turn)
+        self.used += 1
+
+    def _enter(self, parent: int, patches: frozenset[int] | None = None) -> None:
+        """The newest candidate joins the archive."""
+        node = len(self.archive)
+        self.archive.add(node, parent, patches=patches)
+        if self._smoke:
+            self._trial(node, 0)
 
     def _add(self, skill: float, effect: float) -> None:
         self.effects.append(effect)
@@ -143,7 +155,7 @@ class SimulatedCampaign:
         if not self.world.settings.merges:
             return
         self._add(sum(self.effects[patch] for patch in patches), 0.0)
-        self.archive.add(len(self.archive), self.archive.champion, patches=patches)
+        self._enter(self.archive.champion, patches)
 
     def _merges(self, node: int) -> bool:
         """Whether a node must be brought onto the champion first, which makes a new one."""

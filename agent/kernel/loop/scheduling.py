@@ -110,6 +110,8 @@ class Schedule:
             step = self._parts.strategy.next(archive, self._rng)
         finally:
             archive.measure_only = False
+        if isinstance(step, Compose):
+            return self._compose(step)
         return self._measure(step.node) if isinstance(step, Measure) else None
 
     def _shown_wanted(self, parent: int) -> int:
