@@ -88,7 +88,7 @@ class Schedule:
         seed = archive.node(0)
         if seed.trials + seed.pending < archive.settings.baseline:
             return self._measure(0)
-        step = self._parent or self._parts.strategy.next(archive, self._rng)
+        step = self._due() or self._parts.strategy.next(archive, self._rng)
         if isinstance(step, Measure):
             return self._measure(step.node)
         if isinstance(step, Compose):
@@ -99,6 +99,12 @@ class Schedule:
         if self._may_propose(running) and self._is_shown(step.parent):
             return self._expand(step)
         return self._meanwhile()
+
+    def _due(self) -> Expand | None:
+        """The proposal that waits for its parent's trials, unless the parent was retired meanwhile."""
+        if self._parent is not None and not self._state.archive.node(self._parent.parent).expandable:
+            self._parent = None
+        return self._parent
 
     def _meanwhile(self) -> Planned | None:
         """A trial while a proposal that is due may not start; none where trials are what the campaign is short of."""
@@ -148,7 +154,7 @@ class Schedule:
     def _proposal(self, running: Collection[Planned]) -> Planned | None:
         """A proposal, if the strategy wants one now."""
         free = self._may_propose(running)
-        step = (self._parent or self._parts.strategy.next(self._state.archive, self._rng)) if free else None
+        step = (self._due() or self._parts.strategy.next(self._state.archive, self._rng)) if free else None
         return self._expand(step) if isinstance(step, Expand) and self._is_shown(step.parent) else None
 
     def _may_propose(self, running: Collection[Planned]) -> bool:
