@@ -252,7 +252,15 @@ class Evaluator:
             return Grade(score=0.0, reason=visited.fault)
         if not visited.files or all(task.files.get(path) == body for path, body in visited.files.items()):
             return Grade(score=0.0, reason=_why_nothing(visited.run))
-        return await grade(self._sandbox, image, task, visited.files, self._starved)
+        verdict = await grade(self._sandbox, image, task, visited.files, self._starved)
+        return _with_ending(verdict, visited.run)
+
+
+def _with_ending(verdict: Grade, run: RunResult) -> Grade:
+    """A failure of a scaffold that was stopped is put down to that first: its files are unfinished."""
+    if run.ending is Ending.TIMEOUT and verdict.score < 1:
+        return replace(verdict, reason=f"out of time after {run.seconds:.0f} s: {verdict.reason}")
+    return verdict
 
 
 def _why_nothing(run: RunResult) -> str:

@@ -150,3 +150,15 @@ def test_a_share_of_one_never_discards_a_run() -> None:
     with pytest.raises(Starved):
         refuse_starved(run, 0.9)
     refuse_starved(run, 1.0)
+
+
+@pytest.mark.parametrize("answer", [b"41", b"42"])
+async def test_a_scaffold_that_was_stopped_fails_because_its_time_ran_out(tmp_path: Path, answer: bytes) -> None:
+    def stopped(scene: FakeRun) -> object:
+        scene.workspace["app/answer"] = answer
+        return ran("", None, Ending.TIMEOUT, seconds=7)
+
+    async with evaluating(tmp_path, {"scaffold": stopped, "check": check}) as (evaluator, _):
+        trial = await evaluator.trial(job())
+    assert trial.score == (answer == b"42")
+    assert trial.reason.startswith("out of time after 7 s: ") == (answer == b"41")

@@ -113,6 +113,8 @@ class Archive:
     def __init__(self, settings: SearchSettings) -> None:
         self.settings = settings
         self.champion = 0
+        self.measure_only = False
+        """Whether strategies are asked for trials alone."""
         self.tried: set[tuple[int, int]] = set()
         self.composed: set[frozenset[int]] = set()
         """Sets of patches that some candidate holds, or that could not be put together."""
@@ -306,9 +308,12 @@ class Archive:
 
     @property
     def able(self) -> Ints:
-        """1 for each row that a proposal may build on: alive, not retired, and measured well enough to learn from."""
+        """1 for each row that a proposal may build on: alive, not retired, and measured well enough to learn from.
+
+        None while `measure_only`.
+        """
         measured = self.column(TRIALS) >= min(self.settings.parent_trials, self.settings.enough)
-        able: Ints = self.column(EXPANDABLE) * measured
+        able: Ints = self.column(EXPANDABLE) * measured * (not self.measure_only)
         return able
 
     def own(self, priors: Floats | None = None, rows: Rows = EVERY) -> Floats:

@@ -19,7 +19,7 @@ from typing import Final
 
 import numpy as np
 
-from agent.kernel.decide.statistics import Floats, Ints
+from agent.kernel.decide.statistics import EVERY, Floats, Ints, Rows
 
 SPREADS: Final = (0.02, 0.04, 0.07, 0.12, 0.2, 0.35)
 """Standard deviations of effects, in score, that are tried."""
@@ -95,23 +95,25 @@ class Posterior:
         values: Floats = self.design @ (self.coefficients + self.root.T @ rng.standard_normal(len(self.coefficients)))
         return values
 
-    def lead(self, champion: int) -> tuple[Floats, Floats]:
-        """(lead, its standard error) of each row over the row `champion`."""
-        contrast = self.design - self.design[champion]
+    def lead(self, champion: int, rows: Rows = EVERY) -> tuple[Floats, Floats]:
+        """(lead, its standard error) of some rows over the row `champion`."""
+        contrast = self.design[rows] - self.design[champion]
         errors: Floats = np.sqrt(((self.root @ contrast.T) ** 2).sum(axis=0))
         return contrast @ self.coefficients, errors
 
 
 def fit(members: Sequence[frozenset[int]], trials: Trials, spreads: Sequence[float] = SPREADS) -> Posterior:
     """The posterior, given the patches of each candidate; there is at least one trial."""
-    seen, sums = _tables(len(members), trials)
+    active, rows = np.unique(trials.rows, return_inverse=True)
+    seen, sums = _tables(len(active), Trials(rows, trials.indices, trials.scores))
     shared, noise = _variances(seen, sums)
     patches = tuple(sorted(set().union(*members)))
     design = _design(members, patches)
     weights = 1.0 / (noise / max(shared, 1e-9) + seen.sum(axis=0))
     precision = (np.diag(seen.sum(axis=1)) - (seen * weights) @ seen.T) / noise
     pull = (sums.sum(axis=1) - seen @ (weights * sums.sum(axis=0))) / noise
-    matrix, vector = design.T @ precision @ design, design.T @ pull
+    measured = design[active]
+    matrix, vector = measured.T @ precision @ measured, measured.T @ pull
     fits = [_solve(matrix, vector, spread) for spread in spreads]
     likeliest = max(range(len(fits)), key=lambda at: fits[at][0])
     _, coefficients, root = fits[likeliest]

@@ -36,7 +36,7 @@ def commit_body(candidate: Candidate, earlier: Sequence[Candidate]) -> str:
 
 def whole_subject(subjects: Sequence[str]) -> str:
     """One subject for several patches: all of them if they fit, else how many there are and what they begin with."""
-    whole = "; ".join(subjects)
+    whole = "; ".join(dict.fromkeys(subjects))
     if len(whole) > SUBJECT_CHARS:
         whole = cut(f"{len(subjects)} patches: {whole}", SUBJECT_CHARS)
     return whole

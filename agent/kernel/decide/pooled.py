@@ -7,13 +7,16 @@ the champion, and when. Pure, no I/O.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from agent.kernel.decide.archive import ALIVE, FAILED, PENDING, TRIALS, Archive, Compose, Expand, Measure, Step
-from agent.kernel.decide.effects import Posterior, fit
+from agent.kernel.decide.bets import BETS
+from agent.kernel.decide.effects import SPREADS, Posterior, Trials, fit
 from agent.kernel.decide.statistics import Floats
 
 START: Final = 10
@@ -24,6 +27,10 @@ DRAWS: Final = 8
 """Draws in which a second-best is looked for."""
 STALE, STALE_SHARE = 8, 0.02
 """New trials after which the model is fitted again: so many, or this part of all."""
+SPREAD_PAUSE: Final = 5
+"""Fits after which the spread of effects is looked for again."""
+ROWS: Final = 256
+"""Candidates in the model, the newest and the best ones, so that a fit takes no longer in a large archive."""
 PAUSE: Final = 20
 """Trials between two candidates that are put together."""
 WORTH: Final = 0.03
@@ -38,7 +45,7 @@ LEAD: Final = 1.65
 """Standard errors by which a candidate must lead the champion."""
 CHEAP: Final = 0.03
 """A test may begin at any time if it is expected to take at most this part of all trials ..."""
-LAST_CALL: Final = 1.7
+LAST_CALL: Final = 1.3
 """... and otherwise once what is left is so many times what it is expected to take."""
 
 
@@ -57,7 +64,7 @@ class Pooled:
 
     def __init__(self) -> None:
         self._posterior: Posterior | None = None
-        self._fitted, self._composed = 0, 0
+        self._fitted = self._fits = self._composed = 0
 
     # ------------------------------------------------------------------------------- the next step
 
@@ -91,9 +98,24 @@ class Pooled:
         known, seen = self._posterior, len(archive.observations)
         fresh = seen - self._fitted < max(STALE, STALE_SHARE * seen)
         if known is None or len(known.design) != len(archive) or not fresh:
-            known, self._fitted = fit(archive.members, archive.observations.trials), seen
-            self._posterior = known
+            spreads = SPREADS if known is None or self._fits % SPREAD_PAUSE == 0 else [known.spread]
+            known = fit(*self._kept(archive), spreads)
+            self._posterior, self._fitted, self._fits = known, seen, self._fits + 1
         return known
+
+    def _kept(self, archive: Archive) -> tuple[Sequence[frozenset[int]], Trials]:
+        """The candidates and trials that the model is about; the others are taken for the seed, without trials."""
+        members, trials = archive.members, archive.observations.trials
+        if len(archive) <= ROWS or self._posterior is None:
+            return members, trials
+        values = np.full(len(archive), np.inf)
+        values[: len(self._posterior.design)] = self._posterior.values
+        values[[0, archive.row(archive.champion)]] = np.inf
+        kept = np.zeros(len(archive), dtype=bool)
+        kept[np.argsort(-values, kind="stable")[:ROWS]] = True
+        ours = kept[trials.rows]
+        few = [held if kept[row] else frozenset() for row, held in enumerate(members)]
+        return few, Trials(trials.rows[ours], trials.indices[ours], trials.scores[ours])
 
     # ------------------------------------------------------------------------------- sets of patches
 
@@ -122,18 +144,19 @@ class Pooled:
         if spend.gate / max(spend.foreseen, 1.0) > settings.max_gate_share or not len(archive.observations):
             return None
         posterior = self._fit(archive)
-        lead, error = posterior.lead(champion)
+        values = posterior.values
         ready = (archive.column(TRIALS) >= (settings.enough + 1) // 2) & (archive.column(ALIVE) > 0)
-        ready &= (lead > settings.margin) & (lead > LEAD * error)
-        untried = [(node, archive.champion) not in archive.tried for node in archive.ids]
-        rows = np.flatnonzero(ready & np.asarray(untried))
-        if not rows.size:
+        rows = np.flatnonzero(ready & (values > values[champion] + settings.margin))
+        rows = rows[[(archive.ids[row], archive.champion) not in archive.tried for row in rows.tolist()]]
+        lead, error = posterior.lead(champion, rows)
+        sure = {
+            int(row): float(by) for row, by in zip(rows[lead > LEAD * error], lead[lead > LEAD * error], strict=True)
+        }
+        best = max(sure.values(), default=0.0)
+        if not best or not _affordable(best, posterior.noise, spend):
             return None
-        best = float(lead[rows].max())
-        if not _affordable(best, posterior.noise, spend):
-            return None
-        equal = [int(row) for row in rows if lead[row] >= best - EQUAL]
-        return archive.ids[min(equal, key=lambda row: (len(archive.members[row]), -lead[row]))]
+        equal = [row for row, by in sure.items() if by >= best - EQUAL]
+        return archive.ids[min(equal, key=lambda row: (len(archive.members[row]), -sure[row]))]
 
 
 def _affordable(lead: float, noise: float, spend: Spend) -> bool:
@@ -145,8 +168,15 @@ def _affordable(lead: float, noise: float, spend: Spend) -> bool:
 
 
 def expected_pairs(lead: float, noise: float, log_threshold: float) -> float:
-    """Pairs after which bets on a lead have won: their best rate is about lead^2 / (2 variance) (Kelly 1956)."""
-    return log_threshold * (4.0 * noise / lead**2 + 1.0 / (2.0 * lead))
+    """Pairs after which bets on a lead should have won, for scores of 0 and 1 (Kelly 1956).
+
+    The sides differ in so many pairs as the noise of two trials and the lead say; a mixture of bets is worth its best
+    one, less the logarithm of how many there are.
+    """
+    differ = min(1.0, max(2.0 * noise + lead**2, lead))
+    won, lost = (differ + lead) / 2.0, (differ - lead) / 2.0
+    rate = max(won * math.log1p(bet) + lost * math.log1p(-bet) for bet in BETS)
+    return (log_threshold + math.log(len(BETS))) / max(rate, 1e-9)
 
 
 def _lean(held: frozenset[int], archive: Archive, effects: dict[int, float]) -> frozenset[int]:

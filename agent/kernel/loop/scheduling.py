@@ -50,21 +50,28 @@ class Schedule:
     def next(self, running: Collection[Planned], *, ending: bool) -> Planned | None:
         """A verdict, then pairs of an open test, then what is queued, then search; only a verdict when `ending`.
 
-        Proposals continue beside a test; the trials of the search line wait for its end.
+        Proposals continue beside a test; the trials of the search line wait for its end. Both continue beside the
+        holdout that follows an acceptance, in the boxes that it leaves.
         """
         if (verdict := self._gate.verdict_step(ending=ending)) is not None:
             return verdict
-        if ending or self._gate.concluding:
+        if ending:
             return None
         busy = sum(step.boxes for step in running if step.kind is not StepKind.PROPOSAL)
         room = self._load.parallel - busy
         if room >= 1 and (canary := self._load.canary()) is not None:
             return canary
-        if (match := self._gate.match) is not None:
+        if (match := self._gate.match) is not None and not self._gate.concluding:
             return self._pair(match) if room >= PAIR_BOXES or not busy else self._proposal(running)
+        return self._without_test(running, room, idle=not busy)
+
+    def _without_test(self, running: Collection[Planned], room: int, *, idle: bool) -> Planned | None:
+        """What is queued, then search; beside a holdout that takes every box, a proposal."""
         if self.queue:
-            return self.queue.popleft() if room >= self.queue[0].boxes or not busy else None
-        return self._search(running) if room >= 1 else None
+            return self.queue.popleft() if room >= self.queue[0].boxes or idle else None
+        if room < 1:
+            return self._proposal(running) if self._gate.concluding else None
+        return self._search(running)
 
     def _pair(self, match: Match) -> Planned:
         index = match.next_index()
@@ -81,7 +88,7 @@ class Schedule:
         seed = archive.node(0)
         if seed.trials + seed.pending < archive.settings.baseline:
             return self._measure(0)
-        step = self._parent or self._parts.strategy.next(archive, self._rng)
+        step = self._due() or self._parts.strategy.next(archive, self._rng)
         if isinstance(step, Measure):
             return self._measure(step.node)
         if isinstance(step, Compose):
@@ -89,8 +96,29 @@ class Schedule:
         if (shown := self._shown_trial(step.parent)) is not None:
             self._parent = step
             return shown
-        # Where a proposal is due but may not start, nothing does: trials are paid for, and waiting is free.
-        return self._expand(step) if self._may_propose(running) and self._is_shown(step.parent) else None
+        if self._may_propose(running) and self._is_shown(step.parent):
+            return self._expand(step)
+        return self._meanwhile()
+
+    def _due(self) -> Expand | None:
+        """The proposal that waits for its parent's trials, unless the parent was retired meanwhile."""
+        if self._parent is not None and not self._state.archive.node(self._parent.parent).expandable:
+            self._parent = None
+        return self._parent
+
+    def _meanwhile(self) -> Planned | None:
+        """A trial while a proposal that is due may not start; none where trials are what the campaign is short of."""
+        if self._parts.config.budget.trials is not None:
+            return None
+        archive = self._state.archive
+        archive.measure_only = True
+        try:
+            step = self._parts.strategy.next(archive, self._rng)
+        finally:
+            archive.measure_only = False
+        if isinstance(step, Compose):
+            return self._compose(step)
+        return self._measure(step.node) if isinstance(step, Measure) else None
 
     def _shown_wanted(self, parent: int) -> int:
         """Trials on shown tasks that a parent needs: a few to learn from, and one more for each of its proposals."""
@@ -126,7 +154,7 @@ class Schedule:
     def _proposal(self, running: Collection[Planned]) -> Planned | None:
         """A proposal, if the strategy wants one now."""
         free = self._may_propose(running)
-        step = (self._parent or self._parts.strategy.next(self._state.archive, self._rng)) if free else None
+        step = (self._due() or self._parts.strategy.next(self._state.archive, self._rng)) if free else None
         return self._expand(step) if isinstance(step, Expand) and self._is_shown(step.parent) else None
 
     def _may_propose(self, running: Collection[Planned]) -> bool:

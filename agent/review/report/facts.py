@@ -20,6 +20,7 @@ from agent.kernel.loop.match import fixed_of, opened_with
 from agent.kernel.record.ledger import Ledger, Mark, SpendingRow, TestRow
 from agent.models.dialects.transcript import middle_out, with_output
 from agent.review.report.evidence import Meeting, recompute
+from agent.review.report.improvers import Version, versions, worth_of
 from agent.review.report.load import Load, load_of
 from agent.review.report.models import ModelFacts, models_of
 from agent.review.report.predicted import Predicted, predicted
@@ -108,10 +109,14 @@ class BeforeAfter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """One of the patches that a commit consists of; `cut` characters of the diff are not shown."""
+    """One of the patches that a commit consists of; `cut` characters of the diff are not shown.
+
+    `effect` is its share of the search score, by the trials of all candidates that hold it or do not.
+    """
 
     candidate: int
     subject: str
+    effect: Estimate | None
     diff: str
     cut: int
 
@@ -168,6 +173,7 @@ class ReportFacts:
     spending: tuple[Spending, ...]
     roles: tuple[SpendingRow, ...]
     models: ModelFacts
+    improvers: tuple[Version, ...]
     load: Load
     events: tuple[tuple[int, float, str, str], ...]
     earlier_events: int
@@ -197,6 +203,7 @@ def collect(ledger: Ledger, gate: GateSettings | None = None, *, name: str | Non
         spending=_spending(ledger.spending(SPEND_SLICES), reader.times),
         roles=tuple(sorted(ledger.spending(1), key=lambda spent: (spent.role, spent.model))),
         models=models_of(ledger),
+        improvers=tuple(versions(ledger, reader.candidates, set(reader.champions), reader.worth)),
         load=load_of(ledger, events),
         events=tuple(events[-SHOWN_EVENTS:]),
         earlier_events=max(0, len(events) - SHOWN_EVENTS),
@@ -211,6 +218,7 @@ class _Reader:
         commits = ledger.commits()
         self.commits, self.reverts = {row.candidate: row.sha for row in commits}, ledger.reverts()
         self.champions = (0, *(row.candidate for row in commits)) if candidates else ()
+        self.worth = worth_of(ledger, candidates)
         self.times = [mark.at for mark in marks]
         self.groups: dict[tuple[Purpose, int], list[tuple[int, Mark]]] = defaultdict(list)
         for number, mark in enumerate(marks, 1):
@@ -254,7 +262,7 @@ class _Reader:
         base = base_of(self.candidates, self.champions, candidate.parent or 0)
         # Only a commit holds all the steps; the earlier steps of other candidates have entries of their own.
         whole = candidate.fate in {Fate.CHAMPION, Fate.WAITING}
-        steps = lineage(self.candidates, self.champions, candidate.id) if whole else [candidate]
+        steps = self._steps(candidate, base) if whole else [candidate]
         pairs = self._same_indices(base, candidate.id)
         differ = [after.score - before.score for before, after in pairs]
         return Patch(
@@ -274,10 +282,23 @@ class _Reader:
             meetings=meetings,
         )
 
+    def _steps(self, candidate: Candidate, base: int) -> list[Candidate]:
+        """The patches that a commit holds beside the champion's; those of a composite are other candidates'."""
+        steps = lineage(self.candidates, self.champions, candidate.id)
+        held = self.worth.held.get(candidate.id, frozenset()) - self.worth.held.get(base, frozenset())
+        together = steps == [candidate] and candidate.id not in held
+        return [self.candidates[one] for one in sorted(held)] or [candidate] if together else steps
+
     def _step(self, candidate: Candidate, limit: int) -> Step:
         diff, _ = self.ledger.candidate_texts(candidate.id)
         cut = max(0, len(diff) - limit)
-        return Step(candidate=candidate.id, subject=candidate.subject, diff=diff[:limit], cut=cut)
+        return Step(
+            candidate=candidate.id,
+            subject=candidate.subject,
+            effect=self.worth.effects.get(candidate.id),
+            diff=diff[:limit],
+            cut=cut,
+        )
 
     def _same_indices(self, base: int, candidate: int) -> list[tuple[Mark, Mark]]:
         """Search trials of both sides on the same task with the same seed and answers."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from agent.kernel.decide.archive import Archive, Compose, Expand, Measure, SearchSettings
-from agent.kernel.decide.pooled import START, Pooled, Spend, expected_pairs
+from agent.kernel.decide.pooled import ROWS, START, Pooled, Spend, expected_pairs
 from tests.kernel.decide.archives import archive
 
 RICH = Spend(foreseen=100_000, used=100, gate=0, log_threshold=5.7)
@@ -68,7 +68,7 @@ def test_a_test_waits_until_its_lead_is_worth_it_or_time_runs_out() -> None:
     scarce = replace(RICH, foreseen=2000, used=600)
     assert Pooled().contender(built, RICH) == 1
     assert Pooled().contender(built, scarce) is None
-    assert Pooled().contender(built, replace(scarce, used=1700)) == 1
+    assert Pooled().contender(built, replace(scarce, used=1900)) == 1
     assert Pooled().contender(built, replace(scarce, used=2000)) is None
     assert Pooled().contender(built, replace(RICH, gate=90_000)) is None
 
@@ -90,6 +90,24 @@ def test_nothing_retired_is_measured_expanded_or_promoted() -> None:
     steps = [chooser.next(built, rng) for _ in range(30)]
     assert all(1 not in (getattr(step, "node", 0), getattr(step, "parent", 0)) for step in steps)
     assert chooser.contender(built, RICH) is None
+
+
+def test_a_large_archive_is_judged_by_its_newest_and_best_candidates() -> None:
+    built = archive([None, *[0] * (ROWS + 60)])
+    chances = {node: 0.9 if node in {5, 300} else 0.2 for node in built.ids}
+    run(built, chances, 12)
+    chooser, rng = Pooled(), np.random.default_rng(1)
+    for _ in range(3):
+        chooser.next(built, rng)
+        built.add(len(built), 0)
+        run(built, {len(built) - 1: 0.2}, 12)
+    step = chooser.next(built, rng)
+    fitted = chooser._posterior
+    assert fitted is not None
+    assert len(fitted.patches) < ROWS
+    assert {5, 300} <= set(fitted.patches)
+    assert {int(row) for row in np.argsort(-fitted.values)[:2]} == {5, 300}
+    assert isinstance(step, Compose | Measure | Expand)
 
 
 @pytest.mark.parametrize("lead", [0.05, 0.1, 0.3])

@@ -85,6 +85,39 @@ async def test_proposals_go_on_beside_a_test(make_lab: MakeLab) -> None:
         assert ledger.commits()
 
 
+async def test_proposals_go_on_beside_the_holdout(make_lab: MakeLab) -> None:
+    during = 0
+    count = itertools.count()
+
+    async def slowly(scene: FakeRun) -> object:
+        if b"of holdout" in scene.task["instruction.md"]:
+            await asyncio.sleep(0.3)
+        return solve(scene)
+
+    async def improve(scene: FakeRun) -> str:
+        nonlocal during
+        await asyncio.sleep(0.05)
+        with lab.ledger() as ledger:
+            kinds = {kind for _, _, kind, _ in ledger.events()}
+            during += "holdout" in kinds and "commit" not in kinds
+        scene.workspace[SETTINGS] = f"SKILL = 80\nN = {next(count)}\n".encode()
+        return ""
+
+    class Proposing:
+        """Measures the first candidate, then wants nothing but proposals."""
+
+        def next(self, archive: Archive, rng: np.random.Generator) -> Step:  # noqa: ARG002
+            first = archive.node(archive.ids[1]) if len(archive) > 1 else None
+            begun = 0 if first is None else first.trials + first.pending
+            return Expand(0) if first is None or begun >= archive.settings.enough else Measure(first.id, begun)
+
+    lab = make_lab(improve, solve=slowly, strategy=Proposing())
+    await lab.run()
+    with lab.ledger() as ledger:
+        assert ledger.commits()
+    assert during, "nothing was proposed while the holdout was measured"
+
+
 async def test_an_improver_that_hard_codes_the_search_tasks_is_not_committed(make_lab: MakeLab) -> None:
     def cheat(scene: FakeRun) -> None:
         scene.workspace[SETTINGS] = b"SKILL = 20\nCHEAT = 1\n"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.base.errors import UserError
 from agent.base.types import Purpose, Split
+from agent.kernel.decide.archive import Archive, Expand, Measure, Step
+from agent.kernel.decide.pooled import Pooled
 from agent.kernel.loop.opening import check_unchanged
 from agent.kernel.loop.shown import SHARE, SearchTasks, divided, search_tasks
 from sandbox.fake import FakeRun
@@ -101,3 +104,46 @@ async def division(lab: object) -> SearchTasks:
         await campaign.run()
         tasks: SearchTasks = campaign.admission.tasks
         return tasks
+
+
+async def test_the_default_search_commits_what_is_better_and_resumes(make_lab: MakeLab) -> None:
+    skills = iter(range(40, 400, 5))
+
+    def improve(scene: FakeRun) -> None:
+        scene.workspace[SETTINGS] = b"SKILL = %d\n" % next(skills)
+
+    lab = make_lab(improve, trials=150, shown=0.5, strategy=Pooled())
+    await lab.run()
+    with lab.ledger() as ledger:
+        search = ledger.count_trials(Purpose.SEARCH)
+    lab.trials, lab.strategy = 450, Pooled()
+    await lab.run()
+    with lab.ledger() as ledger:
+        assert ledger.count_trials(Purpose.SEARCH) > search
+        assert ledger.commits()
+        assert ledger.count_trials() <= 450 + 60, "the holdout may follow the last verdict"
+
+
+async def test_a_proposal_is_not_made_of_a_parent_that_was_retired_while_it_was_measured(make_lab: MakeLab) -> None:
+    lab = make_lab(lambda _: None, shown=0.5, strategy=Eager())
+    async with lab.campaign() as campaign:
+        await campaign.resume()
+        schedule, archive = campaign.schedule, campaign.state.archive
+        schedule.queue.clear()
+        campaign._same.left = 0
+        for index in range(archive.settings.baseline):
+            archive.record(0, 0.0, index)
+        first = schedule.next([], ending=False)
+        assert first is not None
+        assert first.label == "shown trial of #0"
+        archive.retire(0)
+        second = schedule.next([], ending=False)
+        assert second is not None
+        assert second.label == "search trial of #0"
+
+
+class Eager:
+    """Wants a proposal of the seed while it may have one, then trials of it."""
+
+    def next(self, archive: Archive, rng: np.random.Generator) -> Step:  # noqa: ARG002
+        return Expand(0) if archive.node(0).expandable else Measure(0, archive.node(0).trials)
