@@ -28,21 +28,33 @@ def tasks_import(
     kind: Annotated[
         str,
         typer.Argument(
-            help="harbor, terminal-bench, exercism, humaneval, evalplus, mbpp, stdio, evals or pytest; auto: detect"
+            help="harbor, terminal-bench, swebench, exercism, humaneval, evalplus, mbpp, stdio, evals or pytest; "
+            "auto: detect"
         ),
     ],
     source: Annotated[Path, typer.Argument(help="folder of tasks, or a JSONL file (plain or gzip)")],
     dest: Annotated[Path, typer.Argument(help="folder to create the suite in")],
     *,
     image: Annotated[
-        str | None, typer.Option(help="image for every task, instead of the one it names; own: Ratchet's own")
+        str | None,
+        typer.Option(
+            help="image for every task, instead of the one it names; own: Ratchet's own; swebench: a pattern with "
+            "{instance_id}, or the image to build on"
+        ),
     ] = None,
     check: Annotated[
-        str | None, typer.Option(help="exercism: command whose exit code grades tasks in other languages than Python")
+        str | None,
+        typer.Option(
+            help="exercism: command whose exit code grades tasks in other languages than Python; swebench: command "
+            "that runs tests"
+        ),
     ] = None,
     reward_key: Annotated[
         str, typer.Option(help="harbor: key of the reward in a reward.json that holds several")
     ] = "reward",
+    repos: Annotated[
+        Path | None, typer.Option(help="swebench: folder of clones (OWNER/NAME), instead of images")
+    ] = None,
     solve: Annotated[
         bool,
         typer.Option(
@@ -69,7 +81,7 @@ def tasks_import(
     def prepare(suite: Path) -> None:
         solved.extend(solve_references(suite, image, parallel, console))
 
-    options = Options(image=image, check=check, reward_key=reward_key)
+    options = Options(image=image, check=check, reward_key=reward_key, repos=repos)
     try:
         imported = _import(kind, source, dest, options, console, replace=replace, prepare=prepare if solve else None)
     except NothingTaken as nothing:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
 from agent.base.errors import Starved
 from agent.base.types import Files, Grade, Sandbox, Suite, Task
+from agent.suites.leaks import leaks, may_leak
 from agent.suites.rules import submitted_by
 from agent.trials.grading import grade
 
@@ -39,6 +40,7 @@ class Flaw(StrEnum):
     FLAKY = "flaky"
     SLOW = "slow"
     NO_IMAGE = "no image"
+    LEAKED = "solution in the box"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,10 +69,17 @@ async def prove(
         done()
         return verdict
 
+    async def searched(task: Task) -> list[tuple[Flaw, str]]:
+        if not may_leak(task):
+            return []
+        async with slots:
+            return [(Flaw.LEAKED, said) for said in await leaks(sandbox, image(task), task)]
+
     async def whole(task: Task) -> Proof:
         wanted = submissions(task)
         verdicts = await _together(one(task, files) for files in wanted.values())
-        return judge(task, dict(zip(wanted, verdicts, strict=True)))
+        proof = judge(task, dict(zip(wanted, verdicts, strict=True)))
+        return replace(proof, findings=(*proof.findings, *await searched(task)))
 
     return await _together(whole(task) for task in suite.tasks)
 

@@ -31,6 +31,9 @@ _SLOTS = (Split.SEARCH,) * 2 + (Split.GATE,) * 3 + (Split.HOLDOUT,) * 2
 _PARTS = ("files", "tests", "solution")
 _SHARED = tuple(name for name in Defaults.model_fields if name != "network")
 _SCORING = tuple(name for name in Task.__slots__ if name not in {*_PARTS, "tags", "meta"})
+_LATER = {"prepare": (), "collect": (), "disk_mb": None}
+"""Fields that earlier versions did not have, with the value at which they leave a suite's hash as it was."""
+
 _AS_WRITTEN = (
     "reward_path",
     "reward_key",
@@ -41,6 +44,7 @@ _AS_WRITTEN = (
     "check_timeout",
     "user",
     "memory_mb",
+    "disk_mb",
     "cpus",
     "weight",
     "deterministic",
@@ -155,6 +159,8 @@ def _task(source: _Source, shared: dict[str, Any]) -> Task:
         submit=tuple(given.get("submit") or ()),
         tests=_files(source, "tests"),
         check=_argv(given.get("check")),
+        prepare=_argv(given.get("prepare")),
+        collect=_argv(given.get("collect")),
         reward=RewardKind(given.get("reward") or "junit"),
         solution=_files(source, "solution"),
         build=tuple(given.get("build") or ()),
@@ -260,5 +266,10 @@ def _hash_tasks(tasks: tuple[Task, ...]) -> str:
     """Over all that can change a score; the order of the tasks, and how they are written, cannot."""
     whole = hashlib.sha256()
     for task in sorted(tasks, key=lambda task: task.id):
-        whole.update(_digest({name: getattr(task, name) for name in _SCORING}, task.files, task.tests))
+        whole.update(_digest(_scoring(task), task.files, task.tests))
     return whole.hexdigest()[:16]
+
+
+def _scoring(task: Task) -> dict[str, object]:
+    said = {name: getattr(task, name) for name in _SCORING}
+    return {name: value for name, value in said.items() if name not in _LATER or value != _LATER[name]}

@@ -72,6 +72,9 @@ def _hidden(task: Task, place: Place) -> None:
     if not task.check or not all(word.strip() for word in task.check):
         problem = "has an empty word" if task.check else "is missing"
         raise place.error("check", problem, "Give the command that runs the hidden tests.")
+    for field in ("prepare", "collect"):
+        if not all(word.strip() for word in getattr(task, field)):
+            raise place.error(field, "has an empty word", "Give a command, or remove the key.")
     instruction = task.instruction.encode()
     for test, content in task.tests.items():
         text = content.strip()

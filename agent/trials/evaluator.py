@@ -39,6 +39,7 @@ from agent.trials.grading import STARVED_SHARE, box_for, grade, grading_box, in_
 from agent.trials.heartbeat import Stopped, unstopped
 from agent.trials.slots import Slots
 from agent.trials.watching import Watcher
+from agent.trials.stages import collect, prepare
 
 MODEL_ALIAS = "ratchet"
 """The one model name that a box needs to know; the gateway maps it to the role's model."""
@@ -91,8 +92,11 @@ class Visit:
         spec: BoxSpec | None = None,
         command: Sequence[str] | None = None,
         heard: Callable[[bytes], None] | None = None,
+        around: Task | None = None,
     ) -> Visited:
         """One visited, in a box of another kind or by another command where one is given.
+
+        `around` is the task whose commands run before and after it.
 
         Raises:
             InfrastructureError: also for a fault that only the gateway saw.
@@ -101,10 +105,11 @@ class Visit:
             box = await self._sandbox.open(spec or self.spec)
         try:
             with _early():
+                await _fill(box, scaffold, task, workspace)
+                if around is not None:
+                    await prepare(box, around)
                 session = await self._session(box, replace(scope, deadline=time.monotonic() + timeout))
             try:
-                with _early():
-                    await _fill(box, scaffold, task, workspace)
                 run = await box.run(
                     command or self.command,
                     env=_environment(env, timeout, seed),
@@ -112,7 +117,7 @@ class Visit:
                     more=session.waited,
                     heard=heard,
                 )
-                files, fault = await _take(box, take, run)
+                files, fault = await _take(box, take, run, around)
             finally:
                 await session.close()
         finally:
@@ -148,11 +153,13 @@ async def _fill(box: Box, scaffold: Files, task: Files, workspace: Files) -> Non
     await box.put(workspace, "/workspace")
 
 
-async def _take(box: Box, globs: Sequence[str], run: RunResult) -> tuple[Files, str | None]:
+async def _take(box: Box, globs: Sequence[str], run: RunResult, around: Task | None) -> tuple[Files, str | None]:
     """What the box hands in, and the candidate's fault if it cannot."""
     if run.ending in {Ending.KILLED, Ending.MEMORY}:
         return {}, str(run.ending)
     try:
+        if around is not None:
+            await collect(box, around)
         return await box.take(globs), None
     except CandidateFault as fault:
         return {}, str(fault)
@@ -228,6 +235,7 @@ class Evaluator:
                     spec=box_for(job.task, replace(self._visit.spec, image=image)),
                     command=in_workdir(job.task, self._visit.command),
                     heard=watcher.printed if watcher is not None else None,
+                    around=job.task,
                 )
             refuse_starved(visited.run, self._starved)
             verdict = await self._grade(job.task, visited, image)

@@ -14,6 +14,7 @@ from agent.suites.importing.folder import PytestFolder
 from agent.suites.importing.harbor import Harbor
 from agent.suites.importing.jsonl import HumanEval, Mbpp
 from agent.suites.importing.programs import EvalPlus, Programs
+from agent.suites.importing.swebench import SweBench
 from agent.suites.importing.terminalbench import TerminalBench
 from agent.suites.importing.write import SuiteWriter, grouped
 
@@ -23,6 +24,7 @@ IMPORTERS: Mapping[str, Importer] = {
         Harbor(),
         TerminalBench(),
         Exercism(),
+        SweBench(),
         HumanEval(),
         EvalPlus(),
         Mbpp(),
