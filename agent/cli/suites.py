@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agent.base.errors import UserError
+from agent.cli.calibrating import tasks_calibrate
 from agent.cli.importing import tasks_import
 from agent.cli.options import AsJson, terminal
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="List, write, import and prove task suites.", no_args_is_help=True, rich_markup_mode=None)
 SuitePath = Annotated[Path, typer.Argument(help="folder of the suite, or the name of a shipped one")]
 app.command("import")(tasks_import)
+app.command("calibrate")(tasks_calibrate)
 
 
 @app.command("list")

@@ -77,14 +77,14 @@ async def prove(
 
     async def whole(task: Task) -> Proof:
         wanted = submissions(task)
-        verdicts = await _together(one(task, files) for files in wanted.values())
+        verdicts = await together(one(task, files) for files in wanted.values())
         proof = judge(task, dict(zip(wanted, verdicts, strict=True)))
         return replace(proof, findings=(*proof.findings, *await searched(task)))
 
-    return await _together(whole(task) for task in suite.tasks)
+    return await together(whole(task) for task in suite.tasks)
 
 
-async def _together(work: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
+async def together(work: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
     """All results; if one fails, the others are ended first, so that they close their boxes."""
     running = [asyncio.create_task(one) for one in work]
     try:

@@ -81,7 +81,7 @@ def load_suite(path: Path) -> Suite:
     tasks = tuple(task for task, _ in loaded if task.id not in out)
     _check_quarantine(out, {task.id for task, _ in loaded}, tasks, file)
     return Suite(
-        name=head.name, hash=_hash_tasks(tasks), tasks=tasks, description=head.description, quarantined=tuple(out)
+        name=head.name, hash=content_hash(tasks), tasks=tasks, description=head.description, quarantined=tuple(out)
     )
 
 
@@ -262,7 +262,7 @@ def _digest(said: object, *trees: Files) -> bytes:
     return digest.digest()
 
 
-def _hash_tasks(tasks: tuple[Task, ...]) -> str:
+def content_hash(tasks: tuple[Task, ...]) -> str:
     """Over all that can change a score; the order of the tasks, and how they are written, cannot."""
     whole = hashlib.sha256()
     for task in sorted(tasks, key=lambda task: task.id):

@@ -305,6 +305,12 @@ def power_of(world: World, effect: float, pairs: int, gate: GateSettings, paths:
     return float(accepted.mean()), float(taken.mean())
 
 
+def lifted(world: World, effect: float) -> float | None:
+    """The skill that lifts a world's gate score by `effect`; None if no skill does."""
+    skill = _solve(lambda shift: world.mean(shift) - world.mean(0.0) - effect)
+    return skill if abs(world.mean(skill) - world.mean(0.0) - effect) < effect / 100 else None
+
+
 def many_tests(x: Floats, log_threshold: float, settings: GateSettings) -> tuple[NDArray[np.bool_], Floats]:
     """`PairedTest` on many rows of differences at once: (accepted, pairs taken), one a row.
 
