@@ -55,7 +55,8 @@ class Task:
     `image`, `user`, `memory_mb`, `disk_mb` and `cpus` hold for the solving and the grading box; None leaves the choice
     to the campaign (solving) and to BoxSpec (grading). `workdir` is relative to /workspace. A `deterministic` task
     is said to give one scaffold the same score every time; the gate checks that. `prepare` runs in both boxes before
-    anything else, `collect` in the solving box after the scaffold.
+    anything else, `collect` in the solving box after the scaffold. `check_image` and `check_build` are the grading
+    box's, in place of `image` and `build`.
     """
 
     id: str
@@ -74,6 +75,8 @@ class Task:
     solution: Files = field(default_factory=lambda: NO_FILES)
     image: str | None = None
     build: tuple[str, ...] = ()
+    check_image: str | None = None
+    check_build: tuple[str, ...] = ()
     workdir: str = ""
     solve_timeout: float = 120.0
     check_timeout: float = 30.0

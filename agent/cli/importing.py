@@ -32,7 +32,12 @@ def tasks_import(
             "auto: detect"
         ),
     ],
-    source: Annotated[Path, typer.Argument(help="folder of tasks, or a JSONL file (plain or gzip)")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="folder of tasks, JSONL file (plain or gzip), dataset.toml, registry.json or harbor://ORG/NAME@REF"
+        ),
+    ],
     dest: Annotated[Path, typer.Argument(help="folder to create the suite in")],
     *,
     image: Annotated[
@@ -53,7 +58,11 @@ def tasks_import(
         str, typer.Option(help="harbor: key of the reward in a reward.json that holds several")
     ] = "reward",
     repos: Annotated[
-        Path | None, typer.Option(help="swebench: folder of clones (OWNER/NAME), instead of images")
+        Path | None,
+        typer.Option(help="folder of clones (OWNER/NAME); swebench: instead of images; registry.json: of its tasks"),
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="registry.json: the dataset to take, NAME or NAME@VERSION")
     ] = None,
     solve: Annotated[
         bool,
@@ -81,7 +90,7 @@ def tasks_import(
     def prepare(suite: Path) -> None:
         solved.extend(solve_references(suite, image, parallel, console))
 
-    options = Options(image=image, check=check, reward_key=reward_key, repos=repos)
+    options = Options(image=image, check=check, reward_key=reward_key, repos=repos, dataset=dataset)
     try:
         imported = _import(kind, source, dest, options, console, replace=replace, prepare=prepare if solve else None)
     except NothingTaken as nothing:

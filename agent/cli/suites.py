@@ -99,7 +99,7 @@ async def prove_suite(suite: Suite, parallel: int, base: str | None, console: Co
     from rich.progress import Progress
 
     from agent.suites.check import Flaw, Proof, prove, submissions
-    from agent.suites.images import buildable_images
+    from agent.suites.images import buildable_images, grading_image
     from sandbox.docker_sandbox import DockerSandbox
     from sandbox.image import ensure_image
 
@@ -113,6 +113,7 @@ async def prove_suite(suite: Suite, parallel: int, base: str | None, console: Co
                 sandbox,
                 lambda task: images.get(task.id, image),
                 suite,
+                grading=lambda task: grading_image(images, task.id, images.get(task.id, image)),
                 parallel=parallel,
                 done=lambda: bar.advance(line),
             )

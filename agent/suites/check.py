@@ -57,15 +57,22 @@ async def prove(
     image: Callable[[Task], str],
     suite: Suite,
     *,
+    grading: Callable[[Task], str] | None = None,
     parallel: int,
     done: Callable[[], None],
 ) -> Sequence[Proof]:
-    """Check every task, `parallel` boxes at a time; `done` is called after each grading. Raises InfrastructureError."""
+    """Check every task, `parallel` boxes at a time; `done` is called after each grading.
+
+    `image` names the one in which a task is solved, `grading` the one in which it is graded, if that is another.
+
+    Raises:
+        InfrastructureError: the boxes failed.
+    """
     slots = asyncio.Semaphore(parallel)
 
     async def one(task: Task, submission: Files) -> Grade:
         async with slots:
-            verdict = await _graded(sandbox, image(task), task, submission)
+            verdict = await _graded(sandbox, (grading or image)(task), task, submission)
         done()
         return verdict
 

@@ -62,6 +62,12 @@ class Defaults(Section):
     build: list[Text] | None = Field(
         default=None, description="Dockerfile instructions (RUN, ENV, ARG, SHELL, WORKDIR) laid on the image, once"
     )
+    check_image: Text | None = Field(
+        default=None, description="image of the grading box, where it is another than the solving box's"
+    )
+    check_build: list[Text] | None = Field(
+        default=None, description="instructions laid on the grading box's own image, as in build"
+    )
     workdir: Text | None = Field(
         default=None, description="folder below /workspace in which the scaffold and the check start"
     )

@@ -31,7 +31,7 @@ _SLOTS = (Split.SEARCH,) * 2 + (Split.GATE,) * 3 + (Split.HOLDOUT,) * 2
 _PARTS = ("files", "tests", "solution")
 _SHARED = tuple(name for name in Defaults.model_fields if name != "network")
 _SCORING = tuple(name for name in Task.__slots__ if name not in {*_PARTS, "tags", "meta"})
-_LATER = {"prepare": (), "collect": (), "disk_mb": None}
+_LATER = {"prepare": (), "collect": (), "disk_mb": None, "check_image": None, "check_build": ()}
 """Fields that earlier versions did not have, with the value at which they leave a suite's hash as it was."""
 
 _AS_WRITTEN = (
@@ -39,6 +39,7 @@ _AS_WRITTEN = (
     "reward_key",
     "junit",
     "image",
+    "check_image",
     "workdir",
     "solve_timeout",
     "check_timeout",
@@ -164,6 +165,7 @@ def _task(source: _Source, shared: dict[str, Any]) -> Task:
         reward=RewardKind(given.get("reward") or "junit"),
         solution=_files(source, "solution"),
         build=tuple(given.get("build") or ()),
+        check_build=tuple(given.get("check_build") or ()),
         env=MappingProxyType(given.get("env") or {}),
         tags=tuple(given.get("tags") or ()),
         meta=MappingProxyType(entry.meta or {}),

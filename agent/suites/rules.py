@@ -116,6 +116,7 @@ def _surroundings(task: Task, place: Place) -> None:
             raise place.error("workdir", f"{task.workdir!r:.80} {fault}", "Name a folder below /workspace.")
         if not any(path.startswith(below) for path in task.files):
             raise place.error("workdir", f"no starting file stands in {task.workdir!r}", "Put a file there.")
-    for line in task.build:
-        if (wrong := layer_fault(line)) is not None:
-            raise place.error("build", *wrong)
+    for field, lines in (("build", task.build), ("check_build", task.check_build)):
+        for line in lines:
+            if (wrong := layer_fault(line)) is not None:
+                raise place.error(field, *wrong)

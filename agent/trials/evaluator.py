@@ -184,8 +184,8 @@ def _environment(env: Mapping[str, str], timeout: float, seed: int) -> dict[str,
 class Evaluator:
     """Runs trials. One limit, `slots`, holds over all trials that run at the same time.
 
-    `image` is the one of all tasks, but for those that `images` names by their id. `starved` is the part of a run that
-    other programs may withhold before the trial is void.
+    `image` is the one of all tasks, but for those that `images` names by their id, or for grading by `ID/check`.
+    `starved` is the part of a run that other programs may withhold before the trial is void.
     """
 
     def __init__(
@@ -217,7 +217,7 @@ class Evaluator:
             if watcher is not None:
                 watcher.started()
             # The box that grades is made while the one that solves works.
-            with self._sandbox.expect(grading_box(job.task, image)):
+            with self._sandbox.expect(grading_box(job.task, self._grading_image(job.task, image))):
                 visited = await self._visit(
                     scope=CallScope(
                         trial=name,
@@ -260,7 +260,10 @@ class Evaluator:
             return Grade(score=0.0, reason=visited.fault)
         if not visited.files or all(task.files.get(path) == body for path, body in visited.files.items()):
             return Grade(score=0.0, reason=_why_nothing(visited.run))
-        return await grade(self._sandbox, image, task, visited.files, self._starved)
+        return await grade(self._sandbox, self._grading_image(task, image), task, visited.files, self._starved)
+
+    def _grading_image(self, task: Task, solving: str) -> str:
+        return self._images.get(f"{task.id}/check", solving)
 
 
 def _why_nothing(run: RunResult) -> str:

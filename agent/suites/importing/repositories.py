@@ -96,16 +96,58 @@ def files_at(clones: Path, repository: str, commit: str) -> Files:
     Raises:
         Unsupported: there is no such commit, or it holds what starting files cannot.
     """
-    clone = _clone(clones, repository)
-    listing = _git(clone, "ls-tree", "-r", "-z", "--full-tree", commit).split(b"\0")
+    clone = clone_of(clones, repository)
+    return files_below(clone, commit, "")
+
+
+def files_below(clone: Path, commit: str, folder: str) -> Files:
+    """The files of a commit below one of its folders, by their paths in that. Raises Unsupported as `files_at` does."""
+    wanted = ("--", f"{folder.strip('/')}/") if folder.strip("/.") else ()
+    listing = _git(clone, "ls-tree", "-r", "-z", "--full-tree", commit, *wanted).split(b"\0")
     entries = [_entry(line) for line in listing if line]
     if len(entries) > tree.MAX_FOLDER_FILES:
-        raise Unsupported(f"{repository}: {len(entries)} files; {tree.MAX_FOLDER_FILES} are carried: name an image")
+        raise Unsupported(f"{clone.name}: {len(entries)} files; {tree.MAX_FOLDER_FILES} are carried: name an image")
     bodies = _blobs(clone, [blob for blob, _ in entries])
-    return dict(zip((path for _, path in entries), bodies, strict=True))
+    above = wanted[1] if wanted else ""
+    return {path.removeprefix(above): body for (_, path), body in zip(entries, bodies, strict=True)}
 
 
-def _clone(clones: Path, repository: str) -> Path:
+def fetched_commit(url: str, commit: str, into: Path) -> Path:
+    """A repository with one commit of a public repository; made once. Raises Unsupported."""
+    if not url.startswith("https://"):
+        raise Unsupported(f"git_url: {url!r:.80} is not an https address")
+    if not into.exists():
+        into.mkdir(parents=True)
+        _git(into, "init", "-q")
+    if commit == "HEAD" or not _has(into, commit):
+        _git(
+            into,
+            "-c",
+            "protocol.allow=never",
+            "-c",
+            "protocol.https.allow=always",
+            "fetch",
+            "-q",
+            "--depth",
+            "1",
+            url,
+            commit,
+        )
+        if commit == "HEAD":
+            _git(into, "update-ref", "HEAD", "FETCH_HEAD")
+    return into
+
+
+def _has(clone: Path, commit: str) -> bool:
+    try:
+        _git(clone, "cat-file", "-e", f"{commit}^{{commit}}")
+    except Unsupported:
+        return False
+    return True
+
+
+def clone_of(clones: Path, repository: str) -> Path:
+    """The clone of `owner/name` in a folder of clones. Raises Unsupported."""
     owner, _, name = repository.partition("/")
     for candidate in (f"{owner}/{name}", f"{owner}__{name}", name):
         for folder in (clones / candidate, clones / f"{candidate}.git"):

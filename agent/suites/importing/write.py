@@ -224,7 +224,18 @@ def _validate(draft: Draft) -> None:
     if not draft.instruction.strip() or _CONTROL.search(draft.instruction):
         raise Unsupported("an instruction that is empty or holds control characters")
     entry = expanded(entry, place := _Draft(Path(draft.origin)))
-    shared = {"image", "workdir", "user", "memory_mb", "disk_mb", "cpus", "solve_timeout", "check_timeout", "junit"}
+    shared = {
+        "image",
+        "check_image",
+        "workdir",
+        "user",
+        "memory_mb",
+        "disk_mb",
+        "cpus",
+        "solve_timeout",
+        "check_timeout",
+        "junit",
+    }
     shared |= {"reward_path", "reward_key"}
     task = Task(
         id=draft.id,
@@ -239,6 +250,7 @@ def _validate(draft: Draft) -> None:
         collect=_argv(entry.collect),
         reward=RewardKind(entry.reward or "junit"),
         build=tuple(entry.build or ()),
+        check_build=tuple(entry.check_build or ()),
         env=MappingProxyType(entry.env or {}),
         **{name: value for name in shared if (value := getattr(entry, name)) is not None},
     )
@@ -282,10 +294,11 @@ def _write_task(folder: Path, draft: Draft, settings: Path) -> None:
     settings.rename(folder / "task.yaml")
     (folder / "instruction.md").write_text(draft.instruction.rstrip() + "\n", encoding="utf-8", newline="\n")
     for part in _PARTS:
-        _write_files(f"{folder}/{part}", getattr(draft, part))
+        write_files(f"{folder}/{part}", getattr(draft, part))
 
 
-def _write_files(root: str, files: Files) -> None:
+def write_files(root: str, files: Files) -> None:
+    """Write new files below a folder."""
     made: set[str] = set()
     for path, content in files.items():
         at = f"{root}/{path}"
