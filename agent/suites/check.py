@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from agent.base.errors import Starved
 from agent.base.types import Files, Grade, Sandbox, Suite, Task
 from agent.suites.leaks import leaks, may_leak
+from agent.suites.network import needs_network
 from agent.suites.rules import submitted_by
 from agent.trials.grading import grade
 
@@ -41,6 +42,7 @@ class Flaw(StrEnum):
     SLOW = "slow"
     NO_IMAGE = "no image"
     LEAKED = "solution in the box"
+    NETWORK = "needs a network"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,6 +147,8 @@ def _reference(task: Task, runs: Sequence[Grade]) -> list[tuple[Flaw, str]]:
         return [(Flaw.NO_REFERENCE, "no solution is given, so nothing shows that it can be solved")]
     failed = [verdict for verdict in runs if verdict.score != 1]
     if failed:
+        if said := needs_network(failed[0].output):
+            return [(Flaw.NETWORK, f"the check of the reference says: {said}")]
         kind = Flaw.UNSOLVABLE if len(failed) == len(runs) else Flaw.FLAKY
         said = f"the reference scores {' and '.join(f'{v.score:g}' for v in runs)} ({failed[0].reason})"
         return [(kind, said)]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from agent.base.errors import CandidateFault
 from agent.base.types import BoxSpec, Ending, Files, Sandbox, Suite, Task
+from agent.suites.network import needs_network
 from agent.suites.rules import submitted_by
 from agent.trials.grading import WORKSPACE, box_for, in_workdir
 from agent.trials.stages import collect, prepare
@@ -88,7 +89,13 @@ async def _run(sandbox: Sandbox, image: str, task: Task) -> Solved:
         await box.close()
     handed_in = submitted_by(task.submit)
     files = {path: body for path, body in taken.items() if handed_in(path) and task.files.get(path) != body}
-    return Solved(task.id, files, None if files else f"{name} left no file (exit code {result.exit_code})")
+    if files and not result.exit_code:
+        return Solved(task.id, files)
+    said = needs_network(result.output.decode(errors="replace"))
+    if files and not said:
+        return Solved(task.id, files)
+    why = f"needs a network: {said}" if said else f"{name} left no file (exit code {result.exit_code})"
+    return Solved(task.id, {}, why)
 
 
 def write_solutions(root: Path, solved: list[Solved]) -> None:
