@@ -38,8 +38,8 @@ from agent.base.types import (
 from agent.trials.grading import STARVED_SHARE, box_for, grade, grading_box, in_workdir, refuse_starved
 from agent.trials.heartbeat import Stopped, unstopped
 from agent.trials.slots import Slots
-from agent.trials.watching import Watcher
 from agent.trials.stages import collect, prepare
+from agent.trials.watching import Watcher
 
 MODEL_ALIAS = "ratchet"
 """The one model name that a box needs to know; the gateway maps it to the role's model."""

@@ -197,7 +197,7 @@ class _Reader:
             raise self._no(f"FROM {value:.60}")
         if self._image and base not in self._stages:
             raise self._no("several stages (a second FROM)")
-        # A stage that is built on the one before only goes on with it.
+        # A stage that is built on the one before only continues it.
         self._image = self._image or base
         if len(words) == len(("base", "AS", "name")) and words[1].upper() == "AS":
             self._stages = {words[2]}
