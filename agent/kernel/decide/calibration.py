@@ -16,7 +16,7 @@ import numpy as np
 
 from agent.base.types import Split
 from agent.kernel.decide.gate import GateSettings, threshold
-from agent.kernel.decide.simulate import Floats, World, WorldSettings, lifted, many_tests
+from agent.kernel.decide.simulate import Floats, World, WorldSettings, crossing, many_tests
 
 PATHS: Final = 400
 """Simulated tests behind a number of pairs."""
@@ -172,8 +172,9 @@ def pairs_for(difficulty: Floats, effect: float, gate: GateSettings) -> int | No
     """Pairs with which the first test proves a patch worth `effect` nine times in ten; None if there are too few."""
     world = World(WorldSettings(coupled=True), np.random.default_rng(0))
     world.gate = difficulty
-    skill = lifted(world, effect)
-    if skill is None:
+    start = world.mean(0.0)
+    skill = crossing(lambda shift: world.mean(shift) - start - effect)
+    if abs(world.mean(skill) - start - effect) > effect / 100:
         return None
     before, after = world.pairs(0.0, skill, PATHS * gate.max_pairs)
     accepted, taken = many_tests((after - before).reshape(PATHS, gate.max_pairs), threshold(1, 0, gate), gate)

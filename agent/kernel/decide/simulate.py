@@ -299,16 +299,10 @@ def predict(
 
 def power_of(world: World, effect: float, pairs: int, gate: GateSettings, paths: int = 200) -> tuple[float, float]:
     """(chance that the first test proves a patch worth `effect`, mean pairs taken) with at most `pairs`."""
-    skill = _solve(lambda shift: world.mean(shift) - world.mean(0.0) - effect) if effect else 0.0
+    skill = crossing(lambda shift: world.mean(shift) - world.mean(0.0) - effect) if effect else 0.0
     before, after = world.pairs(0.0, skill, paths * pairs)
     accepted, taken = many_tests((after - before).reshape(paths, pairs), threshold(1, 0, gate), gate)
     return float(accepted.mean()), float(taken.mean())
-
-
-def lifted(world: World, effect: float) -> float | None:
-    """The skill that lifts a world's gate score by `effect`; None if no skill does."""
-    skill = _solve(lambda shift: world.mean(shift) - world.mean(0.0) - effect)
-    return skill if abs(world.mean(skill) - world.mean(0.0) - effect) < effect / 100 else None
 
 
 def many_tests(x: Floats, log_threshold: float, settings: GateSettings) -> tuple[NDArray[np.bool_], Floats]:
@@ -355,11 +349,11 @@ def _first(hit: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 def _tasks(count: int, settings: WorldSettings, rng: np.random.Generator) -> Floats:
     spread = rng.normal(0.0, settings.spread, count)
-    middle = _solve(lambda shift: float(sigmoid(spread + shift).mean()) - settings.base)
+    middle = crossing(lambda shift: float(sigmoid(spread + shift).mean()) - settings.base)
     return spread + middle
 
 
-def _solve(rising: Callable[[float], float], width: float = 40.0) -> float:
+def crossing(rising: Callable[[float], float], width: float = 40.0) -> float:
     """Where a rising function crosses zero, by bisection; an end of the range where it does not."""
     low, high = -width, width
     for _ in range(60):
