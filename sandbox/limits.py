@@ -11,7 +11,9 @@ from agent.base.types import BoxSpec
 
 SECCOMP = Path(__file__).parent / "seccomp.json"
 SHM_MB = 16
-INODES, SHM_INODES = 16384, 256
+INODES, SHM_INODES = 128, 256
+"""Files of a MiB of the workspace, and all files of the shared memory."""
+
 OPEN_FILES = 1024
 PROCESSES = 30_000
 """Podman's default, 2^20, is more than a service without CAP_SYS_RESOURCE may grant; `pids_limit` is what counts."""
@@ -50,7 +52,7 @@ def limits(spec: BoxSpec, folder: Path, *, cpus: float, podman: bool) -> dict[st
 
 def _docker_mounts(spec: BoxSpec) -> dict[str, str]:
     owner = f"uid={spec.user},gid={spec.user}"
-    scratch = f"rw,nosuid,nodev,exec,size={spec.disk_mb}m,nr_inodes={INODES},{owner},mode=0755"
+    scratch = f"rw,nosuid,nodev,exec,size={spec.disk_mb}m,nr_inodes={spec.disk_mb * INODES},{owner},mode=0755"
     return {
         "/workspace": scratch,
         "/tmp": scratch,  # noqa: S108 - in the box

@@ -52,9 +52,11 @@ class RewardKind(StrEnum):
 class Task:
     """One task of a suite. Times are in seconds, memory in MiB.
 
-    `image`, `user`, `memory_mb` and `cpus` hold for the solving and the grading box; None leaves the choice to
-    the campaign (solving) and to BoxSpec (grading). `workdir` is relative to /workspace. A `deterministic` task
-    is said to give one scaffold the same score every time; the gate checks that.
+    `image`, `user`, `memory_mb`, `disk_mb` and `cpus` hold for the solving and the grading box; None leaves the choice
+    to the campaign (solving) and to BoxSpec (grading). `workdir` is relative to /workspace. A `deterministic` task
+    is said to give one scaffold the same score every time; the gate checks that. `prepare` runs in both boxes before
+    anything else, `collect` in the solving box after the scaffold. `check_image` and `check_build` are the grading
+    box's, in place of `image` and `build`.
     """
 
     id: str
@@ -64,6 +66,8 @@ class Task:
     submit: tuple[str, ...]
     tests: Files
     check: tuple[str, ...]
+    prepare: tuple[str, ...] = ()
+    collect: tuple[str, ...] = ()
     reward: RewardKind = RewardKind.JUNIT
     reward_path: str | None = None
     reward_key: str = "reward"
@@ -71,11 +75,14 @@ class Task:
     solution: Files = field(default_factory=lambda: NO_FILES)
     image: str | None = None
     build: tuple[str, ...] = ()
+    check_image: str | None = None
+    check_build: tuple[str, ...] = ()
     workdir: str = ""
     solve_timeout: float = 120.0
     check_timeout: float = 30.0
     user: int | None = None
     memory_mb: int | None = None
+    disk_mb: int | None = None
     cpus: float | None = None
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     weight: float = 1.0

@@ -18,7 +18,8 @@ from rich.text import Text
 
 from agent.base.errors import RatchetError, UserError
 from agent.base.types import Split, Suite
-from agent.cli.forecast import SECONDS_PER_TRIAL, forecast
+from agent.cli.calibrating import headroom, last_calibration
+from agent.cli.forecast import SECONDS_PER_TRIAL, SEED_SCORE, forecast
 from agent.config.campaign import Config, ScaffoldConfig, load_config
 from agent.kernel.git.repository import Repository
 from agent.kernel.loop.settings import unprovable
@@ -95,6 +96,7 @@ def _of_config(config: Config) -> Iterator[Finding]:
     suite = cache(partial(load_suite, config.suite))
     yield _tried("suite", lambda: _suite(suite()))
     yield _tried("proof", lambda: _proof(config, suite))
+    yield _tried("headroom", lambda: headroom(config, suite()))
     yield _tried("repo", lambda: _repo(config))
     yield _tried("models", lambda: _models(config))
     yield _tried("prices", lambda: _prices(config))
@@ -202,7 +204,8 @@ def _proof(config: Config, load: Callable[[], Suite]) -> str:
         return "every gate task is deterministic: fixed runs of each side decide"
     if (error := unprovable(config, suite)) is not None:
         raise error
-    prediction = forecast(config, suite)
+    known_score = (last_calibration(config, suite) or {}).get("score", SEED_SCORE)
+    prediction = forecast(config, suite, score=known_score)
     if prediction is None:
         return "no limit bounds the number of trials; `ratchet simulate --cost-per-trial` predicts"
     if prediction.provable_half is None:

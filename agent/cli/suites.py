@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agent.base.errors import UserError
+from agent.cli.calibrating import tasks_calibrate
 from agent.cli.importing import tasks_import
 from agent.cli.options import AsJson, terminal
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="List, write, import and prove task suites.", no_args_is_help=True, rich_markup_mode=None)
 SuitePath = Annotated[Path, typer.Argument(help="folder of the suite, or the name of a shipped one")]
 app.command("import")(tasks_import)
+app.command("calibrate")(tasks_calibrate)
 
 
 @app.command("list")
@@ -97,7 +99,7 @@ async def prove_suite(suite: Suite, parallel: int, base: str | None, console: Co
     from rich.progress import Progress
 
     from agent.suites.check import Flaw, Proof, prove, submissions
-    from agent.suites.images import buildable_images
+    from agent.suites.images import buildable_images, grading_image
     from sandbox.docker_sandbox import DockerSandbox
     from sandbox.image import ensure_image
 
@@ -111,6 +113,7 @@ async def prove_suite(suite: Suite, parallel: int, base: str | None, console: Co
                 sandbox,
                 lambda task: images.get(task.id, image),
                 suite,
+                grading=lambda task: grading_image(images, task.id, images.get(task.id, image)),
                 parallel=parallel,
                 done=lambda: bar.advance(line),
             )

@@ -38,6 +38,7 @@ from agent.base.types import (
 from agent.trials.grading import STARVED_SHARE, box_for, grade, grading_box, in_workdir, refuse_starved
 from agent.trials.heartbeat import Stopped, unstopped
 from agent.trials.slots import Slots
+from agent.trials.stages import collect, prepare
 from agent.trials.watching import Watcher
 
 MODEL_ALIAS = "ratchet"
@@ -91,8 +92,11 @@ class Visit:
         spec: BoxSpec | None = None,
         command: Sequence[str] | None = None,
         heard: Callable[[bytes], None] | None = None,
+        around: Task | None = None,
     ) -> Visited:
         """One visited, in a box of another kind or by another command where one is given.
+
+        `around` is the task whose commands run before and after it.
 
         Raises:
             InfrastructureError: also for a fault that only the gateway saw.
@@ -101,10 +105,11 @@ class Visit:
             box = await self._sandbox.open(spec or self.spec)
         try:
             with _early():
+                await _fill(box, scaffold, task, workspace)
+                if around is not None:
+                    await prepare(box, around)
                 session = await self._session(box, replace(scope, deadline=time.monotonic() + timeout))
             try:
-                with _early():
-                    await _fill(box, scaffold, task, workspace)
                 run = await box.run(
                     command or self.command,
                     env=_environment(env, timeout, seed),
@@ -112,7 +117,7 @@ class Visit:
                     more=session.waited,
                     heard=heard,
                 )
-                files, fault = await _take(box, take, run)
+                files, fault = await _take(box, take, run, around)
             finally:
                 await session.close()
         finally:
@@ -148,11 +153,13 @@ async def _fill(box: Box, scaffold: Files, task: Files, workspace: Files) -> Non
     await box.put(workspace, "/workspace")
 
 
-async def _take(box: Box, globs: Sequence[str], run: RunResult) -> tuple[Files, str | None]:
+async def _take(box: Box, globs: Sequence[str], run: RunResult, around: Task | None) -> tuple[Files, str | None]:
     """What the box hands in, and the candidate's fault if it cannot."""
     if run.ending in {Ending.KILLED, Ending.MEMORY}:
         return {}, str(run.ending)
     try:
+        if around is not None:
+            await collect(box, around)
         return await box.take(globs), None
     except CandidateFault as fault:
         return {}, str(fault)
@@ -177,8 +184,8 @@ def _environment(env: Mapping[str, str], timeout: float, seed: int) -> dict[str,
 class Evaluator:
     """Runs trials. One limit, `slots`, holds over all trials that run at the same time.
 
-    `image` is the one of all tasks, but for those that `images` names by their id. `starved` is the part of a run that
-    other programs may withhold before the trial is void.
+    `image` is the one of all tasks, but for those that `images` names by their id, or for grading by `ID/check`.
+    `starved` is the part of a run that other programs may withhold before the trial is void.
     """
 
     def __init__(
@@ -210,7 +217,7 @@ class Evaluator:
             if watcher is not None:
                 watcher.started()
             # The box that grades is made while the one that solves works.
-            with self._sandbox.expect(grading_box(job.task, image)):
+            with self._sandbox.expect(grading_box(job.task, self._grading_image(job.task, image))):
                 visited = await self._visit(
                     scope=CallScope(
                         trial=name,
@@ -228,6 +235,7 @@ class Evaluator:
                     spec=box_for(job.task, replace(self._visit.spec, image=image)),
                     command=in_workdir(job.task, self._visit.command),
                     heard=watcher.printed if watcher is not None else None,
+                    around=job.task,
                 )
             refuse_starved(visited.run, self._starved)
             verdict = await self._grade(job.task, visited, image)
@@ -252,8 +260,11 @@ class Evaluator:
             return Grade(score=0.0, reason=visited.fault)
         if not visited.files or all(task.files.get(path) == body for path, body in visited.files.items()):
             return Grade(score=0.0, reason=_why_nothing(visited.run))
-        verdict = await grade(self._sandbox, image, task, visited.files, self._starved)
+        verdict = await grade(self._sandbox, self._grading_image(task, image), task, visited.files, self._starved)
         return _with_ending(verdict, visited.run)
+
+    def _grading_image(self, task: Task, solving: str) -> str:
+        return self._images.get(f"{task.id}/check", solving)
 
 
 def _with_ending(verdict: Grade, run: RunResult) -> Grade:
