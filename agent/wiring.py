@@ -7,7 +7,6 @@ beside it, whose record is thrown away unless a ledger is given to keep it.
 from __future__ import annotations
 
 import asyncio
-import os
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -17,6 +16,7 @@ from pathlib import Path
 from rich.console import Console
 
 from agent.base.errors import UserError
+from agent.base.machine import cores
 from agent.base.refusal import Refusal
 from agent.base.trust import trusted_hash
 from agent.base.types import Call, CallRecord, Caps, Suite
@@ -43,6 +43,7 @@ from agent.models.providers.discovery import with_windows
 from agent.suites.images import task_images
 from agent.suites.loader import load_suite
 from agent.trials.evaluator import Evaluator, Visit
+from sandbox.architecture import foreign_images
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.engine import engine_status
 from sandbox.image import ensure_image
@@ -213,10 +214,13 @@ async def _images(config: Config, suite: Suite, console: Console) -> tuple[str, 
         raise UserError("docker", engine.line, f"Run `{engine.fix}`.")
     base, layers = config.scaffold.image, config.scaffold.build
     image = await asyncio.to_thread(ensure_image, base, layers=layers, say=console.print)
-    return image, await asyncio.to_thread(task_images, suite, base, layers=layers, say=console.print)
+    images = await asyncio.to_thread(task_images, suite, base, layers=layers, say=console.print)
+    for line in await asyncio.to_thread(foreign_images, {image, *images.values()}):
+        console.print(line)
+    return image, images
 
 
 def _sandbox(config: Config, folder: Path) -> DockerSandbox:
     # Boxes are made as fast as the cores allow, however many trials run: more of them ready would only wait.
-    ready = min(config.boxes.parallel, 2 * len(os.sched_getaffinity(0)))
+    ready = min(config.boxes.parallel, 2 * cores())
     return DockerSandbox(uuid.uuid4().hex[:8], config.name, folder, ready=ready, runtime=config.boxes.runtime)

@@ -19,7 +19,8 @@ from typing import Self
 from agent.base.errors import CandidateFault, SandboxDown
 from agent.base.types import BoxSpec, Ending, Files, RunResult
 from sandbox import frames
-from sandbox.box import MOST_NAMES, READ_ONLY, WORKSPACE
+from sandbox.areas import READ_ONLY
+from sandbox.box import MOST_NAMES, WORKSPACE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -42,6 +42,8 @@ LABEL = "ratchet.box"
 BOX_FILES = (
     "__init__.py",
     "frames.py",
+    "channels.py",
+    "carry.py",
     "forward.py",
     "runner.py",
     "workspace.py",

@@ -1,4 +1,4 @@
-"""One list, two sandboxes: what every implementation of the Sandbox Protocol promises."""
+"""One list, every sandbox: what every implementation of the Sandbox Protocol promises."""
 
 from __future__ import annotations
 
@@ -44,11 +44,14 @@ PROGRAMS = {
 }
 
 
-@pytest.fixture(params=["fake", pytest.param("docker", marks=pytest.mark.docker)])
+REAL = [pytest.param(name, marks=pytest.mark.docker) for name in ("docker_sandbox", "streamed_sandbox")]
+
+
+@pytest.fixture(params=["fake", *REAL])
 def any_sandbox(request: pytest.FixtureRequest) -> Sandbox:
     if request.param == "fake":
         return FakeSandbox(PROGRAMS)
-    real: DockerSandbox = request.getfixturevalue("docker_sandbox")
+    real: DockerSandbox = request.getfixturevalue(request.param)
     return real
 
 
