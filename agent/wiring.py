@@ -28,7 +28,7 @@ from agent.kernel.git.repository import Repository
 from agent.kernel.loop.opening import check_unchanged, open_repository, remember_windows
 from agent.kernel.loop.parts import Parts, TrialParts
 from agent.kernel.loop.proposer import Proposer
-from agent.kernel.loop.settings import boundary_of, budget_of, search_settings, unprovable
+from agent.kernel.loop.settings import boundary_of, budget_of, limit_reached, search_settings, unprovable
 from agent.kernel.loop.state import Scaffolds, State
 from agent.kernel.loop.tripwires import check_tripwire
 from agent.kernel.loop.warm import check_warm_start
@@ -69,8 +69,17 @@ async def campaign_parts(config: Config, ledger: Ledger, console: Console) -> As
     check_tripwire(ledger)
     boundary = boundary_of(config)
     budget = budget_of(config, ledger, hours=config.budget.hours)
+    accepted = sum(row.test is not None for row in ledger.commits())
+    ended = limit_reached(config, budget, accepted=accepted, trials=ledger.count_trials()) is not None
     async with _trial_parts(
-        config, suite, ledger=ledger, repository=repository, budget=budget, folder=config.folder, console=console
+        config,
+        suite,
+        ledger=ledger,
+        repository=repository,
+        budget=budget,
+        folder=config.folder,
+        console=console,
+        ask=not ended,
     ) as trials:
         ledger.remember("base", repository.base)
         ledger.remember("prices", snapshot(config.models))
@@ -176,14 +185,15 @@ async def _trial_parts(
     console: Console,
     replay: ReplaySource | None = None,
     record: CallRecord | None = None,
+    ask: bool = True,
 ) -> AsyncIterator[TrialParts]:
-    """Images, then gateway and boxes, open; every model has answered once. `folder` holds the boxes' sockets."""
+    """Images, then gateway and boxes, open. `folder` holds the boxes' sockets; `ask`: every model has answered once."""
     image, images = await _images(config, suite, console)
     models = await asyncio.to_thread(with_windows, config.models)
     learned = LearnedParameters(ledger)
     gateway = GatewayServer(models, record or ledger, budget, seed=config.seed, replay=replay, learned=learned)
     async with gateway, _sandbox(config, folder) as sandbox:
-        for note in await preflight(gateway):
+        for note in await preflight(gateway) if ask else ():
             console.print(note)
         visit = Visit(sandbox, gateway, config.boxes.spec(image), config.scaffold.command)
         scaffolds = Scaffolds(lambda tree: repository.read(tree, (*config.scaffold.mutable, *config.scaffold.include)))

@@ -217,7 +217,7 @@ class Containers:
         said = brief(error)
         if order.probe and "bind source path does not exist" in said:
             return Unshared()
-        if "exec format" in said and (foreign := self._foreign(image)):
+        if ("exec format" in said or "no such file" in said) and (foreign := self._foreign(image)):
             return foreign
         if self._runtime and "runtime" in said:
             problem = f"the engine cannot use {self._runtime} ({said})"

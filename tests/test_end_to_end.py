@@ -140,7 +140,7 @@ def test_the_summary_shows_scores_patches_and_the_next_commands(home: Path) -> N
         "champion (#1)",
         "accepted: Lower TEMPERATURE",
         "git log ratchet/e2e",
-        "ratchet show 1 ",
+        "ratchet show 1\n",
     ):
         assert words in said
 

@@ -86,7 +86,7 @@ def show(
         repository = open_repository(config, ledger)
         found = find_candidate(candidate, ledger, repository)
         dossier = collect(found, ledger, repository, parent=parent)
-    render_show(dossier, terminal(), transcripts=transcripts, proposal=proposal)
+        render_show(dossier, terminal(), transcripts=transcripts, proposal=proposal)
 
 
 @app.command()

@@ -129,6 +129,8 @@ class Lab:
     caps: Caps = field(default_factory=Caps)
     alpha: float | None = None
     shown: float = 1.0
+    patience: float = 0.001
+    """Minutes."""
     options: Mapping[str, object] = field(default_factory=dict)
     strategy: Strategy = field(default_factory=STRATEGIES["thompson"])
     tripwires: Mapping[str, object] = field(default_factory=dict)
@@ -157,7 +159,7 @@ class Lab:
             {
                 "name": self.name, "suite": "unused", "models": models, "gate": self.gate,
                 "runs": self.folder / "runs", "approve": self.approve,
-                "budget": {"trials": self.trials}, "boxes": {"parallel": 4, "patience_minutes": 0.001},
+                "budget": {"trials": self.trials}, "boxes": {"parallel": 4, "patience_minutes": self.patience},
                 "gate_options": {"alpha": self.alpha}, "search": {"shown": self.shown}, "tripwires": self.tripwires,
                 **self.options,
             }

@@ -23,6 +23,7 @@ from agent.kernel.loop.pausing import LOAD_WAIT, LONGEST_WAIT, TICK, Pauses, can
 from agent.kernel.loop.resuming import resume
 from agent.kernel.loop.same import SameCheck
 from agent.kernel.loop.scheduling import Schedule
+from agent.kernel.loop.settings import limit_reached
 from agent.kernel.loop.tripwires import Tripwires
 from agent.kernel.loop.watchdog import Watchdog, longest_trial, stall_seconds
 
@@ -110,15 +111,10 @@ class Campaign:
         return f"finishing {count} step{'s' * (count > 1)} in flight, {math.ceil(most / 60)} min at most"
 
     def _ending(self) -> str | None:
-        limits, state = self.config.budget, self.state
-        spent = self.parts.budget.exhausted() or self._unaffordable
-        if reason := self.stopping or spent or self.wires.tripped():
+        if reason := self.stopping or self._unaffordable or self.wires.tripped():
             return reason
-        if limits.commits is not None and state.accepted >= limits.commits:
-            return f"{limits.commits} accepted, as many as asked for (budget.commits)"
-        if limits.trials is not None and state.trials >= limits.trials:
-            return f"the campaign's trials are used up ({state.trials} of {limits.trials})"
-        return None
+        state, budget = self.state, self.parts.budget
+        return limit_reached(self.config, budget, accepted=state.accepted, trials=state.trials)
 
     def _start(self, step: Planned) -> None:
         self.running[asyncio.create_task(self._guarded(step.work), name=step.label)] = step

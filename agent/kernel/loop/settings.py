@@ -74,6 +74,18 @@ def unprovable(config: Config, suite: Suite) -> UserError | None:
     return UserError("budget.trials", problem, f"Give {few} or many more, or set gate: better, which proves nothing.")
 
 
+def limit_reached(config: Config, budget: Budget, *, accepted: int, trials: int) -> str | None:
+    """Which limit of `budget` ends the campaign, in words; None while it may continue."""
+    limits = config.budget
+    if reason := budget.exhausted():
+        return reason
+    if limits.commits is not None and accepted >= limits.commits:
+        return f"{limits.commits} accepted, as many as asked for (budget.commits)"
+    if limits.trials is not None and trials >= limits.trials:
+        return f"the campaign's trials are used up ({trials} of {limits.trials})"
+    return None
+
+
 def boundary_of(config: Config) -> Boundary:
     """What a patch may change, as the configuration sets it."""
     return Boundary(

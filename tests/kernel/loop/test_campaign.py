@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 from collections import Counter
@@ -87,11 +88,12 @@ async def test_proposals_go_on_beside_a_test(make_lab: MakeLab) -> None:
 
 async def test_proposals_go_on_beside_the_holdout(make_lab: MakeLab) -> None:
     during = 0
-    count = itertools.count()
+    count, proposed = itertools.count(), asyncio.Event()
 
     async def slowly(scene: FakeRun) -> object:
         if b"of holdout" in scene.task["instruction.md"]:
-            await asyncio.sleep(0.3)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(proposed.wait(), 20)
         return solve(scene)
 
     async def improve(scene: FakeRun) -> str:
@@ -100,6 +102,8 @@ async def test_proposals_go_on_beside_the_holdout(make_lab: MakeLab) -> None:
         with lab.ledger() as ledger:
             kinds = {kind for _, _, kind, _ in ledger.events()}
             during += "holdout" in kinds and "commit" not in kinds
+        if during:
+            proposed.set()
         scene.workspace[SETTINGS] = f"SKILL = 80\nN = {next(count)}\n".encode()
         return ""
 

@@ -17,7 +17,6 @@ def better(scene: FakeRun) -> None:
 
 async def run(lab: Lab) -> None:
     async with lab.campaign() as campaign:
-        campaign.config.boxes.__dict__["patience_minutes"] = 60.0
         campaign.pauses.wait = campaign.pauses.first_wait = 0.001
         await campaign.run()
 
@@ -34,7 +33,7 @@ async def test_a_candidate_whose_pairs_an_outage_voided_is_tested_afresh(make_la
             raise SandboxDown("the engine lost the box")
         return solve(scene)
 
-    lab = make_lab(better, solve=flaky, trials=700)
+    lab = make_lab(better, patience=60.0, solve=flaky, trials=700)
     await run(lab)
     with lab.ledger() as ledger:
         tests, fate = ledger.tests(), ledger.candidates()[1].fate
@@ -56,7 +55,7 @@ async def test_a_budget_that_cannot_pay_for_a_trial_ends_the_campaign_and_voids_
             raise BudgetSpent("no probe can be paid for")
         return solve(scene)
 
-    lab = make_lab(better, solve=spends, trials=700)
+    lab = make_lab(better, patience=60.0, solve=spends, trials=700)
     async with lab.campaign() as campaign:
         ending = await campaign.run()
     assert "no probe can be paid for" in ending

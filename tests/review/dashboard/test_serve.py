@@ -179,7 +179,7 @@ def test_what_a_model_wrote_is_only_text(known: TestClient, path: str) -> None:
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u200b\u202a-\u202e\u2066-\u2069]", page)
     shown = path not in {
         "/login",
-        *(f"/c/night/part/{part}" for part in ("summary", "scores", "evidence", "patches", "cost")),
+        *(f"/c/night/part/{part}" for part in ("summary", "scores", "evidence", "patches", "improvers", "cost")),
     }
     assert ("&lt;script&gt;" in page) == shown
 
