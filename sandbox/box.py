@@ -15,7 +15,7 @@ from typing import Any
 
 from docker.errors import NotFound
 
-from agent.base.errors import CandidateFault, SandboxDown
+from agent.base.errors import CandidateFault, SandboxDown, from_candidate
 from agent.base.types import BoxSpec, Ending, Files, RunResult
 from sandbox import frames
 from sandbox.engine import ENGINE_ERRORS, brief
@@ -30,6 +30,8 @@ SETTLE_SECONDS = 10.0
 MARK_SECONDS = 2.0
 MAX_AGE_SECONDS = 3600.0
 DONE_LIMIT = 1 << 16
+MOST_NAMES = 1000
+NAME_ROOM = 1 << 13
 SIGKILLED = 137
 CONFLICTS = frozenset({errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG})
 # Exit codes of PID 1 that nothing inside a box can cause: host's pipe closed, and what an engine
@@ -197,17 +199,26 @@ class DockerBox:
             if kind != frames.OUT or len(output) > limit + 100:
                 raise frames.Malformed("more output than was asked for")
 
-    async def take(self, globs: Sequence[str], *, max_files: int = 256, max_bytes: int = 4 << 20) -> Files:
+    async def take(
+        self, globs: Sequence[str], *, without: Sequence[str] = (), max_files: int = 256, max_bytes: int = 4 << 20
+    ) -> Files:
         """Regular files below `/workspace` that match a glob, checked again on this side."""
         self._check_alive()
-        order = json.dumps({"globs": list(globs), "max_files": max_files, "max_bytes": max_bytes}).encode()
-        payload = await self._transfer(frames.TAKE, order, frames.tar_limit(max_files, max_bytes))
+        order = {"globs": list(globs), "without": list(without), "max_files": max_files, "max_bytes": max_bytes}
+        limit = frames.tar_limit(max_files, max_bytes)
+        payload = await self._transfer(frames.TAKE, json.dumps(order).encode(), limit)
         try:
             files = await asyncio.to_thread(frames.from_tar, payload, max_files=max_files, max_bytes=max_bytes)
         except frames.Malformed as error:
             raise CandidateFault(f"the submission cannot be read: {error}") from error
         matches = frames.matcher(globs)
         return {path: content for path, content in files.items() if matches(path)}
+
+    async def names(self, *, without: Sequence[str] = (), most: int = MOST_NAMES) -> tuple[str, ...]:
+        """Paths of files below `/workspace`, as the box says them: hostile text of bounded length."""
+        self._check_alive()
+        order = json.dumps({"without": list(without), "most": most}).encode()
+        return _names(await self._transfer(frames.NAME, order, most * NAME_ROOM), most)
 
     async def _transfer(self, kind: bytes, payload: bytes, limit: int) -> bytes:
         """One request that the runner answers at once."""
@@ -222,7 +233,7 @@ class DockerBox:
                 raise _lost((await self._post_mortem()).value) from None
             except frames.Malformed as error:
                 raise _lost(str(error)) from error
-            if answer not in {frames.OK, frames.FILES, frames.FAULT}:
+            if answer not in {frames.OK, frames.FILES, frames.NAMES, frames.FAULT}:
                 raise _lost("it does not keep the protocol")
         if answer == frames.FAULT:
             raise CandidateFault(content.decode(errors="replace"))
@@ -288,6 +299,12 @@ def _lost(reason: str) -> CandidateFault:
     return CandidateFault(f"the box is lost: {reason}")
 
 
+def _names(payload: bytes, most: int) -> tuple[str, ...]:
+    """What a names frame says. Raises CandidateFault, whatever is wrong with it."""
+    with from_candidate("the list of files"):
+        return tuple(str(path) for path in list(json.loads(payload))[:most])
+
+
 def _result(payload: bytes, output: bytes) -> RunResult:
     """What a done frame says. Raises frames.Malformed, whatever is wrong with it."""
     try:
@@ -314,7 +331,7 @@ def _write(area: Path, path: str, content: bytes) -> None:
             folder.chmod(0o755)
     target = area / path
     target.write_bytes(content)
-    target.chmod(0o644)
+    target.chmod(0o755 if isinstance(content, frames.Executable) else 0o644)
 
 
 def make_folder(folder: Path) -> None:

@@ -42,6 +42,7 @@ BOX_FILES = (
     "frames.py",
     "forward.py",
     "runner.py",
+    "workspace.py",
     "install.py",
     "check/ratchet_check.py",
 )

@@ -18,7 +18,7 @@ import sys
 HERE = "/usr/lib/ratchet"
 CERTIFICATES = "/usr/lib/ratchet-certificates"  # see build.py
 AREAS = ("scaffold", "task", "tests")
-PACKAGE = ("__init__.py", "frames.py", "forward.py", "runner.py")
+PACKAGE = ("__init__.py", "frames.py", "forward.py", "runner.py", "workspace.py")
 START = "from sandbox.runner import guarded\n\nguarded()\n"
 
 

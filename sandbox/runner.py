@@ -14,7 +14,7 @@ When a command has ended, `kill(-1)` from PID 1 reaches every process of the box
 fails. Standard library only; a copy lies in the image.
 """
 
-# ruff: noqa: PTH102, PTH106, PTH108, PTH112, PTH114, PTH123, PTH208 - pathlib would cost every box its import
+# ruff: noqa: PTH123 - pathlib would cost every box its import
 
 from __future__ import annotations
 
@@ -27,13 +27,12 @@ import signal
 import sys
 import time
 
-from sandbox import frames
+from sandbox import frames, workspace
 
 TYPE_CHECKING = False  # a box does without the import of `typing`
 if TYPE_CHECKING:
     from typing import NoReturn
 
-WORKSPACE = "/workspace"
 PR_SET_DUMPABLE = 4
 OOM_COUNTERS = ("/sys/fs/cgroup/memory/memory.oom_control", "/sys/fs/cgroup/memory.events")
 OOM_SCORE_OF_COMMANDS = "900"
@@ -161,10 +160,12 @@ class Runner:
         """PUT and TAKE: whatever the file system refuses is told, not raised."""
         try:
             if kind == frames.PUT:
-                put(payload)
+                workspace.put(payload)
                 self.host.send(frames.OK)
+            elif kind == frames.NAME:
+                self.host.send(frames.NAMES, workspace.names(**json.loads(payload)))
             else:
-                self.host.send(frames.FILES, take(**json.loads(payload)))
+                self.host.send(frames.FILES, workspace.take(**json.loads(payload)))
         except (OSError, frames.Malformed) as error:
             self.host.send(frames.FAULT, str(error).encode(errors="replace")[: frames.CHUNK])
 
@@ -304,69 +305,6 @@ def oom_kills() -> int:
     return 0
 
 
-def put(archive: bytes) -> None:
-    """Write plain files below the workspace; what is in the way is replaced."""
-    for path, content in frames.from_host(archive).items():
-        *folders, name = path.split("/")
-        folder = WORKSPACE
-        for part in folders:
-            folder += "/" + part
-            clear(folder, keep_folder=True)
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(folder)
-        target = folder + "/" + name
-        clear(target, keep_folder=False)
-        handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
-        with open(handle, "wb") as file:
-            file.write(content)
-
-
-def clear(path: str, *, keep_folder: bool) -> None:
-    """Make way for a file or a folder at `path`."""
-    if os.path.isdir(path) and not os.path.islink(path):
-        if keep_folder:
-            return
-        for name in os.listdir(path):
-            clear(path + "/" + name, keep_folder=False)
-        os.rmdir(path)
-    elif os.path.lexists(path):
-        os.unlink(path)
-
-
-def take(globs: list[str], max_files: int, max_bytes: int) -> bytes:
-    """Plain files of the workspace that match, as a tar.
-
-    Raises:
-        frames.Malformed: a match is not a plain file, has an unusable name, or there is too much.
-    """
-    matches, left = frames.matcher(globs), max_bytes
-    found: dict[str, bytes] = {}
-    for entry, path in walk(WORKSPACE):
-        if not matches(path):
-            continue
-        fault = frames.crossing_fault(path)
-        if fault or not entry.is_file(follow_symlinks=False):
-            raise frames.Malformed(f"{path!r} {fault or 'is not a plain file'}")
-        left -= entry.stat(follow_symlinks=False).st_size
-        if left < 0 or len(found) >= max_files:
-            raise frames.Malformed(f"more than {max_files} files or {max_bytes} bytes match {', '.join(globs)}")
-        with open(os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-            found[path] = file.read()
-    return frames.to_tar(found)
-
-
-def walk(root: str):  # type: ignore[no-untyped-def]  # noqa: ANN201 - os.DirEntry has no public name to subscript in 3.9
-    """Every entry below a folder except folders, with its relative path; links are not followed."""
-    stack = [root]
-    while stack:
-        with os.scandir(stack.pop()) as entries:
-            for entry in sorted(entries, key=lambda e: e.name):
-                if entry.is_dir(follow_symlinks=False):
-                    stack.append(entry.path)
-                else:
-                    yield entry, entry.path[len(root) + 1 :]
-
-
 def main() -> NoReturn:
     """Close every way in but the pipe to the host, then serve."""
     for number in (signal.SIGINT, signal.SIGPIPE):
@@ -376,7 +314,7 @@ def main() -> NoReturn:
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)
-    os.chdir(WORKSPACE)
+    os.chdir(workspace.ROOT)
     os.umask(0o022)
     listener = None
     if "--gateway" in sys.argv:

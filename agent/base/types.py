@@ -15,7 +15,10 @@ from types import MappingProxyType, TracebackType
 from typing import Protocol, Self
 
 Files = Mapping[str, bytes]
-"""Relative POSIX path -> content. Regular files only; a path never starts with `/` or holds `..`."""
+"""Relative POSIX path -> content; of a file that may be executed, a `sandbox.frames.Executable`.
+
+Regular files only; a path never starts with `/` or holds `..`.
+"""
 
 NO_FILES: Files = MappingProxyType({})
 
@@ -168,12 +171,19 @@ class Box(Protocol):
         `timeout`. It never decreases.
         """
 
-    async def take(self, globs: Sequence[str], *, max_files: int = 256, max_bytes: int = 4 << 20) -> Files:
+    async def take(
+        self, globs: Sequence[str], *, without: Sequence[str] = (), max_files: int = 256, max_bytes: int = 4 << 20
+    ) -> Files:
         """Regular files below `/workspace` that match a glob (`**` crosses folders).
+
+        What matches `without` is left out; if it is a folder, with all below it.
 
         Raises:
             CandidateFault: too many files or bytes, or a matching path is not a plain file.
         """
+
+    async def names(self, *, without: Sequence[str] = (), most: int = 1000) -> tuple[str, ...]:
+        """Paths of the first so many files below `/workspace`, in words of the box. Raises CandidateFault."""
 
     async def close(self) -> None:
         """Destroy the box. Never raises for a box that is already gone."""

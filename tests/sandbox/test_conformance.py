@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from agent.base.errors import CandidateFault
 from agent.base.types import Box, BoxSpec, Ending, Sandbox
+from sandbox import frames
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.fake import FakeRun, FakeSandbox, Said, ran
 
@@ -84,6 +85,23 @@ async def test_the_read_only_areas_are_seen_by_the_command(any_box: Box) -> None
     await any_box.put({"b.txt": b"B"}, "/tests")
     await any_box.run(["sh", "-c", "cp /scaffold/a.txt x; cat x /tests/b.txt > all.txt"], env={}, timeout=10)
     assert await any_box.take(["all.txt"]) == {"all.txt": b"AB"}
+
+
+async def test_what_is_left_out_is_not_taken_but_can_be_named(any_box: Box) -> None:
+    await any_box.put({"a.py": b"1", "deep/node_modules/x/y.py": b"2", "node_modules/z.py": b"3"}, "/workspace")
+    assert await any_box.take(["**"], without=["**/node_modules"], max_files=1) == {"a.py": b"1"}
+    assert set(await any_box.names()) == {"a.py", "deep/node_modules/x/y.py", "node_modules/z.py"}
+    assert set(await any_box.names(without=["deep/*"])) == {"a.py", "node_modules/z.py"}
+    assert len(await any_box.names(most=2)) == 2
+
+
+async def test_a_file_that_may_be_executed_keeps_that_on_its_way(any_box: Box) -> None:
+    await any_box.put({"run.sh": frames.Executable(b"exit 5"), "plain.sh": b""}, "/workspace")
+    taken = await any_box.take(["*.sh"])
+    assert {path: isinstance(body, frames.Executable) for path, body in taken.items()} == {
+        "run.sh": True,
+        "plain.sh": False,
+    }
 
 
 async def test_the_environment_is_what_was_given(any_box: Box) -> None:
