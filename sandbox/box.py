@@ -16,6 +16,7 @@ from typing import Any
 from docker.errors import NotFound
 
 from agent.base.errors import CandidateFault, SandboxDown, from_candidate
+from agent.base.executable import Executable
 from agent.base.types import BoxSpec, Ending, Files, RunResult
 from sandbox import frames
 from sandbox.engine import ENGINE_ERRORS, brief
@@ -105,28 +106,17 @@ class DockerBox:
         """Put files below `/workspace` (into the box), or below a read-only area (on the host's side of it)."""
         self._check_alive()
         if root in READ_ONLY:
-            await asyncio.to_thread(self._put_outside, files, root)
+            await asyncio.to_thread(_put_outside, self._folder, files, root)
             return
         if root != WORKSPACE:
             raise ValueError(f"no area {root!r} in a box")
         try:
-            archive = frames.to_tar(files)
+            archive = frames.to_tar(to_box(files))
         except frames.Malformed as error:
             raise CandidateFault(str(error)) from error
         if len(archive) > frames.MAX_PUT:
             raise CandidateFault(f"more than {frames.MAX_PUT >> 20} MiB of files")
         await self._transfer(frames.PUT, archive, 0)
-
-    def _put_outside(self, files: Files, root: str) -> None:
-        for path, content in files.items():
-            fault = frames.crossing_fault(path)
-            if fault:
-                raise CandidateFault(f"path {path!r} {fault}")
-            try:
-                _write(self._folder / root[1:], path, content)
-            except OSError as error:
-                kind = CandidateFault if error.errno in CONFLICTS else SandboxDown
-                raise kind(f"cannot write {root}/{path}: {error.strerror}") from error
 
     async def run(
         self,
@@ -212,10 +202,10 @@ class DockerBox:
         except frames.Malformed as error:
             raise CandidateFault(f"the submission cannot be read: {error}") from error
         matches = frames.matcher(globs)
-        return {path: content for path, content in files.items() if matches(path)}
+        return from_box({path: content for path, content in files.items() if matches(path)})
 
     async def names(self, *, without: Sequence[str] = (), most: int = MOST_NAMES) -> tuple[str, ...]:
-        """Paths of files below `/workspace`, as the box says them: hostile text of bounded length."""
+        """Paths below `/workspace`, as the box says them: hostile text of bounded length."""
         self._check_alive()
         order = json.dumps({"without": list(without), "most": most}).encode()
         return _names(await self._transfer(frames.NAME, order, most * NAME_ROOM), most)
@@ -321,6 +311,28 @@ def _result(payload: bytes, output: bytes) -> RunResult:
         raise frames.Malformed(f"not a proper done frame: {error}") from error
 
 
+def to_box(files: Files) -> Files:
+    """The same files in the words of `frames`, which knows nothing of ours: it has a copy in each box."""
+    return {path: frames.Executable(body) if isinstance(body, Executable) else body for path, body in files.items()}
+
+
+def from_box(files: Files) -> Files:
+    """The reverse of `to_box`."""
+    return {path: Executable(body) if isinstance(body, frames.Executable) else body for path, body in files.items()}
+
+
+def _put_outside(folder: Path, files: Files, root: str) -> None:
+    for path, content in files.items():
+        fault = frames.crossing_fault(path)
+        if fault:
+            raise CandidateFault(f"path {path!r} {fault}")
+        try:
+            _write(folder / root[1:], path, content)
+        except OSError as error:
+            kind = CandidateFault if error.errno in CONFLICTS else SandboxDown
+            raise kind(f"cannot write {root}/{path}: {error.strerror}") from error
+
+
 def _write(area: Path, path: str, content: bytes) -> None:
     """One file, readable in the box whatever our umask is."""
     folder = area
@@ -331,7 +343,7 @@ def _write(area: Path, path: str, content: bytes) -> None:
             folder.chmod(0o755)
     target = area / path
     target.write_bytes(content)
-    target.chmod(0o755 if isinstance(content, frames.Executable) else 0o644)
+    target.chmod(0o755 if isinstance(content, Executable) else 0o644)
 
 
 def make_folder(folder: Path) -> None:

@@ -15,7 +15,7 @@ from types import MappingProxyType, TracebackType
 from typing import Protocol, Self
 
 Files = Mapping[str, bytes]
-"""Relative POSIX path -> content; of a file that may be executed, a `sandbox.frames.Executable`.
+"""Relative POSIX path -> content; of a file that may be executed, an `Executable`.
 
 Regular files only; a path never starts with `/` or holds `..`.
 """
@@ -174,16 +174,14 @@ class Box(Protocol):
     async def take(
         self, globs: Sequence[str], *, without: Sequence[str] = (), max_files: int = 256, max_bytes: int = 4 << 20
     ) -> Files:
-        """Regular files below `/workspace` that match a glob (`**` crosses folders).
-
-        What matches `without` is left out; if it is a folder, with all below it.
+        """Regular files below `/workspace` that match a glob (`**` crosses folders), not `without` or below it.
 
         Raises:
             CandidateFault: too many files or bytes, or a matching path is not a plain file.
         """
 
     async def names(self, *, without: Sequence[str] = (), most: int = 1000) -> tuple[str, ...]:
-        """Paths of the first so many files below `/workspace`, in words of the box. Raises CandidateFault."""
+        """Paths below `/workspace`; a folder that matches `without` is one, ended by `/`. Raises CandidateFault."""
 
     async def close(self) -> None:
         """Destroy the box. Never raises for a box that is already gone."""

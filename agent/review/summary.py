@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.base.types import Candidate, Purpose
+from agent.config.improve import ITSELF
+from agent.kernel.loop.opening import IMPROVER
 from agent.kernel.record.ledger import Ledger
 
 Z = 1.959964
@@ -50,7 +52,8 @@ def paired(before: Sequence[float], after: Sequence[float]) -> Estimate | None:
 class Summary:
     """The figures of a campaign, all from its ledger.
 
-    Scores are of search tasks before the first commit, of held-out tasks after it.
+    Scores are of search tasks before the first commit, of held-out tasks after it. `improver` names the program that
+    wrote the patches if that is not the scaffold itself.
     """
 
     baseline: Estimate | None
@@ -66,6 +69,7 @@ class Summary:
     unpriced: int
     seconds: float
     ending: str
+    improver: str | None = None
 
 
 def summarise(ledger: Ledger) -> Summary:
@@ -90,4 +94,5 @@ def summarise(ledger: Ledger) -> Summary:
         unpriced=spent.unpriced,
         seconds=float(ledger.recollect("seconds") or 0.0),
         ending=end.text if end else "not ended",
+        improver=None if (improver := ledger.recollect(IMPROVER)) in {None, ITSELF} else improver,
     )

@@ -36,6 +36,8 @@ from agent.base.types import (
 )
 from agent.trials.grading import STARVED_SHARE, box_for, grade, grading_box, in_workdir, refuse_starved
 from agent.trials.heartbeat import Stopped, unstopped
+from agent.trials.preparing import Prepared, PrepareFailed
+from agent.trials.seeing import seen
 from agent.trials.slots import Slots
 
 MODEL_ALIAS = "ratchet"
@@ -58,13 +60,25 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """What is taken out of a box, as `Box.take` has it; `named`: the others are named, the boxes' own words."""
+
+    globs: Sequence[str]
+    without: Sequence[str] = ()
+    max_files: int = 256
+    max_bytes: int = 4 << 20
+    named: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Visited:
-    """What one visit to a box with a gateway left."""
+    """What one visit to a box with a gateway left. `names` are paths of all files, if they were wanted."""
 
     run: RunResult
     files: Files
     fault: str | None
     usage: Usage
+    names: tuple[str, ...] = ()
 
 
 class Visit:
@@ -80,7 +94,7 @@ class Visit:
         scaffold: Files,
         task: Files,
         workspace: Files,
-        take: Sequence[str],
+        take: Sequence[str] | Wanted,
         timeout: float,
         seed: int,
         env: Mapping[str, str],
@@ -105,7 +119,8 @@ class Visit:
                     timeout=timeout,
                     more=session.waited,
                 )
-                files, fault = await _take(box, take, run)
+                wanted = take if isinstance(take, Wanted) else Wanted(globs=take)
+                files, names, fault = await _take(box, wanted, run)
             finally:
                 await session.close()
         finally:
@@ -114,7 +129,11 @@ class Visit:
             raise session.fault
         if session.out_of_budget:
             raise BudgetSpent(f"trial {scope.trial} met the campaign's limit")
-        return Visited(run=run, files=files, fault=fault, usage=session.usage)
+        return Visited(run=run, files=files, fault=fault, usage=session.usage, names=names)
+
+    def other(self, spec: BoxSpec, command: Sequence[str]) -> Visit:
+        """Visits of another program, in another kind of box."""
+        return Visit(self._sandbox, self._gateway, spec, command)
 
 
 async def _fill(box: Box, scaffold: Files, task: Files, workspace: Files) -> None:
@@ -123,14 +142,17 @@ async def _fill(box: Box, scaffold: Files, task: Files, workspace: Files) -> Non
     await box.put(workspace, "/workspace")
 
 
-async def _take(box: Box, globs: Sequence[str], run: RunResult) -> tuple[Files, str | None]:
-    """What the box hands in, and the candidate's fault if it cannot."""
+async def _take(box: Box, wanted: Wanted, run: RunResult) -> tuple[Files, tuple[str, ...], str | None]:
+    """What the box hands in, what it names, and the candidate's fault if it cannot."""
     if run.ending in {Ending.KILLED, Ending.MEMORY}:
-        return {}, str(run.ending)
+        return {}, (), str(run.ending)
+    names: tuple[str, ...] = ()
     try:
-        return await box.take(globs), None
+        names = await box.names(without=wanted.without) if wanted.named else ()
+        limits = {"max_files": wanted.max_files, "max_bytes": wanted.max_bytes}
+        return await box.take(wanted.globs, without=wanted.without, **limits), names, None
     except CandidateFault as fault:
-        return {}, str(fault)
+        return {}, names, str(fault)
 
 
 def _environment(env: Mapping[str, str], timeout: float, seed: int) -> dict[str, str]:
@@ -153,7 +175,7 @@ class Evaluator:
     """Runs trials. One limit, `slots`, holds over all trials that run at the same time.
 
     `image` is the one of all tasks, but for those that `images` names by their id. `starved` is the part of a run that
-    other programs may withhold before the trial is void.
+    other programs may withhold before the trial is void. With `prepared`, a scaffold is built before it is run.
     """
 
     def __init__(
@@ -167,10 +189,32 @@ class Evaluator:
         parallel: int,
         images: Mapping[str, str] = MappingProxyType({}),
         starved: float = STARVED_SHARE,
+        prepared: Prepared | None = None,
     ) -> None:
         self._sandbox, self._visit, self._image, self._images = sandbox, visit, image, images
         self._scaffolds, self._caps, self._starved = scaffolds, caps, starved
+        self._prepared = prepared
         self.slots = Slots(parallel)
+
+    async def scaffold(self, tree: str) -> Files:
+        """What lies below /scaffold in the boxes of a tree.
+
+        Raises:
+            PrepareFailed: it cannot be built.
+            InfrastructureError: the build is void.
+        """
+        return self._scaffolds[tree] if self._prepared is None else await self._prepared.files(tree)
+
+    async def seen(self, tree: str) -> Mapping[str, str]:
+        """Path -> SHA-256 of each file that a box of a tree sees below /scaffold.
+
+        Raises:
+            PrepareFailed: it cannot be built.
+            CandidateFault: the image does not let it be read.
+            InfrastructureError: the box failed.
+        """
+        spec = replace(self._visit.spec, gateway=False)
+        return await seen(self._sandbox, spec, await self.scaffold(tree))
 
     async def trial(self, job: Job) -> Trial:
         """Run one trial to its score.
@@ -180,6 +224,10 @@ class Evaluator:
         """
         async with self.slots, unstopped():
             started, name = time.monotonic(), job.name or _new_name()
+            try:
+                scaffold = await self.scaffold(job.tree)
+            except PrepareFailed as fault:
+                return _unbuilt(job, name, fault, time.monotonic() - started)
             image = self._images.get(job.task.id, self._image)
             # The box that grades is made while the one that solves works.
             with self._sandbox.expect(grading_box(job.task, image)):
@@ -187,7 +235,7 @@ class Evaluator:
                     scope=CallScope(
                         trial=name, models={MODEL_ALIAS: "solver"}, answer_scope=job.answer_scope, caps=self._caps
                     ),
-                    scaffold=self._scaffolds[job.tree],
+                    scaffold=scaffold,
                     task={"instruction.md": job.task.instruction.encode()},
                     workspace=job.task.files,
                     take=job.task.submit,
@@ -219,6 +267,22 @@ class Evaluator:
         if not visited.files or all(task.files.get(path) == body for path, body in visited.files.items()):
             return Grade(score=0.0, reason=_why_nothing(visited.run))
         return await grade(self._sandbox, image, task, visited.files, self._starved)
+
+
+def _unbuilt(job: Job, name: str, fault: PrepareFailed, seconds: float) -> Trial:
+    """The trial of a scaffold that cannot be built."""
+    return Trial(
+        id=name,
+        tree=job.tree,
+        task=job.task.id,
+        purpose=job.purpose,
+        seed=job.seed,
+        score=0.0,
+        reason=str(fault),
+        transcript=fault.log,
+        usage=Usage(),
+        seconds=seconds,
+    )
 
 
 def _why_nothing(run: RunResult) -> str:

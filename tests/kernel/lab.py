@@ -6,6 +6,7 @@ The 'scaffold' is one number, its skill: a task is solved if a hash of (seed, ta
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -95,6 +96,11 @@ def check(scene: FakeRun) -> str:
     return ran("", exit_code=0 if right else 1)
 
 
+def look(scene: FakeRun) -> str:
+    """What a box sees below /scaffold."""
+    return json.dumps({path: hashlib.sha256(body).hexdigest() for path, body in scene.scaffold.items()})
+
+
 Improver = Callable[[FakeRun], str | None]
 
 
@@ -128,6 +134,9 @@ class Lab:
     model: Mapping[str, object] | None = None
     caps: Caps = field(default_factory=Caps)
     alpha: float | None = None
+    scaffold: Mapping[str, object] = field(default_factory=lambda: {"sabotage": False})
+    program: Mapping[str, bytes] | None = None
+    look: Callable[[FakeRun], object] = look
     strategy: Strategy = field(default_factory=STRATEGIES["thompson"])
     tripwires: Mapping[str, object] = field(default_factory=dict)
 
@@ -142,7 +151,7 @@ class Lab:
         git(self.repo, "add", "-A")
         git(self.repo, "commit", "-qm", "start")
 
-    def program(self, scene: FakeRun) -> object:
+    def run_program(self, scene: FakeRun) -> object:
         improving = "context/brief.json" in scene.task
         return self.improve(scene) if improving else self.solve(scene)
 
@@ -156,7 +165,7 @@ class Lab:
                 "name": self.name, "suite": "unused", "models": models, "gate": self.gate,
                 "runs": self.folder / "runs", "approve": self.approve,
                 "budget": {"trials": self.trials}, "boxes": {"parallel": 4, "patience_minutes": 0.001},
-                "gate_options": {"alpha": self.alpha}, "tripwires": self.tripwires,
+                "gate_options": {"alpha": self.alpha}, "tripwires": self.tripwires, "scaffold": self.scaffold,
             }
         )  # fmt: skip
         silent = {role: ScriptedProvider(lambda _: "no") for role in models.roles}
@@ -166,7 +175,10 @@ class Lab:
             repository.claim()
             ledger.remember("base", repository.base)
             ledger.remember("suite", tasks.hash)
-            self.sandbox = FakeSandbox({"scaffold": self.program, "check": self.check}, folder=self.folder / "boxes")
+            self.sandbox = FakeSandbox(
+                {"scaffold": self.run_program, "check": self.check, "python3 -I -c": self.look},
+                folder=self.folder / "boxes",
+            )
             budget = Budget(Limits(seconds=self.seconds), Spent())
             gateway = GatewayServer(models, MemoryRecord(), budget, providers=None if self.model else silent)
             async with gateway, self.sandbox as boxes:
@@ -184,7 +196,12 @@ class Lab:
                             sandbox=boxes, visit=visit, image="i", scaffolds=scaffolds, caps=self.caps, parallel=8
                         ),
                         proposer=Proposer(
-                            visit=visit, instruction="improve", boundary=Boundary(), caps=Caps(), timeout=10
+                            visit=visit,
+                            instruction="improve",
+                            boundary=Boundary(),
+                            caps=Caps(),
+                            timeout=10,
+                            program=self.program,
                         ),
                         strategy=self.strategy,
                         budget=budget,

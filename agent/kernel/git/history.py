@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from agent.base.errors import UserError
 from agent.base.text import clean_line
 from agent.base.trust import inside
 from agent.base.types import Files
+from agent.kernel.git.clone import Snapshot, clone
 from agent.kernel.git.messages import CAMPAIGN_TRAILER, PLAIN, Commit
 from agent.kernel.git.plumbing import Git
 
@@ -29,11 +31,13 @@ class SavedCandidate:
 class History:
     """The reading half of a `Repository`. `base` is the commit that the campaign started from."""
 
-    def __init__(self, git: Git, root: Path, campaign: str, mutable: tuple[str, ...]) -> None:
+    def __init__(
+        self, git: Git, root: Path, campaign: str, mutable: tuple[str, ...], frozen: tuple[str, ...] = ()
+    ) -> None:
         self._git = git
         self.root = root
         self.campaign = campaign
-        self.mutable = mutable
+        self.mutable, self.frozen = mutable, frozen
         self.branch = f"ratchet/{campaign}"
         self.base = ""
         self._base_is_head = False
@@ -61,7 +65,22 @@ class History:
 
     def read(self, tree: str, paths: Sequence[str] | None = None) -> Files:
         """The mutable files of a tree or a commit, or those below `paths`; regular files only."""
-        return self._git.read(tree, self.mutable if paths is None else paths)
+        if paths is not None:
+            return self._git.read(tree, paths) if paths else {}
+        files = self._git.read(tree, self.mutable)
+        return {path: body for path, body in files.items() if self.is_mutable(path)}
+
+    def is_mutable(self, path: str) -> bool:
+        """Whether a patch may change a path."""
+        return inside(path, self.mutable, self.frozen)
+
+    def clone(self, snapshots: Sequence[Snapshot], head: int) -> Files:
+        """The files of a `.git` folder that holds the snapshots alone, as `clone` makes it."""
+        return clone(snapshots, head, self._begun)
+
+    @cached_property
+    def _begun(self) -> int:
+        return self.commit(self.base).time
 
     def candidates(self) -> dict[int, SavedCandidate]:
         """Every candidate of the archive by its id."""
@@ -101,7 +120,7 @@ class History:
         """The cleaned paths outside the mutable ones in which two commits or trees differ."""
         options = ("-r", "-z", "--name-only", "--no-renames")
         touched = self._git.run("diff-tree", *options, before, after).text.split("\0")
-        return [clean_line(path) for path in touched[:-1] if not inside(path, self.mutable)]
+        return [clean_line(path) for path in touched[:-1] if not self.is_mutable(path)]
 
     def graph(self, tips: Sequence[str]) -> list[tuple[str, str]]:
         """What `git log --graph` draws of commits down to the base: (its lines, the commit or "")."""

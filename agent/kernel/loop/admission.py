@@ -8,16 +8,17 @@ from collections.abc import Callable
 from functools import partial
 
 from agent.base.errors import InfrastructureError, Refused, UserError
-from agent.base.trust import inside
 from agent.base.types import Candidate, Fate, Files, Purpose, Split, Trial
 from agent.kernel.decide.archive import Expand
 from agent.kernel.decide.fingerprint import fingerprint
 from agent.kernel.decide.flags import FlagFinder, flags_key, in_one_line
 from agent.kernel.decide.parsing import Readings
 from agent.kernel.git.messages import format_message
+from agent.kernel.loop.history import improver_repository
 from agent.kernel.loop.parts import Parts, Planned, StepKind
 from agent.kernel.loop.proposer import Proposal
 from agent.trials.evaluator import Job, seed_of
+from agent.trials.preparing import PREPARE_FAILED, PrepareFailed
 
 
 class Admission:
@@ -53,11 +54,12 @@ class Admission:
     async def propose(self, step: Expand) -> None:
         """Run the scaffold of a candidate on itself; admit or refuse what it left."""
         state, parent = self._state, self._state.candidates[step.parent]
-        scaffold = self._parts.scaffolds[parent.tree or ""]
         try:
+            files = self.mutable(parent.tree or "")
             proposal = await self._parts.proposer.propose(
-                scaffold=scaffold,
-                mutable=self.mutable(parent.tree or ""),
+                scaffold=await self._built(parent),
+                mutable=files,
+                repository=await improver_repository(self._parts.repository, state.candidates, self.mutable, parent.id),
                 brief=state.brief(self._config.name, parent.id, self._left()),
                 failures=state.failures(parent.id),
                 seed=seed_of(self._config.seed, "propose", len(state.candidates)),
@@ -69,6 +71,13 @@ class Admission:
                 await self._smoke_or_queue(candidate)
         finally:
             state.archive.end(step)
+
+    async def _built(self, parent: Candidate) -> Files:
+        """What runs of a parent. It was built for its first trial, so a build that fails now is not its fault."""
+        try:
+            return await self._parts.evaluator.scaffold(parent.tree or "")
+        except PrepareFailed as fault:
+            raise InfrastructureError(f"#{parent.id} does not build any more: {fault}") from fault
 
     async def admit(self, proposal: Proposal, parent: Candidate) -> Candidate:
         """Record what came of a proposal: a candidate under its own ref, or a refusal."""
@@ -130,15 +139,16 @@ class Admission:
         """The first search trial of a candidate, before it may take part: a crash at start ends it here."""
         trial = await self.search_trial(candidate, 0)
         if crashed(trial):
-            self._state.settle(candidate.id, Fate.REFUSED, f"crashes at start: {trial.reason}")
+            reason = trial.reason if trial.reason.startswith(PREPARE_FAILED) else f"crashes at start: {trial.reason}"
+            self._state.settle(candidate.id, Fate.REFUSED, reason)
             self._state.archive.fail(candidate.parent or 0)
         else:
             self._state.enter(self._state.candidates[candidate.id])
 
     def mutable(self, tree: str) -> Files:
         """The files of a tree that a patch may rewrite."""
-        paths = self._config.scaffold.mutable
-        return {path: body for path, body in self._parts.scaffolds[tree].items() if inside(path, paths)}
+        files = self._parts.scaffolds[tree]
+        return {path: body for path, body in files.items() if self._parts.repository.is_mutable(path)}
 
     async def fingerprint_of_seed(self, files: Files) -> str:
         """The fingerprint of the mutable files that a campaign starts from.
@@ -177,5 +187,5 @@ class Admission:
 
 
 def crashed(trial: Trial) -> bool:
-    """Whether a trial ended before the scaffold asked for anything: the program itself does not run."""
-    return trial.score == 0 and trial.usage.calls == 0 and trial.reason.startswith("no submission")
+    """Whether a trial ended before the scaffold asked for anything: the program itself does not run, or not build."""
+    return trial.score == 0 and trial.usage.calls == 0 and trial.reason.startswith(("no submission", PREPARE_FAILED))

@@ -14,15 +14,16 @@ from typing import Any
 
 from agent.base.errors import Refused
 from agent.base.text import clean_line, escaped
-from agent.base.trust import inside
-from agent.base.types import CallScope, Caps, Files, Trial
-from agent.kernel.decide.boundary import SUBJECT_CHARS, Boundary, Change, check_python, message
+from agent.base.types import NO_FILES, CallScope, Caps, Files, Trial
+from agent.kernel.decide.boundary import LEFTOVER_FOLDERS, SUBJECT_CHARS, Boundary, Change, check_python, message
 from agent.kernel.decide.parsing import Readings
 from agent.kernel.loop.reading import PythonReader
-from agent.trials.evaluator import MODEL_ALIAS, Visit, Visited
+from agent.trials.evaluator import MODEL_ALIAS, Visit, Visited, Wanted
 from agent.trials.heartbeat import unstopped
+from agent.trials.leftovers import below, leftovers
 
 PATCH_MESSAGE = "PATCH.md"
+REPOSITORY = ".git/"
 SHOWN_PATHS = 5
 
 
@@ -42,18 +43,34 @@ class Proposal:
 
 
 class Proposer:
-    """Asks a scaffold to improve itself."""
+    """Asks a scaffold to improve itself; with `program`, another program's files, asks that one to do it."""
 
-    def __init__(self, *, visit: Visit, instruction: str, boundary: Boundary, caps: Caps, timeout: float) -> None:
+    def __init__(
+        self,
+        *,
+        visit: Visit,
+        instruction: str,
+        boundary: Boundary,
+        caps: Caps,
+        timeout: float,
+        program: Files | None = None,
+    ) -> None:
         self.reader = PythonReader()
         self._boundary = boundary
         self._visit, self._instruction = visit, instruction
-        self._caps, self._timeout = caps, timeout
+        self._caps, self._timeout, self._program = caps, timeout, program
 
     async def propose(
-        self, *, scaffold: Files, mutable: Files, brief: dict[str, Any], failures: Sequence[Trial], seed: int
+        self,
+        *,
+        scaffold: Files,
+        mutable: Files,
+        brief: dict[str, Any],
+        failures: Sequence[Trial],
+        seed: int,
+        repository: Files = NO_FILES,
     ) -> Proposal:
-        """One attempt of the scaffold `scaffold`, whose mutable files are `mutable`.
+        """One attempt of the scaffold `scaffold`, whose mutable files are `mutable`; `repository` is its `.git`.
 
         Raises:
             InfrastructureError: the attempt is void.
@@ -61,15 +78,15 @@ class Proposer:
         async with unstopped():
             visited = await self._visit(
                 scope=CallScope(trial=f"p{uuid.uuid4().hex[:12]}", models={MODEL_ALIAS: "improver"}, caps=self._caps),
-                scaffold=scaffold,
+                scaffold=scaffold if self._program is None else self._program,
                 task={"instruction.md": self._instruction.encode(), **_context(brief, failures)},
-                workspace=mutable,
-                take=["**"],
+                workspace={**mutable, **repository},
+                take=self._wanted(mutable),
                 timeout=self._timeout,
                 seed=seed,
                 env={},
             )
-        left, note, ignored = self._sorted_out(mutable, visited.files)
+        left, note, ignored = self._sorted_out(mutable, visited)
         transcript = visited.run.output.decode(errors="replace") + (f"\n[{ignored}]\n" if ignored else "")
         try:
             _check_taken(visited)
@@ -82,15 +99,27 @@ class Proposer:
         subject, body = message(note, change)
         return Proposal(change=change, readings=readings, subject=subject, body=body, refusal="", transcript=transcript)
 
-    def _sorted_out(self, before: Files, after: Files) -> tuple[Files, bytes | None, str]:
+    def _wanted(self, before: Files) -> Wanted:
+        """What is taken out of a box: the mutable paths, and a PATCH.md at the top."""
+        limits = self._boundary
+        return Wanted(
+            globs=[PATCH_MESSAGE, *below(limits.mutable)],
+            without=[*below(limits.frozen), *leftovers(before, LEFTOVER_FOLDERS)],
+            max_files=2 * limits.max_total_files,
+            max_bytes=2 * limits.max_total_bytes,
+            named=True,
+        )
+
+    def _sorted_out(self, before: Files, visited: Visited) -> tuple[Files, bytes | None, str]:
         """What a box left: files for the patch, the topmost new PATCH.md, and what is ignored, in words.
 
         Tools leave caches, histories and notes beside the mutable paths, and put PATCH.md beside the files they change.
         """
+        after, covers = visited.files, self._boundary.covers
         notes = [path for path in after if path.rpartition("/")[2] == PATCH_MESSAGE and path not in before]
-        notes = [path for path in notes if path == PATCH_MESSAGE or inside(path, self._boundary.mutable)]
-        left = {path: data for path, data in after.items() if inside(path, self._boundary.mutable)}
-        ignored = _ignored(sorted(after.keys() - left.keys() - {*notes}))
+        notes = [path for path in notes if path == PATCH_MESSAGE or covers(path)]
+        left = {path: data for path, data in after.items() if covers(path)}
+        ignored = _ignored(sorted({*visited.names} - left.keys() - {*notes, REPOSITORY}))
         note = min(notes, key=lambda path: (path.count("/"), path), default=None)
         files = {path: data for path, data in left.items() if path not in notes}
         return files, after[note] if note is not None else None, ignored

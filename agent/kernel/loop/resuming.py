@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from agent.base.types import Candidate, Fate
 from agent.kernel.loop.admission import Admission
 from agent.kernel.loop.gatekeeping import Gatekeeper
 from agent.kernel.loop.parts import Parts, Planned
+from agent.kernel.loop.sabotage import Sabotage
 from agent.kernel.loop.same import SameCheck
 
 
 async def resume(
-    parts: Parts, admission: Admission, gate: Gatekeeper, same: SameCheck, later: Callable[[Planned], None]
+    parts: Parts,
+    admission: Admission,
+    gate: Gatekeeper,
+    checks: Iterable[Sabotage | SameCheck],
+    later: Callable[[Planned], None],
 ) -> None:
     """Begin a campaign, or pick it up where it ended. `later` queues a step.
 
@@ -26,7 +31,8 @@ async def resume(
     repository.reconcile([row.move for row in state.ledger.commits()], len(state.candidates))
     for waiting in state.restore():
         later(admission.first_trial(waiting))
-    same.queue(later)
+    for check in checks:
+        check.queue(later)
     await gate.resume()
 
 
