@@ -80,7 +80,9 @@ class Repository(History):
                 is checked out; a commit cannot be signed.
         """
         self.check_mutable(self.base)
-        self.check_paths(self.base, "scaffold.frozen", self.frozen)
+        self.check_paths(
+            self.base, "scaffold.frozen", [path for path in self.frozen if not (self.root / path).exists()]
+        )
         if self.style.sign is not None:
             self._git.commit_tree(self._git.tree_of(self.base), None, "a trial of signing", self.style)
         tip, worktree = self._git.branch(self._ref)

@@ -130,7 +130,7 @@ def test_submodules_and_links_are_named(home: Path, tmp_path_factory: pytest.Tem
     with pytest.raises(UserError, match=r"`link` is a symbolic link.*scaffold\.frozen"):
         enter(home)
     frozen = (*FROZEN, "link", "vendor", ".gitmodules")
-    assert [line.split("`")[1] for line in enter(home, frozen).remarks(["link", "vendor"])] == ["vendor/sub", "link"]
+    assert [line.split("`")[1] for line in enter(home, frozen).remarks(["link", "vendor"])] == ["link", "vendor/sub"]
 
 
 def test_the_rule_of_paths() -> None:
