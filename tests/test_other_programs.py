@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -91,7 +90,7 @@ def campaign(**scaffold: object) -> dict[str, object]:
     }
 
 
-def repository(folder: Path, config: dict[str, object], **files: str) -> Path:
+def repository(folder: Path, config: dict[str, object], script: str = '{"rules": [{"reply": "ready"}]}') -> Path:
     tasks = [task(n, split) for split in ("search", "gate", "holdout") for n in range(2)]
     suite = {"name": "right", "tasks": tasks}
     write(
@@ -102,9 +101,8 @@ def repository(folder: Path, config: dict[str, object], **files: str) -> Path:
             "tests/secret.py": "hidden = 1\n",
             "tools/improver.py": IMPROVER,
             "suite/suite.yaml": json.dumps(suite),
-            "script.yaml": "rules: [{reply: ready}]\n",
+            "script.yaml": script,
             "campaign.yaml": json.dumps(config),
-            **files,
         },
     )
     (folder / "bin/solve").chmod(0o755)
@@ -170,6 +168,29 @@ def test_a_resumed_campaign_breaks_no_seed_again(home: Path) -> None:
         assert [kind for _, _, kind, _ in record.events()].count("sabotage") == 1
 
 
+REWRITE = """I change it.
+```sh
+sed -i 's/"wrong"/"right"/' src/solve.py
+printf 'Give the right answer\\n\\nIt was wrong.\\n' > PATCH.md
+git diff --stat
+```
+"""
+
+
+def test_an_agent_with_a_recipe_improves_another_one_through_the_gateway(tmp_path: Path) -> None:
+    rules = [{"match": "exit code 0", "reply": "Done."}, {"match": "Improve yourself", "reply": REWRITE}]
+    script = json.dumps({"rules": [*rules, {"reply": "ready"}]})
+    folder = repository(tmp_path, {**campaign(), "improve": {"recipe": "shell"}}, script=script)
+    done = ratchet(folder, "run", seconds=1200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    message = git(folder, "log", "-1", "--format=%B", "ratchet/other")
+    assert message.startswith("Give the right answer")
+    assert "Ratchet-Improver: the recipe shell" in message
+    with ledger(folder) as record:
+        assert "src/solve.py | 2 +-" in record.candidate_texts(1)[1]
+        assert record.spent("improver").fresh_calls > 1
+
+
 HIDDEN = 'RUN mkdir -p /opt/agent && printf \'open("solution.txt", "w").write("right")\' > /opt/agent/solve.py'
 
 
@@ -191,12 +212,3 @@ def test_a_campaign_whose_candidates_do_not_run_is_refused(
     done = ratchet(folder, "run", seconds=600)
     assert done.returncode == 2, done.stdout + done.stderr
     assert said in " ".join((done.stdout + done.stderr).split())
-
-
-def test_a_campaign_whose_candidates_do_not_run_may_be_meant(tmp_path: Path) -> None:
-    folder = repository(tmp_path, {**campaign(prepare=[], sabotage=False), "budget": {"trials": 2}})
-    subprocess.run(["rm", folder / "bin/solve"], check=True)
-    git(folder, "-c", "user.name=u", "-c", "user.email=u@x", "commit", "-qam", "no entry")
-    done = ratchet(folder, "run", seconds=300)
-    with ledger(folder) as record:
-        assert "sabotage" not in [kind for _, _, kind, _ in record.events()], done.stdout

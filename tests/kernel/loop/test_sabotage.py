@@ -49,6 +49,12 @@ async def test_an_agent_that_works_without_its_code_is_refused(make_lab: MakeLab
         await lab.run()
 
 
+async def test_the_check_can_be_switched_off(make_lab: MakeLab) -> None:
+    lab = make_lab(no_change, trials=12, scaffold={"sabotage": False}, look=lambda _: "not asked")
+    await lab.run()
+    assert noted(lab) == []
+
+
 async def test_a_scaffold_that_an_image_hides_is_refused(make_lab: MakeLab) -> None:
     other, broken = json.dumps({SETTINGS: "another"}), ran("no python3", exit_code=127)
     with pytest.raises(UserError, match="does not reach /scaffold"):
