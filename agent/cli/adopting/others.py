@@ -45,7 +45,7 @@ def _start_of(package: dict[str, object]) -> str:
 
 
 def _npm(source: Source, wanted: dict[str, object]) -> dict[str, str]:
-    """Versions as package-lock.json pins them; what is no version of the registry is left out."""
+    """Versions as package-lock.json pins them; what comes from elsewhere than the registry is left out."""
     locked = source.json("package-lock.json").get("packages") or {}
     pinned = {
         name: str((locked.get(f"node_modules/{name}") or {}).get("version") or given) for name, given in wanted.items()

@@ -67,7 +67,7 @@ def _mutable(source: Source, found: Found) -> list[str]:
 
 
 def _frozen(source: Source) -> list[str]:
-    """What of a whole repository is no part of the agent, has no content, or is large."""
+    """What of a whole repository does not belong to the agent, has no content, or is large."""
     names = [name for name in source.tops() if _ASIDE.fullmatch(name) or source.size(name) > LARGE]
     odd = [path for path in sorted(source.odd) if not inside(path, names)]
     return sorted({*names, *odd, CONFIG})

@@ -17,6 +17,8 @@ from agent.kernel.git.messages import CAMPAIGN_TRAILER, PLAIN, Commit
 from agent.kernel.git.plumbing import Git
 
 _BATCH = 128
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+_KINDS = {"160000": "submodule", "120000": "symbolic link"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +75,19 @@ class History:
     def is_mutable(self, path: str) -> bool:
         """Whether a patch may change a path."""
         return inside(path, self.mutable, self.frozen)
+
+    def remarks(self, include: Sequence[str]) -> list[str]:
+        """What a box does not get of the paths that it sees read-only, one line each."""
+        return [
+            f"scaffold.include: `{path}` is a {kind}; boxes do not get what it stands for"
+            for path, kind in (self._not_plain(self.base, include) if include else ())
+        ]
+
+    def _not_plain(self, rev: str, paths: Sequence[str]) -> list[tuple[str, str]]:
+        """Paths of a revision that hold no content of their own, and what they are."""
+        others = [(p, _KINDS[item.mode]) for p, item in self._git.listing(rev, paths).items() if item.mode in _KINDS]
+        pointers = [path for path, data in self._git.read(rev, paths).items() if data.startswith(LFS_POINTER)]
+        return [*others, *((path, "Git LFS pointer") for path in pointers)]
 
     def clone(self, snapshots: Sequence[Snapshot], head: int) -> Files:
         """The files of a `.git` folder that holds the snapshots alone, as `clone` makes it."""

@@ -15,9 +15,6 @@ from agent.kernel.git.history import History
 from agent.kernel.git.messages import PLAIN, CommitStyle
 from agent.kernel.git.plumbing import STALE_LOCK_SECONDS, Git
 
-LFS_POINTER = b"version https://git-lfs.github.com/spec/"
-_KINDS = {"160000": "submodule", "120000": "symbolic link"}
-
 
 class BranchMoved(RecordBroken):
     """Somebody else moved the champion's branch, or has it checked out; nothing was changed."""
@@ -120,19 +117,6 @@ class Repository(History):
         """Raise UserError unless all paths that boxes see besides the mutable ones are in the base commit."""
         self.check_paths(self.base, "scaffold.include", scaffold)
         self.check_paths(self.base, "improve.include", improver)
-
-    def remarks(self, include: Sequence[str]) -> list[str]:
-        """What a box does not get of the paths that it sees read-only, one line each."""
-        return [
-            f"scaffold.include: `{path}` is a {kind}; boxes do not get what it stands for"
-            for path, kind in (self._not_plain(self.base, include) if include else ())
-        ]
-
-    def _not_plain(self, rev: str, paths: Sequence[str]) -> list[tuple[str, str]]:
-        """Paths of a revision that hold no content of their own, and what they are."""
-        others = [(p, _KINDS[item.mode]) for p, item in self._git.listing(rev, paths).items() if item.mode in _KINDS]
-        pointers = [path for path, data in self._git.read(rev, paths).items() if data.startswith(LFS_POINTER)]
-        return [*others, *((path, "Git LFS pointer") for path in pointers)]
 
     def _check_clean(self) -> None:
         # At the top of a repository lie notes, records and the like: there, files that git does not know do not count.
