@@ -1,44 +1,47 @@
 """Where the parts are put together, and nowhere else.
 
 Three builders: `campaign_parts` for a campaign that writes; `measuring_parts` and `replaying_parts` for trials
-beside it, whose record is thrown away.
+beside it, whose record is thrown away unless a ledger is given to keep it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 
 from agent.base.errors import UserError
+from agent.base.machine import cores
+from agent.base.refusal import Refusal
 from agent.base.trust import trusted_hash
-from agent.base.types import BoxSpec, Caps, Files, Sandbox, Suite
+from agent.base.types import BoxSpec, Call, CallRecord, Caps, Files, Sandbox, Suite
 from agent.config.campaign import Config
 from agent.config.improve import ITSELF, Improver, improver_of
 from agent.config.models import ModelsConfig
 from agent.kernel.decide.budget import Budget
 from agent.kernel.decide.strategies import STRATEGIES
-from agent.kernel.git.clone import Snapshot
+from agent.kernel.git.excerpt import Branch
 from agent.kernel.git.repository import Repository
+from agent.kernel.loop.briefing import MOST_BYTES
 from agent.kernel.loop.opening import IMPROVER, check_unchanged, open_repository, remember_windows
 from agent.kernel.loop.parts import Parts, TrialParts
 from agent.kernel.loop.proposer import Proposer
 from agent.kernel.loop.settings import boundary_of, budget_of, search_settings, unprovable
 from agent.kernel.loop.state import Scaffolds, State
 from agent.kernel.loop.tripwires import check_tripwire
+from agent.kernel.loop.warm import check_warm_start
 from agent.kernel.record.learned import LearnedParameters
 from agent.kernel.record.ledger import Ledger
 from agent.models.gateway.preflight import preflight
 from agent.models.gateway.prices import check_caps, snapshot, unknown_prices
-from agent.models.gateway.record import MemoryRecord
+from agent.models.gateway.record import MemoryRecord, WatchedRecord
 from agent.models.gateway.server import GatewayServer
 from agent.models.ports import ReplaySource
 from agent.models.providers.discovery import with_windows
@@ -47,6 +50,7 @@ from agent.suites.images import task_images
 from agent.suites.loader import load_suite
 from agent.trials.evaluator import Evaluator, Visit
 from agent.trials.preparing import Prepared, Recipe
+from sandbox.architecture import foreign_images
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.engine import engine_status
 from sandbox.image import ensure_image
@@ -70,6 +74,8 @@ async def campaign_parts(config: Config, ledger: Ledger, console: Console) -> As
         console.print(f"nothing can be proven: {problem}")
     repository.claim()
     check_unchanged(config, ledger, suite)
+    if config.warm_start is not None:
+        check_warm_start(config.warm_start, suite, repository)
     check_tripwire(ledger)
     boundary = boundary_of(config)
     budget = budget_of(config, ledger, hours=config.budget.hours)
@@ -140,12 +146,21 @@ def _provenance(config: Config, suite: Suite) -> Mapping[str, str]:
 
 @asynccontextmanager
 async def measuring_parts(
-    config: Config, console: Console, *, replay: ReplaySource | None = None
+    config: Config,
+    console: Console,
+    *,
+    replay: ReplaySource | None = None,
+    keep: Ledger | None = None,
+    told: Callable[[Call | Refusal], object] | None = None,
 ) -> AsyncIterator[TrialParts]:
-    """Trials beside a campaign. The budget's dollars and tokens bound them; hours do not."""
+    """Trials beside a campaign. The budget's dollars and tokens bound them; hours do not.
+
+    Model calls are recorded in `keep`, or in a ledger that is thrown away; `told` hears of each call and refusal.
+    """
     _check_models(config, console)
     suite = load_suite(config.suite)
-    with tempfile.TemporaryDirectory(prefix="ratchet-") as folder, Ledger(Path(folder) / "ledger.sqlite") as ledger:
+    with tempfile.TemporaryDirectory(prefix="ratchet-") as folder, ExitStack() as opened:
+        ledger = keep or opened.enter_context(Ledger(Path(folder) / "ledger.sqlite"))
         repository, budget = open_repository(config, ledger), budget_of(config, ledger, hours=None)
         async with _trial_parts(
             config,
@@ -156,6 +171,7 @@ async def measuring_parts(
             folder=Path(folder),
             console=console,
             replay=replay,
+            record=WatchedRecord(ledger, told) if told is not None else ledger,
         ) as trials:
             yield trials
 
@@ -219,13 +235,15 @@ async def programs(config: Config, say: Callable[[str], None]) -> AsyncIterator[
                     visit=other,
                     files=_files_of(improver, repository),
                     task={"context/brief.json": json.dumps(_BRIEF).encode()},
-                    workspace={**repository.read(tree), **repository.clone([_seed(repository, tree)], 0)},
+                    workspace={**repository.read(tree), **_repository_of(repository, tree)},
                 )
             yield found
 
 
-def _seed(repository: Repository, tree: str) -> Snapshot:
-    return Snapshot(id=0, parent=None, files=repository.read(tree), text="seed\n")
+def _repository_of(repository: Repository, tree: str) -> Files:
+    """The `.git` folder that an improver gets, of the seed alone."""
+    seed = Branch(name="candidate/0", tree=tree, parent=None, message="seed", note="")
+    return repository.excerpt().files([seed], seed.name, {}, MOST_BYTES)
 
 
 # ------------------------------------------------------------------------------------ what all of them need
@@ -249,12 +267,13 @@ async def _trial_parts(
     folder: Path,
     console: Console,
     replay: ReplaySource | None = None,
+    record: CallRecord | None = None,
 ) -> AsyncIterator[TrialParts]:
     """Images, then gateway and boxes, open; every model has answered once. `folder` holds the boxes' sockets."""
     image, images = await _images(config, suite, console)
     models = await asyncio.to_thread(with_windows, config.models)
     learned = LearnedParameters(ledger)
-    gateway = GatewayServer(models, ledger, budget, seed=config.seed, replay=replay, learned=learned)
+    gateway = GatewayServer(models, record or ledger, budget, seed=config.seed, replay=replay, learned=learned)
     async with gateway, _sandbox(config, folder) as sandbox:
         for note in await preflight(gateway):
             console.print(note)
@@ -310,10 +329,13 @@ async def _images(config: Config, suite: Suite, console: Console) -> tuple[str, 
         raise UserError("docker", engine.line, f"Run `{engine.fix}`.")
     base, layers = config.scaffold.image, config.scaffold.build
     image = await asyncio.to_thread(ensure_image, base, layers=layers, say=console.print)
-    return image, await asyncio.to_thread(task_images, suite, base, layers=layers, say=console.print)
+    images = await asyncio.to_thread(task_images, suite, base, layers=layers, say=console.print)
+    for line in await asyncio.to_thread(foreign_images, {image, *images.values()}):
+        console.print(line)
+    return image, images
 
 
 def _sandbox(config: Config, folder: Path) -> DockerSandbox:
     # Boxes are made as fast as the cores allow, however many trials run: more of them ready would only wait.
-    ready = min(config.boxes.parallel, 2 * len(os.sched_getaffinity(0)))
+    ready = min(config.boxes.parallel, 2 * cores())
     return DockerSandbox(uuid.uuid4().hex[:8], config.name, folder, ready=ready, runtime=config.boxes.runtime)

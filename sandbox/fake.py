@@ -19,7 +19,8 @@ from typing import Self
 from agent.base.errors import CandidateFault, SandboxDown
 from agent.base.types import BoxSpec, Ending, Files, RunResult
 from sandbox import frames
-from sandbox.box import MOST_NAMES, READ_ONLY, WORKSPACE
+from sandbox.areas import READ_ONLY
+from sandbox.box import MOST_NAMES, WORKSPACE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -168,8 +169,22 @@ class FakeBox:
         timeout: float,
         output_limit: int = 1 << 20,
         more: Callable[[], float] | None = None,
+        heard: Callable[[bytes], None] | None = None,
     ) -> RunResult:
-        """Run one scripted program."""
+        """Run one scripted program; `heard` gets its output at its end."""
+        result = await self._run(argv, env, timeout, output_limit, more)
+        if heard is not None and result.output:
+            heard(result.output)
+        return result
+
+    async def _run(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        timeout: float,
+        output_limit: int,
+        more: Callable[[], float] | None,
+    ) -> RunResult:
         self._check_alive()
         scene = FakeRun(
             argv=tuple(argv),

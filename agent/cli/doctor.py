@@ -9,6 +9,7 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -17,9 +18,10 @@ from rich.text import Text
 
 from agent.base.errors import RatchetError, UserError
 from agent.base.types import Split, Suite
+from agent.cli.calibrating import headroom, last_calibration
 from agent.cli.conformance import OBLIGING_SECONDS, conform
 from agent.cli.findings import Finding, failed, tried
-from agent.cli.forecast import SECONDS_PER_TRIAL, forecast
+from agent.cli.forecast import SECONDS_PER_TRIAL, SEED_SCORE, forecast
 from agent.config.campaign import Config, ScaffoldConfig, load_config
 from agent.kernel.loop.opening import open_repository
 from agent.kernel.loop.settings import unprovable
@@ -32,12 +34,22 @@ from agent.models.providers import weights
 from agent.models.providers.discovery import local_servers
 from agent.suites.loader import load_suite
 from agent.wiring import programs
+from sandbox.architecture import foreign_images
+from sandbox.endpoint import endpoint
 from sandbox.engine import engine_status, start_engine
 from sandbox.image import ensure_image, image_megabytes
 from sandbox.load import host_load
+from sandbox.trying import engine_runtimes, try_boxes
 
+WAYS = {
+    True: "the engine shares this machine's folders: files and model calls go through one",
+    False: "the engine is elsewhere (in a virtual machine, a container, another machine): files and calls go "
+    "through its API, and load over there voids no trial",
+}
+"""By whether the engine shares folders: what kind of engine it is, and what that means."""
 NEEDED_GIT = (2, 38)
 NEEDED_DISK_GB = 2
+FAST_RUNTIME = "crun"
 _MARKS = {True: ("ok   ", "green"), False: ("FAIL ", "bold red"), None: ("note ", "yellow")}
 
 
@@ -64,14 +76,23 @@ def _findings(path: Path | None, *, repair: bool, say: Callable[[str], None]) ->
     if path is not None:
         finding, config = _config(path)
         yield finding
-    image = tried("image", lambda: _image(config, say)) if engine.ok else None
-    if image is not None:
-        yield image
+    boxes = engine.ok is True
+    for finding in _of_engine(config, say) if boxes else ():
+        boxes = boxes and finding.ok is not False
+        yield finding
     if _embedded(config) or weights.present():
         yield tried("weights", lambda: weights.fast().name)
     yield from _local_servers(config)
     if config is not None:
-        yield from _of_config(config, say, boxes=image is not None and bool(image.ok))
+        yield from _of_config(config, say, boxes=boxes)
+
+
+def _of_engine(config: Config | None, say: Callable[[str], None]) -> Iterator[Finding]:
+    image = cache(partial(_image, config, say))
+    yield (made := tried("image", lambda: f"{image()}, {image_megabytes(image())} MB"))
+    if made.ok:
+        yield from _boxes(config.boxes.runtime if config else None, image())
+        yield from _elsewhere(image())
 
 
 def _embedded(config: Config | None) -> bool:
@@ -83,6 +104,7 @@ def _of_config(config: Config, say: Callable[[str], None], *, boxes: bool) -> It
     suite = cache(partial(load_suite, config.suite))
     yield tried("suite", lambda: _suite(suite()))
     yield tried("proof", lambda: _proof(config, suite))
+    yield tried("headroom", lambda: headroom(config, suite()))
     repo = tried("repo", lambda: _repo(config))
     yield repo
     yield tried("models", lambda: _models(config))
@@ -163,8 +185,35 @@ def _config(path: Path) -> tuple[Finding, Config | None]:
 
 def _image(config: Config | None, say: Callable[[str], None]) -> str:
     scaffold = config.scaffold if config else ScaffoldConfig()
-    tag = ensure_image(scaffold.image, layers=scaffold.build, say=say)
-    return f"{tag}, {image_megabytes(tag)} MB"
+    return ensure_image(scaffold.image, layers=scaffold.build, say=say)
+
+
+def _boxes(runtime: str | None, image: str) -> Iterator[Finding]:
+    """Whether boxes start under the runtime that is set, and whether crun, if the engine has it, would be faster."""
+    start = cache(lambda name: asyncio.run(try_boxes(image, name)))
+    named = f"runtime {runtime}" if runtime else "the engine's default runtime"
+    yield (found := tried("boxes", lambda: f"one takes {start(runtime).seconds:.2f} s under {named}"))
+    if found.ok:
+        yield Finding(what="engine", ok=True, text=WAYS[start(runtime).shared])
+    if not found.ok or runtime or FAST_RUNTIME not in engine_runtimes():
+        return
+    with_it = tried("boxes", lambda: f"one takes {start(FAST_RUNTIME).seconds:.2f} s under runtime {FAST_RUNTIME}")
+    if not with_it.ok:
+        with_it = replace(with_it, ok=None)
+    elif start(FAST_RUNTIME).seconds < start(runtime).seconds:
+        with_it = replace(
+            with_it, ok=None, fix=f"to use it, write in campaign.yaml:\nboxes: {{runtime: {FAST_RUNTIME}}}"
+        )
+    yield with_it
+
+
+def _elsewhere(image: str) -> Iterator[Finding]:
+    """What may go wrong with an engine elsewhere: another processor, a way there that everybody can take."""
+    for line in foreign_images({image}):
+        yield Finding(what="image", ok=None, text=line, fix="name an image for the engine's processor")
+    if endpoint().plain:
+        text = f"{endpoint().host} is neither encrypted nor protected: what reaches that port is root there"
+        yield Finding(what="engine", ok=None, text=text, fix="use ssh://user@host, or TLS (DOCKER_TLS_VERIFY)")
 
 
 def _suite(suite: Suite) -> str:
@@ -181,7 +230,8 @@ def _proof(config: Config, load: Callable[[], Suite]) -> str:
         return "every gate task is deterministic: fixed runs of each side decide"
     if (error := unprovable(config, suite)) is not None:
         raise error
-    prediction = forecast(config, suite)
+    known_score = (last_calibration(config, suite) or {}).get("score", SEED_SCORE)
+    prediction = forecast(config, suite, score=known_score)
     if prediction is None:
         return "no limit bounds the number of trials; `ratchet simulate --cost-per-trial` predicts"
     if prediction.provable_half is None:

@@ -6,16 +6,16 @@ that a box could have caused is a score.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import random
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from agent.base.errors import BudgetSpent, CandidateFault, InfrastructureError, Starved
+from agent.base.errors import BudgetSpent, CandidateFault, InfrastructureError
+from agent.base.gateway import Gateway, Session
 from agent.base.types import (
     GATEWAY_URL,
     Box,
@@ -24,21 +24,21 @@ from agent.base.types import (
     Caps,
     Ending,
     Files,
-    Gateway,
     Grade,
     Purpose,
     RunResult,
     Sandbox,
-    Side,
     Task,
     Trial,
     Usage,
 )
 from agent.trials.grading import STARVED_SHARE, box_for, grade, grading_box, in_workdir, refuse_starved
-from agent.trials.heartbeat import Stopped, unstopped
+from agent.trials.heartbeat import unstopped
 from agent.trials.preparing import Prepared, PrepareFailed
 from agent.trials.seeing import seen
 from agent.trials.slots import Slots
+from agent.trials.stages import collect, prepare
+from agent.trials.watching import Watcher
 
 MODEL_ALIAS = "ratchet"
 """The one model name that a box needs to know; the gateway maps it to the role's model."""
@@ -48,7 +48,7 @@ MODEL_ALIAS = "ratchet"
 class Job:
     """One trial to be run. `answer_scope` names the scope in which model answers are shared (gate.md, coupled pairs).
 
-    `name` is the trial's id; a replay gives the recorded one, None makes a new one.
+    `name` is the trial's id; a replay gives the recorded one, None makes a new one. `caps` None: those of every trial.
     """
 
     tree: str
@@ -57,6 +57,8 @@ class Job:
     seed: int
     answer_scope: str | None
     name: str | None = None
+    watcher: Watcher | None = None
+    caps: Caps | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,27 +102,34 @@ class Visit:
         env: Mapping[str, str],
         spec: BoxSpec | None = None,
         command: Sequence[str] | None = None,
+        heard: Callable[[bytes], None] | None = None,
+        around: Task | None = None,
     ) -> Visited:
         """One visited, in a box of another kind or by another command where one is given.
+
+        `around` is the task whose commands run before and after it.
 
         Raises:
             InfrastructureError: also for a fault that only the gateway saw.
         """
-        box = await self._sandbox.open(spec or self.spec)
+        with _early():
+            box = await self._sandbox.open(spec or self.spec)
         try:
-            if box.socket is None:
-                raise InfrastructureError(f"box {box.id} has no way to the gateway")
-            session = await self._gateway.open(box.socket, replace(scope, deadline=time.monotonic() + timeout))
-            try:
+            with _early():
                 await _fill(box, scaffold, task, workspace)
+                if around is not None:
+                    await prepare(box, around)
+                session = await self._session(box, replace(scope, deadline=time.monotonic() + timeout))
+            try:
                 run = await box.run(
                     command or self.command,
                     env=_environment(env, timeout, seed),
                     timeout=timeout,
                     more=session.waited,
+                    heard=heard,
                 )
                 wanted = take if isinstance(take, Wanted) else Wanted(globs=take)
-                files, names, fault = await _take(box, wanted, run)
+                files, names, fault = await _take(box, wanted, run, around)
             finally:
                 await session.close()
         finally:
@@ -135,6 +144,24 @@ class Visit:
         """Visits of another program, in another kind of box."""
         return Visit(self._sandbox, self._gateway, spec, command)
 
+    async def _session(self, box: Box, scope: CallScope) -> Session:
+        """A way to the models, unless they are known to be down: then the scaffold would run for nothing."""
+        if box.socket is None:
+            raise InfrastructureError(f"box {box.id} has no way to the gateway")
+        if (trouble := self._gateway.trouble(*scope.models.values())) is not None:
+            raise InfrastructureError(trouble)
+        return await self._gateway.open(box.socket, scope)
+
+
+@contextmanager
+def _early() -> Iterator[None]:
+    """Mark what fails before any code of a candidate runs."""
+    try:
+        yield
+    except InfrastructureError as error:
+        error.early = True
+        raise
+
 
 async def _fill(box: Box, scaffold: Files, task: Files, workspace: Files) -> None:
     await box.put(scaffold, "/scaffold")
@@ -142,12 +169,16 @@ async def _fill(box: Box, scaffold: Files, task: Files, workspace: Files) -> Non
     await box.put(workspace, "/workspace")
 
 
-async def _take(box: Box, wanted: Wanted, run: RunResult) -> tuple[Files, tuple[str, ...], str | None]:
+async def _take(
+    box: Box, wanted: Wanted, run: RunResult, around: Task | None
+) -> tuple[Files, tuple[str, ...], str | None]:
     """What the box hands in, what it names, and the candidate's fault if it cannot."""
     if run.ending in {Ending.KILLED, Ending.MEMORY}:
         return {}, (), str(run.ending)
     names: tuple[str, ...] = ()
     try:
+        if around is not None:
+            await collect(box, around)
         names = await box.names(without=wanted.without) if wanted.named else ()
         limits = {"max_files": wanted.max_files, "max_bytes": wanted.max_bytes}
         return await box.take(wanted.globs, without=wanted.without, **limits), names, None
@@ -174,8 +205,9 @@ def _environment(env: Mapping[str, str], timeout: float, seed: int) -> dict[str,
 class Evaluator:
     """Runs trials. One limit, `slots`, holds over all trials that run at the same time.
 
-    `image` is the one of all tasks, but for those that `images` names by their id. `starved` is the part of a run that
-    other programs may withhold before the trial is void. With `prepared`, a scaffold is built before it is run.
+    `image` is the one of all tasks, but for those that `images` names by their id, or for grading by `ID/check`.
+    `starved` is the part of a run that other programs may withhold before the trial is void. With `prepared`, a
+    scaffold is built before it is run.
     """
 
     def __init__(
@@ -216,24 +248,30 @@ class Evaluator:
         spec = replace(self._visit.spec, gateway=False)
         return await seen(self._sandbox, spec, await self.scaffold(tree))
 
-    async def trial(self, job: Job) -> Trial:
-        """Run one trial to its score.
+    async def trial(self, job: Job, begins: Callable[[], object] = lambda: None) -> Trial:
+        """Run one trial to its score; `begins` is called when its turn has come.
 
         Raises:
             InfrastructureError: the trial is void; nothing of it may be scored.
         """
         async with self.slots, unstopped():
-            started, name = time.monotonic(), job.name or _new_name()
+            begins()
+            started, name = time.monotonic(), job.name or new_name()
+            image, watcher = self._images.get(job.task.id, self._image), job.watcher
+            if watcher is not None:
+                watcher.started()
             try:
                 scaffold = await self.scaffold(job.tree)
             except PrepareFailed as fault:
                 return _unbuilt(job, name, fault, time.monotonic() - started)
-            image = self._images.get(job.task.id, self._image)
             # The box that grades is made while the one that solves works.
-            with self._sandbox.expect(grading_box(job.task, image)):
+            with self._sandbox.expect(grading_box(job.task, self._grading_image(job.task, image))):
                 visited = await self._visit(
                     scope=CallScope(
-                        trial=name, models={MODEL_ALIAS: "solver"}, answer_scope=job.answer_scope, caps=self._caps
+                        trial=name,
+                        models={MODEL_ALIAS: "solver"},
+                        answer_scope=job.answer_scope,
+                        caps=job.caps or self._caps,
                     ),
                     scaffold=scaffold,
                     task={"instruction.md": job.task.instruction.encode()},
@@ -244,9 +282,13 @@ class Evaluator:
                     env=job.task.env,
                     spec=box_for(job.task, replace(self._visit.spec, image=image)),
                     command=in_workdir(job.task, self._visit.command),
+                    heard=watcher.printed if watcher is not None else None,
+                    around=job.task,
                 )
             refuse_starved(visited.run, self._starved)
             verdict = await self._grade(job.task, visited, image)
+            if watcher is not None:
+                watcher.graded(visited.files, verdict)
         return Trial(
             id=name,
             tree=job.tree,
@@ -266,11 +308,25 @@ class Evaluator:
             return Grade(score=0.0, reason=visited.fault)
         if not visited.files or all(task.files.get(path) == body for path, body in visited.files.items()):
             return Grade(score=0.0, reason=_why_nothing(visited.run))
-        return await grade(self._sandbox, image, task, visited.files, self._starved)
+        verdict = await grade(self._sandbox, self._grading_image(task, image), task, visited.files, self._starved)
+        return _with_ending(verdict, visited.run)
+
+    def _grading_image(self, task: Task, solving: str) -> str:
+        return self._images.get(f"{task.id}/check", solving)
+
+
+def _with_ending(verdict: Grade, run: RunResult) -> Grade:
+    """A failure of a scaffold that was stopped is put down to that first: its files are unfinished."""
+    if run.ending is Ending.TIMEOUT and verdict.score < 1:
+        return replace(verdict, reason=f"out of time after {run.seconds:.0f} s: {verdict.reason}")
+    return verdict
 
 
 def _unbuilt(job: Job, name: str, fault: PrepareFailed, seconds: float) -> Trial:
     """The trial of a scaffold that cannot be built."""
+    if job.watcher is not None:
+        job.watcher.printed(fault.log.encode())
+        job.watcher.graded({}, Grade(score=0.0, reason=str(fault)))
     return Trial(
         id=name,
         tree=job.tree,
@@ -293,77 +349,12 @@ def _why_nothing(run: RunResult) -> str:
     return "no submission: the starting files were left as they were"
 
 
+def new_name() -> str:
+    """A name for a trial that has none yet."""
+    return uuid.uuid4().hex[:12]
+
+
 def seed_of(*parts: object) -> int:
     """A seed in [0, 2**31) that is a stable function of its parts."""
     digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Void:
-    """A pair that an infrastructure error made void: on which side, and why. Load meets both sides.
-
-    `finished` holds the trials of champion and candidate that ended all the same.
-    """
-
-    side: Side
-    reason: str
-    starved: bool = False
-    finished: tuple[Trial | None, Trial | None] = (None, None)
-
-    def error(self) -> InfrastructureError:
-        """What the pair's step raises."""
-        return Starved(self.reason) if self.starved else InfrastructureError(self.reason)
-
-
-async def both(evaluator: Evaluator, champion: Job, candidate: Job, order_seed: int) -> tuple[Trial, Trial] | Void:
-    """One pair, both sides fresh and started in random order; or the side on which the infrastructure failed.
-
-    An error voids both sides, decided without looking at the other side's score (gate.md, pairs). Where a provider
-    failed, the side is the one whose model calls were under way at that moment. A campaign that is out of budget
-    ends instead: nothing failed, so no void is counted.
-    """
-    sides = [replace(job, name=job.name or _new_name()) for job in (champion, candidate)]
-    order = random.Random(order_seed).sample((0, 1), 2)  # noqa: S311 (reproducible, not secret)
-    tasks = [asyncio.create_task(evaluator.trial(sides[n])) for n in order]
-    try:
-        results = await asyncio.gather(*tasks, return_exceptions=True)
-    finally:
-        for task in tasks:
-            task.cancel()
-    outcome = dict(zip(order, results, strict=True))
-    first, second = outcome[0], outcome[1]
-    if isinstance(first, Trial) and isinstance(second, Trial):
-        return first, second
-    errors = {side: error for side, error in zip(_SIDES, (first, second), strict=True) if _failed(error)}
-    names = {job.name: side for job, side in zip(sides, _SIDES, strict=True)}
-    starved = any(isinstance(error, Starved) for error in errors.values())
-    finished = first if isinstance(first, Trial) else None, second if isinstance(second, Trial) else None
-    reason = str(next(iter(errors.values())))
-    return Void(side=_side(errors, names), reason=reason, starved=starved, finished=finished)
-
-
-_SIDES = (Side.CHAMPION, Side.CANDIDATE)
-
-
-def _side(errors: Mapping[Side, Trial | BaseException], names: Mapping[str | None, Side]) -> Side:
-    """Whose calls were under way when a provider failed; both for load or a stop; else those that failed."""
-    if any(isinstance(error, Starved | Stopped) for error in errors.values()):
-        return Side.BOTH
-    met = [error.under_way for error in errors.values() if isinstance(error, InfrastructureError)]
-    under_way = {side for name, side in names.items() if any(name in trials for trials in met)}
-    sides = under_way or set(errors)
-    return next(iter(sides)) if len(sides) == 1 else Side.BOTH
-
-
-def _new_name() -> str:
-    return uuid.uuid4().hex[:12]
-
-
-def _failed(outcome: Trial | BaseException) -> bool:
-    """Whether an infrastructure error ended one side; other exceptions propagate."""
-    if isinstance(outcome, InfrastructureError) and not isinstance(outcome, BudgetSpent):
-        return True
-    if isinstance(outcome, BaseException):
-        raise outcome
-    return False

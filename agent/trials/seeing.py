@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from agent.base.errors import from_candidate
 from agent.base.types import BoxSpec, Files, Sandbox
+from sandbox.install import INTERPRETER
 
 SECONDS = 60.0
 _LOOK = """
@@ -18,14 +19,14 @@ for folder, _, names in os.walk("/scaffold/"):
             found[path[len("/scaffold/"):]] = hashlib.sha256(file.read()).hexdigest()
 print(json.dumps(found))
 """
-LOOK = ("python3", "-I", "-c", _LOOK)
+LOOK = (INTERPRETER, "-I", "-c", _LOOK)
 
 
 async def seen(sandbox: Sandbox, spec: BoxSpec, scaffold: Files) -> Mapping[str, str]:
     """Path -> SHA-256 of each file below /scaffold in a box that was given `scaffold`.
 
     Raises:
-        CandidateFault: the image has no working `python3`, or files that nobody may read.
+        CandidateFault: files cannot be read there.
         InfrastructureError: the box failed.
     """
     box = await sandbox.open(spec)

@@ -33,6 +33,7 @@ from agent.models.gateway.server import GatewayServer
 from agent.models.providers.scripted import ScriptedProvider
 from agent.trials.evaluator import Evaluator, Visit
 from sandbox.fake import FakeRun, FakeSandbox, ran
+from sandbox.install import INTERPRETER
 
 SETTINGS = "agent/scaffold/settings.py"
 JUNIT = '<testsuite tests="1" failures="{bad}" errors="0" skipped="0"><testcase name="t">{why}</testcase></testsuite>'
@@ -137,6 +138,8 @@ class Lab:
     scaffold: Mapping[str, object] = field(default_factory=lambda: {"sabotage": False})
     program: Mapping[str, bytes] | None = None
     look: Callable[[FakeRun], object] = look
+    shown: float = 1.0
+    options: Mapping[str, object] = field(default_factory=dict)
     strategy: Strategy = field(default_factory=STRATEGIES["thompson"])
     tripwires: Mapping[str, object] = field(default_factory=dict)
 
@@ -165,7 +168,8 @@ class Lab:
                 "name": self.name, "suite": "unused", "models": models, "gate": self.gate,
                 "runs": self.folder / "runs", "approve": self.approve,
                 "budget": {"trials": self.trials}, "boxes": {"parallel": 4, "patience_minutes": 0.001},
-                "gate_options": {"alpha": self.alpha}, "tripwires": self.tripwires, "scaffold": self.scaffold,
+                "gate_options": {"alpha": self.alpha}, "search": {"shown": self.shown}, "tripwires": self.tripwires,
+                "scaffold": self.scaffold, **self.options,
             }
         )  # fmt: skip
         silent = {role: ScriptedProvider(lambda _: "no") for role in models.roles}
@@ -176,7 +180,7 @@ class Lab:
             ledger.remember("base", repository.base)
             ledger.remember("suite", tasks.hash)
             self.sandbox = FakeSandbox(
-                {"scaffold": self.run_program, "check": self.check, "python3 -I -c": self.look},
+                {"scaffold": self.run_program, "check": self.check, f"{INTERPRETER} -I -c": self.look},
                 folder=self.folder / "boxes",
             )
             budget = Budget(Limits(seconds=self.seconds), Spent())

@@ -1,4 +1,4 @@
-"""One list, two sandboxes: what every implementation of the Sandbox Protocol promises."""
+"""One list, every sandbox: what every implementation of the Sandbox Protocol promises."""
 
 from __future__ import annotations
 
@@ -44,11 +44,14 @@ PROGRAMS = {
 }
 
 
-@pytest.fixture(params=["fake", pytest.param("docker", marks=pytest.mark.docker)])
+REAL = [pytest.param(name, marks=pytest.mark.docker) for name in ("docker_sandbox", "streamed_sandbox")]
+
+
+@pytest.fixture(params=["fake", *REAL])
 def any_sandbox(request: pytest.FixtureRequest) -> Sandbox:
     if request.param == "fake":
         return FakeSandbox(PROGRAMS)
-    real: DockerSandbox = request.getfixturevalue("docker_sandbox")
+    real: DockerSandbox = request.getfixturevalue(request.param)
     return real
 
 
@@ -138,6 +141,26 @@ async def test_long_output_keeps_its_two_ends(any_box: Box) -> None:
     result = await any_box.run(["sh", "-c", script], env={}, timeout=10, output_limit=100)
     assert result.truncated
     assert result.output == b"a" * 50 + b"\n[... 9900 bytes left out ...]\n" + b"b" * 50
+
+
+async def test_what_is_heard_is_the_output(any_box: Box) -> None:
+    heard: list[bytes] = []
+    script = "head -c 5000 /dev/zero | tr '\\0' a; head -c 5000 /dev/zero | tr '\\0' b"
+    result = await any_box.run(["sh", "-c", script], env={}, timeout=10, output_limit=100, heard=heard.append)
+    assert b"".join(heard) == result.output
+
+
+@pytest.mark.docker
+async def test_output_is_heard_while_the_command_runs(docker_sandbox: Sandbox, spec: BoxSpec) -> None:
+    box, first = await docker_sandbox.open(spec), asyncio.Event()
+    script = "echo now; while [ ! -e seen ]; do sleep 0.05; done"
+    running = asyncio.create_task(
+        box.run(["sh", "-c", script], env={}, timeout=2, heard=lambda piece: first.set() if b"now" in piece else None)
+    )
+    await asyncio.wait_for(first.wait(), 30)
+    assert not running.done()
+    assert (await running).ending is Ending.TIMEOUT
+    await box.close()
 
 
 async def test_a_command_that_does_not_exist_is_a_result(any_box: Box) -> None:

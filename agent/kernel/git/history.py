@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import count
 from pathlib import Path
 
@@ -12,7 +11,8 @@ from agent.base.errors import UserError
 from agent.base.text import clean_line
 from agent.base.trust import inside
 from agent.base.types import Files
-from agent.kernel.git.clone import Snapshot, clone
+from agent.kernel.decide.boundary import path_fault
+from agent.kernel.git.excerpt import Excerpt
 from agent.kernel.git.messages import CAMPAIGN_TRAILER, PLAIN, Commit
 from agent.kernel.git.plumbing import Git
 
@@ -89,13 +89,9 @@ class History:
         pointers = [path for path, data in self._git.read(rev, paths).items() if data.startswith(LFS_POINTER)]
         return [*others, *((path, "Git LFS pointer") for path in pointers)]
 
-    def clone(self, snapshots: Sequence[Snapshot], head: int) -> Files:
-        """The files of a `.git` folder that holds the snapshots alone, as `clone` makes it."""
-        return clone(snapshots, head, self._begun)
-
-    @cached_property
-    def _begun(self) -> int:
-        return self.commit(self.base).time
+    def of(self, campaign: str) -> History:
+        """The archive of another campaign in the same repository, for reading."""
+        return History(self._git, self.root, campaign, self.mutable, self.frozen)
 
     def candidates(self) -> dict[int, SavedCandidate]:
         """Every candidate of the archive by its id."""
@@ -130,6 +126,16 @@ class History:
         """The patch between two commits or trees, as git shows it; undecodable bytes are replaced."""
         options = ("-p", "-r", "--text", "--no-color", "--find-renames")
         return self._git.run("diff-tree", *options, before, after).out.decode(errors="replace")
+
+    def compare(self, before: Files, after: Files) -> str:
+        """The patch between files that are in no tree, such as a refused one; odd paths are left out."""
+        changed = [path for path in {*before, *after} if before.get(path) != after.get(path) and not path_fault(path)]
+        sides = ({path: files[path] for path in changed if path in files} for files in (before, after))
+        return self._git.compare(*sides)
+
+    def excerpt(self) -> Excerpt:
+        """What makes small repositories of candidates for boxes."""
+        return Excerpt(self._git, self.mutable, self.is_mutable)
 
     def outside(self, before: str, after: str) -> list[str]:
         """The cleaned paths outside the mutable ones in which two commits or trees differ."""

@@ -61,6 +61,8 @@ def style_of(commit: CommitConfig) -> CommitStyle:
 
 def check_unchanged(config: Config, ledger: Ledger, suite: Suite) -> None:
     """Refuse to resume a campaign whose suite, mutable paths or seed differ from those that it started with."""
+    from agent.kernel.loop.shown import SHARE
+
     scaffold = config.scaffold
     facts = {"suite": suite.hash, "scaffold.mutable": list(scaffold.mutable), "seed": config.seed}
     facts |= {"scaffold.frozen": list(scaffold.frozen), "scaffold.prepare": list(scaffold.prepare)}
@@ -69,6 +71,9 @@ def check_unchanged(config: Config, ledger: Ledger, suite: Suite) -> None:
         if known is not None and known != value:
             raise UserError(field, f"was {known} when campaign {config.name} started", "Choose a new `name`.")
         ledger.remember(field, value)
+    known = ledger.recollect(SHARE)
+    if known is not None and known != config.search.shown:
+        raise UserError(SHARE, f"was {known} when campaign {config.name} started", "Choose a new `name`.")
 
 
 def remember_windows(ledger: Ledger, models: ModelsConfig) -> None:

@@ -6,17 +6,17 @@ scaffold.
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 from agent.base.errors import Refused
-from agent.base.text import clean_line, escaped
-from agent.base.types import NO_FILES, CallScope, Caps, Files, Trial
-from agent.kernel.decide.boundary import LEFTOVER_FOLDERS, SUBJECT_CHARS, Boundary, Change, check_python, message
+from agent.base.text import escaped
+from agent.base.tools import Tools
+from agent.base.types import NO_FILES, CallScope, Caps, Files
+from agent.kernel.decide.boundary import LEFTOVER_FOLDERS, Boundary, Change, check_python, message, python_faults
 from agent.kernel.decide.parsing import Readings
+from agent.kernel.loop.lessons import LESSONS
 from agent.kernel.loop.reading import PythonReader
 from agent.trials.evaluator import MODEL_ALIAS, Visit, Visited, Wanted
 from agent.trials.heartbeat import unstopped
@@ -31,7 +31,8 @@ SHOWN_PATHS = 5
 class Proposal:
     """What came of one attempt: an admitted change, or the reason why there is none.
 
-    `readings` holds all Python of the trees before and after the change.
+    `readings` holds all Python of the trees before and after the change; `lessons` is the file of that name, if any,
+    and `left` what a refused attempt left in the mutable paths.
     """
 
     change: Change | None
@@ -40,6 +41,8 @@ class Proposal:
     body: str
     refusal: str
     transcript: str
+    lessons: bytes | None = None
+    left: Files = field(default_factory=lambda: NO_FILES)
 
 
 class Proposer:
@@ -61,31 +64,28 @@ class Proposer:
         self._caps, self._timeout, self._program = caps, timeout, program
 
     async def propose(
-        self,
-        *,
-        scaffold: Files,
-        mutable: Files,
-        brief: dict[str, Any],
-        failures: Sequence[Trial],
-        seed: int,
-        repository: Files = NO_FILES,
+        self, *, scaffold: Files, mutable: Files, context: Files, beside: Files, tools: Tools, seed: int
     ) -> Proposal:
         """One attempt of the scaffold `scaffold`, whose mutable files are `mutable`; `repository` is its `.git`.
+
+        `context` is put below `/task`, `beside` into the workspace beside the mutable files; `tools` answer the box.
 
         Raises:
             InfrastructureError: the attempt is void.
         """
+        name, models = f"p{uuid.uuid4().hex[:12]}", {MODEL_ALIAS: "improver"}
         async with unstopped():
             visited = await self._visit(
-                scope=CallScope(trial=f"p{uuid.uuid4().hex[:12]}", models={MODEL_ALIAS: "improver"}, caps=self._caps),
+                scope=CallScope(trial=name, models=models, caps=self._caps, tools=tools),
                 scaffold=scaffold if self._program is None else self._program,
-                task={"instruction.md": self._instruction.encode(), **_context(brief, failures)},
-                workspace={**mutable, **repository},
-                take=self._wanted(mutable),
+                task={"instruction.md": self._instruction.encode(), **context},
+                workspace={**beside, **mutable},
+                take=self.wanted(mutable),
                 timeout=self._timeout,
                 seed=seed,
                 env={},
             )
+        lessons = None if LESSONS in mutable else visited.files.get(LESSONS)
         left, note, ignored = self._sorted_out(mutable, visited)
         transcript = visited.run.output.decode(errors="replace") + (f"\n[{ignored}]\n" if ignored else "")
         try:
@@ -93,17 +93,34 @@ class Proposer:
             change, readings = await self.admitted(mutable, left)
         except Refused as refusal:
             ended = f" (exit code {visited.run.exit_code})" if visited.run.exit_code else ""
-            subject = clean_line((note or b"No patch").decode(errors="replace").split("\n")[0])[:SUBJECT_CHARS]
             reason = f"{refusal}{ended}" + (f"; {ignored}" if ignored else "")
-            return Proposal(change=None, readings={}, subject=subject, body="", refusal=reason, transcript=transcript)
+            subject, body = _refused_message(note, _touched(mutable, left))
+            return Proposal(
+                change=None,
+                readings={},
+                subject=subject,
+                body=body,
+                refusal=reason,
+                transcript=transcript,
+                lessons=lessons,
+                left=left,
+            )
         subject, body = message(note, change)
-        return Proposal(change=change, readings=readings, subject=subject, body=body, refusal="", transcript=transcript)
+        return Proposal(
+            change=change,
+            readings=readings,
+            subject=subject,
+            body=body,
+            refusal="",
+            transcript=transcript,
+            lessons=lessons,
+        )
 
-    def _wanted(self, before: Files) -> Wanted:
-        """What is taken out of a box: the mutable paths, and a PATCH.md at the top."""
+    def wanted(self, before: Files) -> Wanted:
+        """What is taken out of a box: the mutable paths, and the two notes at the top."""
         limits = self._boundary
         return Wanted(
-            globs=[PATCH_MESSAGE, *below(limits.mutable)],
+            globs=[PATCH_MESSAGE, LESSONS, *below(limits.mutable)],
             without=[*below(limits.frozen), *leftovers(before, LEFTOVER_FOLDERS)],
             max_files=2 * limits.max_total_files,
             max_bytes=2 * limits.max_total_bytes,
@@ -115,11 +132,12 @@ class Proposer:
 
         Tools leave caches, histories and notes beside the mutable paths, and put PATCH.md beside the files they change.
         """
-        after, covers = visited.files, self._boundary.covers
+        after = {path: data for path, data in visited.files.items() if path != LESSONS or path in before}
         notes = [path for path in after if path.rpartition("/")[2] == PATCH_MESSAGE and path not in before]
+        covers = self._boundary.covers
         notes = [path for path in notes if path == PATCH_MESSAGE or covers(path)]
         left = {path: data for path, data in after.items() if covers(path)}
-        ignored = _ignored(sorted({*visited.names} - left.keys() - {*notes, REPOSITORY}))
+        ignored = _ignored(sorted({*visited.names} - left.keys() - {*notes, LESSONS, REPOSITORY}))
         note = min(notes, key=lambda path: (path.count("/"), path), default=None)
         files = {path: data for path, data in left.items() if path not in notes}
         return files, after[note] if note is not None else None, ignored
@@ -135,6 +153,26 @@ class Proposer:
         check_python(change, readings)
         return change, readings
 
+    async def faults(self, before: Files, after: Files) -> tuple[list[str], Change, Readings]:
+        """Every reason for which the patch between two trees would be refused, and how Python reads it."""
+        change, faults = self._boundary.faults(before, after)
+        try:
+            readings = await self.reader.read(before, change.files)
+        except Refused as unread:
+            return [*faults, str(unread)], change, {}
+        return [*faults, *python_faults(change, readings)], change, readings
+
+
+def _touched(before: Files, after: Files) -> tuple[str, ...]:
+    return tuple(sorted(path for path in {*before, *after} if before.get(path) != after.get(path)))
+
+
+def _refused_message(note: bytes | None, touched: tuple[str, ...]) -> tuple[str, str]:
+    """What the author of a refused patch says of it; without a word, what it touches."""
+    if note is None and not touched:
+        return "No patch", ""
+    return message(note, Change(changed=touched or ("nothing",), added=(), removed=(), files=NO_FILES))
+
 
 def _ignored(paths: Sequence[str]) -> str:
     """Names files that are not part of the patch; empty if there are none."""
@@ -148,14 +186,3 @@ def _ignored(paths: Sequence[str]) -> str:
 def _check_taken(visited: Visited) -> None:
     if visited.fault is not None:
         raise Refused(visited.fault)
-
-
-def _context(brief: dict[str, Any], failures: Sequence[Trial]) -> Files:
-    """`/task/context/`: the brief, and the full transcripts of failed search trials."""
-    names = [f"transcripts/{n + 1}.md" for n in range(len(failures))]
-    listed = [{"task": t.task, "reason": t.reason, "file": n} for t, n in zip(failures, names, strict=True)]
-    files = {"context/brief.json": json.dumps({**brief, "failures": listed}, indent=1).encode()}
-    for trial, name in zip(failures, names, strict=True):
-        head = f"# Task {trial.task}: score {trial.score:g} ({trial.reason})\n\n"
-        files[f"context/{name}"] = (head + trial.transcript).encode()
-    return files

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from agent.base.errors import CandidateFault, UserError
 from agent.base.executable import Executable
@@ -32,7 +32,7 @@ _CODE = re.compile(
 class Sabotage:
     """Plans and makes the check. `mutable` gives the mutable files of a tree, `order` the search tasks in turn."""
 
-    def __init__(self, parts: Parts, mutable: Callable[[str], Files], order: list[Task]) -> None:
+    def __init__(self, parts: Parts, mutable: Callable[[str], Files], order: Sequence[Task]) -> None:
         self._parts, self._ledger, self._mutable, self._order = parts, parts.state.ledger, mutable, order
 
     def queue(self, later: Callable[[Planned], None]) -> None:
@@ -68,7 +68,7 @@ class Sabotage:
             fix = "Fix the command, or commit what it needs; `ratchet doctor` runs it."
             raise UserError("scaffold.prepare", f"the seed cannot be built: {fault}", fix) from fault
         except CandidateFault as fault:
-            raise UserError("scaffold.image", str(fault), "Use an image with Python 3.9 or later.") from fault
+            raise UserError("scaffold.image", str(fault), "Let every user of the image read /scaffold.") from fault
         hidden = [path for path, body in marked.items() if seen.get(path) != hashlib.sha256(body).hexdigest()]
         if hidden and not self._parts.config.scaffold.prepare:  # a build may leave sources out
             problem = f"a change of `{hidden[0]}` does not reach /scaffold in a box: the image has such a folder"
@@ -108,7 +108,8 @@ def _fault(trial: Trial) -> str | None:
 
 
 def _one_of_each(files: Files, mutable: Iterable[str]) -> list[str]:
-    return [min(path for path in files if inside(path, (entry,))) for entry in mutable]
+    found = ([path for path in files if inside(path, (entry,))] for entry in mutable)
+    return [min(paths) for paths in found if paths]  # none is left where `frozen` names all below an entry
 
 
 def _with_line(body: bytes) -> bytes:

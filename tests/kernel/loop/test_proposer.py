@@ -13,6 +13,7 @@ BETTER = b"SKILL = 80\n"
 LEFT = {
     SETTINGS: BETTER,
     "PATCH.md": b"Raise SKILL\n",
+    ".aider.log": b"said",
     ".claude/settings.json": b"{}",
     ".git/config": b"[core]\n",
     "agent/notes.md": b"beside\n",
@@ -45,6 +46,19 @@ async def test_files_outside_the_mutable_paths_are_ignored_and_named(make_lab: M
     assert transcript.startswith("said")
     named = "`.claude/`, `agent/notes.md`, `node_modules/`, `x\\u202ey`, `y`"
     assert f"[ignored outside the mutable paths: {named} and 1 more]" in transcript
+
+
+async def test_a_refused_patch_keeps_its_message_and_its_diff(make_lab: MakeLab) -> None:
+    left = {SETTINGS: b"SKILL = (\n", "PATCH.md": b"Raise SKILL\n\nBecause it is low.\n"}
+    candidate, diff, _ = await proposed(make_lab, left)
+    assert candidate.fate is Fate.REFUSED
+    assert (candidate.subject, candidate.body) == ("Raise SKILL", "Because it is low.")
+    assert "+SKILL = (" in diff.splitlines()
+
+
+async def test_a_refused_patch_without_a_message_is_named_by_what_it_touches(make_lab: MakeLab) -> None:
+    candidate, _, _ = await proposed(make_lab, {SETTINGS: b"SKILL = (\n"})
+    assert candidate.subject == f"Change {SETTINGS}"
 
 
 async def test_a_patch_of_ignored_files_alone_is_refused_and_says_so(make_lab: MakeLab) -> None:
@@ -88,7 +102,7 @@ async def test_the_workspace_is_a_repository_of_the_mutable_files_alone(make_lab
     assert git(folder, "status", "--porcelain") == ""
     assert set(git(folder, "ls-files").split()) == {SETTINGS, "prompts/solve.md"}
     assert "candidate/1" in git(folder, "branch")
-    assert "Candidate: 1\nFate: " in git(folder, "log", "-1", "--format=%B", "candidate/1")
+    assert "score" in git(folder, "notes", "show", "candidate/1")
 
 
 async def test_another_improver_gets_its_own_files_and_the_same_workspace(make_lab: MakeLab) -> None:
