@@ -7,10 +7,12 @@ beside it, whose record is thrown away unless a ledger is given to keep it.
 from __future__ import annotations
 
 import asyncio
+import json
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -19,13 +21,16 @@ from agent.base.errors import UserError
 from agent.base.machine import cores
 from agent.base.refusal import Refusal
 from agent.base.trust import trusted_hash
-from agent.base.types import Call, CallRecord, Caps, Suite
+from agent.base.types import BoxSpec, Call, CallRecord, Caps, Files, Sandbox, Suite
 from agent.config.campaign import Config
-from agent.kernel.decide.boundary import Boundary
+from agent.config.improve import ITSELF, Improver, improver_of
+from agent.config.models import ModelsConfig
 from agent.kernel.decide.budget import Budget
 from agent.kernel.decide.strategies import STRATEGIES
+from agent.kernel.git.excerpt import Branch
 from agent.kernel.git.repository import Repository
-from agent.kernel.loop.opening import check_unchanged, open_repository, remember_windows
+from agent.kernel.loop.briefing import MOST_BYTES
+from agent.kernel.loop.opening import IMPROVER, check_unchanged, open_repository, remember_windows
 from agent.kernel.loop.parts import Parts, TrialParts
 from agent.kernel.loop.proposer import Proposer
 from agent.kernel.loop.settings import boundary_of, budget_of, limit_reached, search_settings, unprovable
@@ -36,13 +41,15 @@ from agent.kernel.record.learned import LearnedParameters
 from agent.kernel.record.ledger import Ledger
 from agent.models.gateway.preflight import preflight
 from agent.models.gateway.prices import check_caps, snapshot, unknown_prices
-from agent.models.gateway.record import WatchedRecord
+from agent.models.gateway.record import MemoryRecord, WatchedRecord
 from agent.models.gateway.server import GatewayServer
 from agent.models.ports import ReplaySource
 from agent.models.providers.discovery import with_windows
+from agent.models.providers.obliging import Obliging, Silent
 from agent.suites.images import task_images
 from agent.suites.loader import load_suite
 from agent.trials.evaluator import Evaluator, Visit
+from agent.trials.preparing import Prepared, Recipe
 from sandbox.architecture import foreign_images
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.engine import engine_status
@@ -60,6 +67,9 @@ async def campaign_parts(config: Config, ledger: Ledger, console: Console) -> As
     config.models.need(("solver", "improver"))
     _check_models(config, console)
     suite, repository = load_suite(config.suite), open_repository(config, ledger)
+    repository.check_include(config.scaffold.include, config.improve.include)
+    for remark in repository.remarks(config.scaffold.include):
+        console.print(remark)
     if problem := unprovable(config, suite):
         console.print(f"nothing can be proven: {problem}")
     repository.claim()
@@ -85,10 +95,36 @@ async def campaign_parts(config: Config, ledger: Ledger, console: Console) -> As
         ledger.remember("prices", snapshot(config.models))
         remember_windows(ledger, trials.models)
         boundary.check_seed(repository.read(repository.tree_of(repository.base)))
-        yield _parts(config, ledger, boundary, trials)
+        improver = improver_of(config.improve)
+        visit = trials.visit if improver is None else await _visit_of(improver, config, trials.visit, console.print)
+        ledger.remember(IMPROVER, ITSELF if improver is None else improver.name)
+        proposer = Proposer(
+            visit=visit,
+            instruction=INSTRUCTION.read_text(encoding="utf-8"),
+            boundary=boundary,
+            caps=config.boxes.proposal_caps(),
+            timeout=config.boxes.propose_timeout,
+            program=None if improver is None else _files_of(improver, repository),
+        )
+        yield _parts(config, ledger, proposer, trials)
 
 
-def _parts(config: Config, ledger: Ledger, boundary: Boundary, trials: TrialParts) -> Parts:
+async def _visit_of(improver: Improver, config: Config, visit: Visit, say: Callable[[str], None]) -> Visit:
+    """Visits of another improver: on the scaffold's image, so that it can try its change, unless it names one."""
+    scaffold = config.scaffold
+    base, below = (improver.image, ()) if improver.image else (scaffold.image, scaffold.build)
+    image = await asyncio.to_thread(ensure_image, base, layers=(*below, *improver.layers), say=say)
+    spec = config.boxes.spec(image)
+    memory = max(improver.memory_mb, spec.memory_mb)
+    return visit.other(replace(spec, memory_mb=memory), improver.command)
+
+
+def _files_of(improver: Improver, repository: Repository) -> Files:
+    """What lies below /scaffold in the box of another improver."""
+    return {**repository.read(repository.base, improver.include), **improver.files}
+
+
+def _parts(config: Config, ledger: Ledger, proposer: Proposer, trials: TrialParts) -> Parts:
     return Parts(
         config=config,
         suite=trials.suite,
@@ -97,13 +133,7 @@ def _parts(config: Config, ledger: Ledger, boundary: Boundary, trials: TrialPart
         gateway=trials.gateway,
         scaffolds=trials.scaffolds,
         evaluator=trials.evaluator,
-        proposer=Proposer(
-            visit=trials.visit,
-            instruction=INSTRUCTION.read_text(encoding="utf-8"),
-            boundary=boundary,
-            caps=config.boxes.proposal_caps(),
-            timeout=config.boxes.propose_timeout,
-        ),
+        proposer=proposer,
         strategy=STRATEGIES[config.search.strategy](),
         budget=trials.budget,
         provenance=_provenance(config, trials.suite),
@@ -115,6 +145,7 @@ def _provenance(config: Config, suite: Suite) -> Mapping[str, str]:
     return {
         "Ratchet-Suite": f"{suite.name}@{suite.hash}",
         "Ratchet-Models": ", ".join(config.models.names()),
+        **({} if (improver := improver_of(config.improve)) is None else {"Ratchet-Improver": improver.name}),
         "Ratchet-Kernel": trusted_hash(),
     }
 
@@ -163,6 +194,67 @@ async def replaying_parts(config: Config, source: ReplaySource, console: Console
         yield trials
 
 
+# ------------------------------------------------------------------------------------ the doctor's trial
+
+OBLIGING, SILENT = "obliging", "silent"
+"""The roles of the models with which an agent is tried."""
+
+
+_BRIEF = {"campaign": "doctor", "scores": {"champion": None, "parent": None}, "attempts": [], "failures": []}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Program:
+    """A program as it is tried: its visits, what lies in its boxes, the model that obliges it, every call."""
+
+    visit: Visit
+    files: Files
+    task: Files
+    workspace: Files
+    model: Obliging
+    record: MemoryRecord
+
+
+@asynccontextmanager
+async def programs(config: Config, say: Callable[[str], None]) -> AsyncIterator[Mapping[str, Program]]:
+    """The agent, and its improver if that is another program, with models that cost nothing.
+
+    Raises:
+        PrepareFailed: the agent cannot be built.
+        UserError: as `campaign_parts` does.
+    """
+    solver = config.models.as_replay().of("solver")[0]
+    models = ModelsConfig(dict.fromkeys((OBLIGING, SILENT), (solver,)))
+    scaffold, record, model = config.scaffold, MemoryRecord(), Obliging()
+    repository = open_repository(config, None)
+    image = await asyncio.to_thread(ensure_image, scaffold.image, layers=scaffold.build, say=say)
+    with tempfile.TemporaryDirectory(prefix="ratchet-") as name:
+        gateway = GatewayServer(models, record, providers={OBLIGING: model, SILENT: Silent()})
+        async with gateway, _sandbox(config, Path(name)) as sandbox:
+            visit = Visit(sandbox, gateway, config.boxes.spec(image), scaffold.command)
+            scaffolds, tree = _scaffolds(config, repository), repository.tree_of(repository.base)
+            prepared = _prepared(config, sandbox, scaffolds, visit.spec, Path(name))
+            files = scaffolds[tree] if prepared is None else await prepared.files(tree)
+            agent = Program(visit=visit, files=files, task={}, workspace={}, model=model, record=record)
+            found = {"agent": agent}
+            if (improver := improver_of(config.improve)) is not None:
+                other = await _visit_of(improver, config, visit, say)
+                found["improver"] = replace(
+                    agent,
+                    visit=other,
+                    files=_files_of(improver, repository),
+                    task={"context/brief.json": json.dumps(_BRIEF).encode()},
+                    workspace={**repository.read(tree), **_repository_of(repository, tree)},
+                )
+            yield found
+
+
+def _repository_of(repository: Repository, tree: str) -> Files:
+    """The `.git` folder that an improver gets, of the seed alone."""
+    seed = Branch(name="candidate/0", tree=tree, parent=None, message="seed", note="")
+    return repository.excerpt().files([seed], seed.name, {}, MOST_BYTES)
+
+
 # ------------------------------------------------------------------------------------ what all of them need
 
 
@@ -196,7 +288,18 @@ async def _trial_parts(
         for note in await preflight(gateway) if ask else ():
             console.print(note)
         visit = Visit(sandbox, gateway, config.boxes.spec(image), config.scaffold.command)
-        scaffolds = Scaffolds(lambda tree: repository.read(tree, (*config.scaffold.mutable, *config.scaffold.include)))
+        scaffolds = _scaffolds(config, repository)
+        evaluator = Evaluator(
+            sandbox=sandbox,
+            visit=visit,
+            image=image,
+            images=images,
+            scaffolds=scaffolds,
+            caps=config.boxes.trial_caps(),
+            parallel=config.boxes.parallel,
+            starved=config.boxes.starved,
+            prepared=_prepared(config, sandbox, scaffolds, visit.spec, folder),
+        )
         yield TrialParts(
             suite=suite,
             repository=repository,
@@ -205,17 +308,29 @@ async def _trial_parts(
             gateway=gateway,
             visit=visit,
             scaffolds=scaffolds,
-            evaluator=Evaluator(
-                sandbox=sandbox,
-                visit=visit,
-                image=image,
-                images=images,
-                scaffolds=scaffolds,
-                caps=config.boxes.trial_caps(),
-                parallel=config.boxes.parallel,
-                starved=config.boxes.starved,
-            ),
+            evaluator=evaluator,
         )
+
+
+def _scaffolds(config: Config, repository: Repository) -> Scaffolds:
+    """What boxes see of a tree: the paths that are included, and the mutable ones."""
+    return Scaffolds(lambda tree: {**repository.read(tree, config.scaffold.include), **repository.read(tree)})
+
+
+def _prepared(
+    config: Config, sandbox: Sandbox, scaffolds: Mapping[str, Files], spec: BoxSpec, folder: Path
+) -> Prepared | None:
+    """What builds a candidate before its trials, if `scaffold.prepare` asks for it."""
+    scaffold = config.scaffold
+    if not scaffold.prepare:
+        return None
+    recipe = Recipe(
+        command=scaffold.prepare,
+        spec=replace(spec, gateway=False),
+        timeout=scaffold.prepare_timeout,
+        starved=config.boxes.starved,
+    )
+    return Prepared(sandbox, scaffolds, recipe, folder / "prepared")
 
 
 async def _images(config: Config, suite: Suite, console: Console) -> tuple[str, Mapping[str, str]]:

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from docker.errors import NotFound
 
 from agent.base.errors import CandidateFault, SandboxDown
+from agent.base.executable import Executable
 from agent.base.types import Files
 from sandbox import frames
 from sandbox.engine import ENGINE_ERRORS, brief
@@ -142,7 +143,7 @@ def _pack(folders: list[str], files: Files) -> bytes:
 
 
 def _mode(content: bytes) -> int:
-    return 0o755 if isinstance(content, frames.Executable) else 0o644
+    return 0o755 if isinstance(content, Executable) else 0o644
 
 
 def _write(area: Path, path: str, content: bytes) -> None:

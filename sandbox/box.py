@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from agent.base.errors import CandidateFault, SandboxDown, from_candidate
+from agent.base.executable import Executable
 from agent.base.types import BoxSpec, Ending, Files, RunResult
 from sandbox import frames
 from sandbox.areas import READ_ONLY, Areas
@@ -122,7 +123,7 @@ class DockerBox:
         if root != WORKSPACE:
             raise ValueError(f"no area {root!r} in a box")
         try:
-            archive = frames.to_tar(files)
+            archive = frames.to_tar(to_box(files))
         except frames.Malformed as error:
             raise CandidateFault(str(error)) from error
         if len(archive) > frames.MAX_PUT:
@@ -219,10 +220,10 @@ class DockerBox:
         except frames.Malformed as error:
             raise CandidateFault(f"the submission cannot be read: {error}") from error
         matches = frames.matcher(globs)
-        return {path: content for path, content in files.items() if matches(path)}
+        return from_box({path: content for path, content in files.items() if matches(path)})
 
     async def names(self, *, without: Sequence[str] = (), most: int = MOST_NAMES) -> tuple[str, ...]:
-        """Paths of files below `/workspace`, as the box says them: hostile text of bounded length."""
+        """Paths below `/workspace`, as the box says them: hostile text of bounded length."""
         self._check_alive()
         order = json.dumps({"without": list(without), "most": most}).encode()
         return _names(await self._transfer(frames.NAME, order, most * NAME_ROOM), most)
@@ -305,6 +306,16 @@ def _result(payload: bytes, output: bytes) -> RunResult:
         )
     except Exception as error:
         raise frames.Malformed(f"not a proper done frame: {error}") from error
+
+
+def to_box(files: Files) -> Files:
+    """The same files in the words of `frames`, which knows nothing of ours: it has a copy in each box."""
+    return {path: frames.Executable(body) if isinstance(body, Executable) else body for path, body in files.items()}
+
+
+def from_box(files: Files) -> Files:
+    """The reverse of `to_box`."""
+    return {path: Executable(body) if isinstance(body, frames.Executable) else body for path, body in files.items()}
 
 
 def make_folder(folder: Path) -> None:

@@ -222,7 +222,10 @@ class FakeBox:
     async def names(self, *, without: Sequence[str] = (), most: int = MOST_NAMES) -> tuple[str, ...]:
         """Paths of files of the workspace."""
         self._check_alive()
-        return tuple(sorted(self._left(without))[:most])
+        skipped = frames.matcher(without)
+        tops = (next(filter(skipped, _and_folders(path)), path) for path in self._areas[WORKSPACE])
+        files = {top if top in self._areas[WORKSPACE] else f"{top}/" for top in tops}
+        return tuple(sorted(path for path in files if not skipped(path))[:most])
 
     def _left(self, without: Sequence[str]) -> Files:
         skipped = frames.matcher(without)

@@ -210,6 +210,11 @@ def matcher(globs: Iterable[str]) -> Callable[[str], bool]:
     return lambda path: whole.fullmatch(path) is not None
 
 
+def literal(path: str) -> str:
+    """The glob that matches one path alone."""
+    return "".join(f"[{c}]" if c in "*?[" else c for c in path)
+
+
 _TOKEN = re.compile(r"\*\*/|\*\*|\*|\?|\[!?\]?[^\]]*\]|.", re.DOTALL)
 
 

@@ -59,7 +59,7 @@ def take(globs: list[str], without: list[str], max_files: int, max_bytes: int) -
     matches, left = frames.matcher(globs), max_bytes
     found: dict[str, bytes] = {}
     for entry, path in walk(ROOT, frames.matcher(without)):
-        if not matches(path):
+        if path.endswith("/") or not matches(path):
             continue
         fault = frames.crossing_fault(path)
         if fault or not entry.is_file(follow_symlinks=False):
@@ -75,7 +75,10 @@ def take(globs: list[str], without: list[str], max_files: int, max_bytes: int) -
 
 
 def names(without: list[str], most: int) -> bytes:
-    """Paths of the first so many files of the workspace, as JSON; what is not UTF-8 is escaped."""
+    """Paths of the first so many files of the workspace, as JSON; what is not UTF-8 is escaped.
+
+    A folder that matches `without` is one path, which ends in `/`.
+    """
     found: list[str] = []
     for _, path in walk(ROOT, frames.matcher(without)):
         if len(found) >= most:
@@ -87,16 +90,17 @@ def names(without: list[str], most: int) -> bytes:
 def walk(root: str, skipped: Callable[[str], bool]) -> Iterator[tuple[os.DirEntry[str], str]]:
     """Every entry below a folder except folders, with its relative path; links are not followed.
 
-    What is `skipped` is left out, a folder with all below it.
+    What is `skipped` is left out; a folder is then one entry, whose path ends in `/`.
     """
     stack = [root]
     while stack:
         with os.scandir(stack.pop()) as entries:
             for entry in sorted(entries, key=lambda e: e.name):
                 path = entry.path[len(root) + 1 :]
-                if skipped(path):
-                    continue
                 if entry.is_dir(follow_symlinks=False):
-                    stack.append(entry.path)
-                else:
+                    if skipped(path):
+                        yield entry, path + "/"
+                    else:
+                        stack.append(entry.path)
+                elif not skipped(path):
                     yield entry, path

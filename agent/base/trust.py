@@ -15,9 +15,17 @@ from agent.base.errors import RecordBroken
 DEFAULT_MUTABLE = ("agent/scaffold", "prompts")
 
 
-def inside(path: str, mutable: Iterable[str]) -> bool:
-    """Whether a path is one of the mutable paths or below one."""
-    return any(path == entry or path.startswith(f"{entry}/") for entry in mutable)
+WHOLE = "."
+"""The mutable path that stands for the whole repository."""
+
+
+def inside(path: str, mutable: Iterable[str], frozen: Iterable[str] = ()) -> bool:
+    """Whether a path is one of the mutable paths or below one, and none of the frozen ones."""
+    return _below(path, mutable) and not _below(path, frozen)
+
+
+def _below(path: str, entries: Iterable[str]) -> bool:
+    return any(entry in {path, WHOLE} or path.startswith(f"{entry}/") for entry in entries)
 
 
 def trusted_hash(root: Path | None = None) -> str:

@@ -18,7 +18,7 @@ from agent.base.refusal import Refusal
 from agent.base.tools import Tools
 
 Files = Mapping[str, bytes]
-"""Relative POSIX path -> content; of a file that may be executed, a `sandbox.frames.Executable`.
+"""Relative POSIX path -> content; of a file that may be executed, an `Executable`.
 
 Regular files only; a path never starts with `/` or holds `..`.
 """
@@ -194,7 +194,7 @@ class Box(Protocol):
         """
 
     async def names(self, *, without: Sequence[str] = (), most: int = 1000) -> tuple[str, ...]:
-        """Paths of the first so many files below `/workspace`, in words of the box. Raises CandidateFault."""
+        """Paths below `/workspace`; a folder that matches `without` is one, ended by `/`. Raises CandidateFault."""
 
     async def close(self) -> None:
         """Destroy the box. Never raises for a box that is already gone."""

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -19,9 +19,11 @@ from rich.text import Text
 from agent.base.errors import RatchetError, UserError
 from agent.base.types import Split, Suite
 from agent.cli.calibrating import headroom, last_calibration
+from agent.cli.conformance import OBLIGING_SECONDS, conform
+from agent.cli.findings import Finding, failed, tried
 from agent.cli.forecast import SECONDS_PER_TRIAL, SEED_SCORE, forecast
 from agent.config.campaign import Config, ScaffoldConfig, load_config
-from agent.kernel.git.repository import Repository
+from agent.kernel.loop.opening import open_repository
 from agent.kernel.loop.settings import unprovable
 from agent.kernel.record.ledger import Ledger
 from agent.models.gateway.preflight import preflight
@@ -31,6 +33,7 @@ from agent.models.gateway.server import GatewayServer
 from agent.models.providers import weights
 from agent.models.providers.discovery import local_servers
 from agent.suites.loader import load_suite
+from agent.wiring import programs
 from sandbox.architecture import foreign_images
 from sandbox.endpoint import endpoint
 from sandbox.engine import engine_status, start_engine
@@ -48,16 +51,6 @@ NEEDED_GIT = (2, 38)
 NEEDED_DISK_GB = 2
 FAST_RUNTIME = "crun"
 _MARKS = {True: ("ok   ", "green"), False: ("FAIL ", "bold red"), None: ("note ", "yellow")}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """One thing that was checked; `ok` None is a note. `fix` is what to do about it; every failure has one."""
-
-    what: str
-    ok: bool | None
-    text: str
-    fix: str = ""
 
 
 def examine(path: Path | None, *, repair: bool) -> bool:
@@ -83,17 +76,23 @@ def _findings(path: Path | None, *, repair: bool, say: Callable[[str], None]) ->
     if path is not None:
         finding, config = _config(path)
         yield finding
-    if engine.ok:
-        image = cache(partial(_image, config, say))
-        yield (made := _tried("image", lambda: f"{image()}, {image_megabytes(image())} MB"))
-        if made.ok:
-            yield from _boxes(config.boxes.runtime if config else None, image())
-            yield from _elsewhere(image())
+    boxes = engine.ok is True
+    for finding in _of_engine(config, say) if boxes else ():
+        boxes = boxes and finding.ok is not False
+        yield finding
     if _embedded(config) or weights.present():
-        yield _tried("weights", lambda: weights.fast().name)
+        yield tried("weights", lambda: weights.fast().name)
     yield from _local_servers(config)
     if config is not None:
-        yield from _of_config(config)
+        yield from _of_config(config, say, boxes=boxes)
+
+
+def _of_engine(config: Config | None, say: Callable[[str], None]) -> Iterator[Finding]:
+    image = cache(partial(_image, config, say))
+    yield (made := tried("image", lambda: f"{image()}, {image_megabytes(image())} MB"))
+    if made.ok:
+        yield from _boxes(config.boxes.runtime if config else None, image())
+        yield from _elsewhere(image())
 
 
 def _embedded(config: Config | None) -> bool:
@@ -101,24 +100,31 @@ def _embedded(config: Config | None) -> bool:
     return any(model.provider == "embedded" for model in models)
 
 
-def _of_config(config: Config) -> Iterator[Finding]:
+def _of_config(config: Config, say: Callable[[str], None], *, boxes: bool) -> Iterator[Finding]:
     suite = cache(partial(load_suite, config.suite))
-    yield _tried("suite", lambda: _suite(suite()))
-    yield _tried("proof", lambda: _proof(config, suite))
-    yield _tried("headroom", lambda: headroom(config, suite()))
-    yield _tried("repo", lambda: _repo(config))
-    yield _tried("models", lambda: _models(config))
-    yield _tried("prices", lambda: _prices(config))
+    yield tried("suite", lambda: _suite(suite()))
+    yield tried("proof", lambda: _proof(config, suite))
+    yield tried("headroom", lambda: headroom(config, suite()))
+    repo = tried("repo", lambda: _repo(config))
+    yield repo
+    yield tried("models", lambda: _models(config))
+    yield tried("prices", lambda: _prices(config))
+    if boxes and repo.ok:
+        yield from _agents(config, say)
 
 
-def _tried(what: str, look: Callable[[], str]) -> Finding:
-    """A finding from a check that returns what it found, or raises an error that names the fix."""
+def _agents(config: Config, say: Callable[[str], None]) -> list[Finding]:
+    """Whether the agent, and its improver if that is another program, keep the contract."""
+    say(f"trying the agent in boxes, without a real model: {OBLIGING_SECONDS:.0f} s at most, after it is built")
+
+    async def try_them() -> list[Finding]:
+        async with programs(config, say) as found:
+            return [finding for who, program in found.items() for finding in await conform(program, who)]
+
     try:
-        return Finding(what=what, ok=True, text=look())
-    except UserError as error:
-        return Finding(what=what, ok=False, text=f"{error.field}: {error.problem}", fix=error.fix)
+        return asyncio.run(try_them())
     except RatchetError as error:
-        return Finding(what=what, ok=False, text=str(error), fix="run `ratchet doctor --fix`, or try again later")
+        return [failed("agent", error)]
 
 
 def _python() -> Finding:
@@ -184,17 +190,17 @@ def _image(config: Config | None, say: Callable[[str], None]) -> str:
 
 def _boxes(runtime: str | None, image: str) -> Iterator[Finding]:
     """Whether boxes start under the runtime that is set, and whether crun, if the engine has it, would be faster."""
-    tried = cache(lambda name: asyncio.run(try_boxes(image, name)))
+    start = cache(lambda name: asyncio.run(try_boxes(image, name)))
     named = f"runtime {runtime}" if runtime else "the engine's default runtime"
-    yield (found := _tried("boxes", lambda: f"one takes {tried(runtime).seconds:.2f} s under {named}"))
+    yield (found := tried("boxes", lambda: f"one takes {start(runtime).seconds:.2f} s under {named}"))
     if found.ok:
-        yield Finding(what="engine", ok=True, text=WAYS[tried(runtime).shared])
+        yield Finding(what="engine", ok=True, text=WAYS[start(runtime).shared])
     if not found.ok or runtime or FAST_RUNTIME not in engine_runtimes():
         return
-    with_it = _tried("boxes", lambda: f"one takes {tried(FAST_RUNTIME).seconds:.2f} s under runtime {FAST_RUNTIME}")
+    with_it = tried("boxes", lambda: f"one takes {start(FAST_RUNTIME).seconds:.2f} s under runtime {FAST_RUNTIME}")
     if not with_it.ok:
         with_it = replace(with_it, ok=None)
-    elif tried(FAST_RUNTIME).seconds < tried(runtime).seconds:
+    elif start(FAST_RUNTIME).seconds < start(runtime).seconds:
         with_it = replace(
             with_it, ok=None, fix=f"to use it, write in campaign.yaml:\nboxes: {{runtime: {FAST_RUNTIME}}}"
         )
@@ -236,14 +242,16 @@ def _proof(config: Config, load: Callable[[], Suite]) -> str:
 
 
 def _repo(config: Config) -> str:
-    file, base = config.folder / "ledger.sqlite", None
+    file = config.folder / "ledger.sqlite"
     if file.exists():
         with Ledger(file, read_only=True) as ledger:
-            base = ledger.recollect("base")
-    scaffold = config.scaffold
-    repository = Repository.open(scaffold.repo, config.name, scaffold.mutable, base or scaffold.base)
+            repository = open_repository(config, ledger)
+    else:
+        repository = open_repository(config, None)
     repository.claim()
-    return f"{repository.branch} starts from {repository.base[:10]}"
+    repository.check_include(config.scaffold.include, config.improve.include)
+    left_out = "".join(f"\n     {remark}" for remark in repository.remarks(config.scaffold.include))
+    return f"{repository.branch} starts from {repository.base[:10]}{left_out}"
 
 
 def _models(config: Config) -> str:

@@ -16,7 +16,6 @@ from agent.base.types import Files, Grade, Split, Suite, Task, Trial
 from agent.cli.keeping import Kept, Tree
 from agent.cli.progress import Counter, progress
 from agent.config.campaign import Config
-from agent.kernel.git.repository import Repository
 from agent.kernel.loop.opening import open_ledger, open_repository
 from agent.models.gateway.record import Recording
 from agent.review.audit.fresh import Comparison, compare
@@ -69,7 +68,7 @@ def find_trees(config: Config, names: Sequence[tuple[str, str]]) -> list[Tree]:
 
 
 def _before_it_began(config: Config, field: str, name: str) -> Tree:
-    repository = Repository.open(config.scaffold.repo, config.name, config.scaffold.mutable, config.scaffold.base)
+    repository = open_repository(config, None)
     if name.startswith("#"):
         problem = f"`{clean_line(name)}` is a candidate, and campaign {config.name} has not begun"
         raise UserError(field, problem, "Name a commit, or another campaign with --name.")

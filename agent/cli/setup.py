@@ -26,20 +26,36 @@ def init(
         bool, typer.Option("--starter", help="a repository with the shipped scaffold that runs at once, without a key")
     ] = False,
     agent: Annotated[
-        str | None, typer.Option(metavar="NAME", help="a repository with a known agent: pi, aider, shell, ...")
+        str | None,
+        typer.Option(metavar="NAME|PATH|URL", help="a repository with a known agent (pi, aider, shell, ...), or yours"),
     ] = None,
+    command: Annotated[
+        str | None, typer.Option(help="how your agent is started; its files lie below /scaffold")
+    ] = None,
+    mutable: Annotated[
+        list[str] | None, typer.Option(help="a path of your agent that patches may change; may be repeated")
+    ] = None,
+    suite: Annotated[str | None, typer.Option(help="the suite for your agent: a shipped one or a folder")] = None,
     force: Annotated[bool, typer.Option("--force", help="overwrite an existing file")] = False,
 ) -> None:
     """Write campaign.yaml, or a new repository with a scaffold.
 
     Without options: every key at its default, for a repository that already holds the default scaffold.
     """
+    from agent.cli.adopting.adopt import Answers, adopt, is_repository, terminal_asks
     from agent.cli.creating import CONFIG, create_from_recipe, create_starter, write_config
 
-    if starter + force + (agent is not None) > 1:
+    own = agent is not None and is_repository(agent)
+    if starter + (agent is not None) > 1 or (force and (starter or (agent is not None and not own))):
         raise UserError("--starter, --agent, --force", "they exclude each other", "Give one of them.")
+    if (command or mutable or suite) and not own:
+        raise UserError("--command, --mutable, --suite", "they describe your own agent", "Add --agent PATH or URL.")
     notes: list[str] = []
-    if not starter and agent is None:
+    if agent is not None and own:
+        answers = Answers(command=command, mutable=mutable or (), suite=suite)
+        ask = _ask if terminal_asks() else None
+        config, notes = adopt(agent, path, answers, force=force, ask=ask)
+    elif not starter and agent is None:
         config = path or DEFAULT_CONFIG
         write_config(config, force=force)
     else:
@@ -49,6 +65,10 @@ def init(
     for note in notes:
         typer.echo(note)
     typer.echo(f"wrote {config}\nnext: {again('doctor', config)}, then: {again('run', config)}")
+
+
+def _ask(question: str, default: str) -> str:
+    return str(typer.prompt(question, default=default))
 
 
 @app.command("config")

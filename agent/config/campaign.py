@@ -11,14 +11,16 @@ import typing
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
 from agent.base import yaml
 from agent.base.errors import UserError
 from agent.base.trust import DEFAULT_MUTABLE
 from agent.base.types import BoxSpec, Caps
+from agent.config.improve import ImproveConfig
 from agent.config.layers import checked_layer
 from agent.config.models import ModelsConfig
+from agent.config.section import Section
 from agent.config.shipped import suite_path
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -30,23 +32,32 @@ RENAMED = {"search.sureness": "search.min_z"}
 """Keys of earlier versions, and what they are called now."""
 
 
-class Section(BaseModel):
-    """A part of the file: no unknown keys, nothing changed after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 class ScaffoldConfig(Section):
     """What is improved: any program that keeps the contract of docs/scaffold.md."""
 
     repo: Path = Field(default=Path(), description="git repository that holds the scaffold")
     base: str = Field(default="HEAD", description="commit to start from, the seed scaffold")
-    mutable: tuple[str, ...] = Field(default=DEFAULT_MUTABLE, description="paths that patches may change")
+    mutable: tuple[str, ...] = Field(
+        default=DEFAULT_MUTABLE, description='paths that patches may change; ".": the whole repository'
+    )
+    frozen: tuple[str, ...] = Field(
+        default=(), description="exceptions from `mutable`; a box does not see them unless `include` names them"
+    )
     include: tuple[str, ...] = Field(
         default=(), description="further paths that a box sees, read-only; never put tests here"
     )
     command: tuple[str, ...] = Field(
         default=("python3", "-P", "-m", "agent.scaffold"), description="command that a box runs in /workspace"
+    )
+    prepare: tuple[str, ...] = Field(
+        default=(),
+        description="command that builds a candidate once, in a copy of it without network; its result is /scaffold",
+    )
+    prepare_timeout: Positive = Field(default=300.0, description="seconds for `prepare`")
+    sabotage: bool = Field(
+        default=True,
+        description="start with a trial of the seed whose code is broken on purpose; it must score 0, or what runs is"
+        " not the candidate",
     )
     image: str | None = Field(default=None, description="base image of the boxes; null: Ratchet's own")
     build: tuple[Annotated[str, AfterValidator(checked_layer)], ...] = Field(
@@ -253,6 +264,7 @@ class Config(Section):
     suite: Path = Field(description="folder of the task suite, or the name of a shipped one")
     runs: Path = Field(default=Path("runs"), description="folder of the campaigns' records")
     scaffold: ScaffoldConfig = ScaffoldConfig()
+    improve: ImproveConfig = ImproveConfig()
     models: ModelsConfig
     search: SearchConfig = SearchConfig()
     gate: Literal["proven", "better"] = Field(

@@ -34,6 +34,11 @@ class Recipe:
         variables = [f"{name}={value}" for name, value in self.data["env"].items()]
         return (*(("env", *variables) if variables else ()), *self.data["scaffold"]["command"])
 
+    @property
+    def memory_mb(self) -> int:
+        """MiB that its box needs."""
+        return int(self.data["boxes"]["memory_mb"])
+
 
 def recipe_names() -> list[str]:
     """The agents that have a recipe."""

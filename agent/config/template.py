@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from agent.base import yaml
+from agent.base.text import clean_line
 from agent.config.campaign import BoxConfig, Config, ScaffoldConfig
 from agent.config.recipes import Recipe
 
@@ -36,12 +37,12 @@ models:
 _GIVEN = {"suite": "starter"}
 
 _RECIPE = """\
-# {title}: a campaign that improves the files in {mutable}. The agent itself is in the image and stays as it is.
+{head}
 # Keys at their default are left out; `ratchet config` prints all of them.
 # ratchet doctor checks this file; ratchet run starts the campaign, or resumes it.
 
 # starter | agentic | polyglot-mini, or the folder of your own tasks (docs/suites.md)
-suite: agentic
+suite: {suite}
 
 # The embedded model needs no key, so that everything can be tried at once, but it is too small for this agent. Before
 # `ratchet run`, write another one here; docs/models.md has blocks to copy. For example, with OPENAI_API_KEY set:
@@ -64,8 +65,18 @@ def render_recipe(recipe: Recipe) -> str:
     given = {**recipe.data["scaffold"], "command": recipe.command, "build": recipe.layers}
     scaffold, boxes = ScaffoldConfig.model_validate(given), BoxConfig.model_validate(recipe.data["boxes"])
     mutable = ", ".join(f"{path}/" for path in scaffold.mutable)
+    about = f"improves the files in {mutable}. The agent itself is in the image and stays as it is."
+    return _small(f"# {recipe.data['title']}: a campaign that {about}", "agentic", scaffold, boxes)
+
+
+def render_agent(name: str, suite: str, scaffold: ScaffoldConfig, boxes: BoxConfig) -> str:
+    """The text of a small campaign.yaml for an agent in its own repository: only keys that differ from the default."""
+    return _small(f"# {clean_line(name)}: a campaign that improves its code and prompts.", suite, scaffold, boxes)
+
+
+def _small(head: str, suite: str, scaffold: ScaffoldConfig, boxes: BoxConfig) -> str:
     lines = [*_changed("scaffold", scaffold), *_changed("boxes", boxes)]
-    return _RECIPE.format(title=recipe.data["title"], mutable=mutable) + "\n".join([*lines, ""])
+    return _RECIPE.format(head=head, suite=_yaml(suite)) + "\n".join([*lines, ""])
 
 
 def _changed(name: str, section: ScaffoldConfig | BoxConfig) -> list[str]:

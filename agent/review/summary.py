@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.base.types import Candidate, Purpose
+from agent.config.improve import ITSELF
 from agent.kernel.decide import statistics
+from agent.kernel.loop.opening import IMPROVER
 from agent.kernel.record.ledger import Ledger
 
 
@@ -47,8 +49,9 @@ def paired(before: Sequence[float], after: Sequence[float]) -> Estimate | None:
 class Summary:
     """The figures of a campaign, all from its ledger.
 
-    Scores are of search tasks before the first commit, of held-out tasks after it. `saved` is what the providers'
-    prompt caches saved, in dollars.
+    Scores are of search tasks before the first commit, of held-out tasks after it. `improver` names the program that
+    wrote the patches if that is not the scaffold itself. `saved` is what the prompt caches of providers saved, in
+    dollars.
     """
 
     baseline: Estimate | None
@@ -65,6 +68,7 @@ class Summary:
     saved: float
     seconds: float
     ending: str
+    improver: str | None = None
 
 
 def summarise(ledger: Ledger) -> Summary:
@@ -90,4 +94,5 @@ def summarise(ledger: Ledger) -> Summary:
         saved=sum(row.saved for row in ledger.cache_use()),
         seconds=float(ledger.recollect("seconds") or 0.0),
         ending=end.text if end else "not ended",
+        improver=None if (improver := ledger.recollect(IMPROVER)) in {None, ITSELF} else improver,
     )

@@ -6,9 +6,7 @@ that a box could have caused is a score.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import random
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from agent.base.errors import BudgetSpent, CandidateFault, InfrastructureError, Starved
+from agent.base.errors import BudgetSpent, CandidateFault, InfrastructureError
 from agent.base.gateway import Gateway, Session
 from agent.base.types import (
     GATEWAY_URL,
@@ -30,13 +28,14 @@ from agent.base.types import (
     Purpose,
     RunResult,
     Sandbox,
-    Side,
     Task,
     Trial,
     Usage,
 )
 from agent.trials.grading import STARVED_SHARE, box_for, grade, grading_box, in_workdir, refuse_starved
-from agent.trials.heartbeat import Stopped, unstopped
+from agent.trials.heartbeat import unstopped
+from agent.trials.preparing import Prepared, PrepareFailed
+from agent.trials.seeing import seen
 from agent.trials.slots import Slots
 from agent.trials.stages import collect, prepare
 from agent.trials.watching import Watcher
@@ -63,13 +62,25 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """What is taken out of a box, as `Box.take` has it; `named`: the others are named, the boxes' own words."""
+
+    globs: Sequence[str]
+    without: Sequence[str] = ()
+    max_files: int = 256
+    max_bytes: int = 4 << 20
+    named: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Visited:
-    """What one visit to a box with a gateway left."""
+    """What one visit to a box with a gateway left. `names` are paths of all files, if they were wanted."""
 
     run: RunResult
     files: Files
     fault: str | None
     usage: Usage
+    names: tuple[str, ...] = ()
 
 
 class Visit:
@@ -85,7 +96,7 @@ class Visit:
         scaffold: Files,
         task: Files,
         workspace: Files,
-        take: Sequence[str],
+        take: Sequence[str] | Wanted,
         timeout: float,
         seed: int,
         env: Mapping[str, str],
@@ -117,7 +128,8 @@ class Visit:
                     more=session.waited,
                     heard=heard,
                 )
-                files, fault = await _take(box, take, run, around)
+                wanted = take if isinstance(take, Wanted) else Wanted(globs=take)
+                files, names, fault = await _take(box, wanted, run, around)
             finally:
                 await session.close()
         finally:
@@ -126,7 +138,11 @@ class Visit:
             raise session.fault
         if session.out_of_budget:
             raise BudgetSpent(f"trial {scope.trial} met the campaign's limit")
-        return Visited(run=run, files=files, fault=fault, usage=session.usage)
+        return Visited(run=run, files=files, fault=fault, usage=session.usage, names=names)
+
+    def other(self, spec: BoxSpec, command: Sequence[str]) -> Visit:
+        """Visits of another program, in another kind of box."""
+        return Visit(self._sandbox, self._gateway, spec, command)
 
     async def _session(self, box: Box, scope: CallScope) -> Session:
         """A way to the models, unless they are known to be down: then the scaffold would run for nothing."""
@@ -153,16 +169,21 @@ async def _fill(box: Box, scaffold: Files, task: Files, workspace: Files) -> Non
     await box.put(workspace, "/workspace")
 
 
-async def _take(box: Box, globs: Sequence[str], run: RunResult, around: Task | None) -> tuple[Files, str | None]:
-    """What the box hands in, and the candidate's fault if it cannot."""
+async def _take(
+    box: Box, wanted: Wanted, run: RunResult, around: Task | None
+) -> tuple[Files, tuple[str, ...], str | None]:
+    """What the box hands in, what it names, and the candidate's fault if it cannot."""
     if run.ending in {Ending.KILLED, Ending.MEMORY}:
-        return {}, str(run.ending)
+        return {}, (), str(run.ending)
+    names: tuple[str, ...] = ()
     try:
         if around is not None:
             await collect(box, around)
-        return await box.take(globs), None
+        names = await box.names(without=wanted.without) if wanted.named else ()
+        limits = {"max_files": wanted.max_files, "max_bytes": wanted.max_bytes}
+        return await box.take(wanted.globs, without=wanted.without, **limits), names, None
     except CandidateFault as fault:
-        return {}, str(fault)
+        return {}, names, str(fault)
 
 
 def _environment(env: Mapping[str, str], timeout: float, seed: int) -> dict[str, str]:
@@ -185,7 +206,8 @@ class Evaluator:
     """Runs trials. One limit, `slots`, holds over all trials that run at the same time.
 
     `image` is the one of all tasks, but for those that `images` names by their id, or for grading by `ID/check`.
-    `starved` is the part of a run that other programs may withhold before the trial is void.
+    `starved` is the part of a run that other programs may withhold before the trial is void. With `prepared`, a
+    scaffold is built before it is run.
     """
 
     def __init__(
@@ -199,10 +221,32 @@ class Evaluator:
         parallel: int,
         images: Mapping[str, str] = MappingProxyType({}),
         starved: float = STARVED_SHARE,
+        prepared: Prepared | None = None,
     ) -> None:
         self._sandbox, self._visit, self._image, self._images = sandbox, visit, image, images
         self._scaffolds, self._caps, self._starved = scaffolds, caps, starved
+        self._prepared = prepared
         self.slots = Slots(parallel)
+
+    async def scaffold(self, tree: str) -> Files:
+        """What lies below /scaffold in the boxes of a tree.
+
+        Raises:
+            PrepareFailed: it cannot be built.
+            InfrastructureError: the build is void.
+        """
+        return self._scaffolds[tree] if self._prepared is None else await self._prepared.files(tree)
+
+    async def seen(self, tree: str) -> Mapping[str, str]:
+        """Path -> SHA-256 of each file that a box of a tree sees below /scaffold.
+
+        Raises:
+            PrepareFailed: it cannot be built.
+            CandidateFault: the image does not let it be read.
+            InfrastructureError: the box failed.
+        """
+        spec = replace(self._visit.spec, gateway=False)
+        return await seen(self._sandbox, spec, await self.scaffold(tree))
 
     async def trial(self, job: Job, begins: Callable[[], object] = lambda: None) -> Trial:
         """Run one trial to its score; `begins` is called when its turn has come.
@@ -212,10 +256,14 @@ class Evaluator:
         """
         async with self.slots, unstopped():
             begins()
-            started, name = time.monotonic(), job.name or _new_name()
+            started, name = time.monotonic(), job.name or new_name()
             image, watcher = self._images.get(job.task.id, self._image), job.watcher
             if watcher is not None:
                 watcher.started()
+            try:
+                scaffold = await self.scaffold(job.tree)
+            except PrepareFailed as fault:
+                return _unbuilt(job, name, fault, time.monotonic() - started)
             # The box that grades is made while the one that solves works.
             with self._sandbox.expect(grading_box(job.task, self._grading_image(job.task, image))):
                 visited = await self._visit(
@@ -225,7 +273,7 @@ class Evaluator:
                         answer_scope=job.answer_scope,
                         caps=job.caps or self._caps,
                     ),
-                    scaffold=self._scaffolds[job.tree],
+                    scaffold=scaffold,
                     task={"instruction.md": job.task.instruction.encode()},
                     workspace=job.task.files,
                     take=job.task.submit,
@@ -274,6 +322,25 @@ def _with_ending(verdict: Grade, run: RunResult) -> Grade:
     return verdict
 
 
+def _unbuilt(job: Job, name: str, fault: PrepareFailed, seconds: float) -> Trial:
+    """The trial of a scaffold that cannot be built."""
+    if job.watcher is not None:
+        job.watcher.printed(fault.log.encode())
+        job.watcher.graded({}, Grade(score=0.0, reason=str(fault)))
+    return Trial(
+        id=name,
+        tree=job.tree,
+        task=job.task.id,
+        purpose=job.purpose,
+        seed=job.seed,
+        score=0.0,
+        reason=str(fault),
+        transcript=fault.log,
+        usage=Usage(),
+        seconds=seconds,
+    )
+
+
 def _why_nothing(run: RunResult) -> str:
     if run.ending is Ending.TIMEOUT:
         return f"no submission: out of time after {run.seconds:.0f} s"
@@ -282,98 +349,12 @@ def _why_nothing(run: RunResult) -> str:
     return "no submission: the starting files were left as they were"
 
 
+def new_name() -> str:
+    """A name for a trial that has none yet."""
+    return uuid.uuid4().hex[:12]
+
+
 def seed_of(*parts: object) -> int:
     """A seed in [0, 2**31) that is a stable function of its parts."""
     digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Void:
-    """A pair that an infrastructure error made void: on which side, and why. Load meets both sides.
-
-    `finished` holds the trials of champion and candidate that ended all the same.
-    """
-
-    side: Side
-    reason: str
-    starved: bool = False
-    finished: tuple[Trial | None, Trial | None] = (None, None)
-
-    def error(self) -> InfrastructureError:
-        """What the pair's step raises."""
-        return Starved(self.reason) if self.starved else InfrastructureError(self.reason)
-
-
-async def both(evaluator: Evaluator, champion: Job, candidate: Job, order_seed: int) -> tuple[Trial, Trial] | Void:
-    """One pair, both sides fresh and started in random order; or the side on which the infrastructure failed.
-
-    An error voids both sides, decided without looking at the other side's score (gate.md, pairs). Where a provider
-    failed, the side is the one whose model calls were under way at that moment.
-
-    Raises:
-        BudgetSpent: the campaign ends; nothing failed, so no void is counted.
-        InfrastructureError: it failed before either scaffold ran. That hides nothing, so no void is counted either.
-    """
-    sides = [replace(job, name=job.name or _new_name()) for job in (champion, candidate)]
-    order = random.Random(order_seed).sample((0, 1), 2)  # noqa: S311 (reproducible, not secret)
-    tasks = [asyncio.create_task(evaluator.trial(sides[n])) for n in order]
-    try:
-        results = await _ended(tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    outcome = dict(zip(order, results, strict=True))
-    first, second = outcome[0], outcome[1]
-    if isinstance(first, Trial) and isinstance(second, Trial):
-        return first, second
-    errors = {
-        side: error
-        for side, outcome in zip(_SIDES, (first, second), strict=True)
-        if (error := _failure(outcome)) is not None
-    }
-    if all(error.early for error in errors.values()) and len(errors) == len(sides):
-        raise next(iter(errors.values()))
-    names = {job.name: side for job, side in zip(sides, _SIDES, strict=True)}
-    starved = any(isinstance(error, Starved) for error in errors.values())
-    finished = first if isinstance(first, Trial) else None, second if isinstance(second, Trial) else None
-    reason = str(next(iter(errors.values())))
-    return Void(side=_side(errors, names), reason=reason, starved=starved, finished=finished)
-
-
-async def _ended(tasks: Sequence[asyncio.Task[Trial]]) -> list[Trial | BaseException]:
-    """What came of both sides. Raises BudgetSpent at once: the other side would be run for nothing."""
-    waiting = {*tasks}
-    while waiting:
-        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            if isinstance(error := task.exception(), BudgetSpent):
-                raise error
-    return [task.exception() or task.result() for task in tasks]
-
-
-_SIDES = (Side.CHAMPION, Side.CANDIDATE)
-
-
-def _side(errors: Mapping[Side, InfrastructureError], names: Mapping[str | None, Side]) -> Side:
-    """Whose calls were under way when a provider failed; both for load or a stop; else those that failed."""
-    if any(isinstance(error, Starved | Stopped) for error in errors.values()):
-        return Side.BOTH
-    met = [error.under_way for error in errors.values()]
-    under_way = {side for name, side in names.items() if any(name in trials for trials in met)}
-    sides = under_way or set(errors)
-    return next(iter(sides)) if len(sides) == 1 else Side.BOTH
-
-
-def _new_name() -> str:
-    return uuid.uuid4().hex[:12]
-
-
-def _failure(outcome: Trial | BaseException) -> InfrastructureError | None:
-    """The infrastructure error that ended one side; other exceptions propagate."""
-    if isinstance(outcome, InfrastructureError):
-        return outcome
-    if isinstance(outcome, BaseException):
-        raise outcome
-    return None

@@ -20,7 +20,7 @@ from defusedxml import ElementTree
 from agent.base.errors import CandidateFault, Starved, UserError, from_candidate
 from agent.base.types import Box, BoxSpec, Ending, Files, Grade, RewardKind, RunResult, Sandbox, Task
 from agent.trials.stages import prepare
-from sandbox.frames import matcher
+from sandbox.frames import literal, matcher
 from sandbox.install import INTERPRETER
 
 WORKSPACE = "/workspace/"
@@ -140,7 +140,7 @@ async def _check(box: Box, task: Task, files: Files, verdict: str) -> tuple[RunR
     result = await box.run(argv, env=env, timeout=task.check_timeout, output_limit=OUTPUT_LIMIT)
     if result.ending is not Ending.EXITED or task.reward is RewardKind.EXIT:
         return result, None
-    taken = await box.take([_literal(verdict)], max_files=1, max_bytes=MAX_VERDICT)
+    taken = await box.take([literal(verdict)], max_files=1, max_bytes=MAX_VERDICT)
     return result, taken.get(verdict)
 
 
@@ -149,10 +149,6 @@ def _checker(check: tuple[str, ...]) -> tuple[str, ...]:
     if check[0] == "python3" and "ratchet_check" in check:
         return (INTERPRETER, *check[1:])
     return check
-
-
-def _literal(path: str) -> str:
-    return "".join(f"[{c}]" if c in "*?[" else c for c in path)
 
 
 def judge(task: Task, result: RunResult, verdict: bytes | None) -> Grade:

@@ -6,6 +6,7 @@ The 'scaffold' is one number, its skill: a task is solved if a hash of (seed, ta
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -32,6 +33,7 @@ from agent.models.gateway.server import GatewayServer
 from agent.models.providers.scripted import ScriptedProvider
 from agent.trials.evaluator import Evaluator, Visit
 from sandbox.fake import FakeRun, FakeSandbox, ran
+from sandbox.install import INTERPRETER
 
 SETTINGS = "agent/scaffold/settings.py"
 JUNIT = '<testsuite tests="1" failures="{bad}" errors="0" skipped="0"><testcase name="t">{why}</testcase></testsuite>'
@@ -95,6 +97,11 @@ def check(scene: FakeRun) -> str:
     return ran("", exit_code=0 if right else 1)
 
 
+def look(scene: FakeRun) -> str:
+    """What a box sees below /scaffold."""
+    return json.dumps({path: hashlib.sha256(body).hexdigest() for path, body in scene.scaffold.items()})
+
+
 Improver = Callable[[FakeRun], str | None]
 
 
@@ -128,6 +135,9 @@ class Lab:
     model: Mapping[str, object] | None = None
     caps: Caps = field(default_factory=Caps)
     alpha: float | None = None
+    scaffold: Mapping[str, object] = field(default_factory=lambda: {"sabotage": False})
+    program: Mapping[str, bytes] | None = None
+    look: Callable[[FakeRun], object] = look
     shown: float = 1.0
     patience: float = 0.001
     """Minutes."""
@@ -146,7 +156,7 @@ class Lab:
         git(self.repo, "add", "-A")
         git(self.repo, "commit", "-qm", "start")
 
-    def program(self, scene: FakeRun) -> object:
+    def run_program(self, scene: FakeRun) -> object:
         improving = "context/brief.json" in scene.task
         return self.improve(scene) if improving else self.solve(scene)
 
@@ -161,7 +171,7 @@ class Lab:
                 "runs": self.folder / "runs", "approve": self.approve,
                 "budget": {"trials": self.trials}, "boxes": {"parallel": 4, "patience_minutes": self.patience},
                 "gate_options": {"alpha": self.alpha}, "search": {"shown": self.shown}, "tripwires": self.tripwires,
-                **self.options,
+                "scaffold": self.scaffold, **self.options,
             }
         )  # fmt: skip
         silent = {role: ScriptedProvider(lambda _: "no") for role in models.roles}
@@ -171,7 +181,10 @@ class Lab:
             repository.claim()
             ledger.remember("base", repository.base)
             ledger.remember("suite", tasks.hash)
-            self.sandbox = FakeSandbox({"scaffold": self.program, "check": self.check}, folder=self.folder / "boxes")
+            self.sandbox = FakeSandbox(
+                {"scaffold": self.run_program, "check": self.check, f"{INTERPRETER} -I -c": self.look},
+                folder=self.folder / "boxes",
+            )
             budget = Budget(Limits(seconds=self.seconds), Spent())
             gateway = GatewayServer(models, MemoryRecord(), budget, providers=None if self.model else silent)
             async with gateway, self.sandbox as boxes:
@@ -189,7 +202,12 @@ class Lab:
                             sandbox=boxes, visit=visit, image="i", scaffolds=scaffolds, caps=self.caps, parallel=8
                         ),
                         proposer=Proposer(
-                            visit=visit, instruction="improve", boundary=Boundary(), caps=Caps(), timeout=10
+                            visit=visit,
+                            instruction="improve",
+                            boundary=Boundary(),
+                            caps=Caps(),
+                            timeout=10,
+                            program=self.program,
                         ),
                         strategy=self.strategy,
                         budget=budget,

@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 
 from agent.base.errors import CandidateFault
+from agent.base.executable import Executable
 from agent.base.types import Box, BoxSpec, Ending, Sandbox
-from sandbox import frames
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.fake import FakeRun, FakeSandbox, Said, ran
 
@@ -94,14 +94,14 @@ async def test_what_is_left_out_is_not_taken_but_can_be_named(any_box: Box) -> N
     await any_box.put({"a.py": b"1", "deep/node_modules/x/y.py": b"2", "node_modules/z.py": b"3"}, "/workspace")
     assert await any_box.take(["**"], without=["**/node_modules"], max_files=1) == {"a.py": b"1"}
     assert set(await any_box.names()) == {"a.py", "deep/node_modules/x/y.py", "node_modules/z.py"}
-    assert set(await any_box.names(without=["deep/*"])) == {"a.py", "node_modules/z.py"}
+    assert set(await any_box.names(without=["deep/*"])) == {"a.py", "deep/node_modules/", "node_modules/z.py"}
     assert len(await any_box.names(most=2)) == 2
 
 
 async def test_a_file_that_may_be_executed_keeps_that_on_its_way(any_box: Box) -> None:
-    await any_box.put({"run.sh": frames.Executable(b"exit 5"), "plain.sh": b""}, "/workspace")
+    await any_box.put({"run.sh": Executable(b"exit 5"), "plain.sh": b""}, "/workspace")
     taken = await any_box.take(["*.sh"])
-    assert {path: isinstance(body, frames.Executable) for path, body in taken.items()} == {
+    assert {path: isinstance(body, Executable) for path, body in taken.items()} == {
         "run.sh": True,
         "plain.sh": False,
     }

@@ -11,8 +11,9 @@ import time
 import pytest
 
 from agent.base.types import Purpose, Side
-from agent.trials.evaluator import Job, Void, both
+from agent.trials.evaluator import Job
 from agent.trials.heartbeat import BEAT_SECONDS, LATE_SECONDS, Heartbeat, Stopped, unstopped
+from agent.trials.pairs import Void, both
 from sandbox.fake import FakeRun
 from tests.kernel.lab import MakeLab, solve
 
@@ -20,7 +21,8 @@ CHILD = """
 import asyncio, sys
 from pathlib import Path
 from agent.base.types import Purpose
-from agent.trials.evaluator import Job, both
+from agent.trials.evaluator import Job
+from agent.trials.pairs import both
 from tests.kernel.lab import Lab, solve
 
 started = asyncio.Event()

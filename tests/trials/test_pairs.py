@@ -18,7 +18,8 @@ from agent.models.gateway.record import MemoryRecord
 from agent.models.gateway.server import GatewayServer
 from agent.models.ports import Blame, Json, Question, Trouble
 from agent.models.providers.scripted import ScriptedProvider
-from agent.trials.evaluator import Evaluator, Job, Visit, Void, both
+from agent.trials.evaluator import Evaluator, Job, Visit
+from agent.trials.pairs import Void, both
 from sandbox.fake import FakeRun, FakeSandbox, ran
 
 TASK = Task(

@@ -7,7 +7,8 @@ characters, or that declares another encoding; number and size of files; Python 
 words that a model puts into a commit message, so that it cannot forge evidence or drive a terminal.
 
 Not covered: what the code does when it runs (that is the box's work) and whether it is any good (the
-gate's). Links, devices and modes never get here: files are taken out of a box as plain content. Python is
+gate's). Links and devices never get here: files are taken out of a box as plain content. Of modes only the executable
+bit does: a file keeps the one that it has, a new file has what the box gave it. Python is
 judged by the grammar of the interpreter that runs the kernel, which may differ from the image's. Words that
 merely look like others (homoglyphs) pass. A scaffold may delete its own entry point: it then scores 0.
 """
@@ -22,7 +23,7 @@ from itertools import islice
 
 from agent.base.errors import Refused, UserError
 from agent.base.text import HIDDEN, clean_line, clean_lines, cut, escaped
-from agent.base.trust import DEFAULT_MUTABLE, inside
+from agent.base.trust import DEFAULT_MUTABLE, WHOLE, inside
 from agent.base.types import Files
 from agent.kernel.decide.parsing import Readings
 
@@ -33,7 +34,7 @@ BODY_BYTES = 4096
 MOST_FAULTS = 40
 
 # What tools drop beside the code they run; never part of a patch, so no reason to refuse one.
-_LEFTOVER_FOLDERS = frozenset({"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache"})
+LEFTOVER_FOLDERS = frozenset({"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache"})
 _HIDDEN_IN_PATHS = HIDDEN | {"Zs"}
 # 8.3 names of .git, .gitmodules, .gitattributes and the like on NTFS: GIT~1, GITMOD~1, GI7EBA~1.
 _SHORT_NAME = re.compile(r"gi[a-z0-9]{0,4}~[0-9]")
@@ -73,12 +74,15 @@ def path_fault(path: str) -> str | None:
         return f"is longer than {MAX_PATH_BYTES} bytes"
     if unicodedata.normalize("NFC", path) != path:
         return "is not in Unicode normal form C"
-    return next((fault for name in path.split("/") if (fault := _name_fault(name))), None)
+    return _shape_fault(path) or next((fault for name in path.split("/") if (fault := _name_fault(name))), None)
+
+
+def _shape_fault(path: str) -> str | None:
+    odd = not {"", ".", ".."}.isdisjoint(path.split("/"))
+    return "is absolute or holds an empty, `.` or `..` component" if odd else None
 
 
 def _name_fault(name: str) -> str | None:
-    if name in {"", ".", ".."}:
-        return "is absolute or holds an empty, `.` or `..` component"
     if len(name.encode()) > MAX_NAME_BYTES:
         return f"has a component longer than {MAX_NAME_BYTES} bytes"
     folded = name.casefold()
@@ -98,6 +102,7 @@ class Boundary:
     """
 
     mutable: tuple[str, ...] = DEFAULT_MUTABLE
+    frozen: tuple[str, ...] = ()
     max_files_changed: int = 64
     max_file_bytes: int = 256 << 10
     max_patch_bytes: int = 512 << 10
@@ -107,10 +112,21 @@ class Boundary:
     def __post_init__(self) -> None:
         if not self.mutable:
             raise UserError("scaffold.mutable", "is empty", "Name the folders that the campaign may rewrite.")
-        for entry in self.mutable:
-            if fault := path_fault(entry):
+        faults = [("scaffold.mutable", e, path_fault(e)) for e in self.mutable if e != WHOLE]
+        faults += [("scaffold.frozen", e, _shape_fault(e)) for e in self.frozen]
+        for field, entry, fault in faults:
+            if fault:
                 fix = "Write folders relative to the repository, such as `agent/scaffold`."
-                raise UserError("scaffold.mutable", f"`{escaped(entry)}` {fault}", fix)
+                raise UserError(field, f"`{escaped(entry)}` {fault}", fix)
+
+    def covers(self, path: str) -> bool:
+        """Whether a patch may change a path."""
+        return inside(path, self.mutable, self.frozen)
+
+    @property
+    def shown(self) -> str:
+        """The mutable paths in words."""
+        return ", ".join(self.mutable) + (f", except {', '.join(self.frozen)}" if self.frozen else "")
 
     def check_seed(self, files: Files) -> None:
         """Check, before money is spent, that the files which a campaign starts from leave room for a patch.
@@ -118,11 +134,11 @@ class Boundary:
         Raises:
             UserError: there are none, or they are over the limits.
         """
-        where = ", ".join(self.mutable)
+        where = self.shown
         if not files:
             raise UserError("scaffold.mutable", f"no file in {where}", "Commit the scaffold first: `git commit`.")
         if reason := self._total_fault(files):
-            fix = "Name fewer or smaller folders, or raise the limit."
+            fix = "Name fewer or smaller folders, or exceptions in `scaffold.frozen`."
             raise UserError("scaffold.mutable", f"{where}: {reason}", fix)
 
     def admit(self, before: Files, after: Files) -> Change:
@@ -158,8 +174,8 @@ class Boundary:
         for path in sorted(after.keys() - before.keys()):
             if fault := path_fault(path):
                 yield f"path `{escaped(path)}` {fault}"
-            elif not inside(path, self.mutable):
-                yield f"path `{path}` is outside the mutable paths ({', '.join(self.mutable)})"
+            elif not self.covers(path):
+                yield f"path `{path}` is outside the mutable paths ({self.shown})"
         for path in sorted(p for p in before.keys() & after.keys() if before[p] != after[p]):
             if fault := path_fault(path):
                 yield f"path `{escaped(path)}` may not change: it {fault}"
@@ -222,7 +238,7 @@ def _without_leftovers(files: Files) -> Files:
     return {
         path: data
         for path, data in files.items()
-        if not path.endswith(".pyc") and _LEFTOVER_FOLDERS.isdisjoint(path.split("/"))
+        if not path.endswith(".pyc") and LEFTOVER_FOLDERS.isdisjoint(path.split("/"))
     }
 
 

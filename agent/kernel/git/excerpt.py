@@ -22,7 +22,7 @@ _CONFIG = """\
 [core]
 \trepositoryformatversion = {version}
 \tbare = false
-\tfileMode = false
+\tfileMode = true
 [extensions]
 {format}[user]
 \tname = improver

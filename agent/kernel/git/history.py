@@ -17,6 +17,8 @@ from agent.kernel.git.messages import CAMPAIGN_TRAILER, PLAIN, Commit
 from agent.kernel.git.plumbing import Git
 
 _BATCH = 128
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+_KINDS = {"160000": "submodule", "120000": "symbolic link"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,11 +33,13 @@ class SavedCandidate:
 class History:
     """The reading half of a `Repository`. `base` is the commit that the campaign started from."""
 
-    def __init__(self, git: Git, root: Path, campaign: str, mutable: tuple[str, ...]) -> None:
+    def __init__(
+        self, git: Git, root: Path, campaign: str, mutable: tuple[str, ...], frozen: tuple[str, ...] = ()
+    ) -> None:
         self._git = git
         self.root = root
         self.campaign = campaign
-        self.mutable = mutable
+        self.mutable, self.frozen = mutable, frozen
         self.branch = f"ratchet/{campaign}"
         self.base = ""
         self._base_is_head = False
@@ -63,11 +67,31 @@ class History:
 
     def read(self, tree: str, paths: Sequence[str] | None = None) -> Files:
         """The mutable files of a tree or a commit, or those below `paths`; regular files only."""
-        return self._git.read(tree, self.mutable if paths is None else paths)
+        if paths is not None:
+            return self._git.read(tree, paths) if paths else {}
+        files = self._git.read(tree, self.mutable)
+        return {path: body for path, body in files.items() if self.is_mutable(path)}
+
+    def is_mutable(self, path: str) -> bool:
+        """Whether a patch may change a path."""
+        return inside(path, self.mutable, self.frozen)
+
+    def remarks(self, include: Sequence[str]) -> list[str]:
+        """What a box does not get of the paths that it sees read-only, one line each."""
+        return [
+            f"scaffold.include: `{path}` is a {kind}; boxes do not get what it stands for"
+            for path, kind in (self._not_plain(self.base, include) if include else ())
+        ]
+
+    def _not_plain(self, rev: str, paths: Sequence[str]) -> list[tuple[str, str]]:
+        """Paths of a revision that hold no content of their own, and what they are."""
+        others = [(p, _KINDS[item.mode]) for p, item in self._git.listing(rev, paths).items() if item.mode in _KINDS]
+        pointers = [path for path, data in self._git.read(rev, paths).items() if data.startswith(LFS_POINTER)]
+        return [*others, *((path, "Git LFS pointer") for path in pointers)]
 
     def of(self, campaign: str) -> History:
         """The archive of another campaign in the same repository, for reading."""
-        return History(self._git, self.root, campaign, self.mutable)
+        return History(self._git, self.root, campaign, self.mutable, self.frozen)
 
     def candidates(self) -> dict[int, SavedCandidate]:
         """Every candidate of the archive by its id."""
@@ -111,13 +135,13 @@ class History:
 
     def excerpt(self) -> Excerpt:
         """What makes small repositories of candidates for boxes."""
-        return Excerpt(self._git, self.mutable, lambda path: inside(path, self.mutable))
+        return Excerpt(self._git, self.mutable, self.is_mutable)
 
     def outside(self, before: str, after: str) -> list[str]:
         """The cleaned paths outside the mutable ones in which two commits or trees differ."""
         options = ("-r", "-z", "--name-only", "--no-renames")
         touched = self._git.run("diff-tree", *options, before, after).text.split("\0")
-        return [clean_line(path) for path in touched[:-1] if not inside(path, self.mutable)]
+        return [clean_line(path) for path in touched[:-1] if not self.is_mutable(path)]
 
     def graph(self, tips: Sequence[str]) -> list[tuple[str, str]]:
         """What `git log --graph` draws of commits down to the base: (its lines, the commit or "")."""

@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.base.errors import RecordBroken, Refused, UserError
+from agent.base.executable import Executable
 from agent.base.owner import folder_prefix
 from agent.base.text import clean_line
+from agent.base.trust import WHOLE
 from agent.base.types import Files
 from agent.kernel.git.messages import COMMIT_FORMAT, PLAIN, Commit, CommitStyle, parse_commits
 
@@ -35,7 +37,7 @@ STALE_LOCK_SECONDS = 5.0
 
 IDENTITY = ("Ratchet", "ratchet@localhost")
 
-REGULAR = ("100644", "100755")
+PLAIN_MODE, EXECUTABLE_MODE = REGULAR = ("100644", "100755")
 """The modes of regular files."""
 
 # The user's configuration must change neither what we write nor what we read, and may run nothing.
@@ -155,7 +157,8 @@ class Git:
         return self._listings[asked]
 
     def _list(self, tree: str, paths: Sequence[str]) -> dict[str, Entry]:
-        out = self.run("ls-tree", "-r", "-z", "--full-tree", tree, "--", *paths).text
+        named = () if WHOLE in paths else paths
+        out = self.run("ls-tree", "-r", "-z", "--full-tree", tree, "--", *named).text
         listing = {}
         for record in out.split("\0")[:-1]:
             meta, _, path = record.partition("\t")
@@ -165,9 +168,12 @@ class Git:
 
     def read(self, tree: str, paths: Sequence[str]) -> Files:
         """The regular files of a tree, or a revision, that are below `paths`."""
-        files = {path: item.oid for path, item in self.listing(tree, paths).items() if item.mode in REGULAR}
-        blobs = self._blobs(sorted(set(files.values())))
-        return {path: blobs[oid] for path, oid in files.items()}
+        files = {path: item for path, item in self.listing(tree, paths).items() if item.mode in REGULAR}
+        blobs = self._blobs(sorted({item.oid for item in files.values()}))
+        return {
+            path: Executable(blobs[item.oid]) if item.mode == EXECUTABLE_MODE else blobs[item.oid]
+            for path, item in files.items()
+        }
 
     def _blobs(self, oids: Sequence[str]) -> dict[str, bytes]:
         if not oids:
@@ -188,11 +194,11 @@ class Git:
     def write(self, base_tree: str, old: Mapping[str, Entry], files: Files) -> str:
         """A tree in which `files` replace the files `old` of `base_tree` (a full object name).
 
-        A file keeps the mode that it has in `old`; a new one is not executable. Raises RecordBroken.
+        A file keeps the mode that it has in `old`; a new one has that of its content. Raises RecordBroken.
         """
         oids = self._store(files, old, "sha1" if len(base_tree) == _SHA1_DIGITS else "sha256")
         gone = [f"0 {'0' * len(base_tree)}\t{path}" for path in old if path not in files]
-        kept = [f"{_mode(old.get(path))} {oids[path]}\t{path}" for path in files]
+        kept = [f"{_mode(old.get(path), data)} {oids[path]}\t{path}" for path, data in files.items()]
         with scratch() as folder:
             env = {"GIT_INDEX_FILE": str(folder / "index")}
             self.run("read-tree", base_tree, env=env)
@@ -324,8 +330,10 @@ def _object_name(data: bytes, algorithm: str) -> str:
     return hashlib.new(algorithm, b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
-def _mode(entry: Entry | None) -> str:
-    return entry.mode if entry is not None and entry.mode in REGULAR else "100644"
+def _mode(entry: Entry | None, data: bytes) -> str:
+    if entry is not None and entry.mode in REGULAR:
+        return entry.mode
+    return EXECUTABLE_MODE if isinstance(data, Executable) else PLAIN_MODE
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

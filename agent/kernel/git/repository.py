@@ -8,12 +8,12 @@ from typing import Self
 
 from agent.base.errors import RecordBroken, Refused, UserError
 from agent.base.text import clean_line
-from agent.base.trust import inside
+from agent.base.trust import WHOLE, inside
 from agent.base.types import Files
 from agent.kernel.decide.boundary import Boundary, path_fault
 from agent.kernel.git.history import History
 from agent.kernel.git.messages import PLAIN, CommitStyle
-from agent.kernel.git.plumbing import REGULAR, STALE_LOCK_SECONDS, Git
+from agent.kernel.git.plumbing import STALE_LOCK_SECONDS, Git
 
 
 class BranchMoved(RecordBroken):
@@ -30,7 +30,14 @@ class Repository(History):
 
     @classmethod
     def open(
-        cls, path: Path, campaign: str, mutable: tuple[str, ...], base: str = "HEAD", *, style: CommitStyle = PLAIN
+        cls,
+        path: Path,
+        campaign: str,
+        mutable: tuple[str, ...],
+        base: str = "HEAD",
+        *,
+        style: CommitStyle = PLAIN,
+        frozen: tuple[str, ...] = (),
     ) -> Self:
         """Open a repository for reading. A campaign that writes calls `claim` next.
 
@@ -40,12 +47,13 @@ class Repository(History):
             mutable: the paths that may be rewritten, relative to the repository's top.
             base: what the campaign starts from; on resume, the recorded commit.
             style: what the user chose about the campaign's commits.
+            frozen: exceptions from the mutable paths.
 
         Raises:
             UserError: no git, no repository, no commit, unknown base, bad campaign name.
         """
-        Boundary(mutable=mutable)  # says what is wrong with a mutable path
-        self = cls(Git.open(path), path.resolve(), campaign, mutable)
+        Boundary(mutable=mutable, frozen=frozen)  # says what is wrong with a path
+        self = cls(Git.open(path), path.resolve(), campaign, mutable, frozen)
         self._check_name()
         if base == "HEAD" and self._git.resolve(base) is None:
             raise UserError("scaffold.repo", f"{path} has no commit yet", 'Run `git commit -am "Start"` there.')
@@ -69,6 +77,9 @@ class Repository(History):
                 is checked out; a commit cannot be signed.
         """
         self.check_mutable(self.base)
+        self.check_paths(
+            self.base, "scaffold.frozen", [path for path in self.frozen if not (self.root / path).exists()]
+        )
         if self.style.sign is not None:
             self._git.commit_tree(self._git.tree_of(self.base), None, "a trial of signing", self.style)
         tip, worktree = self._git.branch(self._ref)
@@ -88,19 +99,31 @@ class Repository(History):
 
     def check_mutable(self, rev: str) -> None:
         """Raise UserError unless every mutable path exists in a revision and holds regular files only."""
-        listing = self._git.listing(rev, self.mutable)
-        for entry in self.mutable:
+        self.check_paths(rev, "scaffold.mutable", self.mutable)
+        for path, kind in self._not_plain(rev, self.mutable):
+            if self.is_mutable(path):
+                fix = "Put a plain file there and commit it, or name the path in `scaffold.frozen`."
+                raise UserError("scaffold.mutable", f"`{path}` is a {kind}", fix)
+
+    def check_paths(self, rev: str, field: str, paths: Sequence[str]) -> None:
+        """Raise UserError, which names `field`, unless each path is in a revision."""
+        listing = self._git.listing(rev, paths) if paths else {}
+        for entry in paths:
             if not any(inside(path, (entry,)) for path in listing):
-                problem = f"`{entry}` is not in commit {rev[:12]}"
-                raise UserError("scaffold.mutable", problem, f"Run `git add {entry} && git commit`, or fix the path.")
-        for path, item in listing.items():
-            if item.mode not in REGULAR:
-                kind = "submodule" if item.mode == "160000" else "symbolic link"
-                raise UserError("scaffold.mutable", f"`{path}` is a {kind}", "Put a plain file there and commit it.")
+                problem = f"`{clean_line(entry)}` is not in commit {rev[:12]}"
+                raise UserError(field, problem, f"Run `git add {entry} && git commit`, or fix the path.")
+
+    def check_include(self, scaffold: Sequence[str], improver: Sequence[str]) -> None:
+        """Raise UserError unless all paths that boxes see besides the mutable ones are in the base commit."""
+        self.check_paths(self.base, "scaffold.include", scaffold)
+        self.check_paths(self.base, "improve.include", improver)
 
     def _check_clean(self) -> None:
-        out = self._git.run("status", "--porcelain", "-z", "--untracked-files=all", "--", *self.mutable).text
-        if dirty := [line[3:] for line in out.split("\0") if line]:
+        # At the top of a repository lie notes, records and the like: there, files that git does not know do not count.
+        untracked = "no" if WHOLE in self.mutable else "all"
+        options = ("--porcelain", "-z", "--no-renames", f"--untracked-files={untracked}")
+        out = self._git.run("status", *options, "--", *self.mutable).text
+        if dirty := [line[3:] for line in out.split("\0") if line and self.is_mutable(line[3:])]:
             more = f" and {len(dirty) - 1} more" if len(dirty) > 1 else ""
             problem = f"{clean_line(dirty[0])}{more} has changes that are not committed"
             raise UserError("scaffold.repo", problem, "Run `git commit` or `git stash` first.")
@@ -116,15 +139,15 @@ class Repository(History):
     def write(self, base_tree: str, files: Files) -> str:
         """Write a tree: in the mutable paths exactly `files`, elsewhere what `base_tree` (a full object name) holds.
 
-        A file keeps the mode that it has in `base_tree`; a new one is not executable.
+        A file keeps the mode that it has in `base_tree`; a new one is executable if its content is an `Executable`.
 
         Raises:
             Refused: a path is outside the mutable ones, or git does not take it.
             RecordBroken: the repository cannot be written.
         """
-        old = self._git.listing(base_tree, self.mutable)
+        old = {path: item for path, item in self._git.listing(base_tree, self.mutable).items() if self.is_mutable(path)}
         for path in files.keys() - old.keys():
-            if path_fault(path) or not inside(path, self.mutable):
+            if path_fault(path) or not self.is_mutable(path):
                 raise Refused(f"path `{clean_line(path)}` is outside the mutable paths, or git does not take it")
         return self._git.write(base_tree, old, files)
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import partial
 
 from agent.base.errors import InfrastructureError, Refused, UserError
-from agent.base.trust import inside
 from agent.base.types import Candidate, Fate, Files, Purpose, Trial
 from agent.kernel.decide.archive import Expand
 from agent.kernel.decide.fingerprint import fingerprint
@@ -22,6 +21,7 @@ from agent.kernel.loop.shown import search_tasks
 from agent.kernel.loop.state import patches_key
 from agent.kernel.loop.tries import Tries
 from agent.trials.evaluator import Job, seed_of
+from agent.trials.preparing import PREPARE_FAILED, PrepareFailed
 
 
 class Admission:
@@ -59,13 +59,12 @@ class Admission:
     async def propose(self, step: Expand) -> None:
         """Run the scaffold of a candidate on itself; admit or refuse what it left."""
         state, parent = self._state, self._state.candidates[step.parent]
-        scaffold = self._parts.scaffolds[parent.tree or ""]
         try:
             given, briefing = lessons_of(state.ledger), await self._briefer.write(parent, self._left)
             mutable = self.mutable(parent.tree or "")
             tools = Tries(self._parts, parent, mutable, self._briefer.tasks)
             proposal = await self._parts.proposer.propose(
-                scaffold=scaffold,
+                scaffold=await self._built(parent),
                 mutable=mutable,
                 context={**briefing.context, **tools.files},
                 beside=briefing.beside,
@@ -81,6 +80,13 @@ class Admission:
                 await self.smoke_or_queue(candidate)
         finally:
             state.archive.end(step)
+
+    async def _built(self, parent: Candidate) -> Files:
+        """What runs of a parent. It was built for its first trial, so a build that fails now is not its fault."""
+        try:
+            return await self._parts.evaluator.scaffold(parent.tree or "")
+        except PrepareFailed as fault:
+            raise InfrastructureError(f"#{parent.id} does not build any more: {fault}") from fault
 
     async def admit(self, proposal: Proposal, parent: Candidate, patches: frozenset[int] | None = None) -> Candidate:
         """Record what came of a proposal: a candidate under its own ref, or a refusal.
@@ -150,15 +156,16 @@ class Admission:
         """The first search trial of a candidate, before it may take part: a crash at start ends it here."""
         trial = await self.search_trial(candidate, 0)
         if crashed(trial):
-            self._state.settle(candidate.id, Fate.REFUSED, f"crashes at start: {trial.reason}")
+            reason = trial.reason if trial.reason.startswith(PREPARE_FAILED) else f"crashes at start: {trial.reason}"
+            self._state.settle(candidate.id, Fate.REFUSED, reason)
             self._state.archive.fail(candidate.parent or 0)
         else:
             self._state.enter(self._state.candidates[candidate.id])
 
     def mutable(self, tree: str) -> Files:
         """The files of a tree that a patch may rewrite."""
-        paths = self._config.scaffold.mutable
-        return {path: body for path, body in self._parts.scaffolds[tree].items() if inside(path, paths)}
+        files = self._parts.scaffolds[tree]
+        return {path: body for path, body in files.items() if self._parts.repository.is_mutable(path)}
 
     async def fingerprint_of_seed(self, files: Files) -> str:
         """The fingerprint of the mutable files that a campaign starts from.
@@ -197,5 +204,5 @@ class Admission:
 
 
 def crashed(trial: Trial) -> bool:
-    """Whether a trial ended before the scaffold asked for anything: the program itself does not run."""
-    return trial.score == 0 and trial.usage.calls == 0 and trial.reason.startswith("no submission")
+    """Whether a trial ended before the scaffold asked for anything: the program itself does not run, or not build."""
+    return trial.score == 0 and trial.usage.calls == 0 and trial.reason.startswith(("no submission", PREPARE_FAILED))

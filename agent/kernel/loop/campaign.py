@@ -21,6 +21,7 @@ from agent.kernel.loop.merging import Merger
 from agent.kernel.loop.parts import Parts, Planned, StepKind, Work
 from agent.kernel.loop.pausing import LOAD_WAIT, LONGEST_WAIT, TICK, Pauses, cancel
 from agent.kernel.loop.resuming import resume
+from agent.kernel.loop.sabotage import Sabotage
 from agent.kernel.loop.same import SameCheck
 from agent.kernel.loop.scheduling import Schedule
 from agent.kernel.loop.settings import limit_reached
@@ -47,6 +48,7 @@ class Campaign:
         self.load = Load(parts, self.admission.tasks.scored)
         self.wires = Tripwires(parts)
         self.gate = Gatekeeper(parts, self.admission, self.merger, self.load, self._end_pairs, wires=self.wires)
+        self._sabotage = Sabotage(parts, self.admission.mutable, self.admission.tasks.scored)
         self._same = SameCheck(parts, self.admission.tasks.scored)
         self.schedule = Schedule(
             parts, queue, admission=self.admission, gate=self.gate, same=self._same, load=self.load, merger=self.merger
@@ -91,7 +93,7 @@ class Campaign:
 
     async def resume(self) -> None:
         """Reconcile ledger and git, and pick up what was open when the campaign last ended."""
-        await resume(self.parts, self.admission, self.gate, self._same, self.schedule.queue.append)
+        await resume(self.parts, self.admission, self.gate, (self._sabotage, self._same), self.schedule.queue.append)
 
     def stop(self, why: str) -> None:
         """Start nothing new, and end when what is in flight has landed."""

@@ -13,6 +13,7 @@ import os
 import sys
 import urllib.error
 import urllib.request
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 TYPE_CHECKING = False
@@ -25,7 +26,7 @@ TASK = Path(os.environ.get("RATCHET_TASK_DIR", "/task"))
 GATEWAY = os.environ.get("ANTHROPIC_BASE_URL", "http://127.0.0.1:8080").rstrip("/")
 TRANSCRIPTS = Path(os.environ.get("TMPDIR", "/tmp")) / "ratchet-try"  # noqa: S108 - a box of its own
 SHOWN = 3000  # characters of a transcript that are printed; all of it is in a file
-LEFTOVERS = {"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".git"}
+NOTES = ("PATCH.md", "LESSONS.md")
 
 
 def main() -> int:
@@ -48,31 +49,41 @@ def workspace() -> dict[str, Any]:
     """What differs from the parent in the mutable paths, and the two notes."""
     known = json.loads((TASK / "context" / "tools.json").read_text(encoding="utf-8"))
     given, files, odd = known["files"], {}, []
-    for path in sorted(found(known["mutable"])):
+    for path in sorted(found(known["mutable"], known["without"])):
         name = path.relative_to(WORKSPACE).as_posix()
+        if name not in given and (name in NOTES or path.name == NOTES[0]):
+            continue
         if path.is_symlink() or not path.is_file():
             odd.append(name)
         elif hashlib.sha256(data := path.read_bytes()).hexdigest() != given.pop(name, None):
             files[name] = base64.b64encode(data).decode()
-    notes = {
-        name: (WORKSPACE / name).read_bytes() for name in ("PATCH.md", "LESSONS.md") if (WORKSPACE / name).is_file()
-    }
+    notes = {name: (WORKSPACE / name).read_bytes() for name in NOTES if (WORKSPACE / name).is_file()}
+    executable = [name for name in files if (WORKSPACE / name).stat().st_mode & 0o100]
     removed = [name for name in given if not (WORKSPACE / name).is_file()]
     texts = {name: data.decode(errors="replace")[: 1 << 16] for name, data in notes.items()}
-    return {"files": files, "removed": removed, "odd": odd, "notes": texts}
+    return {"files": files, "executable": executable, "removed": removed, "odd": odd, "notes": texts}
 
 
-def found(mutable: list[str]) -> Iterator[Path]:
-    """Everything below the mutable paths but folders, caches and the repository; links are not followed."""
+def found(mutable: list[str], without: list[str]) -> Iterator[Path]:
+    """Everything below the mutable paths but folders, and but what is never part of a patch; links are not followed."""
     for entry in mutable:
         if not (WORKSPACE / entry).is_dir():
             if os.path.lexists(WORKSPACE / entry):
                 yield WORKSPACE / entry
             continue
         for folder, folders, names in os.walk(WORKSPACE / entry):
-            folders[:] = [name for name in folders if name not in LEFTOVERS]
-            yield from (Path(folder, name) for name in names if not name.endswith(".pyc"))
+            folders[:] = [name for name in folders if not left_out(Path(folder, name), without)]
+            files = [name for name in names if not name.endswith(".pyc")]
+            yield from (Path(folder, name) for name in files if not left_out(Path(folder, name), without))
             yield from (Path(folder, name) for name in folders if Path(folder, name).is_symlink())
+
+
+def left_out(path: Path, without: list[str]) -> bool:
+    """Whether a path matches one of the kernel's globs; of these only `**/name` and `folder/**` cross folders."""
+    name = path.relative_to(WORKSPACE).as_posix()
+    return any(
+        fnmatchcase(name, glob) or fnmatchcase(path.name, glob[3:] if glob[:3] == "**/" else "") for glob in without
+    )
 
 
 def ask(name: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,8 @@ from agent.kernel.decide.gate import (
 from agent.kernel.decide.voids import VoidPair, VoidRule
 from agent.kernel.loop.determinism import ROUNDS, FixedPart, fixed_part, index_of, recheck_index, split_runs
 from agent.kernel.record.ledger import Ledger, PairRow, TestRow
-from agent.trials.evaluator import Evaluator, Job, Void, both, seed_of
+from agent.trials.evaluator import Evaluator, Job, seed_of
+from agent.trials.pairs import Void, both
 
 NONDETERMINISTIC = "nondeterministic tasks"
 """The named value of the ledger that lists tasks which were declared deterministic and are not."""

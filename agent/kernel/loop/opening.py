@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from agent.kernel.record.ledger import Ledger
 
 _WINDOWS = "windows"
+IMPROVER = "improver"
+"""The fact of the ledger that says which program wrote the patches."""
 
 
 def open_ledger(config: Config) -> Ledger:
@@ -39,14 +41,13 @@ def open_ledger(config: Config) -> Ledger:
     return Ledger(file, read_only=True)
 
 
-def open_repository(config: Config, ledger: Ledger) -> Repository:
-    """The repository whose scaffold is under improvement, as the campaign began. Raises UserError."""
+def open_repository(config: Config, ledger: Ledger | None) -> Repository:
+    """The repository whose scaffold is under improvement, as the campaign began, if it has. Raises UserError."""
     from agent.kernel.git.repository import Repository
 
-    base = ledger.recollect("base") or config.scaffold.base
-    return Repository.open(
-        config.scaffold.repo, config.name, config.scaffold.mutable, base, style=style_of(config.commit)
-    )
+    base = (ledger.recollect("base") if ledger else None) or config.scaffold.base
+    scaffold, style = config.scaffold, style_of(config.commit)
+    return Repository.open(scaffold.repo, config.name, scaffold.mutable, base, style=style, frozen=scaffold.frozen)
 
 
 def style_of(commit: CommitConfig) -> CommitStyle:
@@ -62,7 +63,9 @@ def check_unchanged(config: Config, ledger: Ledger, suite: Suite) -> None:
     """Refuse to resume a campaign whose suite, mutable paths or seed differ from those that it started with."""
     from agent.kernel.loop.shown import SHARE
 
-    facts = {"suite": suite.hash, "scaffold.mutable": list(config.scaffold.mutable), "seed": config.seed}
+    scaffold = config.scaffold
+    facts = {"suite": suite.hash, "scaffold.mutable": list(scaffold.mutable), "seed": config.seed}
+    facts |= {"scaffold.frozen": list(scaffold.frozen), "scaffold.prepare": list(scaffold.prepare)}
     for field, value in facts.items():
         known = ledger.recollect(field)
         if known is not None and known != value:

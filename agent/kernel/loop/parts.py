@@ -58,6 +58,7 @@ PAIR_BOXES = 2
 class StepKind(StrEnum):
     """What a step of a campaign does."""
 
+    SABOTAGE = "broken seed"
     PROPOSAL = "proposal"
     TRIAL = "search trial"
     FIRST = "first trial"

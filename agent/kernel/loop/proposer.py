@@ -13,19 +13,18 @@ from dataclasses import dataclass, field
 from agent.base.errors import Refused
 from agent.base.text import escaped
 from agent.base.tools import Tools
-from agent.base.trust import inside
 from agent.base.types import NO_FILES, CallScope, Caps, Files
-from agent.kernel.decide.boundary import Boundary, Change, check_python, message, python_faults
+from agent.kernel.decide.boundary import LEFTOVER_FOLDERS, Boundary, Change, check_python, message, python_faults
 from agent.kernel.decide.parsing import Readings
 from agent.kernel.loop.lessons import LESSONS
 from agent.kernel.loop.reading import PythonReader
-from agent.trials.evaluator import MODEL_ALIAS, Visit, Visited
+from agent.trials.evaluator import MODEL_ALIAS, Visit, Visited, Wanted
 from agent.trials.heartbeat import unstopped
+from agent.trials.leftovers import below, leftovers
 
 PATCH_MESSAGE = "PATCH.md"
+REPOSITORY = ".git/"
 SHOWN_PATHS = 5
-TAKEN = ("[!.]*", "[!.]*/**", ".[!g]*", ".[!g]*/**")
-"""What is taken out of a box besides the mutable paths, to be named: all but the repository that it was given."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,18 +46,27 @@ class Proposal:
 
 
 class Proposer:
-    """Asks a scaffold to improve itself."""
+    """Asks a scaffold to improve itself; with `program`, another program's files, asks that one to do it."""
 
-    def __init__(self, *, visit: Visit, instruction: str, boundary: Boundary, caps: Caps, timeout: float) -> None:
+    def __init__(
+        self,
+        *,
+        visit: Visit,
+        instruction: str,
+        boundary: Boundary,
+        caps: Caps,
+        timeout: float,
+        program: Files | None = None,
+    ) -> None:
         self.reader = PythonReader()
         self._boundary = boundary
         self._visit, self._instruction = visit, instruction
-        self._caps, self._timeout = caps, timeout
+        self._caps, self._timeout, self._program = caps, timeout, program
 
     async def propose(
         self, *, scaffold: Files, mutable: Files, context: Files, beside: Files, tools: Tools, seed: int
     ) -> Proposal:
-        """One attempt of the scaffold `scaffold`, whose mutable files are `mutable`.
+        """One attempt of the scaffold `scaffold`, whose mutable files are `mutable`; `repository` is its `.git`.
 
         `context` is put below `/task`, `beside` into the workspace beside the mutable files; `tools` answer the box.
 
@@ -69,16 +77,16 @@ class Proposer:
         async with unstopped():
             visited = await self._visit(
                 scope=CallScope(trial=name, models=models, caps=self._caps, tools=tools),
-                scaffold=scaffold,
+                scaffold=scaffold if self._program is None else self._program,
                 task={"instruction.md": self._instruction.encode(), **context},
                 workspace={**beside, **mutable},
-                take=[*TAKEN, *(f"{path}{end}" for path in self._boundary.mutable for end in ("", "/**"))],
+                take=self.wanted(mutable),
                 timeout=self._timeout,
                 seed=seed,
                 env={},
             )
-        lessons = visited.files.get(LESSONS)
-        left, note, ignored = self._sorted_out(mutable, visited.files)
+        lessons = None if LESSONS in mutable else visited.files.get(LESSONS)
+        left, note, ignored = self._sorted_out(mutable, visited)
         transcript = visited.run.output.decode(errors="replace") + (f"\n[{ignored}]\n" if ignored else "")
         try:
             _check_taken(visited)
@@ -108,16 +116,28 @@ class Proposer:
             lessons=lessons,
         )
 
-    def _sorted_out(self, before: Files, after: Files) -> tuple[Files, bytes | None, str]:
+    def wanted(self, before: Files) -> Wanted:
+        """What is taken out of a box: the mutable paths, and the two notes at the top."""
+        limits = self._boundary
+        return Wanted(
+            globs=[PATCH_MESSAGE, LESSONS, *below(limits.mutable)],
+            without=[*below(limits.frozen), *leftovers(before, LEFTOVER_FOLDERS)],
+            max_files=2 * limits.max_total_files,
+            max_bytes=2 * limits.max_total_bytes,
+            named=True,
+        )
+
+    def _sorted_out(self, before: Files, visited: Visited) -> tuple[Files, bytes | None, str]:
         """What a box left: files for the patch, the topmost new PATCH.md, and what is ignored, in words.
 
         Tools leave caches, histories and notes beside the mutable paths, and put PATCH.md beside the files they change.
         """
-        after = {path: data for path, data in after.items() if path != LESSONS and not path.startswith(".git/")}
+        after = {path: data for path, data in visited.files.items() if path != LESSONS or path in before}
         notes = [path for path in after if path.rpartition("/")[2] == PATCH_MESSAGE and path not in before]
-        notes = [path for path in notes if path == PATCH_MESSAGE or inside(path, self._boundary.mutable)]
-        left = {path: data for path, data in after.items() if inside(path, self._boundary.mutable)}
-        ignored = _ignored(sorted(after.keys() - left.keys() - {*notes}))
+        covers = self._boundary.covers
+        notes = [path for path in notes if path == PATCH_MESSAGE or covers(path)]
+        left = {path: data for path, data in after.items() if covers(path)}
+        ignored = _ignored(sorted({*visited.names} - left.keys() - {*notes, LESSONS, REPOSITORY}))
         note = min(notes, key=lambda path: (path.count("/"), path), default=None)
         files = {path: data for path, data in left.items() if path not in notes}
         return files, after[note] if note is not None else None, ignored

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from agent.base.types import Candidate, Fate
 from agent.kernel.loop.admission import Admission
 from agent.kernel.loop.gatekeeping import Gatekeeper
 from agent.kernel.loop.parts import Parts, Planned
+from agent.kernel.loop.sabotage import Sabotage
 from agent.kernel.loop.same import SameCheck
 from agent.kernel.loop.shown import SHARE
 from agent.kernel.loop.warm import warm_start
 
 
 async def resume(
-    parts: Parts, admission: Admission, gate: Gatekeeper, same: SameCheck, later: Callable[[Planned], None]
+    parts: Parts,
+    admission: Admission,
+    gate: Gatekeeper,
+    checks: Iterable[Sabotage | SameCheck],
+    later: Callable[[Planned], None],
 ) -> None:
     """Begin a campaign, or pick it up where it ended. `later` queues a step.
 
@@ -29,7 +34,8 @@ async def resume(
     await warm_start(parts, admission)
     for waiting in state.restore():
         later(admission.first_trial(waiting))
-    same.queue(later)
+    for check in checks:
+        check.queue(later)
     await gate.resume()
 
 

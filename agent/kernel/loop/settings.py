@@ -90,6 +90,7 @@ def boundary_of(config: Config) -> Boundary:
     """What a patch may change, as the configuration sets it."""
     return Boundary(
         mutable=config.scaffold.mutable,
+        frozen=config.scaffold.frozen,
         max_files_changed=config.patch.max_files,
         max_file_bytes=config.patch.max_file_kb << 10,
         max_patch_bytes=config.patch.max_kb << 10,

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.base.errors import CandidateFault, from_candidate
+from agent.base.executable import Executable
 from agent.base.tools import Clock
 from agent.base.types import Candidate, Caps, Files, Purpose, Task, Trial
 from agent.kernel.decide.fingerprint import fingerprint
@@ -59,7 +60,8 @@ class Tries:
     def files(self) -> Files:
         """The two programs, and what they need to know, below `/task`."""
         hashes = {path: hashlib.sha256(body).hexdigest() for path, body in self._before.items()}
-        known = {"mutable": list(self._config.scaffold.mutable), "files": hashes}
+        without = list(self._parts.proposer.wanted(self._before).without)
+        known = {"mutable": list(self._config.scaffold.mutable), "without": without, "files": hashes}
         program = b"#!/usr/bin/env python3\n" + PROGRAM.read_bytes()
         return {
             "bin/ratchet-try": program,
@@ -191,6 +193,7 @@ def read(body: bytes, before: Files) -> Sent:
     with from_candidate("the request (use the programs in /task/bin)"):
         asked: dict[str, Any] = json.loads(body)
         fresh = {str(path): base64.b64decode(text, validate=True) for path, text in dict(asked["files"]).items()}
+        fresh |= {path: Executable(fresh[path]) for path in map(str, asked.get("executable", ())) if path in fresh}
         removed, odd = ({str(path) for path in asked[name]} for name in ("removed", "odd"))
         notes = {str(name): str(text) for name, text in dict(asked["notes"]).items()}
         task = str(asked.get("task", ""))

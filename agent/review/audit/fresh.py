@@ -15,7 +15,8 @@ from agent.base.types import Purpose, Task
 from agent.kernel.decide.bets import SMALLEST_FACTOR
 from agent.kernel.decide.gate import GateSettings
 from agent.review.summary import Estimate
-from agent.trials.evaluator import Evaluator, Job, Void, both, seed_of
+from agent.trials.evaluator import Evaluator, Job, seed_of
+from agent.trials.pairs import Void, both
 from agent.trials.waiting import all_of
 
 ERROR = 0.05

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from agent.base.executable import Executable
 from agent.base.types import Candidate, Fate
 from sandbox.fake import FakeRun
-from tests.kernel.lab import SETTINGS, MakeLab
+from tests.kernel.lab import SETTINGS, MakeLab, git
 
 BETTER = b"SKILL = 80\n"
 LEFT = {
@@ -18,6 +19,7 @@ LEFT = {
     "agent/notes.md": b"beside\n",
     "node_modules/a/index.js": b"\xff\x00",
     "x\u202ey": b"hostile name",
+    "y": b"",
     "z": b"",
 }
 
@@ -42,7 +44,7 @@ async def test_files_outside_the_mutable_paths_are_ignored_and_named(make_lab: M
     assert candidate.subject == "Raise SKILL"
     assert diff.count("diff --git") == 1
     assert transcript.startswith("said")
-    named = "`.aider.log`, `.claude/settings.json`, `agent/notes.md`, `node_modules/a/index.js`, `x\\u202ey`"
+    named = "`.claude/`, `agent/notes.md`, `node_modules/`, `x\\u202ey`, `y`"
     assert f"[ignored outside the mutable paths: {named} and 1 more]" in transcript
 
 
@@ -80,3 +82,43 @@ async def test_the_topmost_new_patch_message_is_read_and_none_is_part_of_the_pat
     candidate, diff, _ = await proposed(make_lab, left)
     assert candidate.subject == subject
     assert diff.count("diff --git") == 1
+
+
+async def test_the_workspace_is_a_repository_of_the_mutable_files_alone(make_lab: MakeLab) -> None:
+    seen: list[dict[str, bytes]] = []
+
+    def improve(scene: FakeRun) -> str:
+        seen.append(dict(scene.workspace))
+        scene.workspace[SETTINGS] = b"SKILL = %d\n" % (30 + len(seen))
+        return ""
+
+    lab = make_lab(improve, trials=80)
+    await lab.run()
+    assert len(seen) > 1
+    folder = lab.folder / "seen"
+    for path, body in seen[-1].items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(body)
+    assert git(folder, "status", "--porcelain") == ""
+    assert set(git(folder, "ls-files").split()) == {SETTINGS, "prompts/solve.md"}
+    assert "candidate/1" in git(folder, "branch")
+    assert "score" in git(folder, "notes", "show", "candidate/1")
+
+
+async def test_another_improver_gets_its_own_files_and_the_same_workspace(make_lab: MakeLab) -> None:
+    scaffolds: list[set[str]] = []
+
+    def improve(scene: FakeRun) -> str:
+        scaffolds.append(set(scene.scaffold))
+        scene.workspace[SETTINGS] = BETTER
+        return ""
+
+    await make_lab(improve, trials=60, program={"tool.py": b"x"}).run()
+    assert scaffolds[0] == {"tool.py"}
+
+
+async def test_a_new_file_may_be_executable_and_an_old_one_keeps_its_mode(make_lab: MakeLab) -> None:
+    left = {SETTINGS: Executable(BETTER), "prompts/run.sh": Executable(b"exit 0\n")}
+    _, diff, _ = await proposed(make_lab, left)
+    assert "new file mode 100755" in diff
+    assert "old mode" not in diff

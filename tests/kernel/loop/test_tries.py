@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import os
+import subprocess
 import sys
 import threading
 from collections.abc import Awaitable, Callable
@@ -17,8 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.base.errors import CandidateFault, SandboxDown
+from agent.base.executable import Executable
 from agent.base.types import Fate, Purpose
-from agent.kernel.loop.tries import delayed, read
+from agent.kernel.loop.tries import PROGRAM, delayed, read
 from agent.models.gateway.intake import MAX_VALUES
 from sandbox import forward
 from sandbox.fake import FakeRun
@@ -115,6 +117,36 @@ async def test_a_trial_of_the_workspace_is_graded_outside_and_recorded_as_dry(tr
         assert dry[0].tree == ledger.tree_of(0) != dry[1].tree
         assert not {trial.seed for trial in dry} & {trial.seed for trial in ledger.trials(purpose=Purpose.SEARCH)}
         assert sum(row.trials for row in ledger.tallies(Purpose.SEARCH)) == len(ledger.trials(purpose=Purpose.SEARCH))
+
+
+async def test_what_a_patch_never_holds_is_not_sent(tried: Callable[..., Tried]) -> None:
+    said: list[str] = []
+
+    async def script(scene: FakeRun, use: Use) -> None:
+        scene.workspace.update({SETTINGS: b"SKILL = 100\n", "prompts/PATCH.md": b"x\n"})
+        scene.workspace["agent/scaffold/node_modules/a.js"] = b"\xff\x00"
+        said.append(await use("ratchet-check"))
+
+    await tried(script).run()
+    assert said[0].startswith("the patch would be admitted")
+
+
+def test_of_a_whole_repository_frozen_paths_notes_and_gits_folder_are_not_sent(tmp_path: Path) -> None:
+    known = {"mutable": ["."], "without": ["held", "held/**", "**/.git"], "files": {}}
+    files = ("held/a.py", ".git/config", "src/.git/config", "PATCH.md", "LESSONS.md", "src/run.sh")
+    for path in (tmp_path / file for file in files):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    (tmp_path / "src" / "run.sh").chmod(0o755)
+    task = tmp_path.with_name("task")
+    (task / "context").mkdir(parents=True)
+    (task / "context" / "tools.json").write_text(json.dumps(known))
+    ask = f"import json, runpy; print(json.dumps(runpy.run_path({str(PROGRAM)!r})['workspace']()))"
+    env = {"PATH": os.environ["PATH"], "RATCHET_WORKSPACE": str(tmp_path), "RATCHET_TASK_DIR": str(task)}
+    done = subprocess.run([sys.executable, "-c", ask], env=env, capture_output=True, check=True)
+    sent = read(done.stdout, {})
+    assert {path: isinstance(body, Executable) for path, body in sent.files.items()} == {"src/run.sh": True}
+    assert set(sent.notes) == {"PATCH.md", "LESSONS.md"}
 
 
 def test_the_clock_of_a_box_stands_until_its_trial_begins() -> None:

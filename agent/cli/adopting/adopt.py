@@ -1,0 +1,137 @@
+"""`ratchet init --agent PATH|URL`: a campaign.yaml for somebody's own agent, beside its code."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from agent.base.errors import RatchetError, UserError
+from agent.cli.adopting.proposal import CONFIG, Proposal, propose
+from agent.cli.adopting.source import Source
+from agent.config.campaign import BoxConfig, ScaffoldConfig, load_config
+from agent.config.template import render_agent
+from agent.kernel.loop.opening import open_repository
+from agent.kernel.loop.settings import boundary_of
+from agent.suites.loader import load_suite
+
+_SCHEMES = ("http://", "https://", "ssh://", "git@", "file://")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answers:
+    """What the user said on the command line; None or empty: what the look at the repository proposes."""
+
+    command: str | None = None
+    mutable: Sequence[str] = ()
+    suite: str | None = None
+
+
+Ask = Callable[[str, str], str]
+"""A question and its default -> the answer."""
+
+
+def is_repository(agent: str) -> bool:
+    """Whether `--agent` names a folder or an address, not a recipe."""
+    return agent.startswith(_SCHEMES) or Path(agent).is_dir()
+
+
+def adopt(agent: str, folder: Path | None, answers: Answers, *, force: bool, ask: Ask | None) -> tuple[Path, list[str]]:
+    """Look at an agent and write its campaign.yaml; returns the file, and what its user should know.
+
+    Args:
+        agent: the top of a work tree, or an address to clone from.
+        folder: where to clone it; None leaves a work tree where it is.
+        answers: from the command line.
+        force: whether an existing campaign.yaml may be replaced.
+        ask: asks the user; None takes what is proposed.
+
+    Raises:
+        UserError: it cannot be cloned, nothing that starts was found, or the doctor would reject the file.
+    """
+    root = _root(agent, folder)
+    file = root / CONFIG
+    if file.exists() and not force:
+        raise UserError(str(file), "the file exists", "Add --force to replace it.")
+    proposal = _answered(propose(Source.at(root)), answers, ask)
+    if not proposal.scaffold["command"]:
+        fix = 'Say how it is started: --command "python3 -P -m my_agent"; its files lie below /scaffold.'
+        raise UserError("--command", f"nothing that starts was found in {root}", fix)
+    _write(file, _text(root.name, proposal))
+    return file, list(proposal.notes)
+
+
+def _root(agent: str, folder: Path | None) -> Path:
+    """The work tree, cloned if it must be."""
+    if not agent.startswith(_SCHEMES) and folder is None:
+        return Path(agent).resolve()
+    target = folder or Path(agent.rstrip("/").rpartition("/")[2].removesuffix(".git"))
+    if target.exists() and any(target.iterdir()):
+        raise UserError(str(target), "the folder is not empty", "Name a new folder.")
+    command = ["git", "clone", "--quiet", "--", agent, str(target)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError("--agent", f"{agent} cannot be cloned: {done.stderr.strip()[-200:]}", "Check the address.")
+    return target.resolve()
+
+
+def _answered(proposal: Proposal, answers: Answers, ask: Ask | None) -> Proposal:
+    """The proposal with what the user says instead."""
+    command, mutable = answers.command, ",".join(answers.mutable)
+    suite = answers.suite
+    if ask is not None:
+        command = command or ask("Command that starts the agent", shlex.join(_words(proposal, "command")))
+        mutable = mutable or ask(
+            "Paths that patches may change, separated by commas", ",".join(_words(proposal, "mutable"))
+        )
+        suite = suite or ask("Suite: starter, agentic, polyglot-mini or a folder", proposal.suite)
+    scaffold = dict(proposal.scaffold)
+    if command:
+        scaffold["command"] = tuple(shlex.split(command))
+    if mutable:
+        scaffold["mutable"] = tuple(path.strip().rstrip("/") for path in mutable.split(","))
+    return replace(proposal, scaffold=scaffold, suite=suite or proposal.suite)
+
+
+def _words(proposal: Proposal, key: str) -> tuple[str, ...]:
+    value = proposal.scaffold[key]
+    return value if isinstance(value, tuple) else ()
+
+
+def _text(name: str, proposal: Proposal) -> str:
+    boxes = {} if proposal.memory_mb is None else {"memory_mb": proposal.memory_mb}
+    scaffold = ScaffoldConfig.model_validate(proposal.scaffold)
+    return render_agent(name, proposal.suite, scaffold, BoxConfig.model_validate(boxes))
+
+
+def _write(file: Path, text: str) -> None:
+    """Write the file, and put back what was there if the doctor would reject it."""
+    before = file.read_bytes() if file.exists() else None
+    try:
+        file.write_text(text, encoding="utf-8")
+        _check(file)
+    except OSError as error:
+        raise UserError(str(file), f"cannot write the file ({error.strerror})", "Choose another folder.") from error
+    except RatchetError:
+        with suppress(OSError):
+            file.unlink() if before is None else file.write_bytes(before)
+        raise
+
+
+def _check(file: Path) -> None:
+    """What the doctor checks without an engine: the file, the suite, the repository."""
+    config = load_config(file)
+    load_suite(config.suite)
+    repository = open_repository(config, None)
+    repository.claim()
+    repository.check_include(config.scaffold.include, ())
+    boundary_of(config).check_seed(repository.read(repository.tree_of(repository.base)))
+
+
+def terminal_asks() -> bool:
+    """Whether somebody sits there to be asked."""
+    return sys.stdin.isatty() and sys.stdout.isatty()

@@ -1,0 +1,113 @@
+"""From what was found in a repository to the sections of a campaign.yaml."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.base.trust import WHOLE, inside
+from agent.cli.adopting import others, python
+from agent.cli.adopting.source import Found, Source, top_of
+from agent.config.layers import layer_fault
+from agent.config.recipes import load_recipe, recipe_names
+
+CONFIG = "campaign.yaml"
+LARGE = 1 << 20
+KINDS = (others.node, others.go, others.rust, python.look, others.shell)
+_PROMPTS = re.compile(r"(.*/)?(prompts?|templates|instructions|skills)$")
+_ASIDE = re.compile(
+    r"(tests?|docs?|examples?|benchmarks?|assets|data|runs|tasks|node_modules|vendor|\..*|LICEN[CS]E.*|CHANGELOG.*|README.*"
+    r"|CONTRIBUTING.*|Makefile|Dockerfile.*|.*\.lock|package-lock\.json|campaign\.yaml)"
+)
+_SAFE_RUN = re.compile(r"apt-get (-\S+ )*(update|install)[^|`$]*")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proposal:
+    """What campaign.yaml should say, and what its user should know."""
+
+    scaffold: Mapping[str, object]
+    memory_mb: int | None
+    suite: str
+    notes: tuple[str, ...]
+
+
+def propose(source: Source) -> Proposal:
+    """Look at a repository. The command is empty if nothing that starts was found."""
+    found = next((look for kind in KINDS if (look := kind(source)) is not None and look.command), Found())
+    mutable = _mutable(source, found)
+    frozen = _frozen(source) if WHOLE in mutable else sorted(p for p in source.odd if inside(p, mutable))
+    include = [p for p in found.include if not inside(p, mutable, frozen)]
+    recipe = _known(found.packages)
+    command = found.command
+    if recipe and command and (variables := load_recipe(recipe).data["env"]):
+        rest = command[1:] if command[0] == "env" else command
+        command = ("env", *(f"{name}={value}" for name, value in variables.items()), *rest)
+    scaffold = {
+        "mutable": tuple(mutable), "frozen": tuple(frozen), "include": tuple(include), "command": command,
+        "prepare": found.prepare, "build": (*_of_dockerfile(source), *found.build),
+    }  # fmt: skip
+    return Proposal(
+        scaffold=scaffold,
+        memory_mb=load_recipe(recipe).memory_mb if recipe else None,
+        suite=_suite(source),
+        notes=tuple(_notes(source, found, recipe)),
+    )
+
+
+def _mutable(source: Source, found: Found) -> list[str]:
+    """The code and the prompts; the whole repository where code lies at its top."""
+    if not found.code or any(path in source.paths for path in found.code):
+        return [WHOLE]
+    folders = {path.rpartition("/")[0] for path in source.paths}
+    prompts = {one for one in folders if _PROMPTS.fullmatch(one) and not _ASIDE.fullmatch(top_of(one))}
+    return found.code + sorted(p for p in prompts if not inside(p, found.code))
+
+
+def _frozen(source: Source) -> list[str]:
+    """What of a whole repository does not belong to the agent, has no content, or is large."""
+    names = [name for name in source.tops() if _ASIDE.fullmatch(name) or source.size(name) > LARGE]
+    odd = [path for path in sorted(source.odd) if not inside(path, names)]
+    return sorted({*names, *odd, CONFIG})
+
+
+def _known(packages: Iterable[str]) -> str | None:
+    """The recipe of a framework that the agent is made with."""
+    named = {load_recipe(name).data["release"]["package"]: name for name in recipe_names()}
+    named["pydantic-ai"] = named["pydantic-ai-slim"]
+    return next((named[package] for package in packages if package in named), None)
+
+
+def _of_dockerfile(source: Source) -> list[str]:
+    """The system packages that a Dockerfile installs; the rest of it is for its own image."""
+    text = re.sub(r"\\\n\s*", " ", source.text("Dockerfile"))
+    runs = [" ".join(line.split()[1:]) for line in text.splitlines() if line.upper().startswith("RUN ")]
+    return [f"RUN {run}" for run in runs if _is_plain(run) and layer_fault(f"RUN {run}") is None]
+
+
+def _is_plain(run: str) -> bool:
+    """Whether a line installs system packages and does nothing else."""
+    parts = [part.strip() for part in run.split("&&")]
+    return all(_SAFE_RUN.fullmatch(part) or part.startswith("rm -rf /var/lib/apt") for part in parts)
+
+
+def _suite(source: Source) -> str:
+    """A suite of its own, if the repository holds one."""
+    own = [path for path in source.paths if path.rpartition("/")[2] == "suite.yaml" and "/" in path]
+    return str(Path(own[0]).parent) if own else "agentic"
+
+
+def _notes(source: Source, found: Found, recipe: str | None) -> Iterable[str]:
+    if found.why:
+        yield f"the command: {found.why}"
+    if recipe:
+        yield f"it uses {load_recipe(recipe).data['title']}: the variables are those of that recipe"
+    yield from found.notes
+    if "Dockerfile" in source.paths:
+        yield "Dockerfile: the system packages that it installs are proposed; the rest is not looked at"
+    if any(re.match(r"tests?/", path) for path in source.paths):
+        yield "its tests are neither mutable nor shown to boxes"
+    if odd := sorted(source.odd):
+        yield f"boxes do not get what these stand for (links, submodules): {', '.join(odd[:5])}"

@@ -1,0 +1,108 @@
+"""The files of a repository that somebody wants to improve, and what a look at them found."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from agent.base.errors import UserError
+
+MAX_READ = 1 << 20
+_NO_CONTENT = {"120000", "160000"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """The files of a work tree that git knows. `odd` are links and submodules among them, `sizes` are bytes."""
+
+    root: Path
+    paths: tuple[str, ...]
+    odd: frozenset[str]
+    executable: frozenset[str]
+
+    @classmethod
+    def at(cls, root: Path) -> Source:
+        """The work tree whose top is `root`.
+
+        Raises:
+            UserError: there is none, or git does not list it.
+        """
+        command = ["git", "-C", str(root), "ls-files", "-s", "-z"]
+        done = subprocess.run(command, capture_output=True, text=True, errors="surrogateescape", check=False)
+        if done.returncode or not (root / ".git").exists():
+            fix = "Name its top folder, or run `git init` and commit what belongs to the agent."
+            raise UserError("--agent", f"{root} is not the top of a git repository", fix)
+        rows = [row.partition("\t") for row in done.stdout.split("\0") if row]
+        modes = {path: head.split(" ")[0] for head, _, path in rows}
+        return cls(
+            root=root,
+            paths=tuple(sorted(modes)),
+            odd=frozenset(path for path, mode in modes.items() if mode in _NO_CONTENT),
+            executable=frozenset(path for path, mode in modes.items() if mode == "100755"),
+        )
+
+    def text(self, path: str) -> str:
+        """A file's text; empty if it is missing, long or not text."""
+        file = self.root / path
+        try:
+            if path not in self.paths or file.is_symlink() or file.stat().st_size > MAX_READ:
+                return ""
+            return file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return ""
+
+    def toml(self, path: str) -> dict[str, Any]:
+        """A TOML file; empty if it is missing or broken."""
+        try:
+            return tomllib.loads(self.text(path))
+        except tomllib.TOMLDecodeError:
+            return {}
+
+    def json(self, path: str) -> dict[str, Any]:
+        """A JSON object; empty if it is missing or broken."""
+        try:
+            found = json.loads(self.text(path) or "{}")
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def below(self, folder: str) -> list[str]:
+        """The paths of a folder."""
+        return [path for path in self.paths if path.startswith(f"{folder}/")]
+
+    def tops(self) -> list[str]:
+        """Names at the top, folders among them."""
+        return sorted({path.partition("/")[0] for path in self.paths})
+
+    def first(self, names: Iterable[str]) -> str | None:
+        """The first of some paths that exists."""
+        return next((name for name in names if name in self.paths), None)
+
+    def size(self, name: str) -> int:
+        """Bytes of a file, or of all files of a folder."""
+        found = self.below(name) or [name]
+        return sum((self.root / path).stat().st_size for path in found if (self.root / path).is_file())
+
+
+@dataclass(kw_only=True, slots=True)
+class Found:
+    """What a look at one kind of agent proposes. `why` explains the command, `notes` are for the user."""
+
+    command: tuple[str, ...] = ()
+    why: str = ""
+    code: list[str] = field(default_factory=list)
+    include: list[str] = field(default_factory=list)
+    packages: dict[str, str] = field(default_factory=dict)
+    build: list[str] = field(default_factory=list)
+    prepare: tuple[str, ...] = ()
+    notes: list[str] = field(default_factory=list)
+
+
+def top_of(path: str) -> str:
+    """The first component of a path."""
+    return PurePosixPath(path).parts[0]

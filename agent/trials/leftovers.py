@@ -1,0 +1,43 @@
+"""What tools leave behind in a workspace and nobody looks at, as globs: large folders must not refuse a patch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from agent.base.trust import WHOLE
+from agent.base.types import Files
+from sandbox.frames import literal, matcher
+
+_OF_TOOLS = ("node_modules", ".venv", "venv", ".cache", ".npm", ".aider*", ".claude", ".codex", ".opencode", ".pi")
+_IGNORE = ".gitignore"
+
+
+def below(paths: Iterable[str]) -> list[str]:
+    """Globs of paths of a repository and of all below them."""
+    tops = [literal(path) for path in paths]
+    return ["**"] if WHOLE in tops else [*tops, *(f"{top}/**" for top in tops)]
+
+
+def leftovers(before: Files, dropped: Iterable[str]) -> list[str]:
+    """Globs of git's folder, of what tools leave, `dropped` among it, and of what the scaffold's `.gitignore` names.
+
+    A glob that fits one of the files `before`, or a folder of them, is not among them: those belong to the scaffold.
+    """
+    names = [f"**/{name}" for name in (*sorted(dropped), *_OF_TOOLS)]
+    given = [*names, *_ignored(before.get(_IGNORE, b"").decode(errors="replace"))]
+    known = {path[:end] for path in before for end in _ends(path)}
+    return ["**/.git", *(glob for glob in dict.fromkeys(given) if not any(map(matcher([glob]), known)))]
+
+
+def _ends(path: str) -> Iterator[int]:
+    """Where a path's folders end, and the path itself."""
+    return (at for at in range(1, len(path) + 1) if at == len(path) or path[at] == "/")
+
+
+def _ignored(text: str) -> list[str]:
+    """The patterns of a `.gitignore` as our globs; none of a file with exceptions, which globs do not have."""
+    lines = [line.strip() for line in text.splitlines()]
+    patterns = [line.rstrip("/") for line in lines if line and not line.startswith("#")]
+    if any(line.startswith("!") for line in patterns):
+        return []
+    return [pattern.removeprefix("/") if "/" in pattern else f"**/{pattern}" for pattern in patterns if pattern]

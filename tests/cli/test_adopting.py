@@ -1,0 +1,194 @@
+"""`ratchet init --agent PATH|URL`: what is proposed for agents of several kinds, never what the doctor rejects."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from agent.cli.adopting.adopt import Answers, adopt
+from agent.config.campaign import Config, load_config
+from tests.cli.test_init import NO_ENGINE, git, ratchet
+
+PROGRAM = "print(1)\n"
+
+
+def repository(folder: Path, files: dict[str, str], executable: tuple[str, ...] = ()) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    for path in executable:
+        (folder / path).chmod(0o755)
+    git(folder, "init", "-q", "-b", "main", "--template=")
+    git(folder, "add", "-A")
+    git(folder, "-c", "user.name=u", "-c", "user.email=u@x", "commit", "-qm", "start")
+    return folder
+
+
+def adopted(
+    folder: Path, files: dict[str, str], executable: tuple[str, ...] = (), **said: object
+) -> tuple[Config, str]:
+    made = repository(folder / "mine", files, executable)
+    file, notes = adopt(str(made), None, Answers(**said), force=False, ask=None)
+    return load_config(file), "\n".join(notes)
+
+
+def test_a_python_package_with_a_lock_file(tmp_path: Path) -> None:
+    lock = '[[package]]\nname = "openai"\nversion = "3.57.0"\n'
+    project = '[project]\nname = "mine"\ndependencies = ["OpenAI[x]>=3", "rich ~= 1.0 ; python_version > \'3\'", "a @ https://x"]\n'
+    config, notes = adopted(
+        tmp_path,
+        {
+            "src/mine/__init__.py": "", "src/mine/__main__.py": PROGRAM, "src/mine/prompts/a.md": "x",
+            "prompts/b.md": "y", "tests/test_a.py": "", "pyproject.toml": project, "uv.lock": lock,
+        },
+    )  # fmt: skip
+    scaffold = config.scaffold
+    assert scaffold.command == ("env", "PYTHONPATH=/scaffold/src", "python3", "-P", "-m", "mine")
+    assert scaffold.mutable == ("src/mine", "prompts")
+    assert scaffold.build[-1].endswith("'OpenAI[x]==3.57.0' 'rich~=1.0'")
+    assert "src/mine/__main__.py is a program" in notes
+    assert "tests are neither mutable nor shown" in notes
+
+
+def test_a_console_script_is_called_as_its_function(tmp_path: Path) -> None:
+    project = '[project]\nname = "mine"\n[project.scripts]\nmine = "mine.cli:main"\n'
+    files = {"mine/__init__.py": "", "mine/cli.py": "def main(): ...\n", "pyproject.toml": project}
+    config, _ = adopted(tmp_path, files)
+    assert config.scaffold.command[-2:] == ("-c", "from mine.cli import main; raise SystemExit(main())")
+
+
+def test_a_script_at_the_top_makes_the_whole_repository_mutable_with_exceptions(tmp_path: Path) -> None:
+    files = {
+        "agent.py": PROGRAM,
+        "system.md": "x",
+        "tests/a.py": "",
+        "README.md": "",
+        "data/x": "",
+        "requirements.txt": "-r b\nsmolagents\n",
+    }
+    made = repository(tmp_path / "mine", files)
+    (made / "link").symlink_to("agent.py")
+    git(made, "add", "link")
+    git(made, "-c", "user.name=u", "-c", "user.email=u@x", "commit", "-qm", "link")
+    file, notes = adopt(str(made), None, Answers(), force=False, ask=None)
+    scaffold = load_config(file).scaffold
+    assert scaffold.mutable == (".",)
+    assert set(scaffold.frozen) == {"README.md", "campaign.yaml", "data", "link", "tests"}
+    assert scaffold.command == (
+        "env",
+        "HF_HUB_OFFLINE=1",
+        "HF_HUB_DISABLE_TELEMETRY=1",
+        "python3",
+        "/scaffold/agent.py",
+    )
+    assert any("link" in note for note in notes)
+
+
+def test_typescript_is_compiled_in_a_box(tmp_path: Path) -> None:
+    package = {
+        "main": "./dist/main.js",
+        "dependencies": {"openai": "^6.0.0", "own": "file:../own"},
+        "devDependencies": {"typescript": "5.9.3"},
+    }
+    lock = {"packages": {"node_modules/openai": {"version": "6.1.0"}}}
+    files = {
+        "src/main.ts": "1",
+        "package.json": json.dumps(package),
+        "package-lock.json": json.dumps(lock),
+        "tsconfig.json": "{}",
+    }
+    scaffold = adopted(tmp_path, files)[0].scaffold
+    assert scaffold.command == ("node", "/scaffold/dist/main.js")
+    assert scaffold.prepare == ("/node_modules/.bin/tsc", "--project", ".")
+    assert scaffold.mutable == ("src",)
+    assert scaffold.include == ("package.json", "tsconfig.json")
+    assert "'openai@6.1.0' 'typescript@5.9.3' &&" in scaffold.build[-1]
+
+
+def test_go_and_rust_are_built_without_a_network(tmp_path: Path) -> None:
+    module = "module m\n\nrequire example.org/x v1.0.0\n"
+    config, notes = adopted(
+        tmp_path / "go", {"go.mod": module, "cmd/a/main.go": "package main", "lib/x.go": "package lib"}
+    )
+    assert config.scaffold.prepare[-2:] == ("agent.bin", "./cmd/a")
+    assert config.scaffold.mutable == ("cmd", "lib")
+    assert "go mod vendor" in notes
+    files = {"Cargo.toml": '[package]\nname = "crab"\n', "src/main.rs": "fn main() {}"}
+    config, notes = adopted(tmp_path / "rust", files)
+    assert "release/crab agent.bin" in config.scaffold.prepare[-1]
+    assert "vendor" not in notes
+
+
+def test_an_executable_and_the_packages_of_a_dockerfile(tmp_path: Path) -> None:
+    docker = "FROM x\nRUN apt-get update && apt-get install -y \\\n  jq curl && rm -rf /var/lib/apt/lists/*\nRUN make\n"
+    config, _ = adopted(tmp_path, {"bin/solve": "#!/bin/sh\n", "Dockerfile": docker}, ("bin/solve",))
+    assert config.scaffold.command == ("/scaffold/bin/solve",)
+    assert config.scaffold.mutable == ("bin",)
+    assert config.scaffold.build == ("RUN apt-get update && apt-get install -y jq curl && rm -rf /var/lib/apt/lists/*",)
+
+
+def test_answers_win_and_a_terminal_is_asked_with_the_proposal(tmp_path: Path) -> None:
+    files = {"agent.py": PROGRAM, "deep/x.py": PROGRAM}
+    config, _ = adopted(tmp_path, files, command="python3 '/scaffold/deep/x.py'", mutable=["deep/"], suite="starter")
+    assert config.scaffold.command == ("python3", "/scaffold/deep/x.py")
+    assert config.scaffold.mutable == ("deep",)
+    assert config.suite.name == "starter"
+    asked: list[tuple[str, str]] = []
+
+    def ask(question: str, default: str) -> str:
+        asked.append((question.split(maxsplit=1)[0], default))
+        return default
+
+    adopt(str(tmp_path / "mine"), None, Answers(), force=True, ask=ask)
+    assert asked == [("Command", "python3 /scaffold/agent.py"), ("Paths", "."), ("Suite:", "agentic")]
+
+
+def test_a_repository_is_cloned_from_an_address_and_keeps_its_own_suite(tmp_path: Path) -> None:
+    task = {
+        "id": "a", "split": "search", "instruction": "x", "submit": ["a"], "tests": {"t.py": "1"}, "junit": 1,
+        "check": ["python3"], "solution": {"a": "1"},
+    }  # fmt: skip
+    tasks = [
+        {**task, "id": s, "split": s, "instruction": s, "tests": {"t.py": s}} for s in ("search", "gate", "holdout")
+    ]
+    suite = json.dumps({"name": "own", "tasks": tasks})
+    made = repository(tmp_path / "far", {"solve.sh": "exit 0\n", "evals/suite.yaml": suite})
+    done = ratchet(tmp_path, "init", "--agent", f"file://{made}", "near")
+    assert done.returncode == 0, done.stderr
+    assert "the command: solve.sh is a script" in done.stdout
+    assert "ratchet doctor near/campaign.yaml" in done.stdout.replace(f"{tmp_path}/", "")
+    assert load_config(tmp_path / "near/campaign.yaml").suite == tmp_path / "near/evals"
+    doctor = ratchet(tmp_path / "near", "doctor", **NO_ENGINE)
+    assert [line.split()[1] for line in doctor.stdout.splitlines() if line.startswith("FAIL")] == ["docker"]
+
+
+@pytest.mark.parametrize(
+    ("files", "arguments", "said"),
+    [
+        ({"notes.txt": ""}, [], "nothing that starts was found"),
+        ({"agent.py": PROGRAM}, ["--mutable", "nowhere"], "`nowhere` is not in commit"),
+        ({"agent.py": PROGRAM}, ["--suite", "none"], "none"),
+        ({"a/x.py": PROGRAM, "agent.py": "version https://git-lfs.github.com/spec/v1\n"}, [], "Git LFS pointer"),
+    ],
+)
+def test_what_the_doctor_would_reject_is_not_left(
+    tmp_path: Path, files: dict[str, str], arguments: list[str], said: str
+) -> None:
+    made = repository(tmp_path / "mine", files)
+    done = ratchet(tmp_path, "init", "--agent", "mine", *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (made / "campaign.yaml").exists()
+
+
+def test_flags_for_an_own_agent_need_one(tmp_path: Path) -> None:
+    for arguments in (["--command", "x"], ["--agent", "pi", "--suite", "starter"]):
+        done = ratchet(tmp_path, "init", *arguments, "mine")
+        assert done.returncode == 2
+        assert "--agent PATH" in done.stderr
+    (tmp_path / "plain").mkdir()
+    assert "not the top of a git repository" in ratchet(tmp_path, "init", "--agent", "plain").stderr
