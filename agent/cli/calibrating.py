@@ -39,7 +39,9 @@ def tasks_calibrate(
     name: CampaignName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run the seed on each task several times: pass rates, tasks without headroom, noise, splits and suite size.
+    """Measure how hard the tasks of a suite are.
+
+    Runs the seed on each task several times: pass rates, tasks without headroom, noise, splits and suite size.
 
     Runs are kept in the campaign's folder: the same command resumes, and more --runs add to what is there.
     """
