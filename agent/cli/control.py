@@ -91,11 +91,24 @@ def stop(
     asked = {folder: signal_holder(folder) for folder in folders}
     for folder, pid in asked.items():
         campaign = f" ({folder.name})" if everything else ""
-        typer.echo(f"asked process {pid}{campaign} to stop; it finishes the work in flight first")
+        typer.echo(f"asked process {pid}{campaign} to stop; {_what_follows(folder)}")
     if not asked:
         typer.echo("no campaign of yours is running on this machine")
     while wait and any(holder(folder) == pid for folder, pid in asked.items()):
         time.sleep(0.5)
+
+
+def _what_follows(folder: Path) -> str:
+    """What a request to stop does to a campaign: the second one ends it at once."""
+    from agent.kernel.record.ledger import Ledger
+
+    file = folder / "ledger.sqlite"
+    if file.exists():
+        with Ledger(file, read_only=True) as ledger:
+            last = ledger.latest("begin", "stopping")
+        if last is not None and last.kind == "stopping":
+            return "it was stopping, so it stops now and discards the work in flight; the next run repeats that"
+    return "it finishes the work in flight first"
 
 
 @app.command()

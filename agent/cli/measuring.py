@@ -88,7 +88,8 @@ def find_tasks(suite: Suite, ids: Sequence[str], split: Split | None, field: str
         if name not in among:
             close = ", ".join(get_close_matches(name, among, n=3)) or ", ".join([*among][:3])
             where = f"split {split} of suite {suite.name}" if split else f"suite {suite.name}"
-            raise UserError(field, f"{where} has no task {clean_line(name)!r}", f"Name one of its tasks: {close}.")
+            more = f", or see all {len(among)} with `ratchet tasks list {suite.name}`"
+            raise UserError(field, f"{where} has no task {clean_line(name)!r}", f"Name {close}{more}.")
     chosen = [among[name] for name in dict.fromkeys(ids)] if ids else [*suite.split(split or Split.HOLDOUT)]
     if not chosen:
         problem = f"split {split or Split.HOLDOUT} of suite {suite.name} has no tasks"

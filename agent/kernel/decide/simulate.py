@@ -340,5 +340,7 @@ def _sentence(trials: int, pairs: int, half: float | None, ninety: float | None)
             f"{trials:,} trials leave {pairs:,} pairs for the gate: too few to prove any improvement. "
             "Give more trials, or choose `gate: better`, which proves nothing and says so."
         )
+    if half == ninety:
+        return f"{trials:,} trials can prove an improvement of {100 * half:g} points nine times in ten."
     text = f"{trials:,} trials can prove an improvement of {100 * half:g} points half of the time"
     return text + (f", of {100 * ninety:g} points nine times in ten." if ninety is not None else ".")

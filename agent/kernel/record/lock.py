@@ -35,7 +35,11 @@ def held(folder: Path) -> Iterator[None]:
         raise UserError("runs", problem, "Name a folder that you may write.") from error
     try:
         (folder / HOLDER).write_text(str(os.getpid()), encoding="ascii")
-        yield
+        try:
+            yield
+        except UserError:  # refused in order: only a process that was killed leaves its id behind
+            (folder / HOLDER).unlink(missing_ok=True)
+            raise
         (folder / HOLDER).unlink(missing_ok=True)
     finally:
         lock.release()

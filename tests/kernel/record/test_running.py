@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from agent.kernel.record.lock import held
+from agent.base.errors import UserError
+from agent.kernel.record.lock import held, signal_holder
 from agent.kernel.record.running import listed, running
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from agent.kernel.record.lock import held
+from agent.base.errors import UserError
+from agent.kernel.record.lock import held, signal_holder
 from agent.kernel.record.running import listed
 with held(Path(sys.argv[1])), listed(Path(sys.argv[1])):
     print("held", flush=True)
@@ -55,3 +57,11 @@ def test_a_list_that_cannot_be_written_stops_nobody(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
     with held(tmp_path / "a"), listed(tmp_path / "a"):
         assert running() == []
+
+
+def test_a_command_that_is_refused_leaves_no_trace_of_a_killed_process(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such candidate"), held(tmp_path / "a"):
+        raise UserError("ID", "no such candidate", "See `ratchet log`.")
+    with pytest.raises(UserError) as refused:
+        signal_holder(tmp_path / "a")
+    assert "killed" not in str(refused.value)
