@@ -49,7 +49,7 @@ browser: setup
 	@$(BIN)/python -m bench.review.chromium
 
 test: docker browser ## Fast tests, Docker and a browser included
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/pytest -n $$(( $$(getconf _NPROCESSORS_ONLN) < 4 ? $$(getconf _NPROCESSORS_ONLN) + 1 : 4 )) --dist loadfile
 
 test-slow: docker browser ## Fault injection, simulations, long campaigns
 	$(BIN)/pytest -m slow
