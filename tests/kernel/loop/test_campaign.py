@@ -87,6 +87,7 @@ async def test_proposals_go_on_beside_a_test(make_lab: MakeLab) -> None:
         assert ledger.commits()
 
 
+@pytest.mark.slow
 async def test_proposals_go_on_beside_the_holdout(make_lab: MakeLab) -> None:
     during = 0
     count, proposed = itertools.count(), asyncio.Event()
