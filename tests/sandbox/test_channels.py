@@ -22,9 +22,6 @@ from sandbox.forward import MAX_LINKS, listen
 from sandbox.relay import Relay
 from sandbox.wire import UNSENT_MAX, Lost, Wire
 
-# One of these leaves the process so that poll misses the end of later children: apart from the fast tests until found.
-pytestmark = pytest.mark.slow
-
 LIMIT = 1 << 16
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -42,7 +39,18 @@ class Runner:
         listener = listen(0)
         self.port = listener.getsockname()[1]
         self.carrier = Carrier(listener, self.send)
-        threading.Thread(target=self._run, daemon=True).start()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Wait for the thread, which ends when the other side has closed the pipe, and close this side.
+
+        Closed earlier, the descriptor's number could go to a pipe of a later child while the thread still polls it.
+        That poll would keep the pipe open, and who waits for the child's output would wait for ever.
+        """
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+        self._pipe.close()
 
     def send(self, kind: bytes, payload: bytes = b"") -> None:
         self._pipe.sendall(stdout(frames.frame(kind, payload)))
@@ -76,9 +84,10 @@ async def pipe() -> AsyncIterator[tuple[Wire, Runner]]:
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     wire = Wire(*await asyncio.open_connection(sock=ours))
-    yield wire, Runner(theirs)
+    runner = Runner(theirs)
+    yield wire, runner
     await wire.close()
-    theirs.close()
+    await asyncio.to_thread(runner.end)
 
 
 @pytest.fixture
@@ -327,9 +336,8 @@ def test_whatever_a_box_sends_is_passed_on_or_refused(sent: list[tuple[bytes, by
 async def test_a_box_that_does_not_read_what_it_asked_for_is_cut_off(pipe: tuple[Wire, Runner]) -> None:
     wire, runner = pipe
     assert runner.port
-    block = threading.Lock()
-    block.acquire()
-    runner.carrier.frame = lambda *_: block.acquire()  # type: ignore[method-assign]
+    go_on = threading.Event()
+    runner.carrier.frame = lambda *_: go_on.wait()  # type: ignore[method-assign]
     payload, sent = channels.payload(1, bytes(channels.PIECE)), 0
     while sent < 2 * UNSENT_MAX and not wire.ended:
         wire.post(channels.DATA, payload)
@@ -337,7 +345,7 @@ async def test_a_box_that_does_not_read_what_it_asked_for_is_cut_off(pipe: tuple
     with pytest.raises(frames.Malformed, match="does not read"):
         await wire.receive(LIMIT)
     assert sent < UNSENT_MAX + (4 << 20)
-    block.release()
+    go_on.set()
 
 
 async def test_half_closed_connections_do_not_keep_the_runner_busy(pipe: tuple[Wire, Runner], target: Path) -> None:
