@@ -141,6 +141,8 @@ class Lab:
     shown: float = 1.0
     patience: float = 0.001
     """Minutes."""
+    slots: int = 8
+    """Trials at a time, of whatever purpose."""
     options: Mapping[str, object] = field(default_factory=dict)
     strategy: Strategy = field(default_factory=STRATEGIES["thompson"])
     tripwires: Mapping[str, object] = field(default_factory=dict)
@@ -199,7 +201,12 @@ class Lab:
                         gateway=gateway,
                         scaffolds=scaffolds,
                         evaluator=Evaluator(
-                            sandbox=boxes, visit=visit, image="i", scaffolds=scaffolds, caps=self.caps, parallel=8
+                            sandbox=boxes,
+                            visit=visit,
+                            image="i",
+                            scaffolds=scaffolds,
+                            caps=self.caps,
+                            parallel=self.slots,
                         ),
                         proposer=Proposer(
                             visit=visit,
