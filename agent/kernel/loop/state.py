@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 from typing import Any
 
@@ -22,6 +22,9 @@ SHOWN_FAILURES = 8
 SHOWN_DIFF = 4000
 UNMERGED = "could not be brought onto champion"
 """How the reason of a candidate begins whose patch conflicts with the champion."""
+
+TEXTS_KEPT = 128
+"""Candidates whose texts are held in memory."""
 
 TREES_KEPT = 64
 """Scaffolds held in memory: those in flight, and the champion's; others are read again from git."""
@@ -87,6 +90,8 @@ class State:
         self.trials = ledger.count_trials()
         self.gate_trials = ledger.count_trials(Purpose.GATE)
         self._search, self._shown = (self._measured(purpose) for purpose in (Purpose.SEARCH, Purpose.SHOWN))
+        self.texts = lru_cache(maxsize=TEXTS_KEPT)(ledger.candidate_texts)
+        """Candidate -> its diff and its proposer's transcript. Neither ever changes, and each proposal shows many."""
 
     def _measured(self, purpose: Purpose) -> dict[int, Measured]:
         measured = {candidate: Measured() for candidate in self.candidates}
@@ -136,6 +141,10 @@ class State:
     def add(self, candidate: Candidate, *, fingerprint: str | None, diff: str, transcript: str) -> None:
         """Write down a new candidate, admitted or refused."""
         self.ledger.add_candidate(candidate, fingerprint=fingerprint, diff=diff, transcript=transcript)
+        self.know(candidate)
+
+    def know(self, candidate: Candidate) -> None:
+        """Know a new candidate that is written down."""
         self.candidates[candidate.id] = candidate
         self._search[candidate.id], self._shown[candidate.id] = Measured(), Measured()
 
@@ -234,7 +243,7 @@ class State:
         return candidate.reason if told or candidate.reason.startswith(UNMERGED) else ""
 
     def _attempt(self, candidate: Candidate, met: Container[int]) -> dict[str, Any]:
-        diff = self.ledger.candidate_diff(candidate.id)
+        diff, _ = self.texts(candidate.id)
         more = (
             f"\n[... {len(diff) - SHOWN_DIFF} characters left out: attempts/{candidate.id}.md has the whole diff ...]\n"
         )
