@@ -255,7 +255,7 @@ class Hold(Protocol):
     """A reservation of the campaign's budget."""
 
     def settle(self, tokens: int, dollars: float) -> None:
-        """Replace the reservation by what was really spent; the first settling counts."""
+        """Replace the reservation by what was really spent, which may be more; the first settling counts."""
         ...
 
 
@@ -263,7 +263,7 @@ class Budget(Protocol):
     """The campaign's hard limits, asked before each fresh call."""
 
     async def reserve(self, tokens: int, dollars: float) -> Hold | None:
-        """Set aside an upper bound for one call; None when the campaign cannot pay for it."""
+        """Set aside what one call may take; None when the campaign cannot pay for it."""
         ...
 
     def exhausted(self) -> str | None:

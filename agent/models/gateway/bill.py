@@ -2,11 +2,12 @@
 
 Three figures for the size of a prompt, each used where it is right:
 
-- *estimate*: tokens, counted from classes of characters, about 1.4 times what tokenizers make of text and code. A
-  provider's rate and a box's own caps reserve it; what came is booked. So a box can exceed its cap once, by as much
-  as its text is denser than any text or code.
-- *bound*: a token is at least one byte. The campaign's budget reserves it, so that its limits hold whatever happens;
-  away from the limits that costs nothing, and within one bound of a limit a call that may not fit is refused.
+- *estimate*: tokens, counted from classes of characters, about 1.4 times what tokenizers make of text and code. All
+  limits on tokens reserve it: a provider's rate, a box's caps, the campaign's budget. What came is booked, so a limit
+  can be exceeded once, by as much as the text of the calls under way is denser than any text or code: made of rare
+  letters, it has up to three times as many tokens.
+- *bound*: a token is at least one byte. The campaign's money is reserved by it, so that its limit holds whatever
+  happens; it is booked where nobody says what was used.
 - *reported*: what the provider says. It is booked if it can be true: above zero, and below the bound (with some room
   for text that the provider adds, and for answers longer than asked). Otherwise the bound is booked.
 
@@ -59,12 +60,12 @@ class Size:
 
     @property
     def tokens(self) -> int:
-        """What a rate and a box's caps reserve."""
+        """What limits on tokens reserve."""
         return self.estimate + self.output
 
     @property
     def most(self) -> Tokens:
-        """What the campaign reserves, and what is booked when nobody says what was used."""
+        """What is booked when nobody says what was used."""
         return Tokens(input=self.bound, output=self.output)
 
 
@@ -156,7 +157,7 @@ class Bill:
         """
         if self._budget is None or self._hold is not None:
             return
-        self._hold = await self._budget.reserve(self._size.most.total, self._size.dollars)
+        self._hold = await self._budget.reserve(self._size.tokens, self._size.dollars)
         if self._hold is None:
             raise _unaffordable(self._budget.exhausted())
 
