@@ -2,9 +2,9 @@
 
 A box must not be able to void its own bad trial. So a failure counts as the provider's only if a trivial call fails
 too. The first probe is made at once. If it fails, that may still be the doing of our boxes (a rate used up, a server
-busy with their calls): then nothing new is sent, what is in service ends, and the provider is probed again, for as
-long as it asks us to wait. Only a provider that fails then as well is down. One box may cost the others so many
-seconds of that and no more; after them a busy provider is its own doing.
+busy with their calls): then nothing new is sent, what is in service ends, and the provider is probed again, a busy one
+for longer than the minute for which providers count their limits. Only a provider that fails then as well is down. One
+box may cost the others so many seconds of that and no more; after them a busy provider is its own doing.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from agent.models.ports import Blame, KeyRefused, Provider, Trouble
 _MINUTE = 60.0
 _PROBE_SECONDS = 60.0
 _QUIET_SECONDS = 30.0
+_BUSY_SECONDS = 75.0
 QUIET_SECONDS_PER_BOX = 60.0
 
 
@@ -93,14 +94,17 @@ class Health:
         return trouble.blame is Blame.BUSY and patience > QUIET_SECONDS_PER_BOX
 
     async def _probe_quietly(self, trouble: Trouble, boxes: frozenset[StillClock]) -> None:
-        seconds = min(_QUIET_SECONDS, self._model.timeout)
-        end, wait, alone = time.monotonic() + seconds, 1.0, not self._line.served()
+        start, wait, alone = time.monotonic(), 1.0, not self._line.served()
+        seconds = min(_BUSY_SECONDS if trouble.blame is Blame.BUSY else _QUIET_SECONDS, self._model.timeout)
+        end = start + seconds
         async with self._line.quiet(seconds, boxes):
             while True:
-                if trouble.blame is not Blame.BUSY and alone:
+                now = time.monotonic()
+                if trouble.blame is Blame.BUSY:
+                    end = max(end, min(now + (trouble.retry_after or 0.0), start + _BUSY_SECONDS))
+                elif alone:
                     raise trouble  # nothing of ours was in its way, and it does not ask for patience
-                left = end - time.monotonic()
-                await asyncio.sleep(max(0.0, min(left, trouble.retry_after or wait)))
+                await asyncio.sleep(max(0.0, min(end - now, trouble.retry_after or wait)))
                 try:
                     await self.probe()
                 except Trouble as again:
