@@ -34,7 +34,7 @@ def settled(status: int) -> bool:
 FlightId = tuple[str, str, int]
 """What identifies a call on its way: scope of shared answers (or trial), key of the question, occurrence."""
 
-MISSHAPEN = (KeyError, TypeError, ValueError, AttributeError, IndexError)
+MISSHAPEN = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 """What reading JSON of an unexpected shape raises; caught only around code that reads JSON from outside."""
 
 
@@ -92,8 +92,8 @@ class Blame(StrEnum):
 class Trouble(ProviderDown):
     """One attempt at a provider failed. `retry_after` in seconds, as the provider asked.
 
-    `billed` tells that the provider may have generated an answer all the same, and bill it: the request was sent
-    and no error status came back.
+    `billed` tells that the provider may have generated an answer all the same, and bill it: the request was sent and
+    no error status came back, or one that says only that somebody stopped waiting, or that the answer was malformed.
     """
 
     def __init__(

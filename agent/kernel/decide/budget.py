@@ -85,7 +85,7 @@ class Budget:
     async def reserve(self, tokens: int, dollars: float) -> Reservation | None:
         """Set aside what one call may take; None when the campaign cannot pay for it.
 
-        Near a limit this waits until calls in flight have settled, since most take less than was set aside. Whether a smaller
+        Near a limit this waits until calls in flight have settled: most take less than was set aside. Whether a smaller
         call may still be paid for, `exhausted` says.
         """
         while self._short(tokens, dollars, self._held):

@@ -69,15 +69,18 @@ class Size:
         return Tokens(input=self.bound, output=self.output)
 
 
-def size(model: ModelConfig, length: int, text: int, body: Json, wanted: int | None) -> Size:
-    """The size of a request: its `length` in bytes, its `text` in estimated tokens; `wanted` is the answer's limit."""
+def size(model: ModelConfig, length: int, text: int, body: Json, wanted: int | None, *, answers: int = 1) -> Size:
+    """The size of a request: its `length` in bytes, its `text` in estimated tokens.
+
+    `wanted` is the limit of each of its `answers`, in tokens.
+    """
     messages = body.get("messages", body.get("input"))
     parts = 1 + (len(messages) if isinstance(messages, list) else 1)
     bound = length + _BYTES_PER_TEMPLATE * parts
     if model.window is not None and enforces_window(model):
         bound = min(bound, model.window)
     guess = min(bound, text + _TOKENS_PER_TEMPLATE * parts)
-    output = output_limit(model, wanted) * int(body.get("n") or 1)
+    output = output_limit(model, wanted) * answers
     worth, dollars = prices.bound(model, guess, output), prices.bound(model, bound, output)
     return Size(estimate=guess, bound=bound, output=output, worth=worth, dollars=dollars)
 

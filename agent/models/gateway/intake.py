@@ -33,7 +33,8 @@ _AT_ONCE = 2
 class Read:
     """A checked request: as it came, as the `question` that all who ask it share, and in its canonical form.
 
-    `key` is the hash of the question; `headers` are those that the role's models pass on.
+    `key` is the hash of the question; `headers` are those that the role's models pass on. `wanted` is the limit of each
+    of the `answers` that are asked for, in tokens.
     """
 
     dialect: Dialect
@@ -45,6 +46,7 @@ class Read:
     key: str
     tokens: int
     wanted: int | None
+    answers: int
 
 
 class Intake:
@@ -144,6 +146,7 @@ def _named(dialect: Dialect, body: Json, role: str, passed: frozenset[str], head
         key=hashlib.sha256(checks.canonical(question)).hexdigest(),
         tokens=estimate(request),
         wanted=form.output_limit(body),
+        answers=(body.get("n") or 1) if dialect is Dialect.CHAT else 1,
     )
 
 

@@ -35,7 +35,7 @@ from agent.models.gateway.bill import OUT_OF_BUDGET
 from agent.models.gateway.calls import Ask, Rows, Told, refusal
 from agent.models.gateway.drawing import Drawing, translated
 from agent.models.gateway.first import FirstAnswers
-from agent.models.gateway.intake import Intake, Read
+from agent.models.gateway.intake import Intake, Read, misshapen
 from agent.models.gateway.line import Line
 from agent.models.gateway.listener import Listener
 from agent.models.gateway.refusals import Refusals
@@ -43,6 +43,7 @@ from agent.models.gateway.session import BoxSession, as_shared
 from agent.models.gateway.upstream import Upstream
 from agent.models.gateway.upstreams import Upstreams
 from agent.models.ports import (
+    MISSHAPEN,
     NO_HEADERS,
     OK,
     Answered,
@@ -182,7 +183,10 @@ class GatewayServer:
         read = await self._intake.read(session.clock, session.scope.models, dialect, raw, headers)
         if session.closed:
             raise BadCall(403, "this box is over", code="deadline_exceeded")
-        ask = self._named(session, read)
+        try:
+            ask = self._named(session, read)
+        except MISSHAPEN as error:
+            raise misshapen(error) from error
         session.hold(read.key, ask.size.tokens, ask.size.worth)
         accepted(read.body)
         told = await _within_deadline(session, session.start(self._carried(session, ask)))
@@ -205,11 +209,12 @@ class GatewayServer:
     # ---------------------------------------------------------------- the steps
 
     def _named(self, session: BoxSession, read: Read) -> Ask:
-        """Which occurrence of which question for which model this is."""
+        """Which occurrence of which question for which model this is. Raises BadCall."""
         k = session.occurrences(read.key)
         scope = session.scope
         upstream = self._upstreams.choose(read.role, f"{self._seed}/{scope.answer_scope or scope.trial}/{read.key}/{k}")
-        size = billing.size(upstream.model, len(read.request), read.tokens, read.body, read.wanted)
+        length, wanted = len(read.request), read.wanted
+        size = billing.size(upstream.model, length, read.tokens, read.body, wanted, answers=read.answers)
         return Ask(read=read, scope=scope, k=k, upstream=upstream, size=size)
 
     async def _carried(self, session: BoxSession, ask: Ask) -> Told:
