@@ -31,6 +31,9 @@ def settled(status: int) -> bool:
     return status == OK or (status in _REFUSALS and status not in _NOT_FINAL)
 
 
+PROVIDER_REFUSED = "provider_refused"
+"""The code of a call that a provider did not answer although it works."""
+
 FlightId = tuple[str, str, int]
 """What identifies a call on its way: scope of shared answers (or trial), key of the question, occurrence."""
 

@@ -29,7 +29,7 @@ from agent.base.types import Call, CallRecord, CallScope
 from agent.config.models import ModelsConfig
 from agent.models.dialects.translate import Carried
 from agent.models.gateway import bill as billing
-from agent.models.gateway.answers import AnswerCache
+from agent.models.gateway.answers import AnswerCache, Flight
 from agent.models.gateway.asides import Asides
 from agent.models.gateway.bill import OUT_OF_BUDGET
 from agent.models.gateway.calls import Ask, Rows, Told, refusal
@@ -46,6 +46,7 @@ from agent.models.ports import (
     MISSHAPEN,
     NO_HEADERS,
     OK,
+    PROVIDER_REFUSED,
     Answered,
     BadCall,
     Budget,
@@ -54,6 +55,7 @@ from agent.models.ports import (
     Learned,
     Provider,
     ReplaySource,
+    settled,
 )
 from agent.models.providers.parameters import MemoryLearned
 from agent.models.redact import Redactor
@@ -246,18 +248,26 @@ class GatewayServer:
 
     async def _recalled_or_drawn(self, session: BoxSession, ask: Ask, sent: Carried) -> Call:
         asked_at = session.clock.own()
-        call = self._answers.recalled(ask.name) if ask.scope.answer_scope is not None else None
-        if call is None:
-            flight, mine = self._answers.join(
-                ask.name, session.clock, ask.upstream.line, ask.size.tokens, partial(self._drawing.draw, ask, sent)
-            )
-            call = await asyncio.shield(flight.task)
-            if mine:
-                return call
+        call, mine = await self._settled(session, ask, sent)
+        if mine:
+            return call
         await session.clock.reach(asked_at + call.seconds)
         call = replace(as_shared(call, ask.scope.trial), left_out=ask.left_out(sent))
         self._record.record_call(call)
         return call
+
+    async def _settled(self, session: BoxSession, ask: Ask, sent: Carried) -> tuple[Call, bool]:
+        """What settled the question, and whether this very box had it drawn."""
+        while True:
+            known = self._answers.recalled(ask.name) if ask.scope.answer_scope is not None else None
+            if known is not None:
+                return known, False
+            flight, mine = self._answers.join(
+                ask.name, session.clock, ask.upstream.line, ask.size.tokens, partial(self._drawing.draw, ask, sent)
+            )
+            call = await _landed(flight, mine=mine)
+            if call is not None:
+                return call, mine
 
     # ---------------------------------------------------------------- opening and shutting
 
@@ -287,6 +297,16 @@ class GatewayServer:
                 session.out_of_budget, trouble = True, None
             if trouble is not None:
                 session.blame(trouble)
+
+
+async def _landed(flight: Flight, *, mine: bool) -> Call | None:
+    """What came of a flight; None if another box's calls may have made it fail: then it is nobody else's answer."""
+    try:
+        return await asyncio.shield(flight.task)
+    except BadCall as error:
+        if mine or error.code != PROVIDER_REFUSED or settled(error.status):
+            raise
+        return None
 
 
 async def _within_deadline(session: BoxSession, task: asyncio.Task[Told]) -> Told:
