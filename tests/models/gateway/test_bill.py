@@ -77,6 +77,15 @@ def test_a_use_that_can_be_true_is_believed() -> None:
     assert bill.believed(chat.tokens, answer(used(90, 0), ""), expected()) is not None, "nothing was written"
 
 
+def test_reasoning_that_is_in_the_total_alone_is_booked() -> None:
+    reasoned = {"prompt_tokens": 90, "completion_tokens": 5, "total_tokens": 130}
+    assert bill.believed(chat.tokens, answer(reasoned), expected()) == Tokens(input=90, output=40)
+    for total in (0, 95, None, "130", -1):
+        assert bill.believed(chat.tokens, answer({**reasoned, "total_tokens": total}), expected()) == Tokens(
+            input=90, output=5
+        )
+
+
 def test_a_cache_count_that_cannot_be_true_earns_no_discount() -> None:
     model = ModelConfig(provider="openai", model="m", price={"input": 1000, "output": 0, "cache_read": 0})
     paper = bill.Bill(model, expected(), None)
