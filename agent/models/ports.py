@@ -153,6 +153,18 @@ class Learned(Protocol):
         ...
 
 
+class Journal(Protocol):
+    """Keeps which calls are under way, so that one that a crash cuts off can be booked all the same."""
+
+    def sent(self, call: Call, number: int | None) -> int:
+        """A call is sent, with the most that it may cost; its number, by which a further attempt names it."""
+        ...
+
+    def ended(self, number: int) -> None:
+        """The call's row is in the record."""
+        ...
+
+
 Post = Callable[[Json], Awaitable[Json]]
 """Sends a request in the provider's dialect; its answer. Raises BadCall or Trouble."""
 

@@ -136,11 +136,18 @@ class Columns(TypedDict):
 class Bill:
     """One call's attempts and what they cost. An attempt that is cut off is booked at its bound.
 
-    `seconds` is the time with the provider, waiting between attempts included, without waiting in line.
+    `seconds` is the time with the provider, waiting between attempts included, without waiting in line. `told` hears of
+    each attempt before it is sent.
     """
 
-    def __init__(self, model: ModelConfig, expected: Size, budget: Budget | None) -> None:
-        self._model, self._size, self._budget = model, expected, budget
+    def __init__(
+        self,
+        model: ModelConfig,
+        expected: Size,
+        budget: Budget | None,
+        told: Callable[[Bill], None] = lambda _: None,
+    ) -> None:
+        self._model, self._size, self._budget, self._told = model, expected, budget, told
         self._hold: Hold | None = None
         self._open = False
         self.tokens, self.dollars, self.saved = Tokens(), 0.0, 0.0
@@ -165,7 +172,8 @@ class Bill:
             raise _unaffordable(self._budget.exhausted())
 
     def sent(self) -> None:
-        """An attempt is on its way."""
+        """An attempt is on its way. Raises RecordBroken."""
+        self._told(self)
         self._open = True
         self.attempts += 1
 
@@ -187,6 +195,13 @@ class Bill:
     def release(self) -> None:
         """Give back what is reserved: no attempt follows for a while, and others may need it meanwhile."""
         self._settle(0, 0.0)
+
+    @property
+    def worst(self) -> tuple[Tokens, float | None]:
+        """What the call has cost if nothing more is heard of its next attempt; no dollars without a price."""
+        most = self._size.most
+        unpriced = self.unpriced or prices.cost(self._model, most) is None
+        return self.tokens + most, None if unpriced else self.dollars + self._size.dollars
 
     def columns(self) -> Columns:
         """What the row of a call says about its cost."""

@@ -36,6 +36,7 @@ from agent.models.gateway.calls import Ask, Rows, Told, refusal
 from agent.models.gateway.drawing import Drawing, translated
 from agent.models.gateway.first import FirstAnswers
 from agent.models.gateway.intake import Intake, Read, misshapen
+from agent.models.gateway.journal import NoJournal
 from agent.models.gateway.line import Line
 from agent.models.gateway.listener import Listener
 from agent.models.gateway.refusals import Refusals
@@ -51,6 +52,7 @@ from agent.models.ports import (
     BadCall,
     Budget,
     Dialect,
+    Journal,
     Json,
     Learned,
     Provider,
@@ -64,7 +66,8 @@ from agent.models.redact import Redactor
 class GatewayServer:
     """A Gateway. `providers` replaces the provider of a role, for tests and scripted demos.
 
-    `learned` keeps which parameters models were found not to take, over restarts of the campaign.
+    `learned` keeps which parameters models were found not to take, and `journal` which calls are under way, over
+    restarts of the campaign.
     """
 
     def __init__(
@@ -76,22 +79,30 @@ class GatewayServer:
         replay: ReplaySource | None = None,
         providers: Mapping[str, Provider] | None = None,
         learned: Learned | None = None,
+        journal: Journal | None = None,
         seed: int = 0,
     ) -> None:
         self.models = models
         self.redactor = Redactor(_keys(models))
         self._record, self._seed = record, seed
-        self._learned = learned or MemoryLearned()
+        self._learned, journal = learned or MemoryLearned(), journal or NoJournal()
         self._upstreams = Upstreams(
             models,
             providers or {},
             self.redactor,
             self._learned,
-            partial(Asides, record=record, redactor=self.redactor, budget=budget),
+            partial(Asides, record=record, redactor=self.redactor, budget=budget, journal=journal),
         )
         self._sessions: set[BoxSession] = set()
         self._intake, self._answers = Intake(models), AnswerCache(record)
-        self._drawing = Drawing(record, Rows(self.redactor), budget, replay, FirstAnswers(self._learned))
+        self._drawing = Drawing(
+            record,
+            Rows(self.redactor),
+            budget=budget,
+            replay=replay,
+            first=FirstAnswers(self._learned),
+            journal=journal,
+        )
         self._refusals = Refusals(record, self.redactor)
         self._listener = Listener(self)
 
