@@ -1,7 +1,8 @@
 """Reading what boxes send: bounded, in linear time, and large bodies away from the event loop and in fair turns.
 
 Covered: the number of JSON values and messages (before anything is built from them), nesting, bodies that one box
-sends to make all others wait. Small bodies are read at once: a thread costs more than they do.
+sends to make all others wait. Small bodies are read on the loop, since a thread costs more than they do, but one at a
+time, in fair turns as well: between two of them the loop does everything else that is due.
 Not covered: the interpreter's lock, which a thread holds for up to some 50 ms while it parses the largest body.
 """
 
@@ -53,8 +54,13 @@ class Intake:
     """Reads the bodies of all boxes."""
 
     def __init__(self, models: ModelsConfig) -> None:
-        self.line = Line(_AT_ONCE)
+        self._line, self._small = Line(_AT_ONCE), Line(1)
         self._models = models
+
+    @property
+    def lines(self) -> tuple[Line, Line]:
+        """Where boxes may have to wait."""
+        return self._line, self._small
 
     async def read(
         self, box: StillClock, aliases: Mapping[str, str], dialect: Dialect, raw: bytes, headers: Mapping[str, str]
@@ -75,9 +81,12 @@ class Intake:
         return await self._in_turn(box, raw, partial(count, self._models, aliases, raw))
 
     async def _in_turn(self, box: StillClock, raw: bytes, work: Callable[[], T]) -> T:
+        turn = Turn([box], float(len(raw)))
         if len(raw) <= SMALL_BYTES:
-            return work()
-        async with self.line.turn(Turn([box], float(len(raw)))):
+            async with self._small.turn(turn):
+                await asyncio.sleep(0)  # the turn is held meanwhile: the next read is in another round of the loop
+                return work()
+        async with self._line.turn(turn):
             return await asyncio.to_thread(work)
 
 

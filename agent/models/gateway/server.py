@@ -284,7 +284,7 @@ class GatewayServer:
 
     def _lines(self, scope: CallScope) -> list[Line]:
         """Every line in which a box may have to wait."""
-        return [self._intake.line, *(upstream.line for upstream in self._upstreams.all(scope.models.values()))]
+        return [*self._intake.lines, *(upstream.line for upstream in self._upstreams.all(scope.models.values()))]
 
     async def _shut(self, session: BoxSession) -> None:
         self._sessions.discard(session)
