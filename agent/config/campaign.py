@@ -119,7 +119,7 @@ class BudgetConfig(Section):
     hours: Positive | None = Field(default=8.0, description="hours of running time, over all runs of the campaign")
     tokens: Count | None = Field(default=None, description="model tokens, prompt and completion")
     dollars: Positive | None = Field(default=None, description="US dollars for model calls; needs known prices")
-    trials: Count | None = Field(default=None, description="trials of all kinds")
+    trials: Count | None = Field(default=None, description="trials of all kinds; those in flight then still finish")
     commits: Count | None = Field(default=None, description="accepted patches to stop after")
 
     @model_validator(mode="after")
