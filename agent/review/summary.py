@@ -50,8 +50,8 @@ class Summary:
     """The figures of a campaign, all from its ledger.
 
     Scores are of search tasks before the first commit, of held-out tasks after it. `improver` names the program that
-    wrote the patches if that is not the scaffold itself. `untried` are candidates without a search trial. `saved` is what the prompt caches of providers saved, in
-    dollars.
+    wrote the patches if that is not the scaffold itself. `saved` is what the prompt caches of providers saved, in
+    dollars. `untried` are the candidates without a search trial.
     """
 
     baseline: Estimate | None

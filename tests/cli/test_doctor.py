@@ -109,7 +109,7 @@ def test_what_run_refuses_is_a_failure_of_doctor_in_the_same_words(home: Path) -
     run, doctor = ratchet(home, "run"), ratchet(home, "doctor")
     assert (run.returncode, doctor.returncode) == (2, 2)
     assert "notify.webhook: the variable RATCHET_HOOK is not a web address" in run.stderr
-    assert "FAIL warm     warm_start: no campaign in " in doctor.stdout
+    assert "FAIL warm     warm_start: no campaign in" in doctor.stdout
     assert "FAIL notify   notify.webhook: the variable RATCHET_HOOK is not a web" in doctor.stdout
     assert max(len(line) for line in doctor.stdout.splitlines() if str(home) not in line) <= 80
 

@@ -45,8 +45,8 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name in ("at", "in_flight", "waiting"):
         if facts[name]:
             yield name.replace("_", " "), _shown(facts[name])
-    if facts["last_end"] and facts["state"] == "stopped":
-        yield "ended", _shown(facts["last_end"])
+    if facts["state"] == "stopped" and facts["why"]:
+        yield "why", _shown(facts["why"])
     yield "champion", f"#{facts['champion']}" if facts["champion"] else "the seed; nothing was accepted yet"
     if facts["champion"]:
         yield "its score", _shown(facts["champion_score"])
@@ -88,6 +88,7 @@ def _doing(now: Activity) -> dict[str, Any]:
     at = now.now.test if now.now and now.pid is not None else None
     return {
         "state": f"{now.doing}: {now.why}" if explained else now.doing,
+        "why": now.why,
         "pid": now.pid,
         "at": at.sentence if at else None,
         "in_flight": now.now.in_flight if now.now else [],
