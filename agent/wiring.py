@@ -31,13 +31,12 @@ from agent.kernel.decide.strategies import STRATEGIES
 from agent.kernel.git.excerpt import Branch
 from agent.kernel.git.repository import Repository
 from agent.kernel.loop.briefing import MOST_BYTES
-from agent.kernel.loop.opening import IMPROVER, check_unchanged, open_repository, remember_windows
+from agent.kernel.loop.opening import IMPROVER, open_repository, remember_fixed, remember_windows
 from agent.kernel.loop.parts import Parts, TrialParts
 from agent.kernel.loop.proposer import Proposer
 from agent.kernel.loop.settings import boundary_of, budget_of, limit_reached, search_settings, unprovable
+from agent.kernel.loop.starting import Start
 from agent.kernel.loop.state import Scaffolds, State
-from agent.kernel.loop.tripwires import check_tripwire
-from agent.kernel.loop.warm import check_warm_start
 from agent.kernel.record.learned import LearnedParameters
 from agent.kernel.record.ledger import Ledger
 from agent.kernel.record.under_way import UnderWay, book_cut_off
@@ -66,19 +65,7 @@ INSTRUCTION = Path(__file__).parents[1] / "tasks" / "self-improvement" / "instru
 @asynccontextmanager
 async def campaign_parts(config: Config, ledger: Ledger, console: Console) -> AsyncIterator[Parts]:
     """Everything a campaign needs, checked before anything is spent. Raises UserError."""
-    config.models.need(("solver", "improver"))
-    _check_models(config, console)
-    suite, repository = load_suite(config.suite), open_repository(config, ledger)
-    repository.check_include(config.scaffold.include, config.improve.include)
-    for remark in repository.remarks(config.scaffold.include):
-        console.print(remark)
-    if problem := unprovable(config, suite):
-        console.print(f"nothing can be proven: {problem}")
-    repository.claim()
-    check_unchanged(config, ledger, suite)
-    if config.warm_start is not None:
-        check_warm_start(config.warm_start, suite, repository)
-    check_tripwire(ledger)
+    suite, repository = _started(config, ledger, console)
     boundary = boundary_of(config)
     if left := book_cut_off(config.folder, ledger):
         console.print(f"{left} model calls were cut off with the last run; they are booked at their upper bound")
@@ -105,7 +92,6 @@ async def _campaign(config: Config, ledger: Ledger, boundary: Boundary, trials: 
     ledger.remember("base", repository.base)
     ledger.remember("prices", snapshot(config.models))
     remember_windows(ledger, trials.models)
-    boundary.check_seed(repository.read(repository.tree_of(repository.base)))
     improver = improver_of(config.improve)
     visit = trials.visit if improver is None else await _visit_of(improver, config, trials.visit, console.print)
     ledger.remember(IMPROVER, ITSELF if improver is None else improver.name)
@@ -118,6 +104,20 @@ async def _campaign(config: Config, ledger: Ledger, boundary: Boundary, trials: 
         program=None if improver is None else _files_of(improver, repository),
     )
     return _parts(config, ledger, proposer, trials)
+
+
+def _started(config: Config, ledger: Ledger, console: Console) -> tuple[Suite, Repository]:
+    """Suite and repository of a campaign that has passed every check which needs no box and no model."""
+    start = Start(config, ledger)
+    for check in start.checks():
+        check.look()
+    _say_unknown_prices(config, console)
+    for remark in start.repository.remarks(config.scaffold.include):
+        console.print(remark)
+    if problem := unprovable(config, start.suite):
+        console.print(f"nothing can be proven: {problem}")
+    remember_fixed(config, ledger, start.suite)
+    return start.suite, start.repository
 
 
 async def _visit_of(improver: Improver, config: Config, visit: Visit, say: Callable[[str], None]) -> Visit:
@@ -272,6 +272,10 @@ def _repository_of(repository: Repository, tree: str) -> Files:
 def _check_models(config: Config, console: Console) -> None:
     config.models.check_keys()
     check_caps(config.models, Caps(dollars=config.budget.dollars, tokens=config.budget.tokens))
+    _say_unknown_prices(config, console)
+
+
+def _say_unknown_prices(config: Config, console: Console) -> None:
     if unknown := unknown_prices(config.models):
         console.print(f"no price is known for {', '.join(unknown)}: its calls count as tokens, not as money")
 

@@ -39,7 +39,7 @@ class _Patience:
         return self._end - time.monotonic()
 
     def begin(self, asked: float | None) -> None:
-        """Nothing is in service: begin, or go on as long as the provider asks for."""
+        """Nothing is in service: begin to wait, or wait as long as the provider asks for."""
         now = time.monotonic()
         if self._most == math.inf:
             self._most, self._end = now + BUSY_SECONDS, now + self._own

@@ -123,7 +123,7 @@ def render_show(dossier: Dossier, console: Console, *, transcripts: bool = False
     console.print(Text(visible(why(dossier), 1000)))
     if dossier.flags:
         flags = [visible(flag) for flag in dossier.flags]
-        _section(console, "look at this first (flags; docs/unattended.md)", flags)
+        _section(console, "look at this first (flags: `ratchet docs unattended`)", flags)
     if candidate.body:
         _section(console, "in its author's words", visible_lines(candidate.body))
     if commit is not None:
