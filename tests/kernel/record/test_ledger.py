@@ -203,3 +203,11 @@ def test_what_is_written_together_is_kept_whole_or_not_at_all(ledger: Ledger, tm
         ledger.note("kind", "whole")
     assert (ledger.recollect("a"), [row.text for row in ledger.events()]) == (1, ["whole"])
     assert record.read_text().count("\n") == ledger.head()[0]
+
+
+def test_what_caches_saved_is_counted_for_each_candidate(ledger: Ledger) -> None:
+    for number, saved in ((1, 0.5), (1, 0.25), (2, -0.1)):
+        name = f"{number}/{saved}"
+        ledger.add_trial(trial(name), candidate=number, index=int(saved * 100) % 7)
+        ledger.record_call(replace(call(k=int(saved * 100)), trial=name, cache_read=5, saved=saved))
+    assert [ledger.saved(number) for number in range(3)] == [0.0, 0.75, -0.1]
