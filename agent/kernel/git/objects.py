@@ -54,7 +54,7 @@ class Objects:
         self._differ = start("diff-tree", "--stdin", "-p", "-r", "--text", "--no-color", "--find-renames")
         self._blobs, self._trees = dict[str, bytes](), dict[str, Mapping[str, Entry]]()
         self._scratch: Path | None = None
-        self._writing = threading.Lock()
+        self._size, self._keeping, self._writing = 0, threading.Lock(), threading.Lock()
 
     # ------------------------------------------------------------------------------ reading
 
@@ -64,14 +64,17 @@ class Objects:
 
     def tree(self, oid: str) -> Mapping[str, Entry]:
         """Name -> entry of one folder."""
-        if oid not in self._trees:
-            found = self.find(f"{oid}^{{tree}}")
-            if found is None:
-                raise RecordBroken(f"git object {oid} cannot be read: it is missing")
+        if (known := self._trees.get(oid)) is not None:
+            return known
+        found = self.find(f"{oid}^{{tree}}")
+        if found is None:
+            raise RecordBroken(f"git object {oid} cannot be read: it is missing")
+        known = dict(_entries(found[2], len(oid) // 2))
+        with self._keeping:
             if len(self._trees) >= _KEPT_TREES:
                 self._trees.clear()
-            self._trees[oid] = dict(_entries(found[2], len(oid) // 2))
-        return self._trees[oid]
+            self._trees[oid] = known
+        return known
 
     def files(self, tree: str, wanted: Callable[[str], bool], prefix: str = "") -> Iterator[tuple[str, Entry]]:
         """Path -> entry of whatever is not a folder; `wanted` is asked for each path, of a folder with a final /."""
@@ -85,7 +88,8 @@ class Objects:
 
     def blobs(self, oids: Sequence[str]) -> dict[str, bytes]:
         """The contents of files by their object names."""
-        missing, found = iter([oid for oid in oids if oid not in self._blobs]), dict[str, bytes]()
+        known = {oid: body for oid in oids if (body := self._blobs.get(oid)) is not None}
+        missing, found = iter([oid for oid in oids if oid not in known]), dict[str, bytes]()
         while batch := list(islice(missing, _BATCH)):
             names = "".join(f"{oid}\n" for oid in batch).encode()
             for oid, read in zip(batch, self._reader.ask(names, partial(_some, len(batch))), strict=True):
@@ -93,14 +97,16 @@ class Objects:
                     kind = "it is missing" if read is None else f"it is a {read[1].decode()}"
                     raise RecordBroken(f"git object {oid} cannot be read: {kind}")
                 found[oid] = read[2]
-        known = {oid: found[oid] if oid in found else self._blobs[oid] for oid in oids}
         self._keep(found)
-        return known
+        return known | found
 
     def _keep(self, found: Mapping[str, bytes]) -> None:
-        if sum(map(len, self._blobs.values())) + sum(map(len, found.values())) > _KEPT_BYTES:
-            self._blobs.clear()
-        self._blobs.update(found)
+        with self._keeping:
+            self._size += sum(len(body) for oid, body in found.items() if oid not in self._blobs)
+            self._blobs.update(found)
+            if self._size > _KEPT_BYTES:
+                self._blobs.clear()
+                self._size = 0
 
     def diff(self, before: str, after: str) -> bytes:
         """The patch between two trees, as git shows it."""

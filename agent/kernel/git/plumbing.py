@@ -161,11 +161,12 @@ class Git:
         if not _OBJECT_NAME.fullmatch(tree):  # only a full name always means the same
             return self._list(tree, paths)
         asked = tree, tuple(paths)
-        if asked not in self._listings:
+        if (known := self._listings.get(asked)) is None:
+            known = self._list(tree, paths)
             if len(self._listings) >= _LISTINGS_KEPT:
                 self._listings.clear()
-            self._listings[asked] = self._list(tree, paths)
-        return self._listings[asked]
+            self._listings[asked] = known
+        return known
 
     def _list(self, tree: str, paths: Sequence[str]) -> dict[str, Entry]:
         def wanted(path: str) -> bool:
