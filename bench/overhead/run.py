@@ -5,9 +5,9 @@
 
 | measure | campaign |
 |---|---|
-| alone | one proposal at a time, one trial a candidate, a model that answers at once, 1,000 candidates |
-| shipped | the same with the scaffold that Ratchet ships as the seed, 300 candidates |
-| parallel | eight proposals and eight trials at a time, a model call takes 200 ms, 600 candidates |
+| alone | one proposal at a time, one trial a candidate, a model that answers at once, 500 candidates |
+| shipped | the same with the scaffold that Ratchet ships as the seed, 200 candidates |
+| parallel | eight proposals and eight trials at a time, a model call takes 200 ms, 400 candidates |
 | default | `ratchet run`'s default settings: 40 trials of the seed first, then some 30 for each proposal |
 
 Processor time is that of the campaign's process and of all that it starts, imports included; boxes are in memory, so
@@ -29,10 +29,10 @@ from bench.overhead.scene import EVERY, Seen, Setup, measured
 ONE_TRIAL: Final = {"strategy": "dgm", "min_trials": 1, "parent_trials": 1, "shown": 1.0}
 AT_ONCE: Final = {"parallel": 8, "proposals": 8}
 SETUPS: Final = {
-    "alone": Setup(options={"search": ONE_TRIAL}, candidates=1001),
-    "shipped": Setup(options={"search": ONE_TRIAL}, candidates=301, shipped=True),
-    "parallel": Setup(options={"search": ONE_TRIAL, "boxes": AT_ONCE}, candidates=601, latency=0.2),
-    "default": Setup(options={}, candidates=76),
+    "alone": Setup(options={"search": ONE_TRIAL}, candidates=501),
+    "shipped": Setup(options={"search": ONE_TRIAL}, candidates=201, shipped=True),
+    "parallel": Setup(options={"search": ONE_TRIAL, "boxes": AT_ONCE}, candidates=401, latency=0.2),
+    "default": Setup(options={}, candidates=51),
 }
 END: Final = 100
 """Candidates at the beginning and at the end that tell how the cost grows."""

@@ -73,9 +73,7 @@ class Briefer:
             ancestors.append(at)
             at = known[at].parent
         family = [c.id for c in known.values() if c.parent in {parent.id, parent.parent} and c.parent is not None]
-        scored = [c for c in known if state.score(c) is not None]
-        best = sorted(scored, key=lambda c: state.score(c) or 0.0, reverse=True)[:_BEST]
-        found = dict.fromkeys([state.champion, *ancestors, *reversed(family), *best])
+        found = dict.fromkeys([state.champion, *ancestors, *reversed(family), *state.best(_BEST)])
         return [one for one in found if one != parent.id]
 
     def _chosen(self, parent: Candidate) -> list[Candidate]:

@@ -6,7 +6,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
+from heapq import nlargest
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from agent.base.types import Candidate, Fate, Files, Purpose, Trial
@@ -221,6 +223,11 @@ class State:
         """Mean search score, the only score that an improver may see."""
         known = self._search.get(candidate)
         return known.total / known.trials if known is not None and known.trials else None
+
+    def best(self, count: int) -> list[int]:
+        """The candidates with the highest mean search scores, the earlier ones first where they are equal."""
+        means = ((known.total / known.trials, one) for one, known in self._search.items() if known.trials)
+        return [one for _, one in nlargest(count, means, key=itemgetter(0))]
 
     def brief(self, campaign: str, parent: int, left: Mapping[str, int | None]) -> dict[str, Any]:
         """What the improver is told: search scores, what is left, and what became of earlier attempts."""
