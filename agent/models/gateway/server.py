@@ -217,10 +217,13 @@ class GatewayServer:
         session.pending.add(ask.name)
         try:
             sent = await translated(ask)
-            call = await self._recalled_or_drawn(session, ask, sent)
-            session.count(call)
+            call, retried = await self._recalled_or_drawn(session, ask, sent)
+            session.count(call, retried=retried)
             left_out = ask.left_out(sent)
             self._learned.note(call.model, left_out)
+        except asyncio.CancelledError:
+            session.abandon(ask.size.most.total, ask.size.dollars)
+            raise
         except BadCall as error:
             session.charge(0, 0.0)
             session.out_of_budget |= error.code == OUT_OF_BUDGET
@@ -239,7 +242,8 @@ class GatewayServer:
             session.release(ask.size.tokens, ask.size.worth)
         return Told(call=call, left_out=left_out)
 
-    async def _recalled_or_drawn(self, session: BoxSession, ask: Ask, sent: Carried) -> Call:
+    async def _recalled_or_drawn(self, session: BoxSession, ask: Ask, sent: Carried) -> tuple[Call, bool]:
+        """The call in this trial's books, and whether it took more than one attempt to draw it."""
         asked_at = session.clock.own()
         call = self._answers.recalled(ask.name) if ask.scope.answer_scope is not None else None
         if call is None:
@@ -248,11 +252,12 @@ class GatewayServer:
             )
             call = await asyncio.shield(flight.task)
             if mine:
-                return call
+                return call, call.retries > 0
+        retried = call.retries > 0
         await session.clock.reach(asked_at + call.seconds)
         call = replace(as_shared(call, ask.scope.trial), left_out=ask.left_out(sent))
         self._record.record_call(call)
-        return call
+        return call, retried
 
     # ---------------------------------------------------------------- opening and shutting
 

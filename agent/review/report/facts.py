@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from agent.base.types import Candidate, Fate, Purpose, Split
+from agent.kernel.decide.cheaper import SCORE
 from agent.kernel.decide.evidence import base_of, lineage
 from agent.kernel.decide.gate import Fixed, GateSettings
 from agent.kernel.decide.voids import VoidRule
@@ -243,9 +244,9 @@ class _Reader:
         older = replace(gate, voids=VoidRule.DISCARDED) if gate else None
         settings = known.settings if known else older
         fixed = fixed_of(row, self.ledger, known) if known else None
-        return recompute(
-            row, self.ledger.pairs(row.id), settings, fixed or Fixed(), lambda at: bisect_right(self.times, at)
-        )
+        aim = known.aim if known else SCORE
+        pairs = self.ledger.pairs(row.id)
+        return recompute(row, pairs, settings, fixed or Fixed(), lambda at: bisect_right(self.times, at), aim=aim)
 
     def patches(self, meetings: Sequence[Meeting]) -> tuple[Patch, ...]:
         """Every candidate but the seed."""
