@@ -343,6 +343,8 @@ class Purpose(StrEnum):
     SHOWN = "shown"
     """On a search task that improvers may see; candidates are judged by the others."""
     GATE = "gate"
+    PARTS = "parts"
+    """Of an accepted candidate with one of its patches left out."""
     HOLDOUT = "holdout"
     EVAL = "eval"
     DRY = "dry"

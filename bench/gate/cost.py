@@ -270,7 +270,7 @@ def main() -> None:
     """Print the figures; the full run keeps them."""
     quick = "--quick" in sys.argv
     lines = []
-    for line in report(*((100, 5) if quick else (1000, 40))):
+    for line in report(*((100, 5) if quick else (400, 20))):
         lines.append(line)
         print(line, flush=True)
     if not quick:

@@ -24,7 +24,7 @@ box ended, at their bound). The champion counts at what is sure, the candidate a
 provoke retries or to hide calls by hanging up, r_j as counted is at most r_j as it is. A shared answer counts on both
 sides for what it is worth, without the provider's prompt cache. A void counts as r_j = -1 and the worst
 score that it can hide (`voids`). Seconds are those that the solving command ran, without time in our queues; a
-candidate that leaves calls under way could slow whoever runs next, so its pair counts as r_j = -1. Sides whose seconds
+candidate that leaves calls under way could slow what runs next, so its pair counts as r_j = -1. Sides whose seconds
 are compared run one after the other, in random order, with no other pair beside them (`trials.pairs`,
 `loop.scheduling`).
 
@@ -138,7 +138,7 @@ def costs(champion: Usage, candidate: Usage, unit: Unit) -> Costs:
     return 0.0 if candidate.abandoned else champion.seconds, candidate.seconds
 
 
-class _Process:
+class Process:
     """E_n = mean over bets of prod_j (1 + bet x_j), for x_j of which the worst is -`worst`."""
 
     def __init__(self, bets: Sequence[float], worst: float) -> None:
@@ -159,8 +159,8 @@ class _Process:
 class _Side:
     """One statement: the evidence for it, and that it is not true by enough to be worth finding."""
 
-    proof: _Process
-    doubt: _Process
+    proof: Process
+    doubt: Process
     shift: float
     """What is added to x before it is bet on."""
     hoped: float
@@ -178,7 +178,7 @@ class _Side:
 
 
 def _side(bets: Sequence[float], doubts: Sequence[float], *, shift: float = 0.0, hoped: float) -> _Side:
-    return _Side(_Process(bets, 1.0 - shift), _Process(doubts, 1.0 - hoped), shift, hoped)
+    return _Side(Process(bets, 1.0 - shift), Process(doubts, 1.0 - hoped), shift, hoped)
 
 
 class CostTest(GateTest):

@@ -16,6 +16,7 @@ from agent.kernel.decide.evidence import base_of, lineage
 from agent.kernel.decide.gate import Verdict
 from agent.kernel.decide.thrift import search_cost
 from agent.kernel.loop.approval import Approvals
+from agent.kernel.record.attributed import parts_of
 from agent.kernel.record.ledger import Ledger, Tally, TestRow
 from agent.models.dialects.transcript import with_output
 
@@ -216,7 +217,10 @@ class State:
         """The test that was begun and has no verdict, or was accepted and is neither committed nor waiting."""
         committed = {row.test for row in self.ledger.commits()} | {entry.test for entry in self.approvals}
         for row in self.ledger.tests():
-            if row.verdict is None or (row.verdict == Verdict.ACCEPTED and row.id not in committed):
+            if row.verdict is None:
+                return row
+            passed = {row.id, parts_of(self.ledger, row.id).get("test", row.id)}
+            if row.verdict == Verdict.ACCEPTED and not passed & committed:
                 return row
         return None
 

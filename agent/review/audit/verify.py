@@ -44,7 +44,7 @@ SHOWN = 10
 SEALED = ("Ratchet-Models", "Ratchet-Kernel", "Ratchet-Cost")
 """Trailers that cannot be recomputed: the commit's hash in the ledger covers them."""
 
-SOMETIMES = ("Ratchet-Flags", "Ratchet-Approved-By", "Ratchet-Improver")
+SOMETIMES = ("Ratchet-Flags", "Ratchet-Parts", "Ratchet-Approved-By", "Ratchet-Improver")
 """Trailers that only some commits have; the commit's hash covers them too."""
 
 
