@@ -128,6 +128,7 @@ class Visit:
                     more=session.waited,
                     heard=heard,
                 )
+                waited = session.waited()
                 wanted = take if isinstance(take, Wanted) else Wanted(globs=take)
                 files, names, fault = await _take(box, wanted, run, around)
             finally:
@@ -138,7 +139,8 @@ class Visit:
             raise session.fault
         if session.out_of_budget:
             raise BudgetSpent(f"trial {scope.trial} met the campaign's limit")
-        return Visited(run=run, files=files, fault=fault, usage=session.usage, names=names)
+        usage = replace(session.usage, seconds=max(run.seconds - waited, 0.0))
+        return Visited(run=run, files=files, fault=fault, usage=usage, names=names)
 
     def other(self, spec: BoxSpec, command: Sequence[str]) -> Visit:
         """Visits of another program, in another kind of box."""
