@@ -11,7 +11,7 @@ import json
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from agent.base.types import BoxSpec, Call, CallRecord, Caps, Files, Sandbox, Su
 from agent.config.campaign import Config
 from agent.config.improve import ITSELF, Improver, improver_of
 from agent.config.models import ModelsConfig
+from agent.kernel.decide.boundary import Boundary
 from agent.kernel.decide.budget import Budget
 from agent.kernel.decide.strategies import STRATEGIES
 from agent.kernel.git.excerpt import Branch
@@ -38,6 +39,7 @@ from agent.kernel.loop.starting import Start
 from agent.kernel.loop.state import Scaffolds, State
 from agent.kernel.record.learned import LearnedParameters
 from agent.kernel.record.ledger import Ledger
+from agent.kernel.record.under_way import UnderWay, book_cut_off
 from agent.models.gateway.preflight import preflight
 from agent.models.gateway.prices import check_caps, snapshot, unknown_prices
 from agent.models.gateway.record import MemoryRecord, WatchedRecord
@@ -65,34 +67,43 @@ async def campaign_parts(config: Config, ledger: Ledger, console: Console) -> As
     """Everything a campaign needs, checked before anything is spent. Raises UserError."""
     suite, repository = _started(config, ledger, console)
     boundary = boundary_of(config)
+    if left := book_cut_off(config.folder, ledger):
+        console.print(f"{left} model calls were cut off with the last run; they are booked at their upper bound")
     budget = budget_of(config, ledger, hours=config.budget.hours)
     accepted = sum(row.test is not None for row in ledger.commits())
     ended = limit_reached(config, budget, accepted=accepted, trials=ledger.count_trials()) is not None
-    async with _trial_parts(
-        config,
-        suite,
-        ledger=ledger,
-        repository=repository,
-        budget=budget,
-        folder=config.folder,
-        console=console,
-        ask=not ended,
-    ) as trials:
-        ledger.remember("base", repository.base)
-        ledger.remember("prices", snapshot(config.models))
-        remember_windows(ledger, trials.models)
-        improver = improver_of(config.improve)
-        visit = trials.visit if improver is None else await _visit_of(improver, config, trials.visit, console.print)
-        ledger.remember(IMPROVER, ITSELF if improver is None else improver.name)
-        proposer = Proposer(
-            visit=visit,
-            instruction=INSTRUCTION.read_text(encoding="utf-8"),
-            boundary=boundary,
-            caps=config.boxes.proposal_caps(),
-            timeout=config.boxes.propose_timeout,
-            program=None if improver is None else _files_of(improver, repository),
-        )
-        yield _parts(config, ledger, proposer, trials)
+    with closing(UnderWay(config.folder)) as journal:
+        async with _trial_parts(
+            config,
+            suite,
+            ledger=ledger,
+            repository=repository,
+            budget=budget,
+            folder=config.folder,
+            console=console,
+            ask=not ended,
+            journal=journal,
+        ) as trials:
+            yield await _campaign(config, ledger, boundary, trials, console)
+
+
+async def _campaign(config: Config, ledger: Ledger, boundary: Boundary, trials: TrialParts, console: Console) -> Parts:
+    repository = trials.repository
+    ledger.remember("base", repository.base)
+    ledger.remember("prices", snapshot(config.models))
+    remember_windows(ledger, trials.models)
+    improver = improver_of(config.improve)
+    visit = trials.visit if improver is None else await _visit_of(improver, config, trials.visit, console.print)
+    ledger.remember(IMPROVER, ITSELF if improver is None else improver.name)
+    proposer = Proposer(
+        visit=visit,
+        instruction=INSTRUCTION.read_text(encoding="utf-8"),
+        boundary=boundary,
+        caps=config.boxes.proposal_caps(),
+        timeout=config.boxes.propose_timeout,
+        program=None if improver is None else _files_of(improver, repository),
+    )
+    return _parts(config, ledger, proposer, trials)
 
 
 def _started(config: Config, ledger: Ledger, console: Console) -> tuple[Suite, Repository]:
@@ -282,12 +293,15 @@ async def _trial_parts(
     replay: ReplaySource | None = None,
     record: CallRecord | None = None,
     ask: bool = True,
+    journal: UnderWay | None = None,
 ) -> AsyncIterator[TrialParts]:
     """Images, then gateway and boxes, open. `folder` holds the boxes' sockets; `ask`: every model has answered once."""
     image, images = await _images(config, suite, console)
     models = await asyncio.to_thread(with_windows, config.models)
     learned = LearnedParameters(ledger)
-    gateway = GatewayServer(models, record or ledger, budget, seed=config.seed, replay=replay, learned=learned)
+    gateway = GatewayServer(
+        models, record or ledger, budget, seed=config.seed, replay=replay, learned=learned, journal=journal
+    )
     async with gateway, _sandbox(config, folder) as sandbox:
         for note in await preflight(gateway) if ask else ():
             console.print(note)
