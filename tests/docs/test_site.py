@@ -140,12 +140,14 @@ def test_every_kind_of_event_is_in_its_table() -> None:
 
 @pytest.mark.slow
 @pytest.mark.docker
-def test_the_quickstart_runs_word_for_word(tmp_path: Path) -> None:
-    text = (DOCS / "quickstart.md").read_text()
+def test_the_quickstart_runs_word_for_word_in_a_fresh_clone(tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
+    text = (clone / "docs" / "quickstart.md").read_text()
     blocks = re.findall(r"<!-- quickstart -->\n```\n(.*?)```", text, re.DOTALL)
     script = 'set -e\nratchet() { python -P -m agent.cli "$@"; }\n' + "".join(blocks)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    env = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+    env = {**os.environ, "PATH": path, "PYTHONPATH": str(clone)}
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "score on held-out tasks" in done.stdout
