@@ -27,14 +27,21 @@ from agent.config.improve import ITSELF, Improver, improver_of
 from agent.config.models import ModelsConfig
 from agent.kernel.decide.boundary import Boundary
 from agent.kernel.decide.budget import Budget
-from agent.kernel.decide.strategies import STRATEGIES
 from agent.kernel.git.excerpt import Branch
 from agent.kernel.git.repository import Repository
 from agent.kernel.loop.briefing import MOST_BYTES
 from agent.kernel.loop.opening import IMPROVER, open_repository, remember_fixed, remember_windows
 from agent.kernel.loop.parts import Parts, TrialParts
 from agent.kernel.loop.proposer import Proposer
-from agent.kernel.loop.settings import boundary_of, budget_of, limit_reached, search_settings, unprovable
+from agent.kernel.loop.settings import (
+    aim_of,
+    boundary_of,
+    budget_of,
+    limit_reached,
+    search_settings,
+    strategy_of,
+    unprovable,
+)
 from agent.kernel.loop.starting import Start
 from agent.kernel.loop.state import Scaffolds, State
 from agent.kernel.record.learned import LearnedParameters
@@ -139,13 +146,13 @@ def _parts(config: Config, ledger: Ledger, proposer: Proposer, trials: TrialPart
     return Parts(
         config=config,
         suite=trials.suite,
-        state=State(ledger, search_settings(config, trials.suite)),
+        state=State(ledger, search_settings(config, trials.suite), aim_of(config)),
         repository=trials.repository,
         gateway=trials.gateway,
         scaffolds=trials.scaffolds,
         evaluator=trials.evaluator,
         proposer=proposer,
-        strategy=STRATEGIES[config.search.strategy](),
+        strategy=strategy_of(config),
         budget=trials.budget,
         provenance=_provenance(config, trials.suite),
     )
@@ -278,6 +285,10 @@ def _check_models(config: Config, console: Console) -> None:
 def _say_unknown_prices(config: Config, console: Console) -> None:
     if unknown := unknown_prices(config.models):
         console.print(f"no price is known for {', '.join(unknown)}: its calls count as tokens, not as money")
+    dollars = config.gate_options.objective != "score" and config.gate_options.cost == "dollars"
+    if dollars and (missing := unknown_prices(config.models, "solver")):
+        fix = "Set `price` on the model, or gate_options.cost: tokens."
+        raise UserError("gate_options.cost", f"no price is known for {', '.join(missing)}", fix)
 
 
 @asynccontextmanager

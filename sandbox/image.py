@@ -45,7 +45,12 @@ BOX_FILES = (
     "channels.py",
     "carry.py",
     "forward.py",
+    "copying.py",
+    "errands.py",
+    "machine.py",
+    "privileges.py",
     "runner.py",
+    "snapshot.py",
     "workspace.py",
     "install.py",
     "check/ratchet_check.py",
@@ -70,6 +75,7 @@ def ensure_image(
     base: str | None = None,
     *,
     layers: Sequence[str] = (),
+    machine: bool = False,
     say: Say = print,
     client: docker.APIClient | None = None,
 ) -> str:
@@ -79,6 +85,7 @@ def ensure_image(
         base: a Linux image that the engine has or can pull; it needs no Python. None chooses one. One that this
             version made itself is used as it is.
         layers: Dockerfile instructions that a scaffold or a suite wants on top of the base.
+        machine: whether it is for boxes whose whole root can be changed, which need tools of our own in any image.
         client: of the engine; None connects.
         say: told in one line what was chosen, and what takes long.
 
@@ -90,22 +97,22 @@ def ensure_image(
     lock = Path(tempfile.gettempdir()) / f"ratchet-image-{os.geteuid()}.lock"
     with FileLock(lock):
         try:
-            return _ensure(client, base, tuple(layers), say)
+            return _ensure(client, base, tuple(layers), say, machine=machine)
         except (DockerException, RequestException) as error:
             raise SandboxDown(f"the image could not be built: {brief(error)}") from error
 
 
-def _ensure(client: docker.APIClient, base: str | None, layers: tuple[str, ...], say: Say) -> str:
+def _ensure(client: docker.APIClient, base: str | None, layers: tuple[str, ...], say: Say, *, machine: bool) -> str:
     files = _box_files()
     origin = _named(client, base, say) if base else "default:" + _hash(REGISTRY_BASE, DEBIAN_SUITE, str(DEBIAN_RECIPE))
     content = _hash(*(f"{name}={content!r}" for name, content in files.items()), repr(recipe()))
-    if base and not layers and _label(client, base) == content:
+    if base and not layers and not machine and _label(client, base) == content:
         return origin
-    tag = "ratchet-box:" + _hash(origin, *layers, content)
+    tag = "ratchet-box:" + _hash(origin, *layers, content, *(["machine"] if machine else []))
     if _exists(client, tag):
         return tag
     own, python = own_base(client, say)
-    copy = _copy(client, own, python, say) if base else None
+    copy = _copy(client, own, python, say) if base or machine else None
     ground = base or own
     if layers:
         ground = _layered(client, ground, layers, "ratchet-base:" + _hash(origin, *layers), say)

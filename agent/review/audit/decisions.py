@@ -18,7 +18,7 @@ from agent.kernel.record.ledger import Ledger
 _DECISIONS = {
     "begin": "kernel", "end": "kernel", "verdict": "gate", "waiting": "gate", "approved": "a person",
     "rejected": "a person", "outdated": "kernel", "commit": "kernel", "revert": "a person", "request": "a person",
-    "tripwire": "kernel", "continued": "a person", "nondeterministic": "kernel", "paused": "kernel",
+    "tripwire": "kernel", "continued": "a person", "nondeterministic": "kernel", "parts": "kernel", "paused": "kernel",
 }  # fmt: skip
 """Kind of an event that is a decision -> who decided."""
 

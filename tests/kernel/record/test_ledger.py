@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from agent.base.errors import RecordBroken
 from agent.base.refusal import Aside
-from agent.base.types import Call, Candidate, Fate, Purpose, Trial, Usage
+from agent.base.types import Call, Candidate, Fate, Purpose, Trial
+from agent.base.usage import Usage
 from agent.kernel.record.ledger import Ledger
 from agent.models.ports import settled
 from tests.kernel.records import REFUSAL
