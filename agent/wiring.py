@@ -30,7 +30,7 @@ from agent.kernel.decide.strategies import STRATEGIES
 from agent.kernel.git.excerpt import Branch
 from agent.kernel.git.repository import Repository
 from agent.kernel.loop.briefing import MOST_BYTES
-from agent.kernel.loop.opening import IMPROVER, check_unchanged, open_repository, remember_windows
+from agent.kernel.loop.opening import IMPROVER, check_unchanged, open_repository, remember_windows, scaffold_layers
 from agent.kernel.loop.parts import Parts, TrialParts
 from agent.kernel.loop.proposer import Proposer
 from agent.kernel.loop.settings import boundary_of, budget_of, limit_reached, search_settings, unprovable
@@ -53,7 +53,7 @@ from agent.trials.preparing import Prepared, Recipe
 from sandbox.architecture import foreign_images
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.engine import engine_status
-from sandbox.image import ensure_image
+from sandbox.image import NO_LAYERS, ensure_image
 
 INSTRUCTION = Path(__file__).parents[1] / "tasks" / "self-improvement" / "instruction.md"
 
@@ -68,7 +68,7 @@ async def campaign_parts(config: Config, ledger: Ledger, console: Console) -> As
     _check_models(config, console)
     suite, repository = load_suite(config.suite), open_repository(config, ledger)
     repository.check_include(config.scaffold.include, config.improve.include)
-    for remark in repository.remarks(config.scaffold.include):
+    for remark in repository.remarks(config.scaffold.include, config.scaffold.build):
         console.print(remark)
     if problem := unprovable(config, suite):
         console.print(f"nothing can be proven: {problem}")
@@ -96,7 +96,11 @@ async def campaign_parts(config: Config, ledger: Ledger, console: Console) -> As
         remember_windows(ledger, trials.models)
         boundary.check_seed(repository.read(repository.tree_of(repository.base)))
         improver = improver_of(config.improve)
-        visit = trials.visit if improver is None else await _visit_of(improver, config, trials.visit, console.print)
+        visit = (
+            trials.visit
+            if improver is None
+            else await _visit_of(improver, config, repository, trials.visit, console.print)
+        )
         ledger.remember(IMPROVER, ITSELF if improver is None else improver.name)
         proposer = Proposer(
             visit=visit,
@@ -109,11 +113,15 @@ async def campaign_parts(config: Config, ledger: Ledger, console: Console) -> As
         yield _parts(config, ledger, proposer, trials)
 
 
-async def _visit_of(improver: Improver, config: Config, visit: Visit, say: Callable[[str], None]) -> Visit:
+async def _visit_of(
+    improver: Improver, config: Config, repository: Repository, visit: Visit, say: Callable[[str], None]
+) -> Visit:
     """Visits of another improver: on the scaffold's image, so that it can try its change, unless it names one."""
-    scaffold = config.scaffold
-    base, below = (improver.image, ()) if improver.image else (scaffold.image, scaffold.build)
-    image = await asyncio.to_thread(ensure_image, base, layers=(*below, *improver.layers), say=say)
+    own = repository.layers(improver.layers, "improve.build")
+    base, below = improver.image, NO_LAYERS
+    if base is None:
+        base, below = config.scaffold.image, scaffold_layers(config, repository)
+    image = await asyncio.to_thread(ensure_image, base, layers=below + own, say=say)
     spec = config.boxes.spec(image)
     memory = max(improver.memory_mb, spec.memory_mb)
     return visit.other(replace(spec, memory_mb=memory), improver.command)
@@ -227,7 +235,8 @@ async def programs(config: Config, say: Callable[[str], None]) -> AsyncIterator[
     models = ModelsConfig(dict.fromkeys((OBLIGING, SILENT), (solver,)))
     scaffold, record, model = config.scaffold, MemoryRecord(), Obliging()
     repository = open_repository(config, None)
-    image = await asyncio.to_thread(ensure_image, scaffold.image, layers=scaffold.build, say=say)
+    layers = scaffold_layers(config, repository)
+    image = await asyncio.to_thread(ensure_image, scaffold.image, layers=layers, say=say)
     with tempfile.TemporaryDirectory(prefix="ratchet-") as name:
         gateway = GatewayServer(models, record, providers={OBLIGING: model, SILENT: Silent()})
         async with gateway, _sandbox(config, Path(name)) as sandbox:
@@ -238,7 +247,7 @@ async def programs(config: Config, say: Callable[[str], None]) -> AsyncIterator[
             agent = Program(visit=visit, files=files, task={}, workspace={}, model=model, record=record)
             found = {"agent": agent}
             if (improver := improver_of(config.improve)) is not None:
-                other = await _visit_of(improver, config, visit, say)
+                other = await _visit_of(improver, config, repository, visit, say)
                 found["improver"] = replace(
                     agent,
                     visit=other,
@@ -280,7 +289,7 @@ async def _trial_parts(
     ask: bool = True,
 ) -> AsyncIterator[TrialParts]:
     """Images, then gateway and boxes, open. `folder` holds the boxes' sockets; `ask`: every model has answered once."""
-    image, images = await _images(config, suite, console)
+    image, images = await _images(config, suite, repository, console)
     models = await asyncio.to_thread(with_windows, config.models)
     learned = LearnedParameters(ledger)
     gateway = GatewayServer(models, record or ledger, budget, seed=config.seed, replay=replay, learned=learned)
@@ -333,11 +342,13 @@ def _prepared(
     return Prepared(sandbox, scaffolds, recipe, folder / "prepared")
 
 
-async def _images(config: Config, suite: Suite, console: Console) -> tuple[str, Mapping[str, str]]:
+async def _images(
+    config: Config, suite: Suite, repository: Repository, console: Console
+) -> tuple[str, Mapping[str, str]]:
     """The image of the boxes, and those of tasks that name one of their own, by task id."""
     if not (engine := engine_status()).ok:
         raise UserError("docker", engine.line, f"Run `{engine.fix}`.")
-    base, layers = config.scaffold.image, config.scaffold.build
+    base, layers = config.scaffold.image, scaffold_layers(config, repository)
     image = await asyncio.to_thread(ensure_image, base, layers=layers, say=console.print)
     images = await asyncio.to_thread(task_images, suite, base, layers=layers, say=console.print)
     for line in await asyncio.to_thread(foreign_images, {image, *images.values()}):

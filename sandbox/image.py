@@ -13,7 +13,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from filelock import FileLock
 from requests.exceptions import RequestException
 
 from agent.base.errors import SandboxDown, UserError
+from agent.config.layers import Layers
 from sandbox.build import build
 from sandbox.engine import ENGINE_ERRORS, apt_install, brief, connect
 from sandbox.interpreter import install_lines, make_copy, recipe
@@ -64,12 +65,13 @@ _PRUNE = (
 )
 
 Say = Callable[[str], None]
+NO_LAYERS = Layers()
 
 
 def ensure_image(
     base: str | None = None,
     *,
-    layers: Sequence[str] = (),
+    layers: Layers = NO_LAYERS,
     say: Say = print,
     client: docker.APIClient | None = None,
 ) -> str:
@@ -78,7 +80,7 @@ def ensure_image(
     Args:
         base: a Linux image that the engine has or can pull; it needs no Python. None chooses one. One that this
             version made itself is used as it is.
-        layers: Dockerfile instructions that a scaffold or a suite wants on top of the base.
+        layers: what a scaffold or a suite wants on top of the base.
         client: of the engine; None connects.
         say: told in one line what was chosen, and what takes long.
 
@@ -90,25 +92,25 @@ def ensure_image(
     lock = Path(tempfile.gettempdir()) / f"ratchet-image-{os.geteuid()}.lock"
     with FileLock(lock):
         try:
-            return _ensure(client, base, tuple(layers), say)
+            return _ensure(client, base, layers, say)
         except (DockerException, RequestException) as error:
             raise SandboxDown(f"the image could not be built: {brief(error)}") from error
 
 
-def _ensure(client: docker.APIClient, base: str | None, layers: tuple[str, ...], say: Say) -> str:
+def _ensure(client: docker.APIClient, base: str | None, layers: Layers, say: Say) -> str:
     files = _box_files()
     origin = _named(client, base, say) if base else "default:" + _hash(REGISTRY_BASE, DEBIAN_SUITE, str(DEBIAN_RECIPE))
     content = _hash(*(f"{name}={content!r}" for name, content in files.items()), repr(recipe()))
-    if base and not layers and _label(client, base) == content:
+    if base and not layers.lines and _label(client, base) == content:
         return origin
-    tag = "ratchet-box:" + _hash(origin, *layers, content)
+    tag = "ratchet-box:" + _hash(origin, *layers.lines, content)
     if _exists(client, tag):
         return tag
     own, python = own_base(client, say)
     copy = _copy(client, own, python, say) if base else None
     ground = base or own
-    if layers:
-        ground = _layered(client, ground, layers, "ratchet-base:" + _hash(origin, *layers), say)
+    if layers.lines:
+        ground = _layered(client, ground, layers, "ratchet-base:" + _hash(origin, *layers.lines), say)
     lines = (*install_lines(python, copy), f"LABEL {LABEL}={content}")
     build(client, ground, lines, files, tag, online=False)
     say(f"image: {tag} is ready, {_megabytes(client, tag)} MB, made from {ground.partition('@')[0]}")
@@ -124,11 +126,11 @@ def _copy(client: docker.APIClient, ground: str, python: str, say: Say) -> str:
     return tag
 
 
-def _layered(client: docker.APIClient, ground: str, layers: tuple[str, ...], tag: str, say: Say) -> str:
+def _layered(client: docker.APIClient, ground: str, layers: Layers, tag: str, say: Say) -> str:
     """An image with further layers, built once for their content."""
     if not _exists(client, tag):
-        say(f"image: building {len(layers)} extra layers")
-        build(client, ground, layers, {}, tag, online=True)
+        say(f"image: building {len(layers.lines)} extra layers")
+        build(client, ground, layers.lines, layers.files, tag, online=True)
     return tag
 
 

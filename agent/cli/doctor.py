@@ -22,8 +22,9 @@ from agent.cli.calibrating import headroom, last_calibration
 from agent.cli.conformance import OBLIGING_SECONDS, conform
 from agent.cli.findings import Finding, failed, tried
 from agent.cli.forecast import SECONDS_PER_TRIAL, SEED_SCORE, forecast
-from agent.config.campaign import Config, ScaffoldConfig, load_config
-from agent.kernel.loop.opening import open_repository
+from agent.config.campaign import Config, load_config
+from agent.kernel.git.repository import Repository
+from agent.kernel.loop.opening import open_repository, scaffold_layers
 from agent.kernel.loop.settings import unprovable
 from agent.kernel.record.ledger import Ledger
 from agent.models.gateway.preflight import preflight
@@ -184,8 +185,10 @@ def _config(path: Path) -> tuple[Finding, Config | None]:
 
 
 def _image(config: Config | None, say: Callable[[str], None]) -> str:
-    scaffold = config.scaffold if config else ScaffoldConfig()
-    return ensure_image(scaffold.image, layers=scaffold.build, say=say)
+    if config is None:
+        return ensure_image(say=say)
+    layers = scaffold_layers(config, _repository(config))
+    return ensure_image(config.scaffold.image, layers=layers, say=say)
 
 
 def _boxes(runtime: str | None, image: str) -> Iterator[Finding]:
@@ -242,16 +245,21 @@ def _proof(config: Config, load: Callable[[], Suite]) -> str:
 
 
 def _repo(config: Config) -> str:
-    file = config.folder / "ledger.sqlite"
-    if file.exists():
-        with Ledger(file, read_only=True) as ledger:
-            repository = open_repository(config, ledger)
-    else:
-        repository = open_repository(config, None)
+    repository = _repository(config)
     repository.claim()
     repository.check_include(config.scaffold.include, config.improve.include)
-    left_out = "".join(f"\n     {remark}" for remark in repository.remarks(config.scaffold.include))
+    remarks = repository.remarks(config.scaffold.include, config.scaffold.build)
+    left_out = "".join(f"\n     {remark}" for remark in remarks)
     return f"{repository.branch} starts from {repository.base[:10]}{left_out}"
+
+
+def _repository(config: Config) -> Repository:
+    """The repository as the campaign began, if it has. Raises UserError."""
+    file = config.folder / "ledger.sqlite"
+    if not file.exists():
+        return open_repository(config, None)
+    with Ledger(file, read_only=True) as ledger:
+        return open_repository(config, ledger)
 
 
 def _models(config: Config) -> str:

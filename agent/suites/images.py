@@ -8,13 +8,15 @@ from typing import Protocol
 
 from agent.base.errors import UserError
 from agent.base.types import Suite, Task
-from sandbox.image import Say, ensure_image
+from agent.config.layers import Layers
+from agent.suites.copying import layers_of
+from sandbox.image import NO_LAYERS, Say, ensure_image
 
 
 class Ensure(Protocol):
     """How an image is made ready; see `sandbox.image.ensure_image`."""
 
-    def __call__(self, base: str | None, *, layers: tuple[str, ...], say: Say) -> str:
+    def __call__(self, base: str | None, *, layers: Layers, say: Say) -> str:
         """The tag of an image that is ready for boxes."""
         ...
 
@@ -56,31 +58,35 @@ def grading_image(images: Mapping[str, str], task: str, solving: str) -> str:
 
 
 def task_images(
-    suite: Suite, base: str | None, *, layers: tuple[str, ...] = (), say: Say, ensure: Ensure = ensure_image
+    suite: Suite, base: str | None, *, layers: Layers = NO_LAYERS, say: Say, ensure: Ensure = ensure_image
 ) -> dict[str, str]:
     """The tag for each task that does not run in the campaign's own image, by task id; see `check_key` for grading.
 
     `base` is what `build` is laid on where a task names no image; None is Ratchet's own. `layers` install the agent, so
-    they come below the layers of every task, and are in no image that only grades.
+    they come below the layers of every task, and are in no image that only grades. A task's COPY takes its starting
+    files.
 
     Raises:
         UserError: an image is not available, or a layer fails; names the task.
         SandboxDown: the engine failed.
     """
-    ready: dict[tuple[str | None, tuple[str, ...]], str] = {}
+    ready: dict[tuple[str | None, Layers], str] = {}
     tags: dict[str, str] = {}
     for task in suite.tasks:
-        solving, grading = (task.image or base, (*layers, *task.build)), (task.check_image or base, task.check_build)
         if task.image is not None or task.build:
-            tags[task.id] = _ready(ready, solving, f"task {task.id}: ", say, ensure)
+            field = f"task {task.id}: "
+            solving = task.image or base, layers + layers_of(task.build, task.files, f"{field}build")
+            tags[task.id] = _ready(ready, solving, field, say, ensure)
         if task.check_image is not None or task.check_build:
-            tags[check_key(task.id)] = _ready(ready, grading, f"task {task.id}: check_", say, ensure)
+            field = f"task {task.id}: check_"
+            grading = task.check_image or base, layers_of(task.check_build, task.files, f"{field}build")
+            tags[check_key(task.id)] = _ready(ready, grading, field, say, ensure)
     return tags
 
 
 def _ready(
-    ready: dict[tuple[str | None, tuple[str, ...]], str],
-    wanted: tuple[str | None, tuple[str, ...]],
+    ready: dict[tuple[str | None, Layers], str],
+    wanted: tuple[str | None, Layers],
     field: str,
     say: Say,
     ensure: Ensure,
@@ -90,5 +96,5 @@ def _ready(
         try:
             ready[wanted] = ensure(wanted[0], layers=wanted[1], say=say)
         except UserError as error:
-            raise UserError(f"{field}{'build' if wanted[1] else 'image'}", error.problem, error.fix) from error
+            raise UserError(f"{field}{'build' if wanted[1].lines else 'image'}", error.problem, error.fix) from error
     return ready[wanted]

@@ -12,6 +12,7 @@ from uvicorn import Config, Server
 
 from agent.base.gateway import Gateway
 from agent.base.types import BoxSpec, CallScope, Caps, Files, Usage
+from agent.config.layers import Layers
 from agent.trials.evaluator import MODEL_ALIAS, Visit, Visited
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.image import ensure_image
@@ -71,7 +72,7 @@ class TapGateway:
 
 def image(recipe: Recipe) -> str:
     """The image of a recipe, built once for its content."""
-    return ensure_image(layers=recipe.layers)
+    return ensure_image(layers=Layers(lines=recipe.layers))
 
 
 async def visit(
