@@ -55,7 +55,9 @@ from sandbox.docker_sandbox import DockerSandbox
 from sandbox.engine import engine_status
 from sandbox.image import NO_LAYERS, ensure_image
 
-INSTRUCTION = Path(__file__).parents[1] / "tasks" / "self-improvement" / "instruction.md"
+INSTRUCTIONS = Path(__file__).parents[1] / "tasks" / "self-improvement"
+ITS_OWN, ANOTHERS = "instruction.md", "another.md"
+"""What the scaffold is asked when it improves itself, and what another program is asked."""
 
 
 # ------------------------------------------------------------------------------------ a campaign
@@ -104,7 +106,7 @@ async def campaign_parts(config: Config, ledger: Ledger, console: Console) -> As
         ledger.remember(IMPROVER, ITSELF if improver is None else improver.name)
         proposer = Proposer(
             visit=visit,
-            instruction=INSTRUCTION.read_text(encoding="utf-8"),
+            instruction=(INSTRUCTIONS / (ITS_OWN if improver is None else ANOTHERS)).read_text(encoding="utf-8"),
             boundary=boundary,
             caps=config.boxes.proposal_caps(),
             timeout=config.boxes.propose_timeout,
