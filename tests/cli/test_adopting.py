@@ -108,6 +108,61 @@ def test_typescript_is_compiled_in_a_box(tmp_path: Path) -> None:
     assert "'openai@6.1.0' 'typescript@5.9.3' &&" in scaffold.build[-1]
 
 
+LOCK = {"packages": {"": {"name": "mine"}, "node_modules/x": {"resolved": "https://registry.invalid/x.tgz"}}}
+PACKAGE = {
+    "name": "mine", "bin": {"mine": "./dist/cli.mjs"}, "scripts": {"build": "pkgroll", "prepare": "husky"},
+    "dependencies": {"x": "1"}, "devDependencies": {"pkgroll": "2.1.0"},
+}  # fmt: skip
+AT_THE_TOP = {".eslintrc.cjs": "", "vitest.config.ts": "", "tsconfig.json": '{"compilerOptions": {"noEmit": true}}'}
+
+
+def test_a_package_is_built_by_its_own_script_and_installed_by_its_lock_file(tmp_path: Path) -> None:
+    texts = {"package.json": json.dumps(PACKAGE), "package-lock.json": json.dumps(LOCK), "src/cli.ts": "1"}
+    scaffold = adopted(tmp_path, {**AT_THE_TOP, **texts})[0].scaffold
+    assert scaffold.command == ("node", "/scaffold/dist/cli.mjs")
+    assert scaffold.prepare == ("npm", "run", "build")
+    assert scaffold.mutable == ("src",)
+    assert scaffold.include == ("package.json", "tsconfig.json", "vitest.config.ts")
+    assert scaffold.build[-2] == "COPY package.json package-lock.json /opt/agent/"
+    assert "npm ci --ignore-scripts --no-audit --no-fund &&" in scaffold.build[-1]
+
+
+@pytest.mark.parametrize(
+    "odd", [{"link": True}, {"resolved": "file:../own"}, {"resolved": "git+ssh://git@h.invalid/x"}]
+)
+def test_a_lock_file_that_needs_more_than_a_registry_is_not_copied(tmp_path: Path, odd: dict[str, object]) -> None:
+    lock = {"packages": {**LOCK["packages"], "node_modules/own": odd}}
+    texts = {"package.json": json.dumps(PACKAGE), "package-lock.json": json.dumps(lock), "src/cli.ts": "1"}
+    layer = adopted(tmp_path, texts)[0].scaffold.build[-1]
+    assert layer.startswith("RUN npm install --prefix / --no-audit --no-fund 'x@1' 'pkgroll@2.1.0' &&")
+
+
+def test_a_program_that_runs_as_it_is_gets_no_packages_of_its_development(tmp_path: Path) -> None:
+    package = {"main": "main.js", "devDependencies": {"eslint": "9.0.0"}}
+    texts = {"package.json": json.dumps(package), "package-lock.json": json.dumps(LOCK), "main.js": "1"}
+    scaffold = adopted(tmp_path, texts)[0].scaffold
+    assert scaffold.prepare == ()
+    assert "--omit=dev" in scaffold.build[-1]
+
+
+def test_requirements_are_copied_and_the_script_that_installs_is_not_the_agent(tmp_path: Path) -> None:
+    files = {"agent.py": PROGRAM, "requirements.txt": "openai==3.57.0\n# a remark\n", "install.sh": "#!/bin/sh\n"}
+    scaffold = adopted(tmp_path / "a", files, ("install.sh",))[0].scaffold
+    assert scaffold.build[-2] == "COPY requirements.txt /opt/agent/"
+    assert scaffold.build[-1].endswith("-r /opt/agent/requirements.txt")
+    made = repository(tmp_path / "b", {"install.sh": "#!/bin/sh\n"}, ("install.sh",))
+    done = ratchet(tmp_path, "init", "--agent", str(made))
+    assert f"ratchet init --agent {made} --command" in done.stderr
+
+
+def test_an_agent_that_has_a_recipe_is_told_of_it(tmp_path: Path) -> None:
+    project = '[project]\nname = "mini-swe-agent"\n'
+    files = {"src/mini/__init__.py": "", "src/mini/__main__.py": PROGRAM, "pyproject.toml": project}
+    config, notes = adopted(tmp_path, files)
+    assert "recipes/mini-swe-agent/files/agent/solve.sh shows how it is started" in notes
+    assert "MSWEA_CONFIGURED=true" in config.scaffold.command
+
+
 def test_go_and_rust_are_built_without_a_network(tmp_path: Path) -> None:
     module = "module m\n\nrequire example.org/x v1.0.0\n"
     config, notes = adopted(

@@ -59,7 +59,8 @@ def adopt(agent: str, folder: Path | None, answers: Answers, *, force: bool, ask
         raise UserError(str(file), "the file exists", "Add --force to replace it.")
     proposal = _answered(propose(Source.at(root)), answers, ask)
     if not proposal.scaffold["command"]:
-        fix = 'Say how it is started: --command "python3 -P -m my_agent"; its files lie below /scaffold.'
+        again = shlex.join(["ratchet", "init", "--agent", str(root), "--command"])
+        fix = f'Say how it is started; its files lie below /scaffold: {again} "python3 -P -m my_agent"'
         raise UserError("--command", f"nothing that starts was found in {root}", fix)
     _write(file, _text(root.name, proposal))
     return file, list(proposal.notes)
@@ -75,7 +76,8 @@ def _root(agent: str, folder: Path | None) -> Path:
     command = ["git", "clone", "--quiet", "--", agent, str(target)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise UserError("--agent", f"{agent} cannot be cloned: {done.stderr.strip()[-200:]}", "Check the address.")
+        said = [line for line in done.stderr.splitlines() if line.startswith(("fatal:", "error:"))]
+        raise UserError("--agent", f"{agent} cannot be cloned ({'; '.join(said[:2])[:200]})", "Check the address.")
     return target.resolve()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from agent.base.trust import WHOLE, inside
 from agent.cli.adopting import others, python
-from agent.cli.adopting.source import Found, Source, top_of
+from agent.cli.adopting.source import Found, Source, is_aside, top_of
 from agent.config.layers import layer_fault
 from agent.config.recipes import load_recipe, recipe_names
 
@@ -17,10 +17,6 @@ CONFIG = "campaign.yaml"
 LARGE = 1 << 20
 KINDS = (others.node, others.go, others.rust, python.look, others.shell)
 _PROMPTS = re.compile(r"(.*/)?(prompts?|templates|instructions|skills)$")
-_ASIDE = re.compile(
-    r"(tests?|docs?|examples?|benchmarks?|assets|data|runs|tasks|node_modules|vendor|\..*|LICEN[CS]E.*|CHANGELOG.*|README.*"
-    r"|CONTRIBUTING.*|Makefile|Dockerfile.*|.*\.lock|package-lock\.json|campaign\.yaml)"
-)
 _SAFE_RUN = re.compile(r"apt-get (-\S+ )*(update|install)[^|`$]*")
 
 
@@ -40,7 +36,8 @@ def propose(source: Source) -> Proposal:
     mutable = _mutable(source, found)
     frozen = _frozen(source) if WHOLE in mutable else sorted(p for p in source.odd if inside(p, mutable))
     include = [p for p in found.include if not inside(p, mutable, frozen)]
-    recipe = _known(found.packages)
+    itself = _known([_own_name(source)])
+    recipe = itself or _known(found.packages)
     command = found.command
     if recipe and command and (variables := load_recipe(recipe).data["env"]):
         rest = command[1:] if command[0] == "env" else command
@@ -53,8 +50,14 @@ def propose(source: Source) -> Proposal:
         scaffold=scaffold,
         memory_mb=load_recipe(recipe).memory_mb if recipe else None,
         suite=_suite(source),
-        notes=tuple(_notes(source, found, recipe)),
+        notes=tuple(_notes(source, found, recipe, itself=itself is not None)),
     )
+
+
+def _own_name(source: Source) -> str:
+    """What the repository calls its own package."""
+    given = source.toml("pyproject.toml").get("project", {}).get("name") or source.json("package.json").get("name")
+    return str(given or "")
 
 
 def _mutable(source: Source, found: Found) -> list[str]:
@@ -62,13 +65,13 @@ def _mutable(source: Source, found: Found) -> list[str]:
     if not found.code or any(path in source.paths for path in found.code):
         return [WHOLE]
     folders = {path.rpartition("/")[0] for path in source.paths}
-    prompts = {one for one in folders if _PROMPTS.fullmatch(one) and not _ASIDE.fullmatch(top_of(one))}
+    prompts = {one for one in folders if _PROMPTS.fullmatch(one) and not is_aside(top_of(one))}
     return found.code + sorted(p for p in prompts if not inside(p, found.code))
 
 
 def _frozen(source: Source) -> list[str]:
     """What of a whole repository does not belong to the agent, has no content, or is large."""
-    names = [name for name in source.tops() if _ASIDE.fullmatch(name) or source.size(name) > LARGE]
+    names = [name for name in source.tops() if is_aside(name) or source.size(name) > LARGE]
     odd = [path for path in sorted(source.odd) if not inside(path, names)]
     return sorted({*names, *odd, CONFIG})
 
@@ -99,10 +102,15 @@ def _suite(source: Source) -> str:
     return str(Path(own[0]).parent) if own else "agentic"
 
 
-def _notes(source: Source, found: Found, recipe: str | None) -> Iterable[str]:
+def _notes(source: Source, found: Found, recipe: str | None, *, itself: bool) -> Iterable[str]:
     if found.why:
         yield f"the command: {found.why}"
-    if recipe:
+    if itself:
+        yield (
+            f"it is {load_recipe(str(recipe)).data['title']}, which has a recipe: recipes/{recipe}/files/agent/solve.sh"
+            " shows how it is started in a box"
+        )
+    elif recipe:
         yield f"it uses {load_recipe(recipe).data['title']}: the variables are those of that recipe"
     yield from found.notes
     if "Dockerfile" in source.paths:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import tomllib
 from collections.abc import Iterable
@@ -13,6 +14,10 @@ from typing import Any
 from agent.base.errors import UserError
 
 MAX_READ = 1 << 20
+_ASIDE = re.compile(
+    r"(tests?|docs?|examples?|benchmarks?|assets|data|runs|tasks|node_modules|vendor|\..*|LICEN[CS]E.*|CHANGELOG.*|README.*"
+    r"|CONTRIBUTING.*|Makefile|Dockerfile.*|.*\.lock|package-lock\.json|campaign\.yaml)"
+)
 _NO_CONTENT = {"120000", "160000"}
 
 
@@ -101,6 +106,11 @@ class Found:
     build: list[str] = field(default_factory=list)
     prepare: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
+
+
+def is_aside(name: str) -> bool:
+    """Whether a name at the top of a repository is usually not part of the agent."""
+    return _ASIDE.fullmatch(name) is not None
 
 
 def top_of(path: str) -> str:
