@@ -291,6 +291,7 @@ async def _trial_parts(
     ask: bool = True,
 ) -> AsyncIterator[TrialParts]:
     """Images, then gateway and boxes, open. `folder` holds the boxes' sockets; `ask`: every model has answered once."""
+    repository.check_suite(config.suite, config.scaffold.include, config.improve.include)
     image, images = await _images(config, suite, repository, console)
     models = await asyncio.to_thread(with_windows, config.models)
     learned = LearnedParameters(ledger)

@@ -248,6 +248,7 @@ def _repo(config: Config) -> str:
     repository = _repository(config)
     repository.claim()
     repository.check_include(config.scaffold.include, config.improve.include)
+    repository.check_suite(config.suite, config.scaffold.include, config.improve.include)
     remarks = repository.remarks(config.scaffold.include, config.scaffold.build)
     left_out = "".join(f"\n     {remark}" for remark in remarks)
     return f"{repository.branch} starts from {repository.base[:10]}{left_out}"

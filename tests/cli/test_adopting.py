@@ -215,7 +215,9 @@ def test_a_repository_is_cloned_from_an_address_and_keeps_its_own_suite(tmp_path
     assert done.returncode == 0, done.stderr
     assert "the command: solve.sh is a script" in done.stdout
     assert "ratchet doctor near/campaign.yaml" in done.stdout.replace(f"{tmp_path}/", "")
-    assert load_config(tmp_path / "near/campaign.yaml").suite == tmp_path / "near/evals"
+    config = load_config(tmp_path / "near/campaign.yaml")
+    assert config.suite == tmp_path / "near/evals"
+    assert "evals" in config.scaffold.frozen, "else boxes would see the hidden tests"
     doctor = ratchet(tmp_path / "near", "doctor", **NO_ENGINE)
     assert [line.split()[1] for line in doctor.stdout.splitlines() if line.startswith("FAIL")] == ["docker"]
 

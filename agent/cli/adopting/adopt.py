@@ -131,6 +131,7 @@ def _check(file: Path) -> None:
     repository = open_repository(config, None)
     repository.claim()
     repository.check_include(config.scaffold.include, ())
+    repository.check_suite(config.suite, config.scaffold.include, ())
     boundary_of(config).check_seed(repository.read(repository.tree_of(repository.base)))
 
 

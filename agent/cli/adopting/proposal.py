@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from agent.base.trust import WHOLE, inside
 from agent.cli.adopting import others, python
@@ -49,7 +48,7 @@ def propose(source: Source) -> Proposal:
     return Proposal(
         scaffold=scaffold,
         memory_mb=load_recipe(recipe).memory_mb if recipe else None,
-        suite=_suite(source),
+        suite=next(iter(_suites(source)), "agentic"),
         notes=tuple(_notes(source, found, recipe, itself=itself is not None)),
     )
 
@@ -73,7 +72,8 @@ def _frozen(source: Source) -> list[str]:
     """What of a whole repository does not belong to the agent, has no content, or is large."""
     names = [name for name in source.tops() if is_aside(name) or source.size(name) > LARGE]
     odd = [path for path in sorted(source.odd) if not inside(path, names)]
-    return sorted({*names, *odd, CONFIG})
+    own = [path for path in _suites(source) if not inside(path, names)]
+    return sorted({*names, *odd, *own, CONFIG})
 
 
 def _known(packages: Iterable[str]) -> str | None:
@@ -96,10 +96,9 @@ def _is_plain(run: str) -> bool:
     return all(_SAFE_RUN.fullmatch(part) or part.startswith("rm -rf /var/lib/apt") for part in parts)
 
 
-def _suite(source: Source) -> str:
-    """A suite of its own, if the repository holds one."""
-    own = [path for path in source.paths if path.rpartition("/")[2] == "suite.yaml" and "/" in path]
-    return str(Path(own[0]).parent) if own else "agentic"
+def _suites(source: Source) -> list[str]:
+    """The folders of the suites that the repository holds."""
+    return [path.rpartition("/")[0] for path in source.paths if path.endswith("/suite.yaml")]
 
 
 def _notes(source: Source, found: Found, recipe: str | None, *, itself: bool) -> Iterable[str]:

@@ -164,3 +164,20 @@ def test_what_holds_no_content_is_not_copied(home: Path) -> None:
 def test_a_copy_of_what_patches_change_is_remarked(home: Path) -> None:
     [remark] = enter(home).remarks((), ["COPY src/a.py campaign.yaml /opt/"])
     assert "`src/a.py` is mutable; the image keeps the seed's" in remark
+
+
+def test_no_box_may_see_the_suite(home: Path) -> None:
+    suite = home / "evals"
+    enter(home).check_suite(suite, (), ())  # git does not know it yet
+    suite.mkdir()
+    (suite / "suite.yaml").write_text("name: s\n")
+    commit(home)
+    with pytest.raises(UserError, match=r"scaffold.mutable: boxes would see `evals`.* Name it in `scaffold.frozen`"):
+        enter(home).check_suite(suite, (), ())
+    kept = enter(home, (*FROZEN, "evals"))
+    kept.check_suite(suite, ("campaign.yaml",), ())
+    kept.check_suite(home.parent / "elsewhere", ("evals",), ())
+    with pytest.raises(UserError, match=r"scaffold.include: boxes would see"):
+        kept.check_suite(suite, ("evals/suite.yaml",), ())
+    with pytest.raises(UserError, match=r"improve.include: boxes would see"):
+        kept.check_suite(suite, (), (".",))
