@@ -43,8 +43,8 @@ def task(number: int, split: str) -> dict[str, object]:
         "check": ["python3", "-m", "pytest", "-q", "--junitxml=$RATCHET_JUNIT", "test.py"],
         "solution": {"solution.py": "x = 1\n"},
         "junit": 1,
-        "deterministic": True,
         "solve_timeout": 120,
+        **({"deterministic": True} if split == "gate" else {}),
     }
 
 
