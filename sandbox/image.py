@@ -13,7 +13,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,8 @@ _PRUNE = (
 
 Say = Callable[[str], None]
 NO_LAYERS = Layers()
+STABLE = "ratchet-box"
+"""What Dockerfiles of users name in FROM: our own image, as the version made it that looked last."""
 
 
 def ensure_image(
@@ -98,23 +100,30 @@ def ensure_image(
 
 
 def _ensure(client: docker.APIClient, base: str | None, layers: Layers, say: Say) -> str:
-    files = _box_files()
     origin = _named(client, base, say) if base else "default:" + _hash(REGISTRY_BASE, DEBIAN_SUITE, str(DEBIAN_RECIPE))
-    content = _hash(*(f"{name}={content!r}" for name, content in files.items()), repr(recipe()))
+    content = _hash(*(f"{name}={content!r}" for name, content in _box_files().items()), repr(recipe()))
     if base and not layers.lines and _label(client, base) == content:
         return origin
     tag = "ratchet-box:" + _hash(origin, *layers.lines, content)
-    if _exists(client, tag):
-        return tag
+    if not _exists(client, tag):
+        ground, lines = _ground(client, base, layers, origin, say)
+        build(client, ground, (*lines, f"LABEL {LABEL}={content}"), _box_files(), tag, online=False)
+        say(f"image: {tag} is ready, {_megabytes(client, tag)} MB, made from {ground.partition('@')[0]}")
+    if base is None and not layers.lines:
+        client.tag(tag, STABLE, "latest")
+    return tag
+
+
+def _ground(
+    client: docker.APIClient, base: str | None, layers: Layers, origin: str, say: Say
+) -> tuple[str, Sequence[str]]:
+    """The image on which our own files go, and the lines that put them there."""
     own, python = own_base(client, say)
     copy = _copy(client, own, python, say) if base else None
     ground = base or own
     if layers.lines:
         ground = _layered(client, ground, layers, "ratchet-base:" + _hash(origin, *layers.lines), say)
-    lines = (*install_lines(python, copy), f"LABEL {LABEL}={content}")
-    build(client, ground, lines, files, tag, online=False)
-    say(f"image: {tag} is ready, {_megabytes(client, tag)} MB, made from {ground.partition('@')[0]}")
-    return tag
+    return ground, install_lines(python, copy)
 
 
 def _copy(client: docker.APIClient, ground: str, python: str, say: Say) -> str:

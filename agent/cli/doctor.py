@@ -58,7 +58,9 @@ def examine(path: Path | None, *, repair: bool) -> bool:
     """Print every finding; True if nothing is wrong. Without a `path`, nothing of a configuration is checked."""
     console = Console(highlight=False)
     fine = True
-    for finding in _findings(path, repair=repair, say=lambda line: console.print(Text(f"  {line}", style="dim"))):
+    for finding in _findings(
+        path, repair=repair, say=lambda line: console.print(Text(f"  {line}", style="dim"), soft_wrap=True)
+    ):
         fine = fine and finding.ok is not False
         console.print(Text(*_MARKS[finding.ok]) + Text(f"{finding.what:<8} {finding.text}", style=""), soft_wrap=True)
         if finding.fix and not finding.ok:

@@ -87,14 +87,15 @@ async def visit(
     command: tuple[str, ...] | None = None,
     seconds: float = SECONDS,
     caps: Caps = Caps(),  # noqa: B008 - frozen
+    answers: str | None = None,
 ) -> Visited:
-    """Run a recipe's scaffold on a task; the workspace's files are taken out afterwards."""
+    """Run a recipe's scaffold on a task; the workspace's files are taken out. `answers`: what shares model answers."""
     tag = await asyncio.to_thread(image, recipe)
     memory = int((recipe.data.get("boxes") or {}).get("memory_mb", 512))
     spec = BoxSpec(image=tag, gateway=True, memory_mb=memory)
     run = Visit(sandbox, gateway, spec, command or recipe.command)
     return await run(
-        scope=CallScope(trial=trial, models={MODEL_ALIAS: "solver"}, caps=caps),
+        scope=CallScope(trial=trial, models={MODEL_ALIAS: "solver"}, caps=caps, answer_scope=answers),
         scaffold=recipe.files,
         task={"instruction.md": task.encode(), **{f"context/{path}": text for path, text in (context or {}).items()}},
         workspace=workspace or {},

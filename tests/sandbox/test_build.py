@@ -19,7 +19,7 @@ from agent.config.copies import with_copies
 from agent.config.layers import Layers
 from sandbox.build import CERTIFICATE_FOLDER, CERTIFICATES, EXTRA_CERTIFICATES, PROXIES, build
 from sandbox.docker_sandbox import DockerSandbox
-from sandbox.image import ensure_image
+from sandbox.image import STABLE, ensure_image
 
 pytestmark = pytest.mark.docker
 NAMES = (*CERTIFICATES, EXTRA_CERTIFICATES)
@@ -130,6 +130,16 @@ async def test_layers_on_an_image_of_ours_become_a_box_without_the_builds_certif
     assert output.startswith("private")
     assert "No such file" in output
     assert "CERT" not in output.replace(CERTIFICATE_FOLDER, "")
+
+
+@pytest.mark.usefixtures("image")
+def test_an_image_that_users_make_from_ours_by_its_stable_name_is_used_as_it_is(
+    engine: docker.APIClient, tag: str
+) -> None:
+    said: list[str] = []
+    build(engine, STABLE, ["RUN echo theirs > /theirs"], {}, tag, online=False)
+    assert ensure_image(tag, say=said.append) == engine.inspect_image(tag)["Id"]
+    assert said == []
 
 
 @pytest.mark.asyncio(loop_scope="session")

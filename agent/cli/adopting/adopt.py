@@ -15,7 +15,7 @@ from agent.cli.adopting.proposal import CONFIG, Proposal, propose
 from agent.cli.adopting.source import Source
 from agent.config.campaign import BoxConfig, ScaffoldConfig, load_config
 from agent.config.template import render_agent
-from agent.kernel.loop.opening import open_repository
+from agent.kernel.loop.opening import open_repository, scaffold_layers
 from agent.kernel.loop.settings import boundary_of
 from agent.suites.loader import load_suite
 
@@ -132,6 +132,7 @@ def _check(file: Path) -> None:
     repository.claim()
     repository.check_include(config.scaffold.include, ())
     repository.check_suite(config.suite, config.scaffold.include, ())
+    scaffold_layers(config, repository)
     boundary_of(config).check_seed(repository.read(repository.tree_of(repository.base)))
 
 
