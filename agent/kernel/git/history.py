@@ -93,6 +93,23 @@ class History:
 
         return with_copies(lines, self._git.listing(self.base, (WHOLE,)), read, field, f"commit {self.base[:12]}")
 
+    def check_suite(self, suite: Path, scaffold: Sequence[str], improver: Sequence[str]) -> None:
+        """Raise UserError if a box would see files of the suite's folder: its hidden tests and its solutions."""
+        if not suite.resolve().is_relative_to(self.root):
+            return
+        folder = suite.resolve().relative_to(self.root).as_posix()
+        listing = [path for path in self._git.listing(self.base, (WHOLE,)) if inside(path, (folder,))]
+        shown = {
+            "scaffold.mutable": (self.mutable, self.frozen),
+            "scaffold.include": (scaffold, ()),
+            "improve.include": (improver, ()),
+        }
+        for field, (paths, but) in shown.items():
+            if any(inside(path, paths, but) for path in listing):
+                problem = f"boxes would see `{folder}`, the suite with its hidden tests and solutions"
+                fix = "Name it in `scaffold.frozen`." if paths is self.mutable else "Name the other paths only."
+                raise UserError(field, problem, fix)
+
     def remarks(self, include: Sequence[str], build: Sequence[str] = ()) -> list[str]:
         """What a box does not get of the paths that it sees read-only, or as a patch left it; one line each."""
         hollow = [

@@ -118,23 +118,6 @@ class Repository(History):
         self.check_paths(self.base, "scaffold.include", scaffold)
         self.check_paths(self.base, "improve.include", improver)
 
-    def check_suite(self, suite: Path, scaffold: Sequence[str], improver: Sequence[str]) -> None:
-        """Raise UserError if a box would see files of the suite's folder: its hidden tests and its solutions."""
-        if not suite.resolve().is_relative_to(self.root):
-            return
-        folder = suite.resolve().relative_to(self.root).as_posix()
-        listing = [path for path in self._git.listing(self.base, (WHOLE,)) if inside(path, (folder,))]
-        shown = {
-            "scaffold.mutable": (self.mutable, self.frozen),
-            "scaffold.include": (scaffold, ()),
-            "improve.include": (improver, ()),
-        }
-        for field, (paths, but) in shown.items():
-            if any(inside(path, paths, but) for path in listing):
-                problem = f"boxes would see `{folder}`, the suite with its hidden tests and solutions"
-                fix = "Name it in `scaffold.frozen`." if paths is self.mutable else "Name the other paths only."
-                raise UserError(field, problem, fix)
-
     def _check_clean(self) -> None:
         # At the top of a repository lie notes, records and the like: there, files that git does not know do not count.
         untracked = "no" if WHOLE in self.mutable else "all"
