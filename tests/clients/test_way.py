@@ -57,7 +57,8 @@ def model(name: str, at: str, role: str) -> dict[str, object]:
 
 def configure(folder: Path, name: str, at: str, *, improver: str | None = None) -> Path:
     """What `init` wrote, with another suite, these models and a small budget."""
-    suite = {"name": "agreed", "tasks": [task(n, s) for s in ("search", "gate", "holdout") for n in range(2)]}
+    tasks = [task(n, split) for split, most in {"search": 2, "gate": 1, "holdout": 1}.items() for n in range(most)]
+    suite = {"name": "agreed", "tasks": tasks}
     (folder / "suite").mkdir(exist_ok=True)
     (folder / "suite/suite.yaml").write_text(json.dumps(suite))
     given: dict[str, Any] = yaml.load(folder / "campaign.yaml")
@@ -66,7 +67,7 @@ def configure(folder: Path, name: str, at: str, *, improver: str | None = None) 
         "suite": "suite",
         "models": {"solver": model(name, at, SOLVER), "improver": model(improver or name, at, IMPROVER)},
         "search": {"min_trials": 2, "min_z": 0, "parent_trials": 1},
-        "gate_options": {"same_pairs": 0, "share": 1.0},
+        "gate_options": {"same_pairs": 0, "share": 1.0, "alpha": 0.5, "spending": 1},  # few trials: each takes a while
         "budget": {"hours": 0.3, "commits": 1},
         "proposals": {"tries": 0},
         "boxes": {**given.get("boxes", {}), "parallel": 2, "starved": 1, "canary": 0},
@@ -117,7 +118,7 @@ def assert_improved(folder: Path, name: str, campaign: str, done: subprocess.Com
     said = done.stdout + done.stderr
     with Ledger(folder / "runs" / campaign / "ledger.sqlite", read_only=True) as record:
         transcript = record.candidate_texts(1)[1]
-        scores = {one.candidate: one.score for one in record.trials()}
+        scores = [{trial.score for trial in record.trials(candidate=one)} for one in (0, 1)]
     assert done.returncode == 0, said + transcript[-3000:]
     branch = f"ratchet/{campaign}"
     assert git(folder, "log", "-1", "--format=%s", branch) == "Ask for exact work\n", said + transcript[-3000:]
@@ -125,4 +126,4 @@ def assert_improved(folder: Path, name: str, campaign: str, done: subprocess.Com
     assert new in git(folder, "show", f"{branch}:{path}")
     assert MARK not in git(folder, "show", f"HEAD:{path}")
     assert git(folder, "diff", "--name-only", "HEAD", branch) == f"{path}\n"
-    assert scores == {0: 0.0, 1: 1.0}
+    assert scores == [{0.0}, {1.0}]
