@@ -60,6 +60,7 @@ def init(
         answers = Answers(command=command, mutable=mutable or (), suite=suite)
         ask = _ask if terminal_asks() else None
         config, notes = adopt(agent, path, answers, force=force, ask=ask)
+        config = config.relative_to(Path.cwd()) if config.is_relative_to(Path.cwd()) else config
     elif not starter and agent is None:
         config = path or DEFAULT_CONFIG
         write_config(config, force=force)

@@ -116,5 +116,7 @@ def _notes(source: Source, found: Found, recipe: str | None, *, itself: bool) ->
         yield "Dockerfile: the system packages that it installs are proposed; the rest is not looked at"
     if any(re.match(r"tests?/", path) for path in source.paths):
         yield "its tests are neither mutable nor shown to boxes"
+    if not any("runs" in line for line in source.text(".gitignore").splitlines()):
+        yield "campaigns are kept in runs/: name it in .gitignore"
     if odd := sorted(source.odd):
         yield f"boxes do not get what these stand for (links, submodules): {', '.join(odd[:5])}"
