@@ -87,6 +87,13 @@ def test_a_script_at_the_top_makes_the_whole_repository_mutable_with_exceptions(
     assert any("link" in note for note in notes)
 
 
+def test_data_behind_lfs_pointers_is_left_out_and_named(tmp_path: Path) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 5\n"
+    config, notes = adopted(tmp_path, {"agent.py": PROGRAM, "demo.gif": pointer, "deep/model.bin": pointer})
+    assert {"demo.gif", "deep/model.bin"} <= set(config.scaffold.frozen)
+    assert "LFS pointers): deep/model.bin, demo.gif" in notes
+
+
 def test_typescript_is_compiled_in_a_box(tmp_path: Path) -> None:
     package = {
         "main": "./dist/main.js",

@@ -119,4 +119,4 @@ def _notes(source: Source, found: Found, recipe: str | None, *, itself: bool) ->
     if not any("runs" in line for line in source.text(".gitignore").splitlines()):
         yield "campaigns are kept in runs/: name it in .gitignore"
     if odd := sorted(source.odd):
-        yield f"boxes do not get what these stand for (links, submodules): {', '.join(odd[:5])}"
+        yield f"boxes do not get what these stand for (links, submodules, LFS pointers): {', '.join(odd[:5])}"

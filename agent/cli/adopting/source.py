@@ -18,12 +18,14 @@ _ASIDE = re.compile(
     r"(tests?|docs?|examples?|benchmarks?|assets|data|runs|tasks|node_modules|vendor|\..*|LICEN[CS]E.*|CHANGELOG.*|README.*"
     r"|CONTRIBUTING.*|Makefile|Dockerfile.*|.*\.lock|package-lock\.json|campaign\.yaml)"
 )
+_LFS = "version https://git-lfs.github.com/spec/"
+_CODE = tuple(f":!*.{ending}" for ending in ("py", "js", "mjs", "ts", "sh", "go", "rs", "md"))
 _NO_CONTENT = {"120000", "160000"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """The files of a work tree that git knows. `odd` are links and submodules among them, `sizes` are bytes."""
+    """The files of a work tree that git knows. `odd` are links, submodules and LFS pointers, which hold no content."""
 
     root: Path
     paths: tuple[str, ...]
@@ -47,7 +49,7 @@ class Source:
         return cls(
             root=root,
             paths=tuple(sorted(modes)),
-            odd=frozenset(path for path, mode in modes.items() if mode in _NO_CONTENT),
+            odd=frozenset(path for path, mode in modes.items() if mode in _NO_CONTENT) | _pointers(root),
             executable=frozenset(path for path, mode in modes.items() if mode == "100755"),
         )
 
@@ -106,6 +108,13 @@ class Found:
     build: list[str] = field(default_factory=list)
     prepare: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
+
+
+def _pointers(root: Path) -> frozenset[str]:
+    """Git LFS pointers that stand for data; one that stands for code is left to be an error."""
+    command = ["git", "-C", str(root), "grep", "-lz", "--cached", "-e", f"^{_LFS}", "--", ".", *_CODE]
+    found = subprocess.run(command, capture_output=True, text=True, errors="surrogateescape", check=False).stdout
+    return frozenset(path for path in found.split("\0") if path)
 
 
 def is_aside(name: str) -> bool:
