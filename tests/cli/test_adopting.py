@@ -166,8 +166,9 @@ def test_an_agent_that_has_a_recipe_is_told_of_it(tmp_path: Path) -> None:
     project = '[project]\nname = "mini-swe-agent"\n'
     files = {"src/mini/__init__.py": "", "src/mini/__main__.py": PROGRAM, "pyproject.toml": project}
     config, notes = adopted(tmp_path, files)
-    assert "recipes/mini-swe-agent/files/agent/solve.sh shows how it is started" in notes
+    assert "it is mini-swe-agent, which has a recipe" in notes
     assert "MSWEA_CONFIGURED=true" in config.scaffold.command
+    assert " -y --exit-immediately -o /tmp/trajectory.json -t " in config.scaffold.command[-1]
 
 
 def test_go_and_rust_are_built_without_a_network(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -38,6 +39,8 @@ def propose(source: Source) -> Proposal:
     itself = _known([_own_name(source)])
     recipe = itself or _known(found.packages)
     command = found.command
+    if itself and command:
+        command = _with_arguments(command, itself)
     if recipe and command and (variables := load_recipe(recipe).data["env"]):
         rest = command[1:] if command[0] == "env" else command
         command = ("env", *(f"{name}={value}" for name, value in variables.items()), *rest)
@@ -51,6 +54,15 @@ def propose(source: Source) -> Proposal:
         suite=next(iter(_suites(source)), "agentic"),
         notes=tuple(_notes(source, found, recipe, itself=itself is not None)),
     )
+
+
+def _with_arguments(command: tuple[str, ...], recipe: str) -> tuple[str, ...]:
+    """The command with the arguments that its recipe knows, and with an end before that of its box."""
+    arguments = load_recipe(recipe).data.get("arguments")
+    if not arguments:
+        return command
+    limit = 'timeout -k 5 "$(( ${RATCHET_SECONDS%.*} - 10 ))"'
+    return ("sh", "-c", f"exec {limit} {shlex.join(command)} {arguments}")
 
 
 def _own_name(source: Source) -> str:
@@ -105,10 +117,8 @@ def _notes(source: Source, found: Found, recipe: str | None, *, itself: bool) ->
     if found.why:
         yield f"the command: {found.why}"
     if itself:
-        yield (
-            f"it is {load_recipe(str(recipe)).data['title']}, which has a recipe: recipes/{recipe}/files/agent/solve.sh"
-            " shows how it is started in a box"
-        )
+        title = load_recipe(str(recipe)).data["title"]
+        yield f"it is {title}, which has a recipe: variables and arguments are from recipes/{recipe}"
     elif recipe:
         yield f"it uses {load_recipe(recipe).data['title']}: the variables are those of that recipe"
     yield from found.notes
