@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.base.errors import UserError
 from agent.cli.adopting.adopt import Answers, adopt
 from agent.config.campaign import Config, load_config
 from tests.cli.test_init import NO_ENGINE, git, ratchet
@@ -173,16 +174,32 @@ def test_an_agent_that_has_a_recipe_is_told_of_it(tmp_path: Path) -> None:
 
 def test_go_and_rust_are_built_without_a_network(tmp_path: Path) -> None:
     module = "module m\n\nrequire example.org/x v1.0.0\n"
-    config, notes = adopted(
-        tmp_path / "go", {"go.mod": module, "cmd/a/main.go": "package main", "lib/x.go": "package lib"}
-    )
+    files = {"go.mod": module, "cmd/a/main.go": "package main", "lib/x.go": "package lib"}
+    with pytest.raises(UserError, match="run `go mod vendor` and commit vendor/"):
+        adopted(tmp_path / "bare", files)
+    assert not (tmp_path / "bare/mine/campaign.yaml").exists()
+    config, notes = adopted(tmp_path / "go", {**files, "vendor/modules.txt": ""})
     assert config.scaffold.prepare[-2:] == ("agent.bin", "./cmd/a")
     assert config.scaffold.mutable == ("cmd", "lib")
-    assert "go mod vendor" in notes
+    assert config.scaffold.include == ("go.mod", "vendor")
     files = {"Cargo.toml": '[package]\nname = "crab"\n', "src/main.rs": "fn main() {}"}
     config, notes = adopted(tmp_path / "rust", files)
     assert "release/crab agent.bin" in config.scaffold.prepare[-1]
     assert "vendor" not in notes
+
+
+def test_code_that_is_too_large_for_patches_is_seen_by_boxes_all_the_same(tmp_path: Path) -> None:
+    files = {"main.go": "package main", "go.mod": "module m\n\ngo 1.25.0\n", "pkg/a/x.go": "x" * (1 << 20)}
+    config, notes = adopted(tmp_path, {**files, "pkg/b.go": "package pkg", "media/film": "x" * (2 << 20)})
+    scaffold = config.scaffold
+    assert {"pkg", "media"} <= set(scaffold.frozen)
+    assert "pkg" in scaffold.include
+    assert "media" not in scaffold.include
+    assert "pkg is large: boxes see it" in notes
+    assert "go.mod asks for go 1.25, which is newer than Debian's: the image is golang:1.25" in notes
+    assert scaffold.image == "golang:1.25"
+    assert scaffold.build == ()
+    assert "--mutable" in notes
 
 
 def test_an_executable_and_the_packages_of_a_dockerfile(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def adopt(agent: str, folder: Path | None, answers: Answers, *, force: bool, ask
         ask: asks the user; None takes what is proposed.
 
     Raises:
-        UserError: it cannot be cloned, nothing that starts was found, or the doctor would reject the file.
+        UserError: it cannot be cloned or built, nothing that starts was found, or the doctor would reject the file.
     """
     root = _root(agent, folder)
     file = root / CONFIG
@@ -62,6 +62,9 @@ def adopt(agent: str, folder: Path | None, answers: Answers, *, force: bool, ask
         again = shlex.join(["ratchet", "init", "--agent", str(root), "--command"])
         fix = f'Say how it is started; its files lie below /scaffold: {again} "python3 -P -m my_agent"'
         raise UserError("--command", f"nothing that starts was found in {root}", fix)
+    if proposal.missing:
+        problem = "it cannot be built: a build in a box has no network, and the modules that it needs are not in it"
+        raise UserError(str(root), problem, f"In its folder, {proposal.missing}.")
     _write(file, _text(root.name, proposal))
     return file, list(proposal.notes)
 

@@ -8,6 +8,7 @@ from agent.cli.adopting.source import Found, Source, is_aside, top_of
 from agent.config.recipes import load_recipe
 
 _GO = "RUN apt-get update && apt-get install -y --no-install-recommends golang-go && rm -rf /var/lib/apt/lists/*"
+_DEBIANS_GO = (1, 19)
 _CARGO = "RUN apt-get update && apt-get install -y --no-install-recommends cargo && rm -rf /var/lib/apt/lists/*"
 _BUILT = ("dist/", "build/", "lib/", "out/")
 _SHELL_SCRIPTS = ("solve.sh", "agent.sh", "run.sh", "main.sh")
@@ -103,12 +104,19 @@ def go(source: Source) -> Found | None:
     if source.below("vendor"):
         found.include.append("vendor")
     elif re.search(r"^\s*require\b", source.text("go.mod"), re.MULTILINE):
-        found.notes.append("a build in a box has no network: run `go mod vendor`, commit vendor/ and include it")
+        found.missing = "run `go mod vendor` and commit vendor/"
+    if (wanted := re.search(r"^go (\d+)\.(\d+)", source.text("go.mod"), re.MULTILINE)) and _newer(wanted):
+        found.image, found.build = f"golang:{wanted[1]}.{wanted[2]}", []
+        found.notes.append(f"go.mod asks for {wanted[0]}, which is newer than Debian's: the image is {found.image}")
     if main is not None:
         folder = "./" + main.removesuffix("main.go").rstrip("/")
         found.prepare = ("env", "GOCACHE=/tmp/go", "GOFLAGS=-trimpath", "go", "build", "-o", "agent.bin", folder)
         found.command, found.why = ("/scaffold/agent.bin",), f"{main} is a program"
     return found
+
+
+def _newer(wanted: re.Match[str]) -> bool:
+    return (int(wanted[1]), int(wanted[2])) > _DEBIANS_GO
 
 
 def rust(source: Source) -> Found | None:
@@ -121,7 +129,7 @@ def rust(source: Source) -> Found | None:
     if source.below("vendor"):
         found.include += ["vendor", *(path for path in (".cargo/config.toml",) if path in source.paths)]
     elif cargo.get("dependencies"):
-        found.notes.append("a build in a box has no network: run `cargo vendor`, commit vendor/ and include it")
+        found.missing = "run `cargo vendor`, and commit vendor/ and .cargo/config.toml"
     name = str(cargo.get("package", {}).get("name") or "")
     if name and "src/main.rs" in source.paths:
         build = f"cargo build --release --offline --target-dir /tmp/target && cp /tmp/target/release/{name} agent.bin"

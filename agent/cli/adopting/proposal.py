@@ -17,6 +17,7 @@ CONFIG = "campaign.yaml"
 LARGE = 1 << 20
 KINDS = (others.node, others.go, others.rust, python.look, others.shell)
 _PROMPTS = re.compile(r"(.*/)?(prompts?|templates|instructions|skills)$")
+_CODE = re.compile(r".*\.(py|go|rs|[cm]?[jt]sx?|sh|rb|java|kt|c|cc|cpp|h)")
 _SAFE_RUN = re.compile(r"apt-get (-\S+ )*(update|install)[^|`$]*")
 
 
@@ -28,6 +29,7 @@ class Proposal:
     memory_mb: int | None
     suite: str
     notes: tuple[str, ...]
+    missing: str
 
 
 def propose(source: Source) -> Proposal:
@@ -35,7 +37,8 @@ def propose(source: Source) -> Proposal:
     found = next((look for kind in KINDS if (look := kind(source)) is not None and look.command), Found())
     mutable = _mutable(source, found)
     frozen = _frozen(source) if WHOLE in mutable else sorted(p for p in source.odd if inside(p, mutable))
-    include = [p for p in found.include if not inside(p, mutable, frozen)]
+    large = _large(source) if WHOLE in mutable else []
+    include = [path for path in [*found.include, *large] if not inside(path, mutable, frozen)]
     itself = _known([_own_name(source)])
     recipe = itself or _known(found.packages)
     command = found.command
@@ -46,13 +49,14 @@ def propose(source: Source) -> Proposal:
         command = ("env", *(f"{name}={value}" for name, value in variables.items()), *rest)
     scaffold = {
         "mutable": tuple(mutable), "frozen": tuple(frozen), "include": tuple(include), "command": command,
-        "prepare": found.prepare, "build": (*_of_dockerfile(source), *found.build),
+        "prepare": found.prepare, "image": found.image, "build": (*_of_dockerfile(source), *found.build),
     }  # fmt: skip
     return Proposal(
         scaffold=scaffold,
         memory_mb=load_recipe(recipe).memory_mb if recipe else None,
         suite=next(iter(_suites(source)), "agentic"),
-        notes=tuple(_notes(source, found, recipe, itself=itself is not None)),
+        notes=(*_notes(source, found, recipe, itself=itself is not None), *map(_about_large, large)),
+        missing=found.missing,
     )
 
 
@@ -86,6 +90,16 @@ def _frozen(source: Source) -> list[str]:
     odd = [path for path in sorted(source.odd) if not inside(path, names)]
     own = [path for path in _suites(source) if not inside(path, names)]
     return sorted({*names, *odd, *own, CONFIG})
+
+
+def _large(source: Source) -> list[str]:
+    """Folders of code that are too large for patches; a box sees them, since the agent needs them."""
+    tops = [name for name in source.tops() if not is_aside(name) and source.size(name) > LARGE]
+    return [name for name in tops if any(_CODE.fullmatch(path) for path in source.below(name))]
+
+
+def _about_large(name: str) -> str:
+    return f"{name} is large: boxes see it, but patches cannot change it; name parts of it with --mutable"
 
 
 def _known(packages: Iterable[str]) -> str | None:

@@ -98,7 +98,10 @@ class Source:
 
 @dataclass(kw_only=True, slots=True)
 class Found:
-    """What a look at one kind of agent proposes. `why` explains the command, `notes` are for the user."""
+    """What a look at one kind of agent proposes.
+
+    `why` explains the command, `notes` are for the user; `missing` says what to do before it can be built at all.
+    """
 
     command: tuple[str, ...] = ()
     why: str = ""
@@ -108,6 +111,8 @@ class Found:
     build: list[str] = field(default_factory=list)
     prepare: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
+    image: str | None = None
+    missing: str = ""
 
 
 def _pointers(root: Path) -> frozenset[str]:
