@@ -23,8 +23,11 @@ HEAD = struct.Struct("!cI")
 PUT = b"P"  # tar of files for /workspace; answered by OK or FAULT
 RUN = b"R"  # JSON: argv, env, timeout, limit, asks; answered by OUT*, LATE*, DONE
 MORE = b"M"  # JSON: the seconds that the command may run beyond its timeout; answers LATE
-TAKE = b"T"  # JSON: globs, without, max_files, max_bytes; answered by FILES or FAULT
+TAKE = b"T"  # JSON: globs, without, max_files, max_bytes, root; answered by FILES or FAULT
 NAME = b"N"  # JSON: without, most; answered by NAMES or FAULT
+HIDE = b"H"  # one byte that says whether nothing may change them, tar of files for /tests; answered by OK or FAULT
+FREEZE = b"Z"  # JSON: most; answered by FILES (see `snapshot`) or FAULT
+THAW = b"W"  # what FREEZE gave; answered by OK or FAULT
 # box -> host
 READY = b"Y"
 OUT = b"O"

@@ -46,7 +46,12 @@ BOX_FILES = (
     "channels.py",
     "carry.py",
     "forward.py",
+    "copying.py",
+    "errands.py",
+    "machine.py",
+    "privileges.py",
     "runner.py",
+    "snapshot.py",
     "workspace.py",
     "install.py",
     "check/ratchet_check.py",
@@ -74,6 +79,7 @@ def ensure_image(
     base: str | None = None,
     *,
     layers: Layers = NO_LAYERS,
+    machine: bool = False,
     say: Say = print,
     client: docker.APIClient | None = None,
 ) -> str:
@@ -83,6 +89,7 @@ def ensure_image(
         base: a Linux image that the engine has or can pull; it needs no Python. None chooses one. One that this
             version made itself is used as it is.
         layers: what a scaffold or a suite wants on top of the base.
+        machine: whether it is for boxes whose whole root can be changed, which need tools of our own in any image.
         client: of the engine; None connects.
         say: told in one line what was chosen, and what takes long.
 
@@ -94,32 +101,32 @@ def ensure_image(
     lock = Path(tempfile.gettempdir()) / f"ratchet-image-{os.geteuid()}.lock"
     with FileLock(lock):
         try:
-            return _ensure(client, base, layers, say)
+            return _ensure(client, base, layers, say, machine=machine)
         except (DockerException, RequestException) as error:
             raise SandboxDown(f"the image could not be built: {brief(error)}") from error
 
 
-def _ensure(client: docker.APIClient, base: str | None, layers: Layers, say: Say) -> str:
+def _ensure(client: docker.APIClient, base: str | None, layers: Layers, say: Say, *, machine: bool) -> str:
     origin = _named(client, base, say) if base else "default:" + _hash(REGISTRY_BASE, DEBIAN_SUITE, str(DEBIAN_RECIPE))
     content = _hash(*(f"{name}={content!r}" for name, content in _box_files().items()), repr(recipe()))
-    if base and not layers.lines and _label(client, base) == content:
+    if base and not layers.lines and not machine and _label(client, base) == content:
         return origin
-    tag = "ratchet-box:" + _hash(origin, *layers.lines, content)
+    tag = "ratchet-box:" + _hash(origin, *layers.lines, content, *(["machine"] if machine else []))
     if not _exists(client, tag):
-        ground, lines = _ground(client, base, layers, origin, say)
+        ground, lines = _ground(client, base, layers, origin, say, machine=machine)
         build(client, ground, (*lines, f"LABEL {LABEL}={content}"), _box_files(), tag, online=False)
         say(f"image: {tag} is ready, {_megabytes(client, tag)} MB, made from {ground.partition('@')[0]}")
-    if base is None and not layers.lines:
+    if base is None and not layers.lines and not machine:
         client.tag(tag, STABLE, "latest")
     return tag
 
 
 def _ground(
-    client: docker.APIClient, base: str | None, layers: Layers, origin: str, say: Say
+    client: docker.APIClient, base: str | None, layers: Layers, origin: str, say: Say, *, machine: bool
 ) -> tuple[str, Sequence[str]]:
     """The image on which our own files go, and the lines that put them there."""
     own, python = own_base(client, say)
-    copy = _copy(client, own, python, say) if base else None
+    copy = _copy(client, own, python, say) if base or machine else None
     ground = base or own
     if layers.lines:
         ground = _layered(client, ground, layers, "ratchet-base:" + _hash(origin, *layers.lines), say)

@@ -16,6 +16,7 @@ from agent.base.types import Files, Grade, Split, Suite, Task, Trial
 from agent.cli.keeping import Kept, Tree
 from agent.cli.progress import Counter, progress
 from agent.config.campaign import Config
+from agent.kernel.decide.cheaper import Aim
 from agent.kernel.loop.opening import open_ledger, open_repository
 from agent.models.gateway.record import Recording
 from agent.review.audit.fresh import Comparison, compare
@@ -153,14 +154,15 @@ class _Keeper:
         self.kept.handed_in(self.planned, submission, grade)
 
 
-async def compare_trees(config: Config, trees: tuple[str, str], pairs: int) -> Comparison:
-    """Fresh coupled pairs of two trees on the gate's tasks."""
+async def compare_trees(config: Config, trees: tuple[str, str], pairs: int, claim: Aim | None = None) -> Comparison:
+    """Fresh coupled pairs of two trees on the gate's tasks; `claim`: the second is said to be as good and cheaper."""
     console = Console(stderr=True)
     async with (
         measuring_parts(config, console) as parts,
         progress(console, "measuring pairs", pairs) as counter,
     ):
-        return await compare(parts.evaluator, parts.suite.split(Split.GATE), trees, pairs, counter.advance)
+        tasks = parts.suite.split(Split.GATE)
+        return await compare(parts.evaluator, tasks, trees, pairs, counter.advance, claim=claim)
 
 
 async def replay_trials(config: Config, trials: Sequence[Trial], recording: Recording) -> list[Replayed]:

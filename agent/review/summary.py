@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.base.types import Candidate, Purpose
 from agent.config.improve import ITSELF
@@ -45,13 +45,19 @@ def paired(before: Sequence[float], after: Sequence[float]) -> Estimate | None:
     return Estimate(mean=mean, low=mean - half, high=mean + half, n=n)
 
 
+def difference(before: Sequence[float], after: Sequence[float]) -> Estimate | None:
+    """`paired`, of scores in [0, 1]: the interval ends where a difference can."""
+    found = paired(before, after)
+    return None if found is None else replace(found, low=max(-1.0, found.low), high=min(1.0, found.high))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Summary:
     """The figures of a campaign, all from its ledger.
 
     Scores are of search tasks before the first commit, of held-out tasks after it. `improver` names the program that
     wrote the patches if that is not the scaffold itself. `saved` is what the prompt caches of providers saved, in
-    dollars.
+    dollars. `untried` are the candidates without a search trial.
     """
 
     baseline: Estimate | None
@@ -69,6 +75,7 @@ class Summary:
     seconds: float
     ending: str
     improver: str | None = None
+    untried: frozenset[int] = frozenset()
 
 
 def summarise(ledger: Ledger) -> Summary:
@@ -82,7 +89,7 @@ def summarise(ledger: Ledger) -> Summary:
     return Summary(
         baseline=wilson([*first.values()]),
         champion=wilson([*last.values()]),
-        gain=paired([first[p] for p in both], [last[p] for p in both]) if champion else None,
+        gain=difference([first[p] for p in both], [last[p] for p in both]) if champion else None,
         champion_id=champion,
         candidates=tuple(c for c in ledger.candidates() if c.id not in reverts),  # a person made those
         trials=ledger.count_trials(),
@@ -94,5 +101,7 @@ def summarise(ledger: Ledger) -> Summary:
         saved=sum(row.saved for row in ledger.cache_use()),
         seconds=float(ledger.recollect("seconds") or 0.0),
         ending=end.text if end else "not ended",
+        untried=frozenset(c.id for c in ledger.candidates())
+        - {row.candidate for row in ledger.tallies(Purpose.SEARCH)},
         improver=None if (improver := ledger.recollect(IMPROVER)) in {None, ITSELF} else improver,
     )

@@ -70,6 +70,10 @@ class Defaults(Section):
     check_build: list[Text] | None = Field(
         default=None, description="instructions laid on the grading box's own image, as in build"
     )
+    profile: Literal["strict", "machine"] | None = Field(
+        default=None,
+        description="strict: only /workspace can be written (default); machine: everything, by root of the box",
+    )
     workdir: Text | None = Field(
         default=None, description="folder below /workspace in which the scaffold and the check start"
     )

@@ -11,7 +11,8 @@ from typing import Self
 from uvicorn import Config, Server
 
 from agent.base.gateway import Gateway
-from agent.base.types import BoxSpec, CallScope, Caps, Files, Usage
+from agent.base.types import BoxSpec, CallScope, Caps, Files
+from agent.base.usage import Usage
 from agent.config.layers import Layers
 from agent.trials.evaluator import MODEL_ALIAS, Visit, Visited
 from sandbox.docker_sandbox import DockerSandbox

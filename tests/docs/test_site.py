@@ -101,6 +101,20 @@ def test_no_page_names_a_command_that_does_not_exist() -> None:
         assert words == [] or words[0] in known, line
 
 
+def test_the_figures_of_search_and_gate_are_those_of_the_record() -> None:
+    page = " ".join((DOCS / "concepts" / "search-and-gate.md").read_text().split())
+    rows = [line.split("|") for line in (ROOT / "bench" / "gate" / "RESULTS.md").read_text().splitlines()]
+    large = next(n for n, row in enumerate(rows) if "T = 60: 20,000 trials" in row[0]) + 1
+    table = [row for row in rows[large : large + 14] if len(row) > 5]
+    found = {row[1].strip(" *"): [word.split()[0] for word in row[2:5]] for row in table}
+    once, ours = found["keep if one paired run is better"], found["search line + gate (ours)"]
+    commits, false, gain = (round(float(figure)) for figure in once)
+    assert f"makes {commits} commits of which {false} are false, and gains {gain} points" in page
+    commits, false, gain = (round(float(figure)) for figure in ours)
+    assert false == 0
+    assert f"makes {commits}, none of them false, and gains {gain} points" in page
+
+
 def keys() -> Iterator[str]:
     for line in render_template().splitlines():
         if match := re.match(r"^( *)([a-z_]+):", line):
@@ -124,14 +138,14 @@ def test_every_kind_of_event_is_in_its_table() -> None:
     assert [kind for kind in kinds if f"`{kind}`" not in listed] == []
 
 
-def word_for_word(page: str, mark: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the marked blocks of a page, as somebody who pastes them one after the other."""
-    text = (DOCS / page).read_text()
+def word_for_word(root: Path, page: str, mark: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the marked blocks of a checkout's page, as somebody who pastes them one after the other."""
+    text = (root / "docs" / page).read_text()
     blocks = re.findall(rf"<!-- {mark} -->\n(`{{3,}})\n(.*?\n)\1\n", text, re.DOTALL)
     script = 'set -e\nratchet() { python -P -m agent.cli "$@"; }\n' + "".join(block for _, block in blocks)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     who = {f"GIT_{role}_{key}": "u@x" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
-    env = {**os.environ, **who, "PATH": path, "PYTHONPATH": str(ROOT)}
+    env = {**os.environ, **who, "PATH": path, "PYTHONPATH": str(root)}
     done = subprocess.run(["bash", "-c", script], cwd=folder, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done
@@ -139,8 +153,10 @@ def word_for_word(page: str, mark: str, folder: Path) -> subprocess.CompletedPro
 
 @pytest.mark.slow
 @pytest.mark.docker
-def test_the_quickstart_runs_word_for_word(tmp_path: Path) -> None:
-    done = word_for_word("quickstart.md", "quickstart", tmp_path)
+def test_the_quickstart_runs_word_for_word_in_a_fresh_clone(tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
+    done = word_for_word(clone, "quickstart.md", "quickstart", tmp_path)
     assert "score on held-out tasks" in done.stdout
     assert list((tmp_path / "first" / "runs").glob("*/report.html"))
 
@@ -148,7 +164,7 @@ def test_the_quickstart_runs_word_for_word(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.docker
 def test_the_tutorial_of_ones_own_agent_runs_word_for_word(tmp_path: Path) -> None:
-    done = word_for_word("tutorials/own-agent.md", "tutorial", tmp_path)
+    done = word_for_word(ROOT, "tutorials/own-agent.md", "tutorial", tmp_path)
     assert "Ask for a check of the examples" in done.stdout
     assert done.stdout.endswith("Check every example before you answer.\n")
     assert (tmp_path / "my-agent/prompts/solve.md").read_text().count("\n") == 2

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.base.types import Candidate, Fate, Files, Trial
+from agent.kernel.decide.cheaper import Aim, Objective
 from agent.kernel.decide.gate import pairs_to_prove
 from agent.kernel.decide.informative import informative
 from agent.kernel.decide.predictions import Calibration, Sums, calibration, checked, predictions
@@ -22,7 +23,7 @@ from agent.kernel.loop.lessons import LESSONS, lessons_of
 from agent.kernel.loop.opening import with_recorded_windows
 from agent.kernel.loop.pages import Attempt
 from agent.kernel.loop.parts import Parts
-from agent.kernel.loop.settings import gate_settings
+from agent.kernel.loop.settings import aim_of, gate_settings
 from agent.kernel.loop.shown import SearchTasks
 from agent.kernel.record.rows import Result
 
@@ -235,6 +236,7 @@ class Briefer:
             ("before a test", f"{wanted} over the champion #{self._state.champion}"),
             ("a test", "fresh trials in pairs against the champion, on tasks that are not shown"),
             ("smallest gain worth finding, in score", f"{settings.smallest_effect:g}" if proven else None),
+            ("what is accepted", _accepted(aim_of(config))),
             ("pairs", f"{pairs_to_prove(settings)} at the least, {settings.max_pairs} at the most" if proven else None),
             ("pairs of a comparison", None if proven else config.gate_options.runs),
         ]
@@ -281,6 +283,13 @@ def _branch(one: Attempt) -> Branch:
 
 def _numbered(trials: Sequence[Trial]) -> list[tuple[int, Trial]]:
     return list(enumerate(trials, start=1))
+
+
+def _accepted(aim: Aim) -> str:
+    """What a candidate must be, in words."""
+    cheaper = f"not worse by {aim.not_worse:g} or more in score, and {aim.saving:.0%} or more cheaper"
+    words = {Objective.SCORE: "a better score", Objective.COST: f"{cheaper}, in {aim.unit} a trial"}
+    return words.get(aim.objective, f"a better score; or {words[Objective.COST]}")
 
 
 def _range(seconds: Sequence[float]) -> str:

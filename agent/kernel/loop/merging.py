@@ -55,10 +55,19 @@ class Merger:
         Raises:
             InfrastructureError: its first trial is void; it is queued again.
         """
-        state, champion = self._state, self._state.candidates[self._state.champion]
+        state = self._state
         tree, held = self._put_together(patches)
         if held in state.archive.composed - {patches} or any(one.tree == tree for one in state.candidates.values()):
             return
+        await self._make(tree, held)
+
+    async def _make(self, tree: str, held: frozenset[int]) -> None:
+        """A candidate of a tree that holds just these patches; nothing if it may not be admitted.
+
+        Raises:
+            InfrastructureError: its first trial is void; it is queued again.
+        """
+        state, champion = self._state, self._state.candidates[self._state.champion]
         parts = [state.candidates[patch] for patch in sorted(held)]
         try:
             proposal = await self._proposal(
@@ -70,6 +79,28 @@ class Merger:
         made = await self._admission.admit(proposal, champion, held)
         if made.fate is Fate.OPEN:
             await self._admission.smoke_or_queue(made)
+
+    def left_out(self, whole: Candidate, patch: int) -> str | None:
+        """The tree of a candidate without one of its patches; None where the others build on it."""
+        held = self._state.archive.patches(whole.id)
+        tree, left = self._step(whole.tree or "", held, patch, taken_out=True)
+        return tree if left != held else None
+
+    async def without(self, whole: Candidate, patches: frozenset[int]) -> Candidate | None:
+        """The candidate of a whole's patches but these; None where they cannot be taken out together, or it is refused.
+
+        Raises:
+            InfrastructureError: its first trial is void; it is queued again.
+        """
+        state, tree, held = self._state, whole.tree or "", self._state.archive.patches(whole.id)
+        wanted = held - patches
+        for patch in sorted(patches, reverse=True):
+            tree, held = self._step(tree, held, patch, taken_out=True)
+        if held != wanted:
+            return None
+        if not any(one.tree == tree for one in state.candidates.values()):
+            await self._make(tree, held)
+        return next((one for one in state.candidates.values() if one.tree == tree and one.id in state.archive), None)
 
     def _put_together(self, wanted: frozenset[int]) -> tuple[str, frozenset[int]]:
         """(tree, the patches in it): from the candidate that is nearest, patches are taken out, then put in."""

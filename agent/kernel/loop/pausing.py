@@ -16,6 +16,9 @@ FIRST_WAIT, LONGEST_WAIT = 2.0, 120.0
 LOAD_WAIT = 5.0
 """The most after a starved trial: fewer run at a time already, and load often passes soon."""
 
+QUIETER = "the machine is starved: stop other programs, use a quieter machine, or raise `boxes.starved`"
+"""Why a campaign pauses after starved trials, whose own events have the figures."""
+
 TICK = 1.0
 """Seconds between two looks at requests, providers and the watchdog while nothing ends by itself."""
 
@@ -51,11 +54,12 @@ class Pauses:
         """
         if self._waited > self._patience:
             raise InfrastructureError(f"gave up after {self._waited / 60:.0f} minutes: {reason}")
-        self.trouble = reason
+        again, self.trouble = self.trouble == reason == QUIETER, reason
         down = self.gateway.trouble() is not None
         wait = max(self._patience - self._waited, FIRST_WAIT) if down else min(self.wait, longest)
         when = "resumes when the provider answers again" if down else f"next try in {wait:.0f} s"
-        self._say("paused", f"{reason} ({when})")
+        if not again:  # every starved trial has an event of its own
+            self._say("paused", f"{reason} ({when})")
         started = time.monotonic()
         await self._rest(wait)
         self._waited += time.monotonic() - started

@@ -11,9 +11,12 @@ from typing import Any
 
 from agent.base.types import Candidate, Fate, Files, Purpose, Trial
 from agent.kernel.decide.archive import Archive, SearchSettings
+from agent.kernel.decide.cheaper import SCORE, Aim, Objective
 from agent.kernel.decide.evidence import base_of, lineage
 from agent.kernel.decide.gate import Verdict
+from agent.kernel.decide.thrift import search_cost
 from agent.kernel.loop.approval import Approvals
+from agent.kernel.record.attributed import parts_of
 from agent.kernel.record.ledger import Ledger, Tally, TestRow
 from agent.models.dialects.transcript import with_output
 
@@ -75,8 +78,8 @@ class Measured:
 class State:
     """The campaign in memory. It is rebuilt from the ledger, and every change of it writes the ledger first."""
 
-    def __init__(self, ledger: Ledger, settings: SearchSettings) -> None:
-        self.ledger = ledger
+    def __init__(self, ledger: Ledger, settings: SearchSettings, aim: Aim = SCORE) -> None:
+        self.ledger, self._aim = ledger, aim
         self.archive = Archive(settings)
         self.approvals = Approvals(ledger)
         self.candidates: dict[int, Candidate] = {c.id: c for c in ledger.candidates()}
@@ -132,6 +135,14 @@ class State:
         self.archive.add(candidate.id, candidate.parent, size=candidate.size, patches=patches)
         if self._search[candidate.id].trials:
             self.archive.record_all(candidate.id, self.ledger.scores(Purpose.SEARCH, candidate.id))
+        if self._aim.objective is not Objective.SCORE:
+            for index, trial in self.ledger.by_index(Purpose.SEARCH, candidate.id).items():
+                self._cost(trial, candidate.id, index)
+
+    def _cost(self, trial: Trial, candidate: int, index: int) -> None:
+        """Note what a search trial cost."""
+        cost = search_cost(trial.usage, self._aim.unit)
+        self.archive.costs.setdefault(candidate, {})[index] = (trial.score, cost)
 
     def add(self, candidate: Candidate, *, fingerprint: str | None, diff: str, transcript: str) -> None:
         """Write down a new candidate, admitted or refused."""
@@ -177,6 +188,8 @@ class State:
         self.trials += 1
         if candidate in self.archive:
             self.archive.record(candidate, trial.score, index)
+            if self._aim.objective is not Objective.SCORE:
+                self._cost(trial, candidate, index)
 
     def showed(self, trial: Trial, candidate: int, index: int) -> None:
         """Write down one finished trial on a task that improvers may see."""
@@ -204,7 +217,10 @@ class State:
         """The test that was begun and has no verdict, or was accepted and is neither committed nor waiting."""
         committed = {row.test for row in self.ledger.commits()} | {entry.test for entry in self.approvals}
         for row in self.ledger.tests():
-            if row.verdict is None or (row.verdict == Verdict.ACCEPTED and row.id not in committed):
+            if row.verdict is None:
+                return row
+            passed = {row.id, parts_of(self.ledger, row.id).get("test", row.id)}
+            if row.verdict == Verdict.ACCEPTED and not passed & committed:
                 return row
         return None
 

@@ -185,7 +185,7 @@ def test_the_heat_map_keeps_the_seed_and_the_last_champions_when_there_are_too_m
     ("fate", "reason", "group"),
     [
         (Fate.CHAMPION, "accepted: x", "Accepted"),
-        (Fate.OPEN, "", "Never promising enough for the gate"),
+        (Fate.OPEN, "", "Not at the gate: too few trials so far, or too small a lead"),
         (Fate.OPEN, "passed the gate against an older champion", "Passed against an older champion, tested again"),
         (Fate.WAITING, "waits for approval; x", "Passed the gate, waiting for approval"),
         (Fate.REJECTED, "turned down by eve: no", "Rejected by a person"),
@@ -200,6 +200,11 @@ def test_the_heat_map_keeps_the_seed_and_the_last_champions_when_there_are_too_m
 def test_reasons_fall_into_a_few_groups(fate: Fate, reason: str, group: str) -> None:
     one = Candidate(id=1, parent=0, tree=None, subject="s", body="", fate=fate, reason=reason)
     assert group_of(one) == group
+
+
+def test_a_candidate_without_a_search_trial_has_a_group_of_its_own() -> None:
+    one = Candidate(id=1, parent=0, tree=None, subject="s", body="", fate=Fate.OPEN, reason="")
+    assert group_of(one, tried=False) == "Not at the gate: no search trial yet"
 
 
 def better(scene: FakeRun) -> None:

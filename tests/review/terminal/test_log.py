@@ -16,7 +16,8 @@ from rich.console import Console
 
 from agent.base.text import visible, visible_lines
 from agent.base.trust import DEFAULT_MUTABLE
-from agent.base.types import Candidate, Fate, Purpose, Trial, Usage
+from agent.base.types import Candidate, Fate, Purpose, Trial
+from agent.base.usage import Usage
 from agent.kernel.git.messages import Commit
 from agent.kernel.git.repository import Repository
 from agent.kernel.record.ledger import PairRow
@@ -168,6 +169,11 @@ def test_show_prints_fate_reason_words_evidence_and_patch() -> None:
     assert "3 search trials; 5 model calls, 3 of them fresh; 1,234 tokens; $0.5000" in text
     assert "-a = 1 +a = [bold]2[/bold]" in text
     assert text.endswith("what its improver printed thinking")
+
+
+def test_show_says_what_prompt_caches_saved_if_they_saved_anything() -> None:
+    assert "$0.5000; prompt caches saved $0.1200" in shown(dossier(saved=0.12))
+    assert "caches" not in shown(dossier())
 
 
 def test_show_counts_wins_and_losses_a_task_on_the_same_trials() -> None:
