@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -171,6 +172,7 @@ class Briefer:
         config = self._config
         return pages.facts_page(
             {
+                "The agent": self._agent(),
                 "The solver": self._solver(parent),
                 "What one trial may use": [
                     ("model calls", config.boxes.trial_calls),
@@ -194,6 +196,17 @@ class Briefer:
                 ],
             }
         )
+
+    def _agent(self) -> list[tuple[str, object]]:
+        """How a trial runs what is in the workspace; another program that improves it does not know that by itself."""
+        scaffold = self._config.scaffold
+        return [
+            ("command, run in the task's folder", f"`{shlex.join(scaffold.command)}`"),
+            ("built before, without network, by", f"`{shlex.join(scaffold.prepare)}`" if scaffold.prepare else None),
+            ("paths that a patch may change", ", ".join(scaffold.mutable)),
+            ("exceptions, which are not in the workspace", ", ".join(scaffold.frozen) or None),
+            ("further paths that a trial sees below /scaffold", ", ".join(scaffold.include) or None),
+        ]
 
     def _solver(self, parent: Candidate) -> list[tuple[str, object]]:
         """The model behind a trial, and what the parent's search trials used of it on average."""
