@@ -139,7 +139,8 @@ class History:
 
     def candidate(self, candidate: int) -> SavedCandidate | None:
         """One candidate of the archive, or None."""
-        return next(self._saved(f"{self._archive}/{candidate}"), None)
+        found = self._git.ref(f"{self._archive}/{candidate}")
+        return None if found is None else SavedCandidate(id=candidate, commit=found[0], tree=found[1])
 
     def _saved(self, pattern: str) -> Iterator[SavedCandidate]:
         out = self._git.run("for-each-ref", "--format=%(refname:lstrip=4) %(objectname) %(tree)", pattern).text
@@ -164,8 +165,8 @@ class History:
 
     def diff(self, before: str, after: str) -> str:
         """The patch between two commits or trees, as git shows it; undecodable bytes are replaced."""
-        options = ("-p", "-r", "--text", "--no-color", "--find-renames")
-        return self._git.run("diff-tree", *options, before, after).out.decode(errors="replace")
+        trees = [self._git.tree_of(name) for name in (before, after)]
+        return self._git.objects.diff(*trees).decode(errors="replace")
 
     def compare(self, before: Files, after: Files) -> str:
         """The patch between files that are in no tree, such as a refused one; odd paths are left out."""
