@@ -160,6 +160,8 @@ def build(user: int, room: int) -> Machine:
     said, fds, _, _ = socket.recv_fds(ours, 16, 3)
     if said != b"mounted":
         raise RuntimeError("the machine of a box could not be made")
+    for number in fds:
+        os.set_inheritable(number, False)  # what is received is inherited, unlike what is opened
     users, mounts, root = fds
     base = copied(root, user + 1)
     os.close(root)

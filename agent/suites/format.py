@@ -60,7 +60,9 @@ class Defaults(Section):
         default=None, description="image of both boxes instead of the campaign's; needs python3 (3.9 or later)"
     )
     build: list[Text] | None = Field(
-        default=None, description="Dockerfile instructions (RUN, ENV, ARG, SHELL, WORKDIR) laid on the image, once"
+        default=None,
+        description="Dockerfile instructions (RUN, COPY, ENV, ARG, SHELL, WORKDIR) laid on the image, once;"
+        " COPY takes starting files",
     )
     check_image: Text | None = Field(
         default=None, description="image of the grading box, where it is another than the solving box's"

@@ -9,13 +9,15 @@ from typing import Protocol
 from agent.base.errors import UserError
 from agent.base.profile import Profile
 from agent.base.types import Suite, Task
-from sandbox.image import Say, ensure_image
+from agent.config.layers import Layers
+from agent.suites.copying import layers_of
+from sandbox.image import NO_LAYERS, Say, ensure_image
 
 
 class Ensure(Protocol):
     """How an image is made ready; see `sandbox.image.ensure_image`."""
 
-    def __call__(self, base: str | None, *, layers: tuple[str, ...], machine: bool, say: Say) -> str:
+    def __call__(self, base: str | None, *, layers: Layers, machine: bool, say: Say) -> str:
         """The tag of an image that is ready for boxes."""
         ...
 
@@ -58,12 +60,13 @@ def grading_image(images: Mapping[str, str], task: str, solving: str) -> str:
 
 
 def task_images(
-    suite: Suite, base: str | None, *, layers: tuple[str, ...] = (), say: Say, ensure: Ensure = ensure_image
+    suite: Suite, base: str | None, *, layers: Layers = NO_LAYERS, say: Say, ensure: Ensure = ensure_image
 ) -> dict[str, str]:
     """The tag for each task that does not run in the campaign's own image, by task id; see `check_key` for grading.
 
     `base` is what `build` is laid on where a task names no image; None is Ratchet's own. `layers` install the agent, so
-    they come below the layers of every task, and are in no image that only grades.
+    they come below the layers of every task, and are in no image that only grades. A task's COPY takes its starting
+    files.
 
     Raises:
         UserError: an image is not available, or a layer fails; names the task.
@@ -73,16 +76,18 @@ def task_images(
     tags: dict[str, str] = {}
     for task in suite.tasks:
         machine = task.profile is Profile.MACHINE
-        solving = (task.image or base, (*layers, *task.build), machine)
-        grading = (task.check_image or base, task.check_build, machine)
         if task.image is not None or task.build or machine:
-            tags[task.id] = _ready(ready, solving, f"task {task.id}: ", say, ensure)
+            field = f"task {task.id}: "
+            solving = (task.image or base, layers + layers_of(task.build, task.files, f"{field}build"), machine)
+            tags[task.id] = _ready(ready, solving, field, say, ensure)
         if task.check_image is not None or task.check_build:
-            tags[check_key(task.id)] = _ready(ready, grading, f"task {task.id}: check_", say, ensure)
+            field = f"task {task.id}: check_"
+            grading = (task.check_image or base, layers_of(task.check_build, task.files, f"{field}build"), machine)
+            tags[check_key(task.id)] = _ready(ready, grading, field, say, ensure)
     return tags
 
 
-_Wanted = tuple[str | None, tuple[str, ...], bool]
+_Wanted = tuple[str | None, Layers, bool]
 """An image, the layers on it, and whether it is for machines."""
 
 
@@ -98,5 +103,5 @@ def _ready(
         try:
             ready[wanted] = ensure(wanted[0], layers=wanted[1], machine=wanted[2], say=say)
         except UserError as error:
-            raise UserError(f"{field}{'build' if wanted[1] else 'image'}", error.problem, error.fix) from error
+            raise UserError(f"{field}{'build' if wanted[1].lines else 'image'}", error.problem, error.fix) from error
     return ready[wanted]

@@ -16,14 +16,15 @@ FOLDER = "/solution"
 """Where a reference script is while it runs."""
 
 _ARRIVES = ".ratchet-solution"
+_SPOIL_SECONDS = 300.0
 
 
 class Change(StrEnum):
     """What is done to a machine; the value is a command for the shell, in the working directory."""
 
     NONE = ":"
-    EMPTIED = "find . -mindepth 1 -delete"
-    BROKEN = "find . -type f -exec sh -c 'echo this is [ no program > \"$1\"' - {} ';'"
+    EMPTIED = "find . -xdev -mindepth 1 -delete"
+    BROKEN = "find . -xdev -type f -exec sh -c 'echo this is [ no program > \"$1\"' - {} ';'"
     SOLVED = f"bash {FOLDER}/{SOLVE}"
 
 
@@ -43,7 +44,8 @@ async def left_by(sandbox: Sandbox, image: str, task: Task, change: Change) -> F
             moved = f"mv {WORKSPACE}{_ARRIVES} {FOLDER}"
             await box.run(["sh", "-c", moved], env={}, timeout=60)
         argv = in_workdir(task, ["sh", "-c", change.value])
-        result = await box.run(argv, env=reference_env(task), timeout=task.solve_timeout)
+        seconds = task.solve_timeout if change is Change.SOLVED else min(task.solve_timeout, _SPOIL_SECONDS)
+        result = await box.run(argv, env=reference_env(task), timeout=seconds)
         if change is Change.SOLVED:
             await box.run(["rm", "-rf", FOLDER], env={}, timeout=60)
         if result.ending is not Ending.EXITED:

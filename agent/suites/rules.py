@@ -6,10 +6,12 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
+from agent.base.errors import UserError
 from agent.base.profile import Profile
 from agent.base.types import Files, RewardKind, Task
 from agent.config.layers import layer_fault
 from agent.suites import tree
+from agent.suites.copying import layers_of
 from agent.suites.place import Place
 from sandbox import frames
 
@@ -139,7 +141,14 @@ def _surroundings(task: Task, place: Place) -> None:
             raise place.error("workdir", f"{task.workdir!r:.80} {fault}", "Name a folder below /workspace.")
         if not any(path.startswith(below) for path in task.files):
             raise place.error("workdir", f"no starting file stands in {task.workdir!r}", "Put a file there.")
+    _layers(task, place)
+
+
+def _layers(task: Task, place: Place) -> None:
     for field, lines in (("build", task.build), ("check_build", task.check_build)):
-        for line in lines:
-            if (wrong := layer_fault(line)) is not None:
-                raise place.error(field, *wrong)
+        if (wrong := next(filter(None, map(layer_fault, lines)), None)) is not None:
+            raise place.error(field, *wrong)
+        try:
+            layers_of(lines, task.files, field)
+        except UserError as error:
+            raise place.error(field, error.problem, error.fix) from error

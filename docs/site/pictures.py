@@ -40,6 +40,7 @@ def main() -> None:
     with open_ledger(config) as ledger, tempfile.TemporaryDirectory() as folder:
         repository = open_repository(config, ledger)
         print_summary(summarise(ledger), name=config.name, hint="ratchet {}".format, console=console)
+        console.print("\n$ ratchet log", highlight=False)
         render_log(repository.accepted(), ledger.candidates()[1:], console)
         page = Path(folder) / "report.html"
         save(render(collect(ledger, gate_settings(config), name=config.name)), page)

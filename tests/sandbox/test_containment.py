@@ -396,6 +396,12 @@ print("areas", os.listdir("/run/ratchet"), os.listdir("/run/ratchet/tests"))
     assert "'gateway.sock'" not in said
 
 
+async def test_a_command_has_no_open_files_but_its_own(attack: Attack) -> None:
+    links = "for n in range(3, 256):\n try: print(os.readlink(f'/proc/self/fd/{n}'))\n except OSError: pass"
+    result = await attack(f"import os\n{links}\nprint('end')")
+    assert result.output == b"end\n"
+
+
 async def test_one_box_sees_nothing_of_another(
     docker_sandbox: DockerSandbox, spec: BoxSpec, box: DockerBox, attack: Attack
 ) -> None:

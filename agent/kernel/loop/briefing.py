@@ -7,6 +7,7 @@ Not covered: the texts are those of models and boxes, so an improver may read th
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -173,6 +174,7 @@ class Briefer:
         config, rows = self._config, next(one.results for one in attempts if one.candidate.id == parent.id)
         return pages.facts_page(
             {
+                "The agent": self._agent(),
                 "The solver": self._solver(parent, rows),
                 "What one trial may use": [
                     ("model calls", config.boxes.trial_calls),
@@ -196,6 +198,17 @@ class Briefer:
                 ],
             }
         )
+
+    def _agent(self) -> list[tuple[str, object]]:
+        """How a trial runs what is in the workspace; another program that improves it does not know that by itself."""
+        scaffold = self._config.scaffold
+        return [
+            ("command, run in the task's folder", f"`{shlex.join(scaffold.command)}`"),
+            ("built before, without network, by", f"`{shlex.join(scaffold.prepare)}`" if scaffold.prepare else None),
+            ("paths that a patch may change", ", ".join(scaffold.mutable)),
+            ("exceptions, which are not in the workspace", ", ".join(scaffold.frozen) or None),
+            ("further paths that a trial sees below /scaffold", ", ".join(scaffold.include) or None),
+        ]
 
     @cached_property
     def _with_windows(self) -> Config:

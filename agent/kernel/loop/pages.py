@@ -30,7 +30,7 @@ INDEX = """\
 
 | file | what is in it |
 |---|---|
-| `campaign.md` | the solver's model, what a trial may use, what the gate asks for, what is left |
+| `campaign.md` | how the agent is started, its model, what a trial may use, what the gate asks for, what is left |
 | `candidates.tsv` | a line for each candidate: parent, fate, score with its 95 % interval, tokens and seconds a trial |
 | `results.tsv` | a line for each task and candidate: trials, mean score, interval, tokens, seconds, time-outs |
 | `scores.tsv` | the same scores as a matrix: tasks in lines, candidates in columns, `solved/trials` |

@@ -22,6 +22,7 @@ from dockerfile_parse import DockerfileParser
 from agent.base.types import NO_FILES, Files
 from agent.suites.importing import baking
 from agent.suites.importing.draft import Unsupported
+from agent.suites.importing.harbor_fates import OWN_USER
 from agent.suites.importing.heredocs import unfolded
 from agent.suites.tree import suite_path_fault
 
@@ -224,7 +225,7 @@ class _Reader:
             raise self._no(f"USER {value:.40}")
         self._user = "" if name in {"root", "0"} else name
         if self._user:
-            self._remarks.append(f"{self._where} line {self._line}: USER {name}: boxes run as a user of their own")
+            self._remarks.append(f"{self._where} line {self._line}: USER {name}: {OWN_USER}")
 
     def _run(self, value: str, content: str) -> None:
         if value.startswith("--"):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shlex
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from agent.suites.importing.harbor_files import Verifier, kept, verifier_of
 from agent.suites.importing.harbor_sources import DATASET, PARTS, REGISTRY, Located, digest_of, tasks_of
 from agent.suites.importing.profiles import MACHINE, STRICT, Kind, shared_data, stdlib_only
 from agent.suites.importing.reading import folder, scripts, tasks_below, text, toml_file
-from agent.suites.importing.whole import last_workdir, needs_machine
+from agent.suites.importing.whole import last_workdir, needs_machine, on_a_machine
 from agent.suites.rules import SOLVE
 from agent.suites.tree import suite_path_fault
 from agent.trials.grading import MACHINE_DISK_MB
@@ -65,9 +66,31 @@ def _read(place: Located, options: Options) -> Draft | Refusal:
     name = task_id(Path(place.inside).name if place.origin else place.root.resolve().name)
     raw = toml_file(place.root / CONFIG)
     try:
-        return _task(place, name, raw, options)
+        return _task(_parts(place, name, raw), options)
     except Unsupported as reason:
         return Refusal(id=name, origin=place.inside, feature=str(reason))
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """A task as it is read, once for both profiles."""
+
+    place: Located
+    name: str
+    raw: Mapping[str, Any]
+    files: Mapping[str, bytes]
+    config: Config
+    digest: str
+
+
+def _parts(place: Located, name: str, raw: dict[str, Any]) -> _Parts:
+    files = kept(folder(place.root, PARTS))
+    digest = digest_of(files)
+    if place.digest not in {None, digest}:
+        raise Unsupported(f"{DATASET}: its content is not what the digest {place.digest!r:.24} names")
+    config = read_config(raw)
+    _layout(files, config)
+    return _Parts(place, name, raw, files, config, digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,30 +102,24 @@ class _Check:
     helpers: dict[str, bytes]
 
 
-def _task(place: Located, name: str, raw: dict[str, Any], options: Options) -> Draft:
+def _task(parts: _Parts, options: Options) -> Draft:
     """A task in a strict box or, where it needs more or cannot be in one, in a machine."""
-    reason: str | None
     try:
-        draft, reason = _draft(place, name, raw, options), None
-        if draft.settings.get("check_image") is None and draft.settings.get("check_build") is None:
-            reason = _reason(place.root, raw, draft)
+        draft = _draft(parts, options)
     except Unsupported as refused:
-        draft, reason = None, str(refused)
-        first = refused
-    if reason is None and draft is not None:
-        return draft
-    try:
-        return _draft(place, name, raw, options, machine=reason)
-    except Unsupported:
-        if draft is None:
-            raise first from None
-        return draft
+        try:
+            return _draft(parts, options, machine=str(refused))
+        except Unsupported:
+            raise refused from None
+    if reason := _reason(parts, draft):
+        with suppress(Unsupported):
+            return _draft(parts, options, machine=reason)
+    return draft
 
 
-def _reason(root: Path, raw: dict[str, Any], draft: Draft) -> str | None:
+def _reason(parts: _Parts, draft: Draft) -> str | None:
     """Why a task needs a machine, or None. A separate verifier gets artifacts, so it does not see one."""
-    files = kept(folder(root, PARTS))
-    config = read_config(raw)
+    files, config, root = dict(parts.files), parts.config, parts.place.root
     if config.separate:
         return None
     if path := next((path for path in draft.files if suite_path_fault(path)), None):
@@ -111,31 +128,26 @@ def _reason(root: Path, raw: dict[str, Any], draft: Draft) -> str | None:
         return "only an image is given"
     if path := shared_data(draft.files, draft.tests):
         return f"the tests hold a copy of the starting file {path}"
+    dockerfile = text(files, DOCKERFILE, root)
     return needs_machine(
         instruction=draft.instruction,
         tests={path: body for path, body in files.items() if path.startswith("tests/")},
         reference=[body for path, body in files.items() if path.startswith("solution/")],
-        dockerfile=text(files, DOCKERFILE, root),
-        workdir=config.workdir or last_workdir(text(files, DOCKERFILE, root)),
+        dockerfile=dockerfile,
+        workdir=config.workdir or last_workdir(dockerfile),
     )
 
 
-def _draft(place: Located, name: str, raw: dict[str, Any], options: Options, *, machine: str | None = None) -> Draft:
+def _draft(parts: _Parts, options: Options, *, machine: str | None = None) -> Draft:
     """The task in a box of the strict profile, or in a machine for the reason given."""
-    root = place.root
-    files = kept(folder(root, PARTS))
-    digest = digest_of(files)
-    if place.digest not in {None, digest}:
-        raise Unsupported(f"{DATASET}: its content is not what the digest {place.digest!r:.24} names")
-    config = read_config(raw)
+    root, files, config = parts.place.root, dict(parts.files), parts.config
     remarks = [*config.remarks]
-    _layout(files, config)
     instruction = text(files, "instruction.md", root)
     service = _service(files, root)
     if machine is not None:
         if config.separate:
             raise Unsupported(f"{CONFIG}: verifier.environment_mode: a separate verifier sees no machine")
-        remarks.append(f"profile machine: {machine}")
+        remarks = [f"profile machine: {machine}", *on_a_machine(remarks)]
     found = _environment(
         files, config, service, root=root, instruction=instruction, remarks=remarks, machine=machine is not None
     )
@@ -151,8 +163,8 @@ def _draft(place: Located, name: str, raw: dict[str, Any], options: Options, *, 
         # There /task is the workspace, and a scaffold reads its instruction from /task/instruction.md.
         starting["instruction.md"] = instruction.encode()
     return Draft(
-        id=name,
-        origin=place.inside,
+        id=parts.name,
+        origin=parts.place.inside,
         instruction=instruction,
         files=starting,
         tests={**tests, **check.helpers} if machine else container.hidden({**tests, **check.helpers}),
@@ -167,8 +179,8 @@ def _draft(place: Located, name: str, raw: dict[str, Any], options: Options, *, 
             "env": {**service.env, **config.env},
             "tags": config.tags,
         },
-        meta={"harbor": {**_meta(files, raw, config, root), "digest": digest, **(place.origin or {})}},
-        remarks=tuple(dict.fromkeys([*remarks, *found.remarks])),
+        meta={"harbor": {**_meta(files, parts, root), "digest": parts.digest, **(parts.place.origin or {})}},
+        remarks=tuple(dict.fromkeys([*remarks, *(on_a_machine(found.remarks) if machine else found.remarks)])),
     )
 
 
@@ -331,12 +343,12 @@ def _with_context(
     return {**starting, _CONTEXT: files[TRAJECTORY]}, said
 
 
-def _meta(files: dict[str, bytes], raw: dict[str, Any], config: Config, root: Path) -> dict[str, Any]:
+def _meta(files: dict[str, bytes], parts: _Parts, root: Path) -> dict[str, Any]:
     """What has no field: task.toml, and the reference as it is written, by the names below `solution/`."""
     found = scripts(files, [path for path in files if path.startswith("solution/")], root)
     reference = {path.removeprefix("solution/"): said for path, said in found.items()}
-    env = {"solution_env": config.solution_env} if config.solution_env else {}
-    return {"task.toml": _plain(raw), "solution": reference, **env}
+    env = {"solution_env": parts.config.solution_env} if parts.config.solution_env else {}
+    return {"task.toml": _plain(dict(parts.raw)), "solution": reference, **env}
 
 
 def _plain(value: Any) -> Any:

@@ -20,7 +20,7 @@ from agent.suites.importing.draft import Draft, Options, Refusal, Unsupported, t
 from agent.suites.importing.fetching import fetched
 from agent.suites.importing.profiles import MACHINE, stdlib_only
 from agent.suites.importing.reading import folder, need_text, scripts, tasks_below, text, texts
-from agent.suites.importing.whole import last_workdir, needs_machine
+from agent.suites.importing.whole import last_workdir, needs_machine, on_a_machine
 from agent.suites.rules import SOLVE
 
 CONFIG, SCRIPT, DOCKERFILE, COMPOSE = "task.yaml", "run-tests.sh", "Dockerfile", "docker-compose.yaml"
@@ -150,7 +150,7 @@ def _draft(
                 "solution": scripts(files, [path for path in _SOLUTIONS if path in files], root),
             }
         },
-        remarks=(*remarks, *service.remarks, *found.remarks),
+        remarks=(*remarks, *service.remarks, *(on_a_machine(found.remarks) if machine else found.remarks)),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from agent.suites.importing.harbor_fates import DISK, OWN_USER
 from agent.suites.importing.heredocs import unfolded
 from agent.suites.importing.shell import logical_lines
 
@@ -29,6 +30,7 @@ _PLAIN_RUN = re.compile(
     r"true|export|npm\s+(?:install|i)\s+-g|corepack|rm\s+-r?f|rm\s+-fr)\b|rm\s+/|ln\s+-s\S*\s+/\S+\s+/"
 )
 _BREAK = re.compile(r"&&|\|\||[;|\n]")
+AS_ROOT = "commands of a machine run as root"
 _GIT = re.compile(r"\bgit\s+(?:init|clone|commit)\b")
 
 
@@ -82,3 +84,8 @@ def last_workdir(dockerfile: str) -> str:
     """The working directory that a Dockerfile ends with."""
     said = re.findall(r"(?mi)^\s*WORKDIR\s+(\S+)\s*$", dockerfile)
     return str(said[-1]) if said else "/"
+
+
+def on_a_machine(remarks: Iterable[str]) -> list[str]:
+    """Remarks on a task as they hold in a machine: its disk has the task's own limit, and its user is root."""
+    return [remark.replace(OWN_USER, AS_ROOT) for remark in remarks if not remark.endswith(DISK)]

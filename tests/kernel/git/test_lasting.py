@@ -1,4 +1,4 @@
-"""Git processes that live on: they are replaced when they die, and end with the object that asks them."""
+"""Git processes that live on: they are replaced when they die, and end with the one that asks them."""
 
 from __future__ import annotations
 
