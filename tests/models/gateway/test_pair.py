@@ -258,11 +258,13 @@ class Limited(ScriptedProvider):
         super().__init__(lambda _: "ok")
         self.most, self.seconds, self.retry_after = most, seconds, retry_after
         self.times: list[float] = []
+        self.refused = 0
 
     def _meter(self) -> None:
         now = time.monotonic()
         self.times = [at for at in self.times if now - at < self.seconds]
         if len(self.times) >= self.most:
+            self.refused += 1
             raise Trouble("HTTP 429: rate limit", blame=Blame.BUSY, retry_after=self.retry_after)
         self.times.append(now)
 
@@ -289,7 +291,7 @@ async def test_a_box_that_floods_a_rate_limit_before_its_deadline_is_not_void(
 
 
 async def test_the_modest_side_is_answered_first_after_the_other_side_met_a_rate_limit(
-    run_gateway: Any, scripted_models: Any
+    run_gateway: Any, scripted_models: Any, until: Any
 ) -> None:
     limited = Limited(most=10, seconds=2.0, retry_after=0.5)
     patient = models(scripted_models, timeout=20, attempts=6)
@@ -297,7 +299,7 @@ async def test_the_modest_side_is_answered_first_after_the_other_side_met_a_rate
         _, client_one = await box(bench, answer_scope="p")
         modest, client_two = await box(bench, 2.0, answer_scope="p")
         junk = [say(client_one, f"junk {i}") for i in range(60)]
-        await asyncio.sleep(0.3)
+        await until(lambda: limited.refused)
         assert text_of(await say(client_two)) == "ok"
         assert modest.fault is None
         assert modest.waited() > 0.5
@@ -382,6 +384,24 @@ async def test_calls_that_wait_in_line_hold_nothing_of_the_campaign_s_budget(
         gate.go.set()
         assert text_of(await own) == "ok"
         await ended(*junk)
+
+
+async def test_a_box_that_waits_for_the_budget_that_another_model_s_calls_hold_loses_no_time(
+    run_gateway: Any, scripted_models: Any, until: Any
+) -> None:
+    one, two, budget = Gate(), Gate(seconds=0.0), Budget(Limits(tokens=20_000))
+    both = {"solver": scripted_models["solver"], "other": scripted_models["solver"]}
+    async with run_gateway(both, providers={"solver": one, "other": two}, budget=budget) as bench:
+        (_, client_one), (waits, client_two) = await box(bench), await box(bench, models={"small": "other"})
+        call = say(client_one, max_tokens=15_000)
+        await until(lambda: one.running)
+        own = say(client_two, "my own", max_tokens=10_000)
+        await asyncio.sleep(0.3)
+        assert not two.asked
+        one.go.set()
+        assert text_of(await own) == "ok"
+        assert waits.waited() > 0.2
+        await call
 
 
 async def test_a_poisonous_request_stops_the_others_clocks_and_costs_them_a_bounded_time(
