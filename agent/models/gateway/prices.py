@@ -75,9 +75,10 @@ def bound(model: ModelConfig, tokens_in: int, tokens_out: int) -> float:
     return max(plain, written)
 
 
-def unknown_prices(models: ModelsConfig) -> list[str]:
-    """`provider/model` of every model without a known price."""
-    return [f"{m.provider}/{m.name}" for m in models.all() if not is_priced(m)]
+def unknown_prices(models: ModelsConfig, role: str | None = None) -> list[str]:
+    """`provider/model` of every model, or of a role's, without a known price."""
+    asked = models.all() if role is None else models.of(role)
+    return [f"{m.provider}/{m.name}" for m in asked if not is_priced(m)]
 
 
 def check_caps(models: ModelsConfig, caps: Caps) -> None:
