@@ -139,7 +139,7 @@ async def _visit_of(
     base, below = improver.image, NO_LAYERS
     if base is None:
         base, below = config.scaffold.image, scaffold_layers(config, repository)
-    image = await asyncio.to_thread(ensure_image, base, layers=below + own, say=say)
+    image = await asyncio.to_thread(ensure_image, base, layers=own.on(below), say=say)
     spec = config.boxes.spec(image)
     memory = max(improver.memory_mb, spec.memory_mb)
     return visit.other(replace(spec, memory_mb=memory), improver.command)
