@@ -105,15 +105,19 @@ async def campaign_parts(config: Config, ledger: Ledger, console: Console) -> As
         improver = improver_of(config.improve)
         visit = trials.visit if improver is None else await _visit_of(improver, config, trials.visit, console.print)
         ledger.remember(IMPROVER, ITSELF if improver is None else improver.name)
-        proposer = Proposer(
-            visit=visit,
-            instruction=INSTRUCTION.read_text(encoding="utf-8"),
-            boundary=boundary,
-            caps=config.boxes.proposal_caps(),
-            timeout=config.boxes.propose_timeout,
-            program=None if improver is None else _files_of(improver, repository),
-        )
-        yield _parts(config, ledger, proposer, trials)
+        program = None if improver is None else _files_of(improver, repository)
+        yield _parts(config, ledger, _proposer(config, visit, program), trials)
+
+
+def _proposer(config: Config, visit: Visit, program: Files | None = None) -> Proposer:
+    return Proposer(
+        visit=visit,
+        instruction=INSTRUCTION.read_text(encoding="utf-8"),
+        boundary=boundary_of(config),
+        caps=config.boxes.proposal_caps(),
+        timeout=config.boxes.propose_timeout,
+        program=program,
+    )
 
 
 async def _visit_of(improver: Improver, config: Config, visit: Visit, say: Callable[[str], None]) -> Visit:
@@ -190,6 +194,16 @@ async def measuring_parts(
             record=WatchedRecord(ledger, told) if told is not None else ledger,
         ) as trials:
             yield trials
+
+
+@asynccontextmanager
+async def improving_parts(config: Config, console: Console, keep: Ledger) -> AsyncIterator[Parts]:
+    """Proposals beside a campaign, by scaffolds that need not be its own; `keep` holds the parent as candidate 0."""
+    config.models.need(("solver", "improver"))
+    async with measuring_parts(config, console, keep=keep) as trials:
+        remember_windows(keep, trials.models)
+        keep.remember("prices", snapshot(config.models))
+        yield _parts(config, keep, _proposer(config, trials.visit), trials)
 
 
 @asynccontextmanager

@@ -17,11 +17,15 @@ ATTEMPTS = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Planned:
-    """One trial of a measurement: of which tree and which run of its task it is, both counted from 0."""
+    """One trial of a measurement: of which tree and which run of its task it is, both counted from 0.
+
+    `mark` ends the name of its files.
+    """
 
     side: int
     run: int
     job: Job
+    mark: str = ""
 
 
 Watch = Callable[[Planned], Watcher | None]
@@ -39,6 +43,7 @@ def plan(trees: Sequence[str], tasks: Sequence[Task], runs: int) -> list[Planned
             side=side,
             run=run,
             job=Job(tree=tree, task=task, purpose=Purpose.EVAL, seed=seed_of(scope), answer_scope=scope),
+            mark="-against" if side else "",
         )
         for run, task, scope in scopes
         for side, tree in enumerate(trees)

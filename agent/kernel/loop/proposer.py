@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from agent.base.errors import Refused
 from agent.base.text import escaped
 from agent.base.tools import Tools
-from agent.base.types import NO_FILES, CallScope, Caps, Files
+from agent.base.types import NO_FILES, CallScope, Caps, Files, Usage
 from agent.kernel.decide.boundary import LEFTOVER_FOLDERS, Boundary, Change, check_python, message, python_faults
 from agent.kernel.decide.parsing import Readings
 from agent.kernel.loop.lessons import LESSONS
@@ -32,7 +32,7 @@ class Proposal:
     """What came of one attempt: an admitted change, or the reason why there is none.
 
     `readings` holds all Python of the trees before and after the change; `lessons` is the file of that name, if any,
-    and `left` what a refused attempt left in the mutable paths.
+    and `left` what a refused attempt left in the mutable paths. `used` is what its model calls cost.
     """
 
     change: Change | None
@@ -43,6 +43,7 @@ class Proposal:
     transcript: str
     lessons: bytes | None = None
     left: Files = field(default_factory=lambda: NO_FILES)
+    used: Usage = field(default_factory=Usage)
 
 
 class Proposer:
@@ -104,6 +105,7 @@ class Proposer:
                 transcript=transcript,
                 lessons=lessons,
                 left=left,
+                used=visited.usage,
             )
         subject, body = message(note, change)
         return Proposal(
@@ -114,6 +116,7 @@ class Proposer:
             refusal="",
             transcript=transcript,
             lessons=lessons,
+            used=visited.usage,
         )
 
     def wanted(self, before: Files) -> Wanted:
