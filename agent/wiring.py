@@ -11,7 +11,7 @@ import json
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,11 +25,12 @@ from agent.base.types import BoxSpec, Call, CallRecord, Caps, Files, Sandbox, Su
 from agent.config.campaign import Config
 from agent.config.improve import ITSELF, Improver, improver_of
 from agent.config.models import ModelsConfig
+from agent.kernel.decide.boundary import Boundary
 from agent.kernel.decide.budget import Budget
 from agent.kernel.git.excerpt import Branch
 from agent.kernel.git.repository import Repository
 from agent.kernel.loop.briefing import MOST_BYTES
-from agent.kernel.loop.opening import IMPROVER, check_unchanged, open_repository, remember_windows
+from agent.kernel.loop.opening import IMPROVER, open_repository, remember_fixed, remember_windows
 from agent.kernel.loop.parts import Parts, TrialParts
 from agent.kernel.loop.proposer import Proposer
 from agent.kernel.loop.settings import (
@@ -41,11 +42,11 @@ from agent.kernel.loop.settings import (
     strategy_of,
     unprovable,
 )
+from agent.kernel.loop.starting import Start
 from agent.kernel.loop.state import Scaffolds, State
-from agent.kernel.loop.tripwires import check_tripwire
-from agent.kernel.loop.warm import check_warm_start
 from agent.kernel.record.learned import LearnedParameters
 from agent.kernel.record.ledger import Ledger
+from agent.kernel.record.under_way import UnderWay, book_cut_off
 from agent.models.gateway.preflight import preflight
 from agent.models.gateway.prices import check_caps, snapshot, unknown_prices
 from agent.models.gateway.record import MemoryRecord, WatchedRecord
@@ -71,53 +72,63 @@ INSTRUCTION = Path(__file__).parents[1] / "tasks" / "self-improvement" / "instru
 @asynccontextmanager
 async def campaign_parts(config: Config, ledger: Ledger, console: Console) -> AsyncIterator[Parts]:
     """Everything a campaign needs, checked before anything is spent. Raises UserError."""
-    config.models.need(("solver", "improver"))
-    _check_models(config, console)
-    suite, repository = load_suite(config.suite), open_repository(config, ledger)
-    repository.check_include(config.scaffold.include, config.improve.include)
-    for remark in repository.remarks(config.scaffold.include):
-        console.print(remark)
-    if problem := unprovable(config, suite):
-        console.print(f"nothing can be proven: {problem}")
-    repository.claim()
-    check_unchanged(config, ledger, suite)
-    if config.warm_start is not None:
-        check_warm_start(config.warm_start, suite, repository)
-    check_tripwire(ledger)
+    suite, repository = _started(config, ledger, console)
     boundary = boundary_of(config)
+    if left := book_cut_off(config.folder, ledger):
+        console.print(f"{left} model calls were cut off with the last run; they are booked at their upper bound")
     budget = budget_of(config, ledger, hours=config.budget.hours)
     accepted = sum(row.test is not None for row in ledger.commits())
     ended = limit_reached(config, budget, accepted=accepted, trials=ledger.count_trials()) is not None
-    async with _trial_parts(
-        config,
-        suite,
-        ledger=ledger,
-        repository=repository,
-        budget=budget,
-        folder=config.folder,
-        console=console,
-        ask=not ended,
-    ) as trials:
-        ledger.remember("base", repository.base)
-        ledger.remember("prices", snapshot(config.models))
-        remember_windows(ledger, trials.models)
-        boundary.check_seed(repository.read(repository.tree_of(repository.base)))
-        improver = improver_of(config.improve)
-        visit = trials.visit if improver is None else await _visit_of(improver, config, trials.visit, console.print)
-        ledger.remember(IMPROVER, ITSELF if improver is None else improver.name)
-        program = None if improver is None else _files_of(improver, repository)
-        yield _parts(config, ledger, _proposer(config, visit, program), trials)
+    with closing(UnderWay(config.folder)) as journal:
+        async with _trial_parts(
+            config,
+            suite,
+            ledger=ledger,
+            repository=repository,
+            budget=budget,
+            folder=config.folder,
+            console=console,
+            ask=not ended,
+            journal=journal,
+        ) as trials:
+            yield await _campaign(config, ledger, boundary, trials, console)
 
 
-def _proposer(config: Config, visit: Visit, program: Files | None = None) -> Proposer:
+async def _campaign(config: Config, ledger: Ledger, boundary: Boundary, trials: TrialParts, console: Console) -> Parts:
+    repository = trials.repository
+    ledger.remember("base", repository.base)
+    ledger.remember("prices", snapshot(config.models))
+    remember_windows(ledger, trials.models)
+    improver = improver_of(config.improve)
+    visit = trials.visit if improver is None else await _visit_of(improver, config, trials.visit, console.print)
+    ledger.remember(IMPROVER, ITSELF if improver is None else improver.name)
+    program = None if improver is None else _files_of(improver, repository)
+    return _parts(config, ledger, _proposer(config, visit, boundary, program), trials)
+
+
+def _proposer(config: Config, visit: Visit, boundary: Boundary, program: Files | None = None) -> Proposer:
     return Proposer(
         visit=visit,
         instruction=INSTRUCTION.read_text(encoding="utf-8"),
-        boundary=boundary_of(config),
+        boundary=boundary,
         caps=config.boxes.proposal_caps(),
         timeout=config.boxes.propose_timeout,
         program=program,
     )
+
+
+def _started(config: Config, ledger: Ledger, console: Console) -> tuple[Suite, Repository]:
+    """Suite and repository of a campaign that has passed every check which needs no box and no model."""
+    start = Start(config, ledger)
+    for check in start.checks():
+        check.look()
+    _say_unknown_prices(config, console)
+    for remark in start.repository.remarks(config.scaffold.include):
+        console.print(remark)
+    if problem := unprovable(config, start.suite):
+        console.print(f"nothing can be proven: {problem}")
+    remember_fixed(config, ledger, start.suite)
+    return start.suite, start.repository
 
 
 async def _visit_of(improver: Improver, config: Config, visit: Visit, say: Callable[[str], None]) -> Visit:
@@ -203,7 +214,7 @@ async def improving_parts(config: Config, console: Console, keep: Ledger) -> Asy
     async with measuring_parts(config, console, keep=keep) as trials:
         remember_windows(keep, trials.models)
         keep.remember("prices", snapshot(config.models))
-        yield _parts(config, keep, _proposer(config, trials.visit), trials)
+        yield _parts(config, keep, _proposer(config, trials.visit, boundary_of(config)), trials)
 
 
 @asynccontextmanager
@@ -282,12 +293,12 @@ def _repository_of(repository: Repository, tree: str) -> Files:
 def _check_models(config: Config, console: Console) -> None:
     config.models.check_keys()
     check_caps(config.models, Caps(dollars=config.budget.dollars, tokens=config.budget.tokens))
+    _say_unknown_prices(config, console)
+
+
+def _say_unknown_prices(config: Config, console: Console) -> None:
     if unknown := unknown_prices(config.models):
         console.print(f"no price is known for {', '.join(unknown)}: its calls count as tokens, not as money")
-    dollars = config.gate_options.objective != "score" and config.gate_options.cost == "dollars"
-    if dollars and (missing := unknown_prices(config.models, "solver")):
-        fix = "Set `price` on the model, or gate_options.cost: tokens."
-        raise UserError("gate_options.cost", f"no price is known for {', '.join(missing)}", fix)
 
 
 @asynccontextmanager
@@ -303,12 +314,15 @@ async def _trial_parts(
     replay: ReplaySource | None = None,
     record: CallRecord | None = None,
     ask: bool = True,
+    journal: UnderWay | None = None,
 ) -> AsyncIterator[TrialParts]:
     """Images, then gateway and boxes, open. `folder` holds the boxes' sockets; `ask`: every model has answered once."""
     image, images = await _images(config, suite, console)
     models = await asyncio.to_thread(with_windows, config.models)
     learned = LearnedParameters(ledger)
-    gateway = GatewayServer(models, record or ledger, budget, seed=config.seed, replay=replay, learned=learned)
+    gateway = GatewayServer(
+        models, record or ledger, budget, seed=config.seed, replay=replay, learned=learned, journal=journal
+    )
     async with gateway, _sandbox(config, folder) as sandbox:
         for note in await preflight(gateway) if ask else ():
             console.print(note)
