@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rich.console import Console
 from rich.text import Text
@@ -36,6 +36,8 @@ class Experiment:
     made: list[Made] = field(default_factory=list)
     scores: dict[int, dict[tuple[str, int], float]] = field(default_factory=dict)
     """Candidate -> (task, run) -> score."""
+    parents: dict[int, dict[tuple[str, int], float]] = field(default_factory=dict)
+    """The same of the parent, in the trials that share their answers with the candidate's."""
 
     @property
     def found(self) -> Improvement:
@@ -45,17 +47,20 @@ class Experiment:
 
     def _side(self, number: int, tree: Tree) -> Side:
         ours = [one for one in self.made if one.side == number and self._judged(one)]
-        parent = self.scores.get(0, {})
         return Side(
             label=tree.label,
-            gains=tuple(gain(parent, self.scores.get(one.candidate.id, {})) for one in ours),
+            gains=tuple(self._gain(one.candidate.id) for one in ours),
             admitted=sum(one.candidate.tree is not None for one in ours),
             tokens=sum(one.used.tokens_in + one.used.tokens_out for one in ours) / max(len(ours), 1),
         )
 
+    def _gain(self, candidate: int) -> float:
+        return gain(self.parents.get(candidate, {}), self.scores.get(candidate, {}))
+
     def _judged(self, one: Made) -> bool:
         whole = len(self.tasks) * self.runs
-        return one.candidate.tree is None or len(self.scores.get(one.candidate.id, {})) == whole
+        known = (scores.get(one.candidate.id, {}) for scores in (self.scores, self.parents))
+        return one.candidate.tree is None or all(len(scores) == whole for scores in known)
 
 
 def check_improvers(config: Config) -> None:
@@ -109,28 +114,29 @@ def _row(made: Made, turn: int) -> dict[str, object]:
 
 
 async def _judge(evaluator: Evaluator, experiment: Experiment, kept: Kept, console: Console) -> None:
-    """The parent and every admitted candidate on the tasks that decide, with shared answers."""
-    sides = {0: experiment.parent.tree}
-    sides |= {one.candidate.id: one.candidate.tree for one in experiment.made if one.candidate.tree is not None}
-    numbers, planned = [*sides], plan([*sides.values()], experiment.tasks, experiment.runs)
-    planned = [
-        Planned(side=numbers[one.side], run=one.run, job=one.job, mark=_mark(numbers[one.side])) for one in planned
-    ]
+    """Every admitted candidate beside the parent, on the tasks that decide; each with answers of its own."""
+    parent, planned = experiment.parent.tree, list[Planned]()
+    for made in experiment.made:
+        number, tree = made.candidate.id, made.candidate.tree
+        if tree is not None:
+            both = plan([parent, tree], experiment.tasks, experiment.runs, about=f"proposal-{number}")
+            planned += [replace(one, side=one.side * number, mark=_mark(one.side, number)) for one in both]
     async with progress(console, "judging", len(planned)) as counter:
 
         def done(item: Planned, trial: Trial) -> None:
             kept.trial(item, trial)
-            experiment.scores.setdefault(item.side, {})[trial.task, item.run] = trial.score
+            scores = experiment.scores if item.side else experiment.parents
+            scores.setdefault(int(item.mark.rpartition("-")[2]), {})[trial.task, item.run] = trial.score
             counter.advance()
             if not console.is_terminal:
-                whose = f"{trial.task} of {_mark(item.side)[1:]}"
-                console.print(
-                    Text(f"{counter.done} of {counter.total}: {whose} scored {trial.score:.2f}"), soft_wrap=True
-                )
+                whose = f"proposal {item.side}" if item.side else "the parent"
+                said = f"{trial.task} of {whose} scored {trial.score:.2f}"
+                console.print(Text(f"{counter.done} of {counter.total}: {said}"), soft_wrap=True)
                 counter.said()
 
         await measure(evaluator, planned, done)
 
 
-def _mark(candidate: int) -> str:
-    return f"-proposal-{candidate}" if candidate else "-parent"
+def _mark(side: int, candidate: int) -> str:
+    """How the files of a trial end: of a candidate, or of the parent beside it."""
+    return f"-proposal-{candidate}" if side else f"-parent-of-{candidate}"

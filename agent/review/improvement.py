@@ -1,9 +1,10 @@
 """Whether one scaffold improves better than another: figures of an experiment, with intervals. Pure, no I/O.
 
-A proposal's gain is the mean over tasks of its candidate's score minus the parent's, in coupled trials; a refused one
-gains 0. Proposals of a side are draws of what that improver does with this parent and this brief, so intervals are of
-the proposals' gains (Student, Welch): chance of the improver and of the trials together. Nothing is said of other
-parents, briefs or suites.
+A proposal's gain is the mean over tasks of its candidate's score minus the parent's, in coupled trials of its own; a
+refused one gains 0. So gains of a side are independent draws of what that improver does with this parent and this
+brief, and intervals are of the gains (Student, Welch): chance of the improver and of the trials together. Where all
+gains of a side are equal, no variance can be estimated, and wider intervals that need none are taken. Nothing is said
+of other parents, briefs or suites.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.kernel.decide.statistics import beta_cdf
+from agent.review.audit.fresh import betting_interval
 from agent.review.summary import Estimate
 
 LEVEL = 0.95
-_FEWEST = 2
+_FEWEST, _NONE = 2, 1e-18
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +68,8 @@ def student(values: Sequence[float]) -> Estimate | None:
     """A mean with Student's 95 % interval; None below two values."""
     if len(values) < _FEWEST:
         return None
+    if _variance(values) < _NONE:
+        return betting_interval(values)
     mean, error = _mean(values), math.sqrt(_variance(values) / len(values))
     half = quantile(len(values) - 1) * error
     return Estimate(mean=mean, low=mean - half, high=mean + half, n=len(values))
@@ -77,9 +81,11 @@ def welch(first: Sequence[float], second: Sequence[float]) -> Estimate | None:
         return None
     parts = [_variance(values) / len(values) for values in (first, second)]
     whole, mean = sum(parts), _mean(first) - _mean(second)
+    if min(parts) < _NONE:
+        one, other = (betting_interval(values, (1.0 - LEVEL) / 2.0) for values in (first, second))
+        return Estimate(mean=mean, low=one.low - other.high, high=one.high - other.low, n=one.n + other.n)
     below = sum(part**2 / (len(values) - 1) for part, values in zip(parts, (first, second), strict=True))
-    freedom = whole**2 / below if below else float(len(first) + len(second) - 2)
-    half = quantile(freedom) * math.sqrt(whole)
+    half = quantile(whole**2 / below) * math.sqrt(whole)
     return Estimate(mean=mean, low=mean - half, high=mean + half, n=len(first) + len(second))
 
 

@@ -32,12 +32,13 @@ Watch = Callable[[Planned], Watcher | None]
 Done = Callable[[Planned, Trial], object]
 
 
-def plan(trees: Sequence[str], tasks: Sequence[Task], runs: int) -> list[Planned]:
+def plan(trees: Sequence[str], tasks: Sequence[Task], runs: int, about: str = "eval") -> list[Planned]:
     """`runs` trials of every task for every tree, in the order in which they start.
 
-    The trees share a seed and their model answers run by run, so that their scores can be compared in pairs.
+    The trees share a seed and their model answers run by run, so that their scores can be compared in pairs; with
+    those of a plan that is `about` something else they share nothing.
     """
-    scopes = [(run, task, f"eval:{task.id}:{run}") for run in range(runs) for task in tasks]
+    scopes = [(run, task, f"{about}:{task.id}:{run}") for run in range(runs) for task in tasks]
     return [
         Planned(
             side=side,

@@ -48,6 +48,18 @@ def test_the_answer_claims_no_more_than_the_interval() -> None:
     assert student([0.5]) is None
 
 
+def test_gains_that_are_all_equal_do_not_make_an_interval_of_no_width() -> None:
+    found = Improvement(sides=(side(1.0, 1.0), side(0.0, 0.0)))
+    assert found.difference is not None
+    assert found.difference.mean == 1.0
+    assert found.difference.low < 0.0
+    assert "not settled" in found.sentence
+    one = student([0.2, 0.2, 0.2])
+    assert one is not None
+    assert one.low < 0.0
+    assert one.high > 0.5
+
+
 def test_a_gain_counts_the_trials_that_both_have() -> None:
     parent = {("a", 0): 0.0, ("b", 0): 1.0}
     assert gain(parent, {("a", 0): 1.0, ("b", 0): 1.0, ("c", 0): 1.0}) == 0.5
