@@ -25,12 +25,11 @@ from agent.base.types import BoxSpec, Call, CallRecord, Caps, Files, Sandbox, Su
 from agent.config.campaign import Config
 from agent.config.improve import ITSELF, Improver, improver_of
 from agent.config.models import ModelsConfig
-from agent.kernel.decide.boundary import Boundary
 from agent.kernel.decide.budget import Budget
 from agent.kernel.git.excerpt import Branch
 from agent.kernel.git.repository import Repository
 from agent.kernel.loop.briefing import MOST_BYTES
-from agent.kernel.loop.opening import IMPROVER, open_repository, remember_fixed, remember_windows
+from agent.kernel.loop.opening import IMPROVER, open_repository, remember_fixed, remember_windows, scaffold_layers
 from agent.kernel.loop.parts import Parts, TrialParts
 from agent.kernel.loop.proposer import Proposer
 from agent.kernel.loop.settings import (
@@ -61,9 +60,11 @@ from agent.trials.preparing import Prepared, Recipe
 from sandbox.architecture import foreign_images
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.engine import engine_status
-from sandbox.image import ensure_image
+from sandbox.image import NO_LAYERS, ensure_image
 
-INSTRUCTION = Path(__file__).parents[1] / "tasks" / "self-improvement" / "instruction.md"
+INSTRUCTIONS = Path(__file__).parents[1] / "tasks" / "self-improvement"
+ITS_OWN, ANOTHERS = "instruction.md", "another.md"
+"""What the scaffold is asked when it improves itself, and what another program is asked."""
 
 
 # ------------------------------------------------------------------------------------ a campaign
@@ -73,7 +74,6 @@ INSTRUCTION = Path(__file__).parents[1] / "tasks" / "self-improvement" / "instru
 async def campaign_parts(config: Config, ledger: Ledger, console: Console) -> AsyncIterator[Parts]:
     """Everything a campaign needs, checked before anything is spent. Raises UserError."""
     suite, repository = _started(config, ledger, console)
-    boundary = boundary_of(config)
     if left := book_cut_off(config.folder, ledger):
         console.print(f"{left} model calls were cut off with the last run; they are booked at their upper bound")
     budget = budget_of(config, ledger, hours=config.budget.hours)
@@ -91,26 +91,28 @@ async def campaign_parts(config: Config, ledger: Ledger, console: Console) -> As
             ask=not ended,
             journal=journal,
         ) as trials:
-            yield await _campaign(config, ledger, boundary, trials, console)
+            yield await _campaign(config, ledger, trials, console)
 
 
-async def _campaign(config: Config, ledger: Ledger, boundary: Boundary, trials: TrialParts, console: Console) -> Parts:
+async def _campaign(config: Config, ledger: Ledger, trials: TrialParts, console: Console) -> Parts:
     repository = trials.repository
     ledger.remember("base", repository.base)
     ledger.remember("prices", snapshot(config.models))
     remember_windows(ledger, trials.models)
     improver = improver_of(config.improve)
-    visit = trials.visit if improver is None else await _visit_of(improver, config, trials.visit, console.print)
+    visit = trials.visit
+    if improver is not None:
+        visit = await _visit_of(improver, config, repository, visit, console.print)
     ledger.remember(IMPROVER, ITSELF if improver is None else improver.name)
     program = None if improver is None else _files_of(improver, repository)
-    return _parts(config, ledger, _proposer(config, visit, boundary, program), trials)
+    return _parts(config, ledger, _proposer(config, visit, program), trials)
 
 
-def _proposer(config: Config, visit: Visit, boundary: Boundary, program: Files | None = None) -> Proposer:
+def _proposer(config: Config, visit: Visit, program: Files | None = None) -> Proposer:
     return Proposer(
         visit=visit,
-        instruction=INSTRUCTION.read_text(encoding="utf-8"),
-        boundary=boundary,
+        instruction=(INSTRUCTIONS / (ITS_OWN if program is None else ANOTHERS)).read_text(encoding="utf-8"),
+        boundary=boundary_of(config),
         caps=config.boxes.proposal_caps(),
         timeout=config.boxes.propose_timeout,
         program=program,
@@ -123,7 +125,7 @@ def _started(config: Config, ledger: Ledger, console: Console) -> tuple[Suite, R
     for check in start.checks():
         check.look()
     _say_unknown_prices(config, console)
-    for remark in start.repository.remarks(config.scaffold.include):
+    for remark in start.repository.remarks(config.scaffold.include, config.scaffold.build):
         console.print(remark)
     if problem := unprovable(config, start.suite):
         console.print(f"nothing can be proven: {problem}")
@@ -131,11 +133,15 @@ def _started(config: Config, ledger: Ledger, console: Console) -> tuple[Suite, R
     return start.suite, start.repository
 
 
-async def _visit_of(improver: Improver, config: Config, visit: Visit, say: Callable[[str], None]) -> Visit:
+async def _visit_of(
+    improver: Improver, config: Config, repository: Repository, visit: Visit, say: Callable[[str], None]
+) -> Visit:
     """Visits of another improver: on the scaffold's image, so that it can try its change, unless it names one."""
-    scaffold = config.scaffold
-    base, below = (improver.image, ()) if improver.image else (scaffold.image, scaffold.build)
-    image = await asyncio.to_thread(ensure_image, base, layers=(*below, *improver.layers), say=say)
+    own = repository.layers(improver.layers, "improve.build")
+    base, below = improver.image, NO_LAYERS
+    if base is None:
+        base, below = config.scaffold.image, scaffold_layers(config, repository)
+    image = await asyncio.to_thread(ensure_image, base, layers=below + own, say=say)
     spec = config.boxes.spec(image)
     memory = max(improver.memory_mb, spec.memory_mb)
     return visit.other(replace(spec, memory_mb=memory), improver.command)
@@ -214,7 +220,7 @@ async def improving_parts(config: Config, console: Console, keep: Ledger) -> Asy
     async with measuring_parts(config, console, keep=keep) as trials:
         remember_windows(keep, trials.models)
         keep.remember("prices", snapshot(config.models))
-        yield _parts(config, keep, _proposer(config, trials.visit, boundary_of(config)), trials)
+        yield _parts(config, keep, _proposer(config, trials.visit), trials)
 
 
 @asynccontextmanager
@@ -230,7 +236,6 @@ async def replaying_parts(config: Config, source: ReplaySource, console: Console
 
 OBLIGING, SILENT = "obliging", "silent"
 """The roles of the models with which an agent is tried."""
-
 
 _BRIEF = {"campaign": "doctor", "scores": {"champion": None, "parent": None}, "attempts": [], "failures": []}
 
@@ -259,7 +264,8 @@ async def programs(config: Config, say: Callable[[str], None]) -> AsyncIterator[
     models = ModelsConfig(dict.fromkeys((OBLIGING, SILENT), (solver,)))
     scaffold, record, model = config.scaffold, MemoryRecord(), Obliging()
     repository = open_repository(config, None)
-    image = await asyncio.to_thread(ensure_image, scaffold.image, layers=scaffold.build, say=say)
+    layers = scaffold_layers(config, repository)
+    image = await asyncio.to_thread(ensure_image, scaffold.image, layers=layers, say=say)
     with tempfile.TemporaryDirectory(prefix="ratchet-") as name:
         gateway = GatewayServer(models, record, providers={OBLIGING: model, SILENT: Silent()})
         async with gateway, _sandbox(config, Path(name)) as sandbox:
@@ -270,7 +276,7 @@ async def programs(config: Config, say: Callable[[str], None]) -> AsyncIterator[
             agent = Program(visit=visit, files=files, task={}, workspace={}, model=model, record=record)
             found = {"agent": agent}
             if (improver := improver_of(config.improve)) is not None:
-                other = await _visit_of(improver, config, visit, say)
+                other = await _visit_of(improver, config, repository, visit, say)
                 found["improver"] = replace(
                     agent,
                     visit=other,
@@ -317,7 +323,8 @@ async def _trial_parts(
     journal: UnderWay | None = None,
 ) -> AsyncIterator[TrialParts]:
     """Images, then gateway and boxes, open. `folder` holds the boxes' sockets; `ask`: every model has answered once."""
-    image, images = await _images(config, suite, console)
+    repository.check_suite(config.suite, config.scaffold.include, config.improve.include)
+    image, images = await _images(config, suite, repository, console)
     models = await asyncio.to_thread(with_windows, config.models)
     learned = LearnedParameters(ledger)
     gateway = GatewayServer(
@@ -372,11 +379,13 @@ def _prepared(
     return Prepared(sandbox, scaffolds, recipe, folder / "prepared")
 
 
-async def _images(config: Config, suite: Suite, console: Console) -> tuple[str, Mapping[str, str]]:
+async def _images(
+    config: Config, suite: Suite, repository: Repository, console: Console
+) -> tuple[str, Mapping[str, str]]:
     """The image of the boxes, and those of tasks that name one of their own, by task id."""
     if not (engine := engine_status()).ok:
         raise UserError("docker", engine.line, f"Run `{engine.fix}`.")
-    base, layers = config.scaffold.image, config.scaffold.build
+    base, layers = config.scaffold.image, scaffold_layers(config, repository)
     image = await asyncio.to_thread(ensure_image, base, layers=layers, say=console.print)
     images = await asyncio.to_thread(task_images, suite, base, layers=layers, say=console.print)
     for line in await asyncio.to_thread(foreign_images, {image, *images.values()}):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -118,7 +118,11 @@ async def measure_trees(config: Config, measurement: Measurement, kept: Kept, co
                 console.print(Text(_line(measurement.finished[-1], counter)), soft_wrap=True)
                 counter.said()
 
-        await measure(parts.evaluator, planned, done, lambda item: _Keeper(item, kept))
+        def voided(item: Planned, reason: str) -> None:
+            line = f"{item.job.task.id} was discarded for an infrastructure error, and is retried: {reason}"
+            console.print(Text(clean_line(line), style="yellow"), soft_wrap=True)
+
+        await measure(parts.evaluator, planned, done, lambda item: _Keeper(item, kept, voided))
 
 
 def _line(row: Mapping[str, Any], counter: Counter) -> str:
@@ -133,6 +137,11 @@ class _Keeper:
 
     planned: Planned
     kept: Kept
+    tell: Callable[[Planned, str], None]
+
+    def voided(self, reason: str) -> None:
+        """Say why, between the lines of progress."""
+        self.tell(self.planned, reason)
 
     def started(self) -> None:
         """Nothing to keep yet."""

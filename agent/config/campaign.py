@@ -52,7 +52,8 @@ class ScaffoldConfig(Section):
     image: str | None = Field(default=None, description="base image of the boxes; null: Ratchet's own")
     build: tuple[Annotated[str, AfterValidator(checked_layer)], ...] = Field(
         default=(),
-        description="Dockerfile lines (RUN ...) that install the agent on the image; built once, with a network",
+        description="Dockerfile lines (RUN ..., COPY package.json /) that install the agent on the image; built once,"
+        " with a network; COPY takes files of the seed's commit",
     )
 
 

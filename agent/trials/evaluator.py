@@ -16,6 +16,7 @@ from types import MappingProxyType
 
 from agent.base.errors import BudgetSpent, CandidateFault, InfrastructureError
 from agent.base.gateway import Gateway, Session
+from agent.base.profile import SNAPSHOT
 from agent.base.types import (
     GATEWAY_URL,
     Box,
@@ -30,9 +31,9 @@ from agent.base.types import (
     Sandbox,
     Task,
     Trial,
-    Usage,
 )
-from agent.trials.grading import STARVED_SHARE, box_for, grade, grading_box, in_workdir, refuse_starved
+from agent.base.usage import Usage
+from agent.trials.grading import SNAPSHOT_BYTES, STARVED_SHARE, box_for, grade, grading_box, in_workdir, refuse_starved
 from agent.trials.heartbeat import unstopped
 from agent.trials.preparing import Prepared, PrepareFailed
 from agent.trials.seeing import seen
@@ -63,13 +64,17 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """What is taken out of a box, as `Box.take` has it; `named`: the others are named, the boxes' own words."""
+    """What is taken out of a box, as `Box.take` has it; `named`: the others are named, the boxes' own words.
+
+    `whole`: the machine as a snapshot, and nothing else.
+    """
 
     globs: Sequence[str]
     without: Sequence[str] = ()
     max_files: int = 256
     max_bytes: int = 4 << 20
     named: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -181,11 +186,14 @@ async def _take(
     try:
         if around is not None:
             await collect(box, around)
+        if wanted.whole:
+            return {SNAPSHOT: await box.freeze(most=SNAPSHOT_BYTES)}, (), None
         names = await box.names(without=wanted.without) if wanted.named else ()
-        limits = {"max_files": wanted.max_files, "max_bytes": wanted.max_bytes}
-        return await box.take(wanted.globs, without=wanted.without, **limits), names, None
+        most = wanted.max_bytes
+        taken = await box.take(wanted.globs, without=wanted.without, max_files=wanted.max_files, max_bytes=most)
     except CandidateFault as fault:
         return {}, names, str(fault)
+    return taken, names, None
 
 
 def _environment(env: Mapping[str, str], timeout: float, seed: int) -> dict[str, str]:
@@ -278,7 +286,7 @@ class Evaluator:
                     scaffold=scaffold,
                     task={"instruction.md": job.task.instruction.encode()},
                     workspace=job.task.files,
-                    take=job.task.submit,
+                    take=Wanted(globs=job.task.submit, whole=job.task.whole),
                     timeout=job.task.solve_timeout,
                     seed=job.seed,
                     env=job.task.env,

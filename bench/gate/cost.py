@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from agent.base.types import Side, Usage
+from agent.base.types import Side
+from agent.base.usage import Usage
 from agent.kernel.decide.cheaper import Aim, CostTest, Gain, Objective, Unit, costs, saved
 from agent.kernel.decide.gate import Control, Costs, GateSettings, PairOutcome, threshold
 from agent.kernel.decide.voids import VoidPair
@@ -118,7 +119,7 @@ def caching(rng: Rng) -> Pairs:
 
 
 def slowing(*, apart: bool) -> Callable[[Rng], Pairs]:
-    """As fast; busy on every core while it waits for answers, so that whoever runs beside it takes longer."""
+    """As fast; busy on every core while it waits for answers, so that what runs beside it takes longer."""
 
     def pairs(rng: Rng) -> Pairs:
         while True:

@@ -41,7 +41,7 @@ from typing import Final
 
 import numpy as np
 
-from agent.base.types import Usage
+from agent.base.usage import Usage
 from agent.kernel.decide.bets import BETS, clipped
 from agent.kernel.decide.gate import (
     NOTHING,

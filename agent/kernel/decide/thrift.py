@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from agent.base.types import Usage
+from agent.base.usage import Usage
 from agent.kernel.decide.archive import ALIVE, PENDING, TRIALS, Archive, Measure, Step
 from agent.kernel.decide.cheaper import Aim, Unit, saved
 from agent.kernel.decide.strategies import Strategy

@@ -137,7 +137,7 @@ class Attributing:
 
     async def _measured(self, match: Match, patches: frozenset[int]) -> Attribution | None:
         """Groups of trials until every patch is settled, or all groups are run; None if the campaign ends before."""
-        trees = {patch: self._merger.left_out(match.candidate, patch) for patch in sorted(patches)}
+        trees = {patch: await self._merger.left_out(match.candidate, patch) for patch in sorted(patches)}
         apart = {patch: tree for patch, tree in trees.items() if tree is not None}
         stuck, margin = patches - apart.keys(), self._parts.config.gate_options.not_worse
         attribution, most = Attribution(apart, stuck, margin), self._parts.config.commit.attribute

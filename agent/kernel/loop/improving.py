@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from agent.base.errors import BudgetSpent, CandidateFault, InfrastructureError, ProviderDown, UserError
-from agent.base.types import Candidate, Fate, Purpose, Usage
+from agent.base.types import Candidate, Fate, Purpose
+from agent.base.usage import Usage
 from agent.kernel.loop.admission import Admission
 from agent.kernel.loop.briefing import Briefer, Briefing
 from agent.kernel.loop.parts import Parts

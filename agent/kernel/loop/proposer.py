@@ -1,7 +1,7 @@
 """Runs a scaffold on the task "improve yourself" in a box, and returns what it left in the mutable paths.
 
-The kernel holds no prompt: what is asked is in `tasks/self-improvement/instruction.md`, and how to do it is up to the
-scaffold.
+The kernel holds no prompt: what is asked is in `tasks/self-improvement/`, and how to do it is up to the program that is
+asked.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from agent.base.errors import Refused
 from agent.base.text import escaped
 from agent.base.tools import Tools
-from agent.base.types import NO_FILES, CallScope, Caps, Files, Usage
+from agent.base.types import NO_FILES, CallScope, Caps, Files
+from agent.base.usage import Usage
 from agent.kernel.decide.boundary import LEFTOVER_FOLDERS, Boundary, Change, check_python, message, python_faults
 from agent.kernel.decide.parsing import Readings
 from agent.kernel.loop.lessons import LESSONS

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
+from heapq import nlargest
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from agent.base.types import Candidate, Fate, Files, Purpose, Trial
@@ -25,6 +27,9 @@ SHOWN_FAILURES = 8
 SHOWN_DIFF = 4000
 UNMERGED = "could not be brought onto champion"
 """How the reason of a candidate begins whose patch conflicts with the champion."""
+
+TEXTS_KEPT = 128
+"""Candidates whose texts are held in memory."""
 
 TREES_KEPT = 64
 """Scaffolds held in memory: those in flight, and the champion's; others are read again from git."""
@@ -90,6 +95,8 @@ class State:
         self.trials = ledger.count_trials()
         self.gate_trials = ledger.count_trials(Purpose.GATE)
         self._search, self._shown = (self._measured(purpose) for purpose in (Purpose.SEARCH, Purpose.SHOWN))
+        self.texts = lru_cache(maxsize=TEXTS_KEPT)(ledger.candidate_texts)
+        """Candidate -> its diff and its proposer's transcript. Neither ever changes, and each proposal shows many."""
 
     def _measured(self, purpose: Purpose) -> dict[int, Measured]:
         measured = {candidate: Measured() for candidate in self.candidates}
@@ -147,6 +154,10 @@ class State:
     def add(self, candidate: Candidate, *, fingerprint: str | None, diff: str, transcript: str) -> None:
         """Write down a new candidate, admitted or refused."""
         self.ledger.add_candidate(candidate, fingerprint=fingerprint, diff=diff, transcript=transcript)
+        self.know(candidate)
+
+    def know(self, candidate: Candidate) -> None:
+        """Know a new candidate that is written down."""
         self.candidates[candidate.id] = candidate
         self._search[candidate.id], self._shown[candidate.id] = Measured(), Measured()
 
@@ -229,6 +240,11 @@ class State:
         known = self._search.get(candidate)
         return known.total / known.trials if known is not None and known.trials else None
 
+    def best(self, count: int) -> list[int]:
+        """The candidates with the highest mean search scores, the earlier ones first where they are equal."""
+        means = ((known.total / known.trials, one) for one, known in self._search.items() if known.trials)
+        return [one for _, one in nlargest(count, means, key=itemgetter(0))]
+
     def brief(self, campaign: str, parent: int, left: Mapping[str, int | None]) -> dict[str, Any]:
         """What the improver is told: search scores, what is left, and what became of earlier attempts."""
         met = {row.candidate for row in self.ledger.tests()}
@@ -250,7 +266,7 @@ class State:
         return candidate.reason if told or candidate.reason.startswith(UNMERGED) else ""
 
     def _attempt(self, candidate: Candidate, met: Container[int]) -> dict[str, Any]:
-        diff = self.ledger.candidate_diff(candidate.id)
+        diff, _ = self.texts(candidate.id)
         more = (
             f"\n[... {len(diff) - SHOWN_DIFF} characters left out: attempts/{candidate.id}.md has the whole diff ...]\n"
         )

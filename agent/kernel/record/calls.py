@@ -8,7 +8,8 @@ import time
 from typing import Any
 
 from agent.base.refusal import Aside, Refusal
-from agent.base.types import Call, Usage
+from agent.base.types import Call
+from agent.base.usage import Usage
 from agent.kernel.record.rows import AsideRow, CacheRow, LeftOutRow, SpendingRow
 from agent.kernel.record.store import Store, insert, put
 

@@ -8,7 +8,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.base.types import Trial, Usage
+from agent.base.types import Trial
+from agent.base.usage import Usage
 from agent.kernel.record.notes import Notes, insert_named
 from agent.kernel.record.rows import PairRow, TestRow
 from agent.kernel.record.store import insert

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from agent.base.types import Purpose, Usage
+from agent.base.types import Purpose
+from agent.base.usage import Usage
 
 
 class EventRow(NamedTuple):

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from aiolimiter import AsyncLimiter
 
-from agent.base.types import Call, CallScope, Usage
+from agent.base.types import Call, CallScope
+from agent.base.usage import Usage
 from agent.models.gateway.calls import Told
 from agent.models.gateway.line import StillClock
 from agent.models.ports import OK, BadCall, FlightId

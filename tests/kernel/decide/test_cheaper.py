@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.base.types import Side, Usage
+from agent.base.types import Side
+from agent.base.usage import Usage
 from agent.kernel.decide.cheaper import (
     Aim,
     CostDecision,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent.base.types import Usage
+from agent.base.usage import Usage
 from agent.models.ports import Json, Question, Trouble
 from agent.models.providers.scripted import ScriptedProvider
 
