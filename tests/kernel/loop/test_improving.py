@@ -47,4 +47,4 @@ async def test_both_get_the_same_brief_and_what_they_make_is_kept_in_the_record_
     assert "candidates/" not in git(lab.repo, "for-each-ref"), "a campaign keeps its candidates there"
     with lab.ledger() as ledger:
         assert [one.subject for one in ledger.candidates()][1:] == ["Know more", "No patch"] * 2
-        assert "SKILL = 90" in ledger.candidate_diff(1)
+        assert "SKILL = 90" in ledger.candidate_texts(1)[0]
