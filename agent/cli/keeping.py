@@ -2,7 +2,7 @@
 
 results.jsonl       one line for each trial, written when it ends
 transcripts/        one text for each trial: its model calls from the record, and what its agent printed
-proposals.jsonl     with --improver: one line for each proposal; improvers.json has the comparison
+made.jsonl          with --improver: one line for each proposal; improvers.json has the comparison
 handed-in/          with --keep: what each trial handed in, and what its check printed
 ledger.sqlite       every call and trial in full, for `ratchet calls --of` and `ratchet export --of`
 """
@@ -29,7 +29,7 @@ from agent.trials.measuring import Planned
 FOLDER = "evals"
 RECORD = "ledger.sqlite"
 RESULTS = "results.jsonl"
-PROPOSALS = "proposals.jsonl"
+PROPOSALS = "made.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -73,7 +73,7 @@ def test_the_scaffold_that_improves_better_is_found(home: Path) -> None:
     assert found["sentence"].startswith("not settled"), "two equal gains a side prove nothing"
     assert "proposals" in process.stderr, "progress"
     folder = Path(found["folder"])
-    rows = [json.loads(line) for line in (folder / "proposals.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (folder / "made.jsonl").read_text().splitlines()]
     assert sorted((row["side"], row["turn"]) for row in rows) == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert json.loads((folder / "improvers.json").read_text())["difference"]["mean"] == 1.0
     kept = len([*(folder / "transcripts").iterdir()])
