@@ -26,6 +26,7 @@ from sandbox import frames
 from sandbox.box import DockerBox, make_folder, remove_folder
 from sandbox.engine import ENGINE_ERRORS, brief, connect, engine_name
 from sandbox.folders import BOX_NAME, RunFolder, reap_folders
+from sandbox.install import INTERPRETER
 from sandbox.limits import limits
 from sandbox.load import Monitor
 from sandbox.others import Others
@@ -34,7 +35,7 @@ from sandbox.reap import reap
 from sandbox.users import IN_USE, MAPPED, OWN, TRIES, any_user, container_name, ours, users_of
 from sandbox.wire import Lost, Wire, own_socket
 
-RUNNER = ("python3", "-E", "-s", "-S", "/usr/lib/ratchet/__main__.py")
+RUNNER = (INTERPRETER, "-E", "-s", "-S", "/usr/lib/ratchet/__main__.py")
 READY_SECONDS = 60.0
 BOX_LIFE_SECONDS = 6 * 3600
 CONFLICT = 409

@@ -1,8 +1,8 @@
 """The image of the boxes: chosen or built once, reused until an input changes.
 
-Base: python:3.12-slim, pinned by digest, where a registry answers; else the same things from a Debian mirror;
-else, or rather first, the image that the user names. On it our runner and checker are laid, in one layer. The
-tag is a hash over all inputs, so an image is never built for a candidate.
+Base: the image that the user names, any Linux image; else python:3.12-slim, pinned by digest, where a registry answers;
+else the same things from a Debian mirror. On it our runner and checker are laid, and on an image of other origin a
+Python of our own that runs them. The tag is a hash over all inputs, so an image is never built for a candidate.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from requests.exceptions import RequestException
 from agent.base.errors import SandboxDown, UserError
 from sandbox.build import build
 from sandbox.engine import ENGINE_ERRORS, apt_install, brief, connect
+from sandbox.interpreter import install_lines, make_copy, recipe
 
 REGISTRY_BASE = "python:3.12-slim@sha256:78387bc3881b8273120a12ebe6c1ab22b018ccc2c9adf565ae1ac9b536e184ea"
 REGISTRY_LAYERS = (
@@ -34,6 +35,7 @@ REGISTRY_LAYERS = (
 DEBIAN_SUITE = "bookworm"
 DEBIAN_PACKAGES = ("python3", "python3-pytest", "git", "ca-certificates")
 DEBIAN_RECIPE = 1
+REGISTRY_PYTHON, DEBIAN_PYTHON = "/usr/local/bin/python3", "/usr/bin/python3"
 REGISTRY_SECONDS = 20
 BUILD_SECONDS = 1800
 LABEL = "ratchet.box"
@@ -44,6 +46,7 @@ BOX_FILES = (
     "runner.py",
     "install.py",
     "check/ratchet_check.py",
+    "check/ratchet_plain.py",
 )
 _PRUNE = (
     "usr/share/doc",
@@ -70,7 +73,7 @@ def ensure_image(
     """The tag of an image that is ready for boxes; builds it if it is not there yet.
 
     Args:
-        base: an image that the engine has or can pull; needs Python 3.9 as `python3`. None chooses one. One that this
+        base: a Linux image that the engine has or can pull; it needs no Python. None chooses one. One that this
             version made itself is used as it is.
         layers: Dockerfile instructions that a scaffold or a suite wants on top of the base.
         client: of the engine; None connects.
@@ -92,18 +95,29 @@ def ensure_image(
 def _ensure(client: docker.APIClient, base: str | None, layers: tuple[str, ...], say: Say) -> str:
     files = _box_files()
     origin = _named(client, base, say) if base else "default:" + _hash(REGISTRY_BASE, DEBIAN_SUITE, str(DEBIAN_RECIPE))
-    content = _hash(*(f"{name}={content!r}" for name, content in files.items()))
+    content = _hash(*(f"{name}={content!r}" for name, content in files.items()), repr(recipe()))
     if base and not layers and _label(client, base) == content:
         return origin
     tag = "ratchet-box:" + _hash(origin, *layers, content)
     if _exists(client, tag):
         return tag
-    ground = base or _ground(client, say)
+    own, python = own_base(client, say)
+    copy = _copy(client, own, python, say) if base else None
+    ground = base or own
     if layers:
         ground = _layered(client, ground, layers, "ratchet-base:" + _hash(origin, *layers), say)
-    install = ("COPY . /usr/lib/ratchet/", 'RUN ["python3", "-I", "/usr/lib/ratchet/install.py"]')
-    build(client, ground, (*install, f"LABEL {LABEL}={content}"), files, tag, online=False)
+    lines = (*install_lines(python, copy), f"LABEL {LABEL}={content}")
+    build(client, ground, lines, files, tag, online=False)
     say(f"image: {tag} is ready, {_megabytes(client, tag)} MB, made from {ground.partition('@')[0]}")
+    return tag
+
+
+def _copy(client: docker.APIClient, ground: str, python: str, say: Say) -> str:
+    """An image that holds a Python for images of other origin, built once from our own."""
+    tag = "ratchet-python:" + _hash(ground, repr(recipe()))
+    if not _exists(client, tag):
+        say("image: copying Ratchet's own Python, for images of other origin")
+        make_copy(client, ground, python, tag)
     return tag
 
 
@@ -165,22 +179,22 @@ def _named(client: docker.APIClient, base: str, say: Say) -> str:
     return str(_inspect(client, base).get("Id", base))
 
 
-def _ground(client: docker.APIClient, say: Say) -> str:
-    """Our own base: from the registry, else from a Debian mirror."""
+def own_base(client: docker.APIClient, say: Say) -> tuple[str, str]:
+    """Our own base and the path of its Python: from the registry, else from a Debian mirror."""
     registry = "ratchet-base:" + _hash(REGISTRY_BASE, *REGISTRY_LAYERS)
     debian = "ratchet-base:" + _hash(DEBIAN_SUITE, *DEBIAN_PACKAGES, str(DEBIAN_RECIPE))
-    for known in (registry, debian):
+    for known, python in ((registry, REGISTRY_PYTHON), (debian, DEBIAN_PYTHON)):
         if _exists(client, known):
-            return known
+            return known, python
     fault = _pull(client, REGISTRY_BASE)
     if fault is None:
         try:
             say("image: python:3.12-slim from the registry, with git and pytest")
-            return build(client, REGISTRY_BASE, REGISTRY_LAYERS, {}, registry, online=True)
+            return build(client, REGISTRY_BASE, REGISTRY_LAYERS, {}, registry, online=True), REGISTRY_PYTHON
         except UserError as error:
             fault = error.problem
     say(f"image: no registry to build from ({fault[:80]}), so Debian {DEBIAN_SUITE} from a mirror; a minute or two")
-    return _bootstrap(client, debian)
+    return _bootstrap(client, debian), DEBIAN_PYTHON
 
 
 def _pull(client: docker.APIClient, name: str) -> str | None:

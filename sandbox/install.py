@@ -1,10 +1,11 @@
 """Runs once inside an image under construction: puts the runner and the checker where they belong.
 
-Works in any image that has Python 3.9 or later as `python3`. Standard library only.
+Runs by the Python that the box will use: our own copy (see relocate.py), or that of our own base image. It uses nothing
+but the standard library.
 """
 
-# Runs once, in an image of unknown Python:
-# ruff: noqa: PTH102, PTH103, PTH123, PTH211, UP036
+# Runs once, in an image of unknown content:
+# ruff: noqa: PTH102, PTH103, PTH123, PTH211
 
 from __future__ import annotations
 
@@ -13,24 +14,83 @@ import os
 import py_compile
 import shutil
 import site
+import subprocess
 import sys
 
 HERE = "/usr/lib/ratchet"
+INTERPRETER = f"{HERE}/python/bin/python3"
+"""The Python of every box that runs our own code, and that is there whatever the image holds."""
+
 CERTIFICATES = "/usr/lib/ratchet-certificates"  # see build.py
 AREAS = ("scaffold", "task", "tests")
 PACKAGE = ("__init__.py", "frames.py", "forward.py", "runner.py")
 START = "from sandbox.runner import guarded\n\nguarded()\n"
+COMMANDS = "/usr/local/bin"
+CHECKER, IMAGE_PYTHON = ("ratchet_check.py", "ratchet_plain.py"), "image_python"
+ASK = (
+    "import site, sys; print(*[p for p in site.getsitepackages() if p in sys.path and sys.version_info >= (3, 9)][:1])"
+)
 
 
 def main() -> None:
     """Install; any failure stops the build."""
-    if sys.version_info < (3, 9):
-        sys.exit("the image needs Python 3.9 or later as python3")
-    packages = next((path for path in site.getsitepackages() if path in sys.path), None)
-    if packages is None:
-        sys.exit("python3 of the image has no site-packages folder")
-    checker = shutil.move(f"{HERE}/ratchet_check.py", f"{packages}/ratchet_check.py")
-    py_compile.compile(checker, doraise=True)
+    theirs = shutil.which("python3")
+    own_interpreter()
+    install_checker(theirs)
+    install_runner()
+    for folder in ("/workspace", "/run/ratchet", COMMANDS):
+        os.makedirs(folder, exist_ok=True)
+    for area in AREAS:
+        if not os.path.lexists(f"/{area}"):
+            os.symlink(f"/run/ratchet/{area}", f"/{area}")
+    shutil.rmtree(CERTIFICATES, ignore_errors=True)
+    for name in ("python3", "python"):
+        if shutil.which(name) is None:
+            os.symlink(theirs or INTERPRETER, f"{COMMANDS}/{name}")
+
+
+def own_interpreter() -> None:
+    """Without a copy of our own, the Python that runs this file is known by the name of the copy."""
+    if sys.executable != INTERPRETER:
+        os.makedirs(f"{HERE}/python/bin", exist_ok=True)
+        remove(INTERPRETER)
+        os.symlink(sys.executable, INTERPRETER)
+
+
+def install_checker(theirs: str | None) -> None:
+    """Give the checker to our Python and, beside it, to the image's own if that is recent enough."""
+    folders = site.getsitepackages()
+    lay_checker(next((path for path in folders if path in sys.path), folders[-1]))
+    remove(f"{HERE}/{IMAGE_PYTHON}")
+    if theirs and theirs != sys.executable and (packages := packages_of(theirs)):
+        lay_checker(packages)
+        with open(f"{HERE}/{IMAGE_PYTHON}", "w") as note:
+            note.write(theirs)
+    for name in CHECKER:
+        remove(f"{HERE}/{name}")
+
+
+def remove(path: str) -> None:
+    """Remove a file or a link that may be there."""
+    if os.path.lexists(path):
+        os.unlink(path)  # noqa: PTH108
+
+
+def packages_of(python: str) -> str:
+    """Where an interpreter looks for packages; empty if it is too old, or cannot run."""
+    said = subprocess.run([python, "-I", "-c", ASK], capture_output=True, text=True, check=False)
+    return said.stdout.strip() if said.returncode == 0 else ""
+
+
+def lay_checker(packages: str) -> None:
+    """Copy and compile the checker."""
+    os.makedirs(packages, exist_ok=True)
+    for name in CHECKER:
+        py_compile.compile(shutil.copy(f"{HERE}/{name}", packages), doraise=True)
+
+
+def install_runner() -> None:
+    """Our package, and the file that starts it."""
     shutil.rmtree(f"{HERE}/sandbox", ignore_errors=True)  # of an image that an earlier version made
     os.mkdir(f"{HERE}/sandbox")
     for name in PACKAGE:
@@ -38,14 +98,6 @@ def main() -> None:
     compileall.compile_dir(f"{HERE}/sandbox", quiet=1)
     with open(f"{HERE}/__main__.py", "w") as start:
         start.write(START)
-    for folder in ("/workspace", "/run/ratchet"):
-        os.makedirs(folder, exist_ok=True)
-    for area in AREAS:
-        if not os.path.lexists(f"/{area}"):
-            os.symlink(f"/run/ratchet/{area}", f"/{area}")
-    shutil.rmtree(CERTIFICATES, ignore_errors=True)
-    if shutil.which("python") is None:
-        os.symlink(sys.executable, "/usr/local/bin/python")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from defusedxml import ElementTree
 from agent.base.errors import CandidateFault, Starved, UserError, from_candidate
 from agent.base.types import Box, BoxSpec, Ending, Files, Grade, RewardKind, RunResult, Sandbox, Task
 from sandbox.frames import matcher
+from sandbox.install import INTERPRETER
 
 WORKSPACE = "/workspace/"
 MAX_VERDICT = 1 << 20
@@ -123,12 +124,19 @@ async def _check(box: Box, task: Task, files: Files, verdict: str) -> tuple[RunR
     junit = WORKSPACE + verdict
     hidden = "\n".join(WORKSPACE + path for path in task.tests)
     env = {**task.env, "RATCHET_JUNIT": junit, "RATCHET_HIDDEN": hidden}
-    argv = in_workdir(task, [word.replace("$RATCHET_JUNIT", junit) for word in task.check])
+    argv = in_workdir(task, [word.replace("$RATCHET_JUNIT", junit) for word in _checker(task.check)])
     result = await box.run(argv, env=env, timeout=task.check_timeout, output_limit=OUTPUT_LIMIT)
     if result.ending is not Ending.EXITED or task.reward is RewardKind.EXIT:
         return result, None
     taken = await box.take([_literal(verdict)], max_files=1, max_bytes=MAX_VERDICT)
     return result, taken.get(verdict)
+
+
+def _checker(check: tuple[str, ...]) -> tuple[str, ...]:
+    """The command of a check; our checker runs by our own Python, whatever the image calls `python3`."""
+    if check[0] == "python3" and "ratchet_check" in check:
+        return (INTERPRETER, *check[1:])
+    return check
 
 
 def _literal(path: str) -> str:

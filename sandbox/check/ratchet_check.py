@@ -1,5 +1,8 @@
 """Runs hidden tests in a process that candidate code does not share: `python3 -I -m ratchet_check test_x.py`.
 
+It runs by Ratchet's own Python, the submission by the image's if that has one. Hidden tests that import a package of
+the image are loaded again by the image's Python, before any of the submission runs.
+
 A hidden test module holds plain `test_*` functions with asserts, or unittest.TestCase classes, and says
 
     from ratchet_check import RemoteError, remote
@@ -15,7 +18,7 @@ JUnit XML to the path in RATCHET_JUNIT. Test modules read their data at import. 
 """
 
 # It runs code on purpose, takes whatever that raises, and has to start fast:
-# ruff: noqa: BLE001, INP001, PLC0415, PTH108, PTH109, PTH119, PTH122, PTH123, S102, T201
+# ruff: noqa: BLE001, INP001, PLC0415, PTH108, PTH109, PTH119, PTH120, PTH122, PTH123, S102, S606, T201
 
 from __future__ import annotations
 
@@ -24,17 +27,17 @@ import json
 import os
 import select
 import signal
-import struct
 import sys
 import time
 from collections.abc import Callable, Iterator
 
+from ratchet_plain import HEAD, MAX_MESSAGE, NotPlain, pack, plain, unpacked
+
 CALL_SECONDS = 5.0
-HEAD = struct.Struct("!I")
-MAX_MESSAGE = 8 << 20
 CALLS, ANSWERS = 3, 4
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 MESSAGE = 500
+OURS, IMAGE_PYTHON = "/usr/lib/ratchet/python/bin/python3", "/usr/lib/ratchet/image_python"
 CHILD_ENV = {"PATH": os.defpath, "HOME": "/tmp", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}  # noqa: S108
 
 
@@ -44,76 +47,6 @@ class RemoteError(Exception):
     def __init__(self, type: str, message: str) -> None:  # noqa: A002 - the word that test authors expect
         super().__init__(f"{type}: {message}")
         self.type, self.message = type, message
-
-
-_TAGS = (list, tuple, dict, set, frozenset, bytes)
-
-
-class NotPlain(TypeError):
-    """A value that is not plain data, or too much of it."""
-
-
-def _plain(value: object) -> object:
-    """A value as JSON can carry it; subclasses of plain types lose their class."""
-    if value is None:
-        return None
-    for kind in (bool, int, float, str):
-        if isinstance(value, kind):
-            return kind(value)
-    if isinstance(value, (bytes, bytearray)):
-        return {"bytes": bytes(value).decode("latin-1")}
-    if isinstance(value, dict):
-        return {"dict": [[_plain(key), _plain(item)] for key, item in dict.items(value)]}
-    if type(value) is list:
-        return [_plain(item) for item in value]
-    for kind in _TAGS:
-        if isinstance(value, kind):
-            return {kind.__name__: [_plain(item) for item in kind.__iter__(value)]}
-    raise NotPlain(f"{type(value).__name__} is not plain data")
-
-
-def _value(data: object) -> object:
-    """The value that `_plain` made; anything else is refused.
-
-    Raises:
-        NotPlain: not made by `_plain`.
-    """
-    if isinstance(data, list):
-        return [_value(item) for item in data]
-    if not isinstance(data, dict):
-        return data
-    if len(data) != 1:
-        raise NotPlain("malformed value")
-    ((tag, content),) = data.items()
-    try:
-        return _BUILD[tag](content)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise NotPlain("malformed value") from error
-
-
-_BUILD: dict[str, Callable[..., object]] = {
-    "bytes": lambda text: text.encode("latin-1"),
-    "dict": lambda pairs: {_value(key): _value(item) for key, item in pairs},
-    "list": lambda items: [_value(item) for item in items],
-    "tuple": lambda items: tuple(_value(item) for item in items),
-    "set": lambda items: {_value(item) for item in items},
-    "frozenset": lambda items: frozenset(_value(item) for item in items),
-}
-
-
-def _pack(message: object) -> bytes:
-    """One message with its length.
-
-    Raises:
-        NotPlain: too long, or nested too deeply.
-    """
-    try:
-        body = json.dumps(message).encode()
-    except (RecursionError, ValueError) as error:
-        raise NotPlain(f"the value cannot be carried: {error}") from error
-    if len(body) > MAX_MESSAGE:
-        raise NotPlain("the value is too large")
-    return HEAD.pack(len(body)) + body
 
 
 def _read(count: int) -> bytes:
@@ -135,7 +68,7 @@ def _answer(modules: dict[str, dict[str, object]], file: str, name: str, args: o
         target = getattr(target, part, _MISSING)
     if target is _MISSING:
         raise MissingFunction(f"{file} has no {name}")
-    return _plain(target(*_value(args), **_value(kwargs)))  # type: ignore[operator,misc]
+    return plain(target(*unpacked(args), **unpacked(kwargs)))  # type: ignore[operator,misc]
 
 
 _MISSING = object()
@@ -163,9 +96,9 @@ def _serve() -> None:
         (size,) = HEAD.unpack(_read(HEAD.size))
         number, *call = json.loads(_read(size))
         try:
-            reply = _pack([number, "ok", _answer(modules, *call)])
+            reply = pack([number, "ok", _answer(modules, *call)])
         except BaseException as error:
-            reply = _pack([number, "error", type(error).__name__, str(error)[:2000]])
+            reply = pack([number, "error", type(error).__name__, str(error)[:2000]])
         view = memoryview(reply)
         while view:
             view = view[os.write(ANSWERS, view) :]
@@ -185,7 +118,7 @@ class _Child:
         self.count += 1
         deadline = time.monotonic() + seconds
         try:
-            self._send(_pack([self.count, *request]), deadline)
+            self._send(pack([self.count, *request]), deadline)
             reply = self._reply(deadline)
         except RemoteError:
             self.stop()
@@ -193,7 +126,7 @@ class _Child:
         if reply[1] == "error":
             raise RemoteError(str(reply[2]), str(reply[3]))
         try:
-            return _value(reply[2])
+            return unpacked(reply[2])
         except NotPlain as error:
             raise RemoteError("ProtocolError", str(error)) from None
 
@@ -209,8 +142,9 @@ class _Child:
             (os.POSIX_SPAWN_DUP2, spare[0], CALLS),
             (os.POSIX_SPAWN_DUP2, spare[1], ANSWERS),
         ]
-        argv = [sys.executable, "-I", *_myself(), "--serve"]
-        self.pid = os.posix_spawn(sys.executable, argv, CHILD_ENV, file_actions=actions, setpgroup=0)
+        python = _image_python() or sys.executable
+        argv = [python, "-I", *_myself(), "--serve"]
+        self.pid = os.posix_spawn(python, argv, CHILD_ENV, file_actions=actions, setpgroup=0)
         for end in (theirs_in, theirs_out, *spare):
             os.close(end)
 
@@ -261,8 +195,17 @@ class _Child:
 
 
 def _myself() -> tuple[str, ...]:
-    """How to start this module again: by name where it is installed, else by path."""
-    return ("-m", "ratchet_check") if os.environ.get("RATCHET_BOX") == "1" else (__file__,)
+    """How to start this module again: by name where it is installed, else from its folder."""
+    if os.environ.get("RATCHET_BOX") == "1":
+        return ("-m", "ratchet_check")
+    return ("-c", f"import sys; sys.path.append({os.path.dirname(__file__)!r}); import ratchet_check as c; c._serve()")
+
+
+def _image_python() -> str:
+    """The image's own Python as it was found when the image was built; empty if there is none, or outside of a box."""
+    with contextlib.suppress(FileNotFoundError), open(IMAGE_PYTHON) as note:
+        return note.read()
+    return ""
 
 
 def _wait(end: int, deadline: float, *, write: bool) -> None:
@@ -279,7 +222,7 @@ def remote(file: str, name: str, *, seconds: float = CALL_SECONDS) -> Callable[.
     """A function of the submission as a callable; `name` may be dotted. Each call may take `seconds`."""
 
     def call(*args: object, **kwargs: object) -> object:
-        return _child.call(seconds, [file, name, _plain(args), _plain(kwargs)])
+        return _child.call(seconds, [file, name, plain(args), plain(kwargs)])
 
     call.__name__ = call.__qualname__ = name
     return call
@@ -306,6 +249,17 @@ def _load(paths: list[str]) -> list[tuple[str, Callable[[], object]]]:
         exec(code, namespace)
         found += list(_tests(path, namespace))
     return found
+
+
+def _load_here_or_there(paths: list[str]) -> list[tuple[str, Callable[[], object]]]:
+    """The tests; those that need what only the image's Python has are loaded by it, in place of this process."""
+    try:
+        return _load(paths)
+    except (ImportError, SyntaxError):
+        python = _image_python()
+        if sys.executable == OURS and python:
+            os.execv(python, [python, "-I", "-m", "ratchet_check", *paths])
+        raise
 
 
 def _run(test: Callable[[], object]) -> tuple[str, str] | None:
@@ -371,7 +325,7 @@ def main(paths: list[str]) -> int:
         _seal()
     # A file of the submission must never be imported here in place of a module that a test asks for.
     sys.path[:] = [entry for entry in sys.path if entry not in {"", os.getcwd()}]
-    tests = _load(paths)
+    tests = _load_here_or_there(paths)
     if boxed:
         for path in {*paths, *filter(None, hidden.split("\n"))}:
             with contextlib.suppress(FileNotFoundError):
