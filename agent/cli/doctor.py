@@ -9,7 +9,7 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -33,9 +33,11 @@ from agent.suites.loader import load_suite
 from sandbox.engine import engine_status, start_engine
 from sandbox.image import ensure_image, image_megabytes
 from sandbox.load import host_load
+from sandbox.trying import engine_runtimes, try_boxes
 
 NEEDED_GIT = (2, 38)
 NEEDED_DISK_GB = 2
+FAST_RUNTIME = "crun"
 _MARKS = {True: ("ok   ", "green"), False: ("FAIL ", "bold red"), None: ("note ", "yellow")}
 
 
@@ -73,7 +75,10 @@ def _findings(path: Path | None, *, repair: bool, say: Callable[[str], None]) ->
         finding, config = _config(path)
         yield finding
     if engine.ok:
-        yield _tried("image", lambda: _image(config, say))
+        image = cache(partial(_image, config, say))
+        yield (made := _tried("image", lambda: f"{image()}, {image_megabytes(image())} MB"))
+        if made.ok:
+            yield from _boxes(config.boxes.runtime if config else None, image())
     if _embedded(config) or weights.present():
         yield _tried("weights", lambda: weights.fast().name)
     yield from _local_servers(config)
@@ -163,8 +168,24 @@ def _config(path: Path) -> tuple[Finding, Config | None]:
 
 def _image(config: Config | None, say: Callable[[str], None]) -> str:
     scaffold = config.scaffold if config else ScaffoldConfig()
-    tag = ensure_image(scaffold.image, layers=scaffold.build, say=say)
-    return f"{tag}, {image_megabytes(tag)} MB"
+    return ensure_image(scaffold.image, layers=scaffold.build, say=say)
+
+
+def _boxes(runtime: str | None, image: str) -> Iterator[Finding]:
+    """Whether boxes start under the runtime that is set, and whether crun, if the engine has it, would be faster."""
+    seconds = cache(lambda name: asyncio.run(try_boxes(image, name)))
+    named = f"runtime {runtime}" if runtime else "the engine's default runtime"
+    yield (found := _tried("boxes", lambda: f"one takes {seconds(runtime):.2f} s under {named}"))
+    if not found.ok or runtime or FAST_RUNTIME not in engine_runtimes():
+        return
+    with_it = _tried("boxes", lambda: f"one takes {seconds(FAST_RUNTIME):.2f} s under runtime {FAST_RUNTIME}")
+    if not with_it.ok:
+        with_it = replace(with_it, ok=None)
+    elif seconds(FAST_RUNTIME) < seconds(runtime):
+        with_it = replace(
+            with_it, ok=None, fix=f"to use it, write in campaign.yaml:\nboxes: {{runtime: {FAST_RUNTIME}}}"
+        )
+    yield with_it
 
 
 def _suite(suite: Suite) -> str:
