@@ -7,6 +7,7 @@ beside it, whose record is thrown away.
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
 import tempfile
 import uuid
@@ -39,7 +40,9 @@ from agent.models.ports import ReplaySource
 from agent.models.providers.discovery import with_windows
 from agent.suites.images import task_images
 from agent.suites.loader import load_suite
-from agent.trials.evaluator import Evaluator, Visit
+from agent.trials.cluster.seats import Need
+from agent.trials.evaluator import Visit, evaluator_of
+from agent.trials.executor import Executor, Orders, Visitor
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.engine import engine_status
 from sandbox.image import ensure_image
@@ -165,30 +168,66 @@ async def _trial_parts(
     models = await asyncio.to_thread(with_windows, config.models)
     learned = LearnedParameters(ledger)
     gateway = GatewayServer(models, ledger, budget, seed=config.seed, replay=replay, learned=learned)
-    async with gateway, _sandbox(config, folder) as sandbox:
+    async with gateway:
         for note in await preflight(gateway):
             console.print(note)
-        visit = Visit(sandbox, gateway, config.boxes.spec(image), config.scaffold.command)
         scaffolds = Scaffolds(lambda tree: repository.read(tree, (*config.scaffold.mutable, *config.scaffold.include)))
-        yield TrialParts(
-            suite=suite,
-            repository=repository,
-            budget=budget,
-            models=models,
-            gateway=gateway,
-            visit=visit,
-            scaffolds=scaffolds,
-            evaluator=Evaluator(
-                sandbox=sandbox,
-                visit=visit,
-                image=image,
-                images=images,
-                scaffolds=scaffolds,
-                caps=config.boxes.trial_caps(),
-                parallel=config.boxes.parallel,
-                starved=config.boxes.starved,
-            ),
+        orders = Orders(
+            run=uuid.uuid4().hex[:8],
+            campaign=config.name,
+            spec=config.boxes.spec(image),
+            command=config.scaffold.command,
+            runtime=config.boxes.runtime,
+            images=images,
+            caps=config.boxes.trial_caps(),
+            starved=config.boxes.starved,
         )
+        where = _on_cluster if config.executor.kind == "ray" else _on_this_machine
+        async with where(config, orders, gateway, scaffolds, folder, console) as (executor, visit):
+            yield TrialParts(
+                suite=suite,
+                repository=repository,
+                budget=budget,
+                models=models,
+                gateway=gateway,
+                visit=visit,
+                scaffolds=scaffolds,
+                evaluator=executor,
+            )
+
+
+@asynccontextmanager
+async def _on_this_machine(
+    config: Config, orders: Orders, gateway: GatewayServer, scaffolds: Scaffolds, folder: Path, _console: Console
+) -> AsyncIterator[tuple[Executor, Visitor]]:
+    """Boxes on this machine's engine."""
+    # Boxes are made as fast as the cores allow, however many trials run: more of them ready would only wait.
+    ready = min(config.boxes.parallel, 2 * len(os.sched_getaffinity(0)))
+    async with DockerSandbox(orders.run, config.name, folder, ready=ready, runtime=orders.runtime) as sandbox:
+        visit = Visit(sandbox, gateway, orders.spec, orders.command)
+        yield evaluator_of(orders, sandbox, visit, scaffolds, config.boxes.parallel), visit
+
+
+@asynccontextmanager
+async def _on_cluster(
+    config: Config, orders: Orders, gateway: GatewayServer, scaffolds: Scaffolds, _folder: Path, console: Console
+) -> AsyncIterator[tuple[Executor, Visitor]]:
+    """Boxes on the nodes of a Ray cluster, each on its node's engine."""
+    if importlib.util.find_spec("ray") is None:
+        raise UserError("executor.kind", "the package `ray` is not installed", "Run `pip install 'ratchet-rsi[ray]'`.")
+    from agent.trials.cluster.executor import cluster  # noqa: PLC0415 - takes the extra `ray`
+
+    need = Need(cpus=config.boxes.cpus, memory=config.boxes.memory_mb << 20, custom=config.executor.resources)
+    async with cluster(
+        orders,
+        address=config.executor.address,
+        need=need,
+        gateway=gateway,
+        scaffolds=scaffolds,
+        parallel=config.boxes.parallel,
+        say=console.print,
+    ) as found:
+        yield found
 
 
 async def _images(config: Config, suite: Suite, console: Console) -> tuple[str, Mapping[str, str]]:
@@ -198,9 +237,3 @@ async def _images(config: Config, suite: Suite, console: Console) -> tuple[str, 
     base, layers = config.scaffold.image, config.scaffold.build
     image = await asyncio.to_thread(ensure_image, base, layers=layers, say=console.print)
     return image, await asyncio.to_thread(task_images, suite, base, layers=layers, say=console.print)
-
-
-def _sandbox(config: Config, folder: Path) -> DockerSandbox:
-    # Boxes are made as fast as the cores allow, however many trials run: more of them ready would only wait.
-    ready = min(config.boxes.parallel, 2 * len(os.sched_getaffinity(0)))
-    return DockerSandbox(uuid.uuid4().hex[:8], config.name, folder, ready=ready, runtime=config.boxes.runtime)

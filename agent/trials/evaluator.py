@@ -11,7 +11,8 @@ import hashlib
 import random
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -24,16 +25,14 @@ from agent.base.types import (
     Caps,
     Ending,
     Files,
-    Gateway,
     Grade,
-    Purpose,
     RunResult,
     Sandbox,
     Side,
     Task,
     Trial,
-    Usage,
 )
+from agent.trials.executor import Executor, Job, NodeLost, Orders, Sessions, Visited
 from agent.trials.grading import STARVED_SHARE, box_for, grade, grading_box, in_workdir, refuse_starved
 from agent.trials.heartbeat import Stopped, unstopped
 from agent.trials.slots import Slots
@@ -42,35 +41,10 @@ MODEL_ALIAS = "ratchet"
 """The one model name that a box needs to know; the gateway maps it to the role's model."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Job:
-    """One trial to be run. `answer_scope` names the scope in which model answers are shared (gate.md, coupled pairs).
-
-    `name` is the trial's id; a replay gives the recorded one, None makes a new one.
-    """
-
-    tree: str
-    task: Task
-    purpose: Purpose
-    seed: int
-    answer_scope: str | None
-    name: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Visited:
-    """What one visit to a box with a gateway left."""
-
-    run: RunResult
-    files: Files
-    fault: str | None
-    usage: Usage
-
-
 class Visit:
     """Runs a scaffold in a box with a gateway: the one thing that solving and improving share."""
 
-    def __init__(self, sandbox: Sandbox, gateway: Gateway, spec: BoxSpec, command: Sequence[str]) -> None:
+    def __init__(self, sandbox: Sandbox, gateway: Sessions, spec: BoxSpec, command: Sequence[str]) -> None:
         self._sandbox, self._gateway, self.spec, self.command = sandbox, gateway, spec, tuple(command)
 
     async def __call__(
@@ -172,6 +146,11 @@ class Evaluator:
         self._scaffolds, self._caps, self._starved = scaffolds, caps, starved
         self.slots = Slots(parallel)
 
+    @asynccontextmanager
+    async def pair(self) -> AsyncIterator[str | None]:
+        """There is only this machine."""
+        yield None
+
     async def trial(self, job: Job) -> Trial:
         """Run one trial to its score.
 
@@ -179,7 +158,7 @@ class Evaluator:
             InfrastructureError: the trial is void; nothing of it may be scored.
         """
         async with self.slots, unstopped():
-            started, name = time.monotonic(), job.name or _new_name()
+            started, name = time.monotonic(), job.name or new_name()
             image = self._images.get(job.task.id, self._image)
             # The box that grades is made while the one that solves works.
             with self._sandbox.expect(grading_box(job.task, image)):
@@ -221,6 +200,22 @@ class Evaluator:
         return await grade(self._sandbox, image, task, visited.files, self._starved)
 
 
+def evaluator_of(
+    orders: Orders, sandbox: Sandbox, visit: Visit, scaffolds: Mapping[str, Files], parallel: int
+) -> Evaluator:
+    """The evaluator that carries out a campaign's orders on this machine."""
+    return Evaluator(
+        sandbox=sandbox,
+        visit=visit,
+        image=orders.spec.image,
+        images=orders.images,
+        scaffolds=scaffolds,
+        caps=orders.caps,
+        parallel=parallel,
+        starved=orders.starved,
+    )
+
+
 def _why_nothing(run: RunResult) -> str:
     if run.ending is Ending.TIMEOUT:
         return f"no submission: out of time after {run.seconds:.0f} s"
@@ -252,21 +247,22 @@ class Void:
         return Starved(self.reason) if self.starved else InfrastructureError(self.reason)
 
 
-async def both(evaluator: Evaluator, champion: Job, candidate: Job, order_seed: int) -> tuple[Trial, Trial] | Void:
+async def both(executor: Executor, champion: Job, candidate: Job, order_seed: int) -> tuple[Trial, Trial] | Void:
     """One pair, both sides fresh and started in random order; or the side on which the infrastructure failed.
 
     An error voids both sides, decided without looking at the other side's score (gate.md, pairs). Where a provider
     failed, the side is the one whose model calls were under way at that moment. A campaign that is out of budget
     ends instead: nothing failed, so no void is counted.
     """
-    sides = [replace(job, name=job.name or _new_name()) for job in (champion, candidate)]
+    sides = [replace(job, name=job.name or new_name()) for job in (champion, candidate)]
     order = random.Random(order_seed).sample((0, 1), 2)  # noqa: S311 (reproducible, not secret)
-    tasks = [asyncio.create_task(evaluator.trial(sides[n])) for n in order]
-    try:
-        results = await asyncio.gather(*tasks, return_exceptions=True)
-    finally:
-        for task in tasks:
-            task.cancel()
+    async with executor.pair() as place:
+        tasks = [asyncio.create_task(executor.trial(replace(sides[n], place=place))) for n in order]
+        try:
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            for task in tasks:
+                task.cancel()
     outcome = dict(zip(order, results, strict=True))
     first, second = outcome[0], outcome[1]
     if isinstance(first, Trial) and isinstance(second, Trial):
@@ -283,8 +279,8 @@ _SIDES = (Side.CHAMPION, Side.CANDIDATE)
 
 
 def _side(errors: Mapping[Side, Trial | BaseException], names: Mapping[str | None, Side]) -> Side:
-    """Whose calls were under way when a provider failed; both for load or a stop; else those that failed."""
-    if any(isinstance(error, Starved | Stopped) for error in errors.values()):
+    """Whose calls were under way when a provider failed; both for load, a stop, a lost node; else those that failed."""
+    if any(isinstance(error, Starved | Stopped | NodeLost) for error in errors.values()):
         return Side.BOTH
     met = [error.under_way for error in errors.values() if isinstance(error, InfrastructureError)]
     under_way = {side for name, side in names.items() if any(name in trials for trials in met)}
@@ -292,7 +288,8 @@ def _side(errors: Mapping[Side, Trial | BaseException], names: Mapping[str | Non
     return next(iter(sides)) if len(sides) == 1 else Side.BOTH
 
 
-def _new_name() -> str:
+def new_name() -> str:
+    """The id of a new trial."""
     return uuid.uuid4().hex[:12]
 
 

@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 
 from agent.base.errors import BudgetSpent, InfrastructureError, ProviderDown
 from agent.base.types import Purpose, Task, Trial
-from agent.trials.evaluator import Evaluator, Job, seed_of
+from agent.trials.evaluator import seed_of
+from agent.trials.executor import Executor, Job
 
 ATTEMPTS = 3
 """How often a trial is started until it is not void."""
 
 
-async def retried(evaluator: Evaluator, job: Job) -> Trial:
+async def retried(evaluator: Executor, job: Job) -> Trial:
     """One trial; a void one is retried.
 
     Raises:
@@ -31,7 +32,7 @@ async def retried(evaluator: Evaluator, job: Job) -> Trial:
 
 
 async def measure(
-    evaluator: Evaluator, trees: Sequence[str], tasks: Sequence[Task], runs: int, done: Callable[[], object]
+    evaluator: Executor, trees: Sequence[str], tasks: Sequence[Task], runs: int, done: Callable[[], object]
 ) -> list[list[Trial]]:
     """`runs` trials of every task for every tree; one list a tree, in the same order of tasks.
 

@@ -11,7 +11,8 @@ from typing import Self
 from uvicorn import Config, Server
 
 from agent.base.types import BoxSpec, CallScope, Files, Gateway, Usage
-from agent.trials.evaluator import MODEL_ALIAS, Visit, Visited
+from agent.trials.evaluator import MODEL_ALIAS, Visit
+from agent.trials.executor import Visited
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.image import ensure_image
 from tests.clients.recipes import Recipe

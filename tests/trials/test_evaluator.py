@@ -16,7 +16,8 @@ from agent.kernel.decide.budget import Budget, Limits, Spent
 from agent.models.gateway.record import MemoryRecord
 from agent.models.gateway.server import GatewayServer
 from agent.models.providers.scripted import ScriptedProvider
-from agent.trials.evaluator import Evaluator, Job, Visit, Void, both
+from agent.trials.evaluator import Evaluator, Visit, Void, both
+from agent.trials.executor import Job
 from agent.trials.grading import STARVED_SECONDS, STARVED_SHARE, refuse_starved
 from sandbox.fake import FakeRun, FakeSandbox, Program, ran
 

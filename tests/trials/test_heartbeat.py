@@ -11,7 +11,8 @@ import time
 import pytest
 
 from agent.base.types import Purpose, Side
-from agent.trials.evaluator import Job, Void, both
+from agent.trials.evaluator import Void, both
+from agent.trials.executor import Job
 from agent.trials.heartbeat import BEAT_SECONDS, LATE_SECONDS, Heartbeat, Stopped, unstopped
 from sandbox.fake import FakeRun
 from tests.kernel.lab import MakeLab, solve
@@ -20,7 +21,8 @@ CHILD = """
 import asyncio, sys
 from pathlib import Path
 from agent.base.types import Purpose
-from agent.trials.evaluator import Job, both
+from agent.trials.evaluator import both
+from agent.trials.executor import Job
 from tests.kernel.lab import Lab, solve
 
 started = asyncio.Event()

@@ -15,7 +15,8 @@ from agent.models.gateway.record import MemoryRecord
 from agent.models.gateway.server import GatewayServer
 from agent.models.ports import Blame, Json, Question, Trouble
 from agent.models.providers.scripted import ScriptedProvider
-from agent.trials.evaluator import Evaluator, Job, Visit, Void, both
+from agent.trials.evaluator import Evaluator, Visit, Void, both
+from agent.trials.executor import Job
 from sandbox.fake import FakeRun, FakeSandbox, ran
 
 TASK = Task(

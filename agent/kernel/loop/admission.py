@@ -17,7 +17,8 @@ from agent.kernel.decide.parsing import Readings
 from agent.kernel.git.messages import format_message
 from agent.kernel.loop.parts import Parts, Planned, StepKind
 from agent.kernel.loop.proposer import Proposal
-from agent.trials.evaluator import Job, seed_of
+from agent.trials.evaluator import seed_of
+from agent.trials.executor import Job
 
 
 class Admission:

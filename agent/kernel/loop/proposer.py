@@ -19,7 +19,8 @@ from agent.base.types import CallScope, Caps, Files, Trial
 from agent.kernel.decide.boundary import SUBJECT_CHARS, Boundary, Change, check_python, message
 from agent.kernel.decide.parsing import Readings
 from agent.kernel.loop.reading import PythonReader
-from agent.trials.evaluator import MODEL_ALIAS, Visit, Visited
+from agent.trials.evaluator import MODEL_ALIAS
+from agent.trials.executor import Visited, Visitor
 from agent.trials.heartbeat import unstopped
 
 PATCH_MESSAGE = "PATCH.md"
@@ -44,7 +45,7 @@ class Proposal:
 class Proposer:
     """Asks a scaffold to improve itself."""
 
-    def __init__(self, *, visit: Visit, instruction: str, boundary: Boundary, caps: Caps, timeout: float) -> None:
+    def __init__(self, *, visit: Visitor, instruction: str, boundary: Boundary, caps: Caps, timeout: float) -> None:
         self.reader = PythonReader()
         self._boundary = boundary
         self._visit, self._instruction = visit, instruction

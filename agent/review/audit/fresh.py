@@ -16,7 +16,8 @@ from agent.kernel.decide.bets import SMALLEST_FACTOR
 from agent.kernel.decide.gate import GateSettings
 from agent.review.audit.waiting import all_of
 from agent.review.summary import Estimate
-from agent.trials.evaluator import Evaluator, Job, Void, both, seed_of
+from agent.trials.evaluator import Void, both, seed_of
+from agent.trials.executor import Executor, Job
 
 ERROR = 0.05
 GRID = 801
@@ -43,7 +44,7 @@ class Comparison:
 
 
 async def compare(
-    evaluator: Evaluator, tasks: Sequence[Task], trees: tuple[str, str], pairs: int, done: Callable[[], object]
+    evaluator: Executor, tasks: Sequence[Task], trees: tuple[str, str], pairs: int, done: Callable[[], object]
 ) -> Comparison:
     """New coupled pairs of two trees on tasks drawn by weight; nothing recorded is used.
 

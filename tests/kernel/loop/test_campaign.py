@@ -18,7 +18,8 @@ from agent.kernel.git.repository import BranchMoved
 from agent.kernel.loop.campaign import Campaign
 from agent.kernel.loop.match import Opening, opened_with
 from agent.kernel.loop.proposer import Proposal
-from agent.trials.evaluator import Job, Void, both
+from agent.trials.evaluator import Void, both
+from agent.trials.executor import Job
 from sandbox.fake import FakeRun
 from tests.kernel.lab import SETTINGS, MakeLab, git, solve
 
