@@ -1,25 +1,26 @@
 """Where the parts are put together, and nowhere else.
 
 Three builders: `campaign_parts` for a campaign that writes; `measuring_parts` and `replaying_parts` for trials
-beside it, whose record is thrown away.
+beside it, whose record is thrown away unless a ledger is given to keep it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import importlib.util
-import os
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 from rich.console import Console
 
 from agent.base.errors import UserError
+from agent.base.machine import cores
+from agent.base.refusal import Refusal
 from agent.base.trust import trusted_hash
-from agent.base.types import Caps, Suite
+from agent.base.types import Call, CallRecord, Caps, Suite
 from agent.config.campaign import Config
 from agent.kernel.decide.boundary import Boundary
 from agent.kernel.decide.budget import Budget
@@ -31,10 +32,12 @@ from agent.kernel.loop.proposer import Proposer
 from agent.kernel.loop.settings import boundary_of, budget_of, search_settings, unprovable
 from agent.kernel.loop.state import Scaffolds, State
 from agent.kernel.loop.tripwires import check_tripwire
+from agent.kernel.loop.warm import check_warm_start
 from agent.kernel.record.learned import LearnedParameters
 from agent.kernel.record.ledger import Ledger
 from agent.models.gateway.preflight import preflight
 from agent.models.gateway.prices import check_caps, snapshot, unknown_prices
+from agent.models.gateway.record import WatchedRecord
 from agent.models.gateway.server import GatewayServer
 from agent.models.ports import ReplaySource
 from agent.models.providers.discovery import with_windows
@@ -43,6 +46,7 @@ from agent.suites.loader import load_suite
 from agent.trials.cluster.seats import Need
 from agent.trials.evaluator import Visit, evaluator_of
 from agent.trials.executor import Executor, Orders, Visitor
+from sandbox.architecture import foreign_images
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.engine import engine_status
 from sandbox.image import ensure_image
@@ -63,6 +67,8 @@ async def campaign_parts(config: Config, ledger: Ledger, console: Console) -> As
         console.print(f"nothing can be proven: {problem}")
     repository.claim()
     check_unchanged(config, ledger, suite)
+    if config.warm_start is not None:
+        check_warm_start(config.warm_start, suite, repository)
     check_tripwire(ledger)
     boundary = boundary_of(config)
     budget = budget_of(config, ledger, hours=config.budget.hours)
@@ -112,12 +118,21 @@ def _provenance(config: Config, suite: Suite) -> Mapping[str, str]:
 
 @asynccontextmanager
 async def measuring_parts(
-    config: Config, console: Console, *, replay: ReplaySource | None = None
+    config: Config,
+    console: Console,
+    *,
+    replay: ReplaySource | None = None,
+    keep: Ledger | None = None,
+    told: Callable[[Call | Refusal], object] | None = None,
 ) -> AsyncIterator[TrialParts]:
-    """Trials beside a campaign. The budget's dollars and tokens bound them; hours do not."""
+    """Trials beside a campaign. The budget's dollars and tokens bound them; hours do not.
+
+    Model calls are recorded in `keep`, or in a ledger that is thrown away; `told` hears of each call and refusal.
+    """
     _check_models(config, console)
     suite = load_suite(config.suite)
-    with tempfile.TemporaryDirectory(prefix="ratchet-") as folder, Ledger(Path(folder) / "ledger.sqlite") as ledger:
+    with tempfile.TemporaryDirectory(prefix="ratchet-") as folder, ExitStack() as opened:
+        ledger = keep or opened.enter_context(Ledger(Path(folder) / "ledger.sqlite"))
         repository, budget = open_repository(config, ledger), budget_of(config, ledger, hours=None)
         async with _trial_parts(
             config,
@@ -128,6 +143,7 @@ async def measuring_parts(
             folder=Path(folder),
             console=console,
             replay=replay,
+            record=WatchedRecord(ledger, told) if told is not None else ledger,
         ) as trials:
             yield trials
 
@@ -162,38 +178,42 @@ async def _trial_parts(
     folder: Path,
     console: Console,
     replay: ReplaySource | None = None,
+    record: CallRecord | None = None,
 ) -> AsyncIterator[TrialParts]:
     """Images, then gateway and boxes, open; every model has answered once. `folder` holds the boxes' sockets."""
     image, images = await _images(config, suite, console)
     models = await asyncio.to_thread(with_windows, config.models)
     learned = LearnedParameters(ledger)
-    gateway = GatewayServer(models, ledger, budget, seed=config.seed, replay=replay, learned=learned)
-    async with gateway:
+    gateway = GatewayServer(models, record or ledger, budget, seed=config.seed, replay=replay, learned=learned)
+    scaffolds = Scaffolds(lambda tree: repository.read(tree, (*config.scaffold.mutable, *config.scaffold.include)))
+    where = _on_cluster if config.executor.kind == "ray" else _on_this_machine
+    orders = _orders(config, image, images)
+    async with gateway, where(config, orders, gateway, scaffolds, folder, console) as (executor, visit):
         for note in await preflight(gateway):
             console.print(note)
-        scaffolds = Scaffolds(lambda tree: repository.read(tree, (*config.scaffold.mutable, *config.scaffold.include)))
-        orders = Orders(
-            run=uuid.uuid4().hex[:8],
-            campaign=config.name,
-            spec=config.boxes.spec(image),
-            command=config.scaffold.command,
-            runtime=config.boxes.runtime,
-            images=images,
-            caps=config.boxes.trial_caps(),
-            starved=config.boxes.starved,
+        yield TrialParts(
+            suite=suite,
+            repository=repository,
+            budget=budget,
+            models=models,
+            gateway=gateway,
+            visit=visit,
+            scaffolds=scaffolds,
+            evaluator=executor,
         )
-        where = _on_cluster if config.executor.kind == "ray" else _on_this_machine
-        async with where(config, orders, gateway, scaffolds, folder, console) as (executor, visit):
-            yield TrialParts(
-                suite=suite,
-                repository=repository,
-                budget=budget,
-                models=models,
-                gateway=gateway,
-                visit=visit,
-                scaffolds=scaffolds,
-                evaluator=executor,
-            )
+
+
+def _orders(config: Config, image: str, images: Mapping[str, str]) -> Orders:
+    return Orders(
+        run=uuid.uuid4().hex[:8],
+        campaign=config.name,
+        spec=config.boxes.spec(image),
+        command=config.scaffold.command,
+        runtime=config.boxes.runtime,
+        images=images,
+        caps=config.boxes.trial_caps(),
+        starved=config.boxes.starved,
+    )
 
 
 @asynccontextmanager
@@ -202,7 +222,7 @@ async def _on_this_machine(
 ) -> AsyncIterator[tuple[Executor, Visitor]]:
     """Boxes on this machine's engine."""
     # Boxes are made as fast as the cores allow, however many trials run: more of them ready would only wait.
-    ready = min(config.boxes.parallel, 2 * len(os.sched_getaffinity(0)))
+    ready = min(config.boxes.parallel, 2 * cores())
     async with DockerSandbox(orders.run, config.name, folder, ready=ready, runtime=orders.runtime) as sandbox:
         visit = Visit(sandbox, gateway, orders.spec, orders.command)
         yield evaluator_of(orders, sandbox, visit, scaffolds, config.boxes.parallel), visit
@@ -236,4 +256,7 @@ async def _images(config: Config, suite: Suite, console: Console) -> tuple[str, 
         raise UserError("docker", engine.line, f"Run `{engine.fix}`.")
     base, layers = config.scaffold.image, config.scaffold.build
     image = await asyncio.to_thread(ensure_image, base, layers=layers, say=console.print)
-    return image, await asyncio.to_thread(task_images, suite, base, layers=layers, say=console.print)
+    images = await asyncio.to_thread(task_images, suite, base, layers=layers, say=console.print)
+    for line in await asyncio.to_thread(foreign_images, {image, *images.values()}):
+        console.print(line)
+    return image, images

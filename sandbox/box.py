@@ -4,39 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import json
 import shutil
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from docker.errors import NotFound
-
-from agent.base.errors import CandidateFault, SandboxDown
+from agent.base.errors import CandidateFault, SandboxDown, from_candidate
 from agent.base.types import BoxSpec, Ending, Files, RunResult
 from sandbox import frames
-from sandbox.engine import ENGINE_ERRORS, brief
+from sandbox.areas import READ_ONLY, Areas
+from sandbox.container_state import SIGKILLED, Call, ContainerState
 from sandbox.folders import SOCKET
 from sandbox.wire import Lost, Wire
 
 WORKSPACE = "/workspace"
-READ_ONLY = ("/scaffold", "/task", "/tests")
 GRACE_SECONDS = 15.0
+LATE_SECONDS = 3.0
 TRANSFER_SECONDS = 60.0
-SETTLE_SECONDS = 10.0
-MARK_SECONDS = 2.0
+SLOW_BYTES = 1 << 18  # a second, on a slow way to an engine elsewhere
 MAX_AGE_SECONDS = 3600.0
 DONE_LIMIT = 1 << 16
-SIGKILLED = 137
-CONFLICTS = frozenset({errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG})
+MOST_NAMES = 1000
+NAME_ROOM = 1 << 13
 # Exit codes of PID 1 that nothing inside a box can cause: host's pipe closed, and what an engine
 # writes for a container whose end it did not see (0, 255), or that it stopped itself (143).
 FROM_OUTSIDE = frozenset({frames.EXIT_HOST_GONE, 0, 255, 143})
 
-Call = Callable[..., Awaitable[Any]]
+
+class Said:
+    """What a command said so far, within the limit; `heard` gets each piece as it comes."""
+
+    def __init__(self, limit: int, heard: Callable[[bytes], None] | None) -> None:
+        self.output, self._limit, self._heard = bytearray(), limit, heard
+
+    def add(self, kind: bytes, payload: bytes) -> None:
+        """Take a frame. Raises frames.Malformed if it is not output, or more than the runner may send."""
+        self.output += payload
+        # The runner keeps the limit, give or take its own note on what it left out.
+        if kind != frames.OUT or len(self.output) > self._limit + 100:
+            raise frames.Malformed("more output than was asked for")
+        if self._heard is not None:
+            self._heard(payload)
 
 
 class DockerBox:
@@ -56,13 +66,17 @@ class DockerBox:
         folder: Path,
         *,
         container: str,
+        user: int,
         wire: Wire,
+        areas: Areas,
         engine: Call,
         withheld: Callable[[float, float], float] | None = None,
         marks_memory: bool = True,
     ) -> None:
         self._name, self._spec, self._folder, self._container = name, spec, folder, container
-        self._wire, self._engine, self._marks_memory = wire, engine, marks_memory
+        self._user = user
+        self._wire, self._areas, self._marks_memory = wire, areas, marks_memory
+        self._engine_says = ContainerState(name, container, engine)
         self._withheld = withheld or (lambda _start, _end: 0.0)
         self._born, self._closed = time.monotonic(), False
         self._broken: SandboxDown | CandidateFault | None = None
@@ -86,12 +100,12 @@ class DockerBox:
 
     @property
     def user(self) -> int:
-        """The user id in the box; 0 before one is chosen."""
-        return self._spec.user or 0
+        """The user id in the box."""
+        return self._user
 
     @property
     def folder(self) -> Path:
-        """The host folder that the box sees read-only as /run/ratchet."""
+        """The host's side of the box."""
         return self._folder
 
     @property
@@ -100,10 +114,10 @@ class DockerBox:
         return not self._closed and not self._wire.ended and time.monotonic() - self._born < MAX_AGE_SECONDS
 
     async def put(self, files: Files, root: str) -> None:
-        """Put files below `/workspace` (into the box), or below a read-only area (on the host's side of it)."""
+        """Put files below `/workspace` (by the runner), or below a read-only area (past it)."""
         self._check_alive()
         if root in READ_ONLY:
-            await asyncio.to_thread(self._put_outside, files, root)
+            await self._areas.put(files, root)
             return
         if root != WORKSPACE:
             raise ValueError(f"no area {root!r} in a box")
@@ -115,17 +129,6 @@ class DockerBox:
             raise CandidateFault(f"more than {frames.MAX_PUT >> 20} MiB of files")
         await self._transfer(frames.PUT, archive, 0)
 
-    def _put_outside(self, files: Files, root: str) -> None:
-        for path, content in files.items():
-            fault = frames.crossing_fault(path)
-            if fault:
-                raise CandidateFault(f"path {path!r} {fault}")
-            try:
-                _write(self._folder / root[1:], path, content)
-            except OSError as error:
-                kind = CandidateFault if error.errno in CONFLICTS else SandboxDown
-                raise kind(f"cannot write {root}/{path}: {error.strerror}") from error
-
     async def run(
         self,
         argv: Sequence[str],
@@ -134,25 +137,28 @@ class DockerBox:
         timeout: float,
         output_limit: int = 1 << 20,
         more: Callable[[], float] | None = None,
+        heard: Callable[[bytes], None] | None = None,
     ) -> RunResult:
         """Run one command in `/workspace`; then nothing of it is left. A box that dies of it is a result."""
+        self._check_alive()
+        await self._areas.arrive()
         start = time.monotonic()
         order = {"argv": list(argv), "env": dict(env), "timeout": timeout, "limit": output_limit}
         order["asks"] = more is not None
-        result = await self._obey(json.dumps(order).encode(), timeout, output_limit, more)
+        said = Said(output_limit, heard)
+        result = await self._obey(json.dumps(order).encode(), timeout, said, more)
         return replace(result, pressure=self._withheld(start, time.monotonic()))
 
-    async def _obey(
-        self, order: bytes, timeout: float, output_limit: int, more: Callable[[], float] | None
-    ) -> RunResult:
-        self._check_alive()
-        start, output = time.monotonic(), bytearray()
+    async def _obey(self, order: bytes, timeout: float, said: Said, more: Callable[[], float] | None) -> RunResult:
+        start = time.monotonic()
         with self._order():
             try:
                 async with asyncio.timeout(timeout + self.grace) as limit:
                     await self._wire.send(frames.RUN, order)
-                    return await self._follow(output, output_limit, more, limit)
+                    return await self._follow(said, more, limit)
             except TimeoutError:
+                if (late := await self._late(said)) is not None:
+                    return late
                 ending = await self._unanswered()
             except Lost:
                 ending = await self._post_mortem()
@@ -162,10 +168,18 @@ class DockerBox:
         return RunResult(
             ending=ending,
             exit_code=None,
-            output=bytes(output),
+            output=bytes(said.output),
             truncated=False,
             seconds=time.monotonic() - start,
         )
+
+    async def _late(self, said: Said) -> RunResult | None:
+        """An answer that the network held up: once the engine answers, it comes too. Raises SandboxDown."""
+        await self._engine_says.state()
+        with contextlib.suppress(TimeoutError, Lost, frames.Malformed):
+            async with asyncio.timeout(LATE_SECONDS) as time_limit:
+                return await self._follow(said, None, time_limit)
+        return None
 
     @contextlib.contextmanager
     def _order(self) -> Iterator[None]:
@@ -178,30 +192,28 @@ class DockerBox:
             raise
         self._broken = None
 
-    async def _follow(
-        self, output: bytearray, limit: int, more: Callable[[], float] | None, time_limit: asyncio.Timeout
-    ) -> RunResult:
+    async def _follow(self, said: Said, more: Callable[[], float] | None, time_limit: asyncio.Timeout) -> RunResult:
         """Collect output until the done frame; say how much more time there is when the runner asks."""
         granted, end = 0.0, time_limit.when()
         while True:
             kind, payload = await self._wire.receive(DONE_LIMIT)
             if kind == frames.DONE:
-                return _result(payload, bytes(output))
+                return _result(payload, bytes(said.output))
             if kind == frames.LATE and more is not None and end is not None:
                 granted = max(granted, more())
                 time_limit.reschedule(end + granted)
-                await self._wire.send(frames.MORE, json.dumps(granted).encode())
+                self._wire.post(frames.MORE, json.dumps(granted).encode())
                 continue
-            output += payload
-            # The runner keeps the limit, give or take its own note on what it left out.
-            if kind != frames.OUT or len(output) > limit + 100:
-                raise frames.Malformed("more output than was asked for")
+            said.add(kind, payload)
 
-    async def take(self, globs: Sequence[str], *, max_files: int = 256, max_bytes: int = 4 << 20) -> Files:
+    async def take(
+        self, globs: Sequence[str], *, without: Sequence[str] = (), max_files: int = 256, max_bytes: int = 4 << 20
+    ) -> Files:
         """Regular files below `/workspace` that match a glob, checked again on this side."""
         self._check_alive()
-        order = json.dumps({"globs": list(globs), "max_files": max_files, "max_bytes": max_bytes}).encode()
-        payload = await self._transfer(frames.TAKE, order, frames.tar_limit(max_files, max_bytes))
+        order = {"globs": list(globs), "without": list(without), "max_files": max_files, "max_bytes": max_bytes}
+        limit = frames.tar_limit(max_files, max_bytes)
+        payload = await self._transfer(frames.TAKE, json.dumps(order).encode(), limit)
         try:
             files = await asyncio.to_thread(frames.from_tar, payload, max_files=max_files, max_bytes=max_bytes)
         except frames.Malformed as error:
@@ -209,11 +221,17 @@ class DockerBox:
         matches = frames.matcher(globs)
         return {path: content for path, content in files.items() if matches(path)}
 
+    async def names(self, *, without: Sequence[str] = (), most: int = MOST_NAMES) -> tuple[str, ...]:
+        """Paths of files below `/workspace`, as the box says them: hostile text of bounded length."""
+        self._check_alive()
+        order = json.dumps({"without": list(without), "most": most}).encode()
+        return _names(await self._transfer(frames.NAME, order, most * NAME_ROOM), most)
+
     async def _transfer(self, kind: bytes, payload: bytes, limit: int) -> bytes:
         """One request that the runner answers at once."""
         with self._order():
             try:
-                async with asyncio.timeout(TRANSFER_SECONDS):
+                async with asyncio.timeout(TRANSFER_SECONDS + (len(payload) + limit) / SLOW_BYTES):
                     await self._wire.send(kind, payload)
                     answer, content = await self._wire.receive(max(limit, DONE_LIMIT))
             except TimeoutError:
@@ -222,7 +240,7 @@ class DockerBox:
                 raise _lost((await self._post_mortem()).value) from None
             except frames.Malformed as error:
                 raise _lost(str(error)) from error
-            if answer not in {frames.OK, frames.FILES, frames.FAULT}:
+            if answer not in {frames.OK, frames.FILES, frames.NAMES, frames.FAULT}:
                 raise _lost("it does not keep the protocol")
         if answer == frames.FAULT:
             raise CandidateFault(content.decode(errors="replace"))
@@ -236,41 +254,20 @@ class DockerBox:
 
     async def _unanswered(self) -> Ending:
         """The runner said nothing in time: the candidate starved it, unless the engine is at fault."""
-        state = await self._state()
+        state = await self._engine_says.state()
         if state["Running"]:
             return Ending.TIMEOUT
         return await self._post_mortem()
 
     async def _post_mortem(self) -> Ending:
         """Why PID 1 ended. Raises SandboxDown if it was ended from outside the box."""
-        state = await self._settled()
+        state = await self._engine_says.settled()
         code = state["ExitCode"]
         if state["OOMKilled"] or (code == SIGKILLED and not self._marks_memory):
             return Ending.MEMORY
         if code in FROM_OUTSIDE or code == SIGKILLED:
             raise SandboxDown(f"box {self._name} was ended from outside (code {code})")
         return Ending.KILLED
-
-    async def _settled(self) -> dict[str, Any]:
-        """The container's state after its end; the engine may write the out-of-memory mark a little later."""
-        start = time.monotonic()
-        while True:
-            state, waited = await self._state(), time.monotonic() - start
-            if state["Running"] and waited > SETTLE_SECONDS:
-                raise SandboxDown(f"the engine dropped its connection to box {self._name}")
-            unclear = state["ExitCode"] == SIGKILLED and not state["OOMKilled"] and waited < MARK_SECONDS
-            if not state["Running"] and not unclear:
-                return state
-            await asyncio.sleep(0.05)
-
-    async def _state(self) -> dict[str, Any]:
-        try:
-            found: dict[str, Any] = (await self._engine("inspect_container", self._container))["State"]
-        except NotFound as error:
-            raise SandboxDown(f"box {self._name} was removed from outside") from error
-        except ENGINE_ERRORS as error:
-            raise SandboxDown(f"the engine does not answer: {brief(error)}") from error
-        return found
 
     async def close(self) -> None:
         """Destroy the box; the slow part runs in the background, and the sandbox waits for it when it closes."""
@@ -288,6 +285,12 @@ def _lost(reason: str) -> CandidateFault:
     return CandidateFault(f"the box is lost: {reason}")
 
 
+def _names(payload: bytes, most: int) -> tuple[str, ...]:
+    """What a names frame says. Raises CandidateFault, whatever is wrong with it."""
+    with from_candidate("the list of files"):
+        return tuple(str(path) for path in list(json.loads(payload))[:most])
+
+
 def _result(payload: bytes, output: bytes) -> RunResult:
     """What a done frame says. Raises frames.Malformed, whatever is wrong with it."""
     try:
@@ -302,19 +305,6 @@ def _result(payload: bytes, output: bytes) -> RunResult:
         )
     except Exception as error:
         raise frames.Malformed(f"not a proper done frame: {error}") from error
-
-
-def _write(area: Path, path: str, content: bytes) -> None:
-    """One file, readable in the box whatever our umask is."""
-    folder = area
-    for part in path.split("/")[:-1]:
-        folder /= part
-        if not folder.is_dir():
-            folder.mkdir()
-            folder.chmod(0o755)
-    target = area / path
-    target.write_bytes(content)
-    target.chmod(0o644)
 
 
 def make_folder(folder: Path) -> None:

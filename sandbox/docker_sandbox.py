@@ -1,55 +1,42 @@
-"""Boxes as Docker containers: creation, hardening, the pool, and the removal of what dead runs left behind."""
+"""Boxes as Docker containers: the pool, the first box that finds out what the engine shares, and the end.
+
+Files reach the read-only areas of a box, and its model calls reach the gateway, in one of two ways. Where the engine
+shares our folders, both go through a folder that the box has mounted, with a Unix socket in it. Elsewhere (a remote
+engine, Docker Desktop, Colima, Docker in Docker) files go through the engine's archive API and calls through the pipe
+to the runner. The first box of a sandbox finds out which.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import secrets
-import socket
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
-from dataclasses import replace
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import docker
-from docker.errors import APIError, ImageNotFound, NotFound
-
-from agent.base.errors import SandboxDown, UserError
-from agent.base.owner import owner_label
+from agent.base.errors import SandboxDown
 from agent.base.types import BoxSpec
 from sandbox import frames
+from sandbox.areas import SentAreas, SharedAreas
 from sandbox.box import DockerBox, make_folder, remove_folder
-from sandbox.engine import ENGINE_ERRORS, brief, connect, engine_name
+from sandbox.containers import Containers, Order, Started, Unshared
+from sandbox.engine import ENGINE_ERRORS, brief
 from sandbox.folders import BOX_NAME, RunFolder, reap_folders
-from sandbox.install import INTERPRETER
-from sandbox.limits import limits
 from sandbox.load import Monitor
 from sandbox.others import Others
 from sandbox.pool import Pool
 from sandbox.reap import reap
-from sandbox.users import IN_USE, MAPPED, OWN, TRIES, any_user, container_name, ours, users_of
-from sandbox.wire import Lost, Wire, own_socket
+from sandbox.users import MAPPED, ours
+from sandbox.wire import Lost
 
-RUNNER = (INTERPRETER, "-E", "-s", "-S", "/usr/lib/ratchet/__main__.py")
 READY_SECONDS = 60.0
-BOX_LIFE_SECONDS = 6 * 3600
-CONFLICT = 409
 PROBE_MEMORY_MB, PROBE_PROCESSES = 128, 16
-REMOVE_PAUSES = (0.2, 1.0, 0.0)
-ENV = {
-    "HOME": "/tmp",  # noqa: S108 - a tmpfs of the box, not of this machine
-    # The user id of a box has no entry in the image's /etc/passwd.
-    "USER": "box",
-    "LOGNAME": "box",
-    "LANG": "C.UTF-8",
-    "PYTHONDONTWRITEBYTECODE": "1",
-    "RATCHET_BOX": "1",
-}
+PROBE_SOCKET = "probe.sock"
 
 
 class DockerSandbox:
@@ -63,6 +50,9 @@ class DockerSandbox:
         ready: boxes to keep ready for each kind that was asked for lately.
         parallel: boxes to create at a time; None is one a core.
         runtime: the engine's runtime, as `runsc` for gVisor; None is the engine's default.
+        stream: send files and calls through the engine's API even where the engine shares our folders.
+
+    `shared` says whether the engine shares our folders; None until the first box was started.
     """
 
     def __init__(
@@ -74,21 +64,21 @@ class DockerSandbox:
         ready: int = 2,
         parallel: int | None = None,
         runtime: str | None = None,
+        stream: bool = False,
     ) -> None:
-        self._run_id, self._campaign, self._runtime = run_id, campaign, runtime
+        self._campaign, self._boxes = campaign, folder / "boxes"
         parallel = parallel or os.cpu_count() or 1
         self._threads = ThreadPoolExecutor(parallel + 4, thread_name_prefix="ratchet-engine")
+        self._containers = Containers(run_id, secrets.token_hex(6), runtime, self._thread)
         self._pool: Pool[DockerBox] = Pool(self._make, ready=ready, parallel=parallel)
-        self._boxes, self._token = folder / "boxes", secrets.token_hex(6)
         self._folder: RunFolder | None = None
-        self._client: docker.APIClient | None = None
-        self._cpus, self._podman, self._users = 1.0, False, OWN
         self._monitor: Monitor | None = None
+        self.shared: bool | None = None if self._containers.may_share and not stream else False
+        self._finding_out = asyncio.Lock()
         self._closing: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._client = await self._thread(connect)
-        await self._know_engine()
+        await self._containers.open()
         await self.reap()
         self._folder = await self._thread(RunFolder, self._boxes)
         return self
@@ -98,8 +88,7 @@ class DockerSandbox:
     ) -> None:
         try:
             await self._pool.close()
-            if self._monitor is not None:
-                await self._monitor.stop()
+            await self._stop_watching()
         finally:
             await self._clear()
 
@@ -108,9 +97,7 @@ class DockerSandbox:
         await self.settle()
         if self._folder is not None:
             await self._thread(self._folder.remove)
-        if self._client is not None:
-            await self._thread(_sweep, self._client, self._token)
-            self._client.close()
+        await self._containers.close()
         self._threads.shutdown(wait=False)
 
     async def open(self, spec: BoxSpec) -> DockerBox:
@@ -118,7 +105,7 @@ class DockerSandbox:
 
         Raises:
             SandboxDown: the engine failed, or the image is gone.
-            UserError: the engine does not know the runtime.
+            UserError: the engine does not know the runtime, or the image is for another processor.
         """
         return await self._pool.get(spec)
 
@@ -138,73 +125,105 @@ class DockerSandbox:
     async def reap(self) -> int:
         """Remove the boxes and folders that dead runs left behind; how many boxes."""
         try:
-            count: int = await self._thread(reap, self._engine())
+            count: int = await self._thread(reap, self._containers.client())
         except ENGINE_ERRORS as error:
             raise SandboxDown(f"leftover boxes cannot be removed: {brief(error)}") from error
         await self._thread(reap_folders, self._boxes)
         return count
 
-    async def _know_engine(self) -> None:
-        try:
-            info = await self._call("info")
-            self._cpus, self._users = float(info["NCPU"]), users_of(info)
-            self._podman = "Podman" in engine_name(await self._call("version"))
-        except ENGINE_ERRORS as error:
-            raise SandboxDown(f"the engine does not answer: {brief(error)}") from error
-        if self._podman and self._runtime:
-            # It would ignore it: the box would be weaker than was asked for.
-            problem = f"Podman cannot be told to use {self._runtime} from here"
-            raise UserError("boxes.runtime", problem, "Name it in its containers.conf, and leave it out here")
-
-    def _engine(self) -> docker.APIClient:
-        if self._client is None:
-            raise SandboxDown("the sandbox is not open")
-        return self._client
-
     async def _thread(self, work: Callable[..., Any], *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
 
-    async def _call(self, method: str, *args: Any) -> Any:
-        """One call of the engine, in a thread."""
-        return await self._thread(getattr(self._engine(), method), *args)
-
     async def _make(self, spec: BoxSpec) -> DockerBox:
-        """One box for the pool; from the first one on the machine's load is watched."""
-        if self._monitor is None:
-            probe = BoxSpec(image=spec.image, gateway=False, memory_mb=PROBE_MEMORY_MB, pids=PROBE_PROCESSES)
-            others = Others(ours, containers=self._users is not MAPPED)
-            self._monitor = Monitor(partial(self._box, probe, "load probe"), others)
-            self._monitor.start()
+        """One box for the pool."""
+        if self.shared is None:
+            async with self._finding_out:
+                if self.shared is None:
+                    return await self._first(spec)
+        self._watch_load(spec)
         return await self._box(spec, self._campaign)
 
-    async def _box(self, spec: BoxSpec, campaign: str) -> DockerBox:
-        """Create, attach, start, and wait until the runner is ready. Shielded: a box half made is a box lost."""
+    async def _first(self, spec: BoxSpec) -> DockerBox:
+        """A box that also finds out whether the engine shares our folders, and with them our sockets."""
+        self._watch_load(spec)
+        box = None
+        with suppress(Unshared):
+            box = await self._box(spec, self._campaign, probe=True)
+        self.shared = box is not None
+        if not self.shared:
+            await self._stop_watching()
+        return box or await self._box(spec, self._campaign)
+
+    def _watch_load(self, spec: BoxSpec) -> None:
+        """From the first box on, watch the machine's load, if this is the machine of the boxes."""
+        if self._monitor is None and self.shared is not False:
+            probe = BoxSpec(image=spec.image, gateway=False, memory_mb=PROBE_MEMORY_MB, pids=PROBE_PROCESSES)
+            others = Others(ours, containers=self._containers.users is not MAPPED)
+            self._monitor = Monitor(partial(self._box, probe, "load probe"), others)
+            self._monitor.start()
+
+    async def _stop_watching(self) -> None:
+        monitor, self._monitor = self._monitor, None
+        if monitor is not None:
+            await monitor.stop()
+
+    def _withheld(self, start: float, end: float) -> float:
+        return self._monitor.withheld(start, end) if self._monitor is not None else 0.0
+
+    async def _box(self, spec: BoxSpec, campaign: str, *, probe: bool = False) -> DockerBox:
+        """Start a box, and wait until its runner is ready. Shielded: a box half made is a box lost.
+
+        Raises:
+            Unshared: with `probe`, if the box cannot reach a socket in the folder that it should have mounted.
+        """
         name = secrets.token_hex(BOX_NAME // 2)
         folder = await self._thread(self._new_folder, name)
-        container, attached, spec = await self._thread(self._start, name, spec, folder, campaign)
-        wire = await Wire.over(attached)
+        mounted = None if self.shared is False else folder
+        order = Order(name=name, spec=spec, folder=mounted, campaign=campaign, probe=probe)
+        async with _listening(folder / PROBE_SOCKET if probe else None):
+            try:
+                started = await self._containers.start(order)
+            except BaseException:
+                await self._thread(remove_folder, folder)
+                raise
+            box = self._wrap(order, folder, started)
+            said = await self._ready(box, started, spec.image)
+        if probe and not said:
+            await box.close()
+            raise Unshared
+        return box
+
+    def _wrap(self, order: Order, folder: Path, started: Started) -> DockerBox:
+        send = partial(self._containers.unpack, started.id)
         box = DockerBox(
-            name,
-            spec,
+            order.name,
+            order.spec,
             folder,
-            container=container,
-            wire=wire,
-            engine=self._call,
-            withheld=self._monitor.withheld if self._monitor else None,
-            marks_memory=not self._podman,
+            container=started.id,
+            user=started.user,
+            wire=started.wire,
+            areas=SharedAreas(folder) if order.folder else SentAreas(send),
+            engine=self._containers.call,
+            withheld=self._withheld,
+            marks_memory=not self._containers.podman,
         )
         box.on_close = self._let_go
+        if box.socket is not None and order.folder is None:
+            started.wire.relay(box.socket)
+        return box
+
+    async def _ready(self, box: DockerBox, started: Started, image: str) -> bytes:
+        """What the runner says when it is ready."""
         try:
             async with asyncio.timeout(READY_SECONDS):
-                kind, _ = await wire.receive(frames.CHUNK)
+                kind, said = await started.wire.receive(frames.CHUNK)
         except (Lost, TimeoutError, frames.Malformed) as error:
             await box.close()
-            said = " ".join(wire.stderr.decode(errors="replace").split())[-200:]
-            raise SandboxDown(f"a box did not become ready: {said or error or 'no answer'}") from error
+            raise await self._containers.never_ready(image, started.wire.stderr, error) from error
         if kind != frames.READY:
             await box.close()
             raise SandboxDown("a box did not become ready: the image does not hold our runner")
-        return box
+        return said
 
     def _new_folder(self, name: str) -> Path:
         """The host's side of a box, made. Raises SandboxDown."""
@@ -214,115 +233,30 @@ class DockerSandbox:
         make_folder(folder)
         return folder
 
-    def _start(self, name: str, spec: BoxSpec, folder: Path, campaign: str) -> tuple[str, socket.socket, BoxSpec]:
-        """A started container, the pipe to its runner, and what was asked for with the user that was chosen."""
-        client, container, chosen = self._engine(), None, spec
-        try:
-            container, chosen = self._create(client, name, spec, folder, campaign)
-            IN_USE[chosen.user or 0] += 1  # before anything runs in it: see sandbox.others
-            how = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-            attached = own_socket(client.attach_socket(container, params=how))
-            client.start(container)
-        except ENGINE_ERRORS as error:
-            if container is not None:
-                _remove(client, container)
-                IN_USE[chosen.user or 0] -= 1
-            remove_folder(folder)
-            raise _blame(error, spec, self._runtime, folder) from error
-        return container, attached, chosen
-
-    def _create(
-        self, client: docker.APIClient, name: str, spec: BoxSpec, folder: Path, campaign: str
-    ) -> tuple[str, BoxSpec]:
-        """Create the container. A user id whose name is in use belongs to another box: try another."""
-        for _ in range(TRIES):
-            chosen = replace(spec, user=spec.user or any_user(self._users))
-            title = f"ratchet-{name}" if spec.user else container_name(chosen.user or 0)
-            settings = self._settings(client, chosen, folder, campaign)
-            try:
-                return str(client.create_container(name=title, **settings)["Id"]), chosen
-            except APIError as error:
-                if error.status_code != CONFLICT or spec.user:
-                    raise
-        raise SandboxDown("every user id that was tried belongs to another box")
-
-    def _settings(self, client: docker.APIClient, spec: BoxSpec, folder: Path, campaign: str) -> dict[str, Any]:
-        """Everything that makes the container a box."""
-        return {
-            "image": spec.image,
-            "entrypoint": list(RUNNER),
-            "command": ["--gateway"] if spec.gateway else [],
-            "user": f"{spec.user}:{spec.user}",
-            "working_dir": "/workspace",
-            "environment": ENV,
-            "hostname": "box",
-            "stdin_open": True,
-            # A namespace with loopback and nothing else; Docker then spares itself what it makes for mode `none`.
-            "network_disabled": not self._podman,
-            # The runner does not handle SIGTERM: an engine that stops must not wait for it.
-            "stop_signal": "SIGKILL",
-            "labels": self._labels(campaign),
-            "host_config": {
-                **client.create_host_config(
-                    **limits(spec, folder, cpus=self._cpus, podman=self._podman),
-                    runtime=self._runtime,
-                ),
-                "LogConfig": {"Type": "none"},
-            },
-        } | {"healthcheck": {"test": ["NONE"]}}
-
-    def _labels(self, campaign: str) -> Mapping[str, str]:
-        return {
-            "ratchet.campaign": campaign,
-            "ratchet.run": self._run_id,
-            "ratchet.sandbox": self._token,
-            "ratchet.owner": owner_label(os.getpid()),
-            "ratchet.pid": ".".join(owner_label(os.getpid()).split(".")[:2]),  # what earlier versions look at
-            "ratchet.deadline": str(int(time.time()) + BOX_LIFE_SECONDS),
-        }
-
     async def _let_go(self, box: DockerBox) -> None:
         """Remove a closed box in the background."""
-        task = asyncio.create_task(self._thread_remove(box))
+        task = asyncio.create_task(self._remove(box))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    async def _thread_remove(self, box: DockerBox) -> None:
-        await self._thread(_remove, self._engine(), box.container)
-        IN_USE[box.user] -= 1
+    async def _remove(self, box: DockerBox) -> None:
+        await self._containers.remove(box.container, box.user)
         await self._thread(remove_folder, box.folder)
 
 
-def _sweep(client: docker.APIClient, token: str) -> None:
-    """Remove the boxes of one sandbox that could not be removed when they closed, because the engine was down."""
-    with suppress(*ENGINE_ERRORS):
-        for left in client.containers(all=True, filters={"label": f"ratchet.sandbox={token}"}):
-            _remove(client, left["Id"])
-
-
-def _remove(client: docker.APIClient, container: str) -> None:
-    """Kill and remove. Podman refuses while a box is just ending, so try again; the next start reaps what is left."""
-    for pause in REMOVE_PAUSES:
-        try:
-            client.remove_container(container, force=True, v=True)
-        except NotFound:
-            return
-        except APIError:
-            time.sleep(pause)
-        except ENGINE_ERRORS:
-            return
-        else:
-            return
-
-
-def _blame(error: Exception, spec: BoxSpec, runtime: str | None, folder: Path) -> Exception:
-    """The right kind of error for a box that could not be started."""
-    if isinstance(error, (ImageNotFound, NotFound)):
-        return SandboxDown(f"image {spec.image} is gone")
-    said = brief(error)
-    if "bind source path does not exist" in said:
-        problem = f"the engine does not see {folder.parent}"
-        return UserError("DOCKER_HOST", problem, "Keep `runs` and TMPDIR in folders that the engine sees too.")
-    if runtime and "runtime" in said:
-        return UserError("boxes.runtime", f"the engine cannot use {runtime} ({said})", "Install it, or leave it out")
-    return SandboxDown(f"no box could be started: {said}")
+@asynccontextmanager
+async def _listening(path: Path | None) -> AsyncIterator[None]:
+    """Meanwhile, a box that sees this socket can connect to it. Raises SandboxDown."""
+    if path is None:
+        yield
+        return
+    try:
+        server = await asyncio.start_unix_server(lambda _, writer: writer.close(), path)
+        await asyncio.to_thread(path.chmod, 0o666)
+    except OSError as error:
+        raise SandboxDown(f"cannot listen at {path}: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        server.close()
+        await asyncio.to_thread(path.unlink, missing_ok=True)

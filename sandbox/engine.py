@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import docker
-from docker.errors import DockerException
-from requests.exceptions import RequestException
+from docker.errors import DockerException, create_api_error_from_http_exception
+from requests.exceptions import HTTPError, RequestException
 
 from agent.base.errors import SandboxDown, UserError
+from sandbox.endpoint import DEFAULT_HOST, endpoint
 
 ENGINE_ERRORS = (DockerException, RequestException, OSError)
-DEFAULT_HOST = "unix:///var/run/docker.sock"
 CLIENT_SECONDS = 60
 START_SECONDS = 60
 LOG = Path("/var/log/ratchet-dockerd.log")
@@ -35,28 +35,35 @@ class EngineStatus:
     fix: str = ""
 
 
-def engine_host() -> str:
-    """Where the engine listens.
-
-    Raises:
-        UserError: DOCKER_HOST is not a Unix socket; a box shares a folder with this machine.
-    """
-    host = os.environ.get("DOCKER_HOST") or DEFAULT_HOST
-    if not host.startswith("unix://"):
-        raise UserError("DOCKER_HOST", f"{host} is not a Unix socket", "Use an engine on this machine, as unix:///path")
-    return host
-
-
 def connect(*, timeout: float = CLIENT_SECONDS, pool: int = 16) -> docker.APIClient:
     """A client of the engine; speaks the newest API version that both sides know.
 
     Raises:
         SandboxDown: no engine answers.
+        UserError: the engine's address is not one that can be used.
     """
+    engine = endpoint()
     try:
-        return docker.APIClient(base_url=engine_host(), version="auto", timeout=int(timeout), max_pool_size=pool)
+        return engine.client(timeout, pool)
     except ENGINE_ERRORS as error:
-        raise SandboxDown(f"no container engine answers at {engine_host()}: {brief(error)}") from error
+        raise SandboxDown(f"no container engine answers at {engine.host}: {brief(error)}{engine.trouble()}") from error
+
+
+def unpack(client: docker.APIClient, container: str, path: str, archive: bytes) -> None:
+    """Unpack an archive in a container, with the owners that the archive names.
+
+    Raises one of `ENGINE_ERRORS`.
+    """
+    answer = client.put(
+        f"{client.base_url}/v{client.api_version}/containers/{container}/archive",
+        params={"path": path, "copyUIDGID": "false"},  # Podman would give the files to the container's user
+        data=archive,
+        timeout=client.timeout,
+    )
+    try:
+        answer.raise_for_status()
+    except HTTPError as error:
+        create_api_error_from_http_exception(error)
 
 
 def brief(error: BaseException) -> str:
@@ -71,10 +78,14 @@ def engine_status() -> EngineStatus:
         client = connect(timeout=10)
         version = client.version()
         client.close()
+    except UserError as error:
+        return EngineStatus(ok=False, line=f"{error.field}: {error.problem}", fix=error.fix)
     except (SandboxDown, *ENGINE_ERRORS) as error:
-        fix = "ratchet doctor --fix" if _can_install() else HOW
-        return EngineStatus(ok=False, line=brief(error), fix=fix)
-    return EngineStatus(ok=True, line=f"{engine_name(version)} {version['Version']}, API {version['ApiVersion']}")
+        return EngineStatus(ok=False, line=brief(error), fix=_fix(endpoint().host))
+    host = endpoint().host
+    where = "" if host == DEFAULT_HOST else f", at {host}"
+    line = f"{engine_name(version)} {version['Version']}, API {version['ApiVersion']}{where}"
+    return EngineStatus(ok=True, line=line)
 
 
 def engine_name(version: Mapping[str, Any]) -> str:
@@ -93,8 +104,8 @@ def start_engine(say: Callable[[str], None] = print) -> EngineStatus:
     status = engine_status()
     if status.ok:
         return status
-    if os.environ.get("DOCKER_HOST"):
-        raise UserError("DOCKER_HOST", status.line, "Start that engine, or unset DOCKER_HOST")
+    if (named := endpoint()).host != DEFAULT_HOST:
+        raise UserError(named.source, status.line, "Start that engine, or name another one")
     if not _can_install():
         raise UserError("docker", status.line, HOW)
     if shutil.which("dockerd") is None:
@@ -103,6 +114,13 @@ def start_engine(say: Callable[[str], None] = print) -> EngineStatus:
     say(f"engine: starting dockerd, log in {LOG}")
     _launch()
     return _await_engine()
+
+
+def _fix(host: str) -> str:
+    """What helps if no engine answers at an address."""
+    if host.startswith("ssh://"):
+        return f"Make `docker -H {host} version` work without a question, or set DOCKER_HOST to another engine"
+    return "ratchet doctor --fix" if _can_install() and host == DEFAULT_HOST else HOW
 
 
 def _can_install() -> bool:

@@ -19,7 +19,8 @@ from typing import Self
 from agent.base.errors import CandidateFault, SandboxDown
 from agent.base.types import BoxSpec, Ending, Files, RunResult
 from sandbox import frames
-from sandbox.box import READ_ONLY, WORKSPACE
+from sandbox.areas import READ_ONLY
+from sandbox.box import MOST_NAMES, WORKSPACE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -168,8 +169,22 @@ class FakeBox:
         timeout: float,
         output_limit: int = 1 << 20,
         more: Callable[[], float] | None = None,
+        heard: Callable[[bytes], None] | None = None,
     ) -> RunResult:
-        """Run one scripted program."""
+        """Run one scripted program; `heard` gets its output at its end."""
+        result = await self._run(argv, env, timeout, output_limit, more)
+        if heard is not None and result.output:
+            heard(result.output)
+        return result
+
+    async def _run(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        timeout: float,
+        output_limit: int,
+        more: Callable[[], float] | None,
+    ) -> RunResult:
         self._check_alive()
         scene = FakeRun(
             argv=tuple(argv),
@@ -189,11 +204,13 @@ class FakeBox:
             self._ended = result.ending.value
         return _bounded(result, output_limit, time.monotonic() - start)
 
-    async def take(self, globs: Sequence[str], *, max_files: int = 256, max_bytes: int = 4 << 20) -> Files:
+    async def take(
+        self, globs: Sequence[str], *, without: Sequence[str] = (), max_files: int = 256, max_bytes: int = 4 << 20
+    ) -> Files:
         """Files of the workspace that match."""
         self._check_alive()
         matches = frames.matcher(globs)
-        found = {path: content for path, content in self._areas[WORKSPACE].items() if matches(path)}
+        found = {path: content for path, content in self._left(without).items() if matches(path)}
         for path in found:
             fault = frames.crossing_fault(path)
             if fault:
@@ -201,6 +218,16 @@ class FakeBox:
         if len(found) > max_files or sum(map(len, found.values())) > max_bytes:
             raise CandidateFault(f"more than {max_files} files or {max_bytes} bytes match {', '.join(globs)}")
         return found
+
+    async def names(self, *, without: Sequence[str] = (), most: int = MOST_NAMES) -> tuple[str, ...]:
+        """Paths of files of the workspace."""
+        self._check_alive()
+        return tuple(sorted(self._left(without))[:most])
+
+    def _left(self, without: Sequence[str]) -> Files:
+        skipped = frames.matcher(without)
+        files = self._areas[WORKSPACE]
+        return {path: body for path, body in files.items() if not any(map(skipped, _and_folders(path)))}
 
     async def close(self) -> None:
         """Destroy the box."""
@@ -212,6 +239,11 @@ class FakeBox:
             raise ValueError("the box is closed")
         if self._ended:
             raise CandidateFault(f"the box is lost: {self._ended}")
+
+
+def _and_folders(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:n]) for n in range(1, len(parts) + 1)]
 
 
 async def _within(said: Awaitable[Said], timeout: float, more: Callable[[], float] | None) -> Said:

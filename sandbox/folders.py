@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -20,8 +21,8 @@ from agent.base.errors import SandboxDown, UserError
 from agent.base.owner import folder_prefix, owner_label, owner_lives
 
 SOCKET = "gateway.sock"
-SOCKET_PATH_MAX = 107
-"""Bytes that Linux takes for the path of a Unix socket."""
+SOCKET_PATH_MAX = 107 if sys.platform == "linux" else 103
+"""Bytes that Linux, or macOS, takes for the path of a Unix socket."""
 
 BOX_NAME, RUN_NAME, TEMP_NAME = 12, 6, 8
 

@@ -25,6 +25,8 @@ def listen(port: int = PORT) -> socket.socket:
     """The listening socket, bound before any candidate code exists."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # What is accepted has it too: else the second part of an answer waits for the client to confirm the first.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.bind((HOST, port))
     listener.listen(4 * MAX_LINKS)
     return listener

@@ -23,7 +23,8 @@ HEAD = struct.Struct("!cI")
 PUT = b"P"  # tar of files for /workspace; answered by OK or FAULT
 RUN = b"R"  # JSON: argv, env, timeout, limit, asks; answered by OUT*, LATE*, DONE
 MORE = b"M"  # JSON: the seconds that the command may run beyond its timeout; answers LATE
-TAKE = b"T"  # JSON: globs, files, bytes; answered by FILES or FAULT
+TAKE = b"T"  # JSON: globs, without, max_files, max_bytes; answered by FILES or FAULT
+NAME = b"N"  # JSON: without, most; answered by NAMES or FAULT
 # box -> host
 READY = b"Y"
 OUT = b"O"
@@ -31,6 +32,7 @@ LATE = b"L"  # the command's time is up; it ends unless MORE grants time
 DONE = b"D"  # JSON: ending, code, truncated, seconds, orphans
 OK = b"K"
 FILES = b"F"  # tar
+NAMES = b"A"  # JSON: paths
 FAULT = b"X"  # UTF-8 text: what the candidate did wrong
 
 CHUNK = 1 << 16
@@ -41,6 +43,8 @@ NAME_MAX = 255
 BLOCK, TAR_NAME = 512, 100
 PLAIN_FILES = (b"0", b"\0")
 _TAR_HEAD = struct.Struct("100s8s8s8s12s12s8sc100s8s247x")
+_PLAIN, _RUNNABLE = b"0000644", b"0000755"
+_MAY_RUN = 0o100
 
 # The runner ends with this code when the host's end of its stdin is closed, and with the next one when it
 # is itself defective. No code inside a box can choose the exit code of PID 1.
@@ -50,6 +54,12 @@ EXIT_BROKEN = 91
 
 class Malformed(ValueError):
     """Bytes that no honest peer would send."""
+
+
+class Executable(bytes):
+    """Content of a file that its owner may execute; equal to the same content that may not be."""
+
+    __slots__ = ()
 
 
 def frame(kind: bytes, payload: bytes = b"") -> bytes:
@@ -118,14 +128,15 @@ def to_tar(files: Mapping[str, bytes]) -> bytes:
         name = path.encode()
         if len(name) > TAR_NAME:
             out += _member(b"././@LongLink", b"L", name + b"\0")
-        out += _member(name[:TAR_NAME], b"0", files[path])
+        mode = _RUNNABLE if isinstance(files[path], Executable) else _PLAIN
+        out += _member(name[:TAR_NAME], b"0", files[path], mode)
     return bytes(out) + bytes(2 * BLOCK)
 
 
-def _member(name: bytes, kind: bytes, content: bytes) -> bytes:
+def _member(name: bytes, kind: bytes, content: bytes, mode: bytes = _PLAIN) -> bytes:
     """One header with its content, in the form that GNU tar and `tarfile` read."""
     head = _TAR_HEAD.pack(
-        name, b"0000644", b"0000000", b"0000000", b"%011o" % len(content), b"%011o" % 0, b" " * 8, kind, b"", b"ustar  "
+        name, mode, b"0000000", b"0000000", b"%011o" % len(content), b"%011o" % 0, b" " * 8, kind, b"", b"ustar  "
     )
     return head[:148] + b"%06o\0 " % sum(head) + head[156:] + content + bytes(-len(content) % BLOCK)
 
@@ -140,8 +151,9 @@ def from_host(archive: bytes) -> dict[str, bytes]:
         if archive[at + 156 : at + 157] == b"L":
             name = content[:-1]
         else:
-            found[(name or archive[at : at + TAR_NAME].rstrip(b"\0")).decode()] = content
-            name = b""
+            may_run = archive[at + TAR_NAME : at + TAR_NAME + len(_PLAIN)] == _RUNNABLE
+            path = (name or archive[at : at + TAR_NAME].rstrip(b"\0")).decode()
+            found[path], name = Executable(content) if may_run else content, b""
         at = start + size + -size % BLOCK
     return found
 
@@ -182,7 +194,8 @@ def _members(tar: tarfile.TarFile, max_files: int, max_bytes: int) -> dict[str, 
         if left < 0 or member.size < 0 or len(found) >= max_files:
             raise Malformed(f"more than {max_files} files or {max_bytes} bytes")
         content = tar.extractfile(member)
-        found[member.name] = content.read() if content else b""
+        data = content.read() if content else b""
+        found[member.name] = Executable(data) if member.mode & _MAY_RUN else data
         if len(found[member.name]) != member.size:
             raise Malformed(f"{member.name!r} is cut short")
     return found

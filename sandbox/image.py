@@ -42,8 +42,11 @@ LABEL = "ratchet.box"
 BOX_FILES = (
     "__init__.py",
     "frames.py",
+    "channels.py",
+    "carry.py",
     "forward.py",
     "runner.py",
+    "workspace.py",
     "install.py",
     "check/ratchet_check.py",
     "check/ratchet_plain.py",

@@ -23,7 +23,7 @@ INTERPRETER = f"{HERE}/python/bin/python3"
 
 CERTIFICATES = "/usr/lib/ratchet-certificates"  # see build.py
 AREAS = ("scaffold", "task", "tests")
-PACKAGE = ("__init__.py", "frames.py", "forward.py", "runner.py")
+PACKAGE = ("__init__.py", "frames.py", "channels.py", "carry.py", "forward.py", "runner.py", "workspace.py")
 START = "from sandbox.runner import guarded\n\nguarded()\n"
 COMMANDS = "/usr/local/bin"
 CHECKER, IMAGE_PYTHON = ("ratchet_check.py", "ratchet_plain.py"), "image_python"

@@ -8,21 +8,24 @@ from typing import Any
 import docker
 
 from agent.base.types import BoxSpec
+from sandbox.areas import MOUNTED
 
 SECCOMP = Path(__file__).parent / "seccomp.json"
 SHM_MB = 16
-INODES, SHM_INODES = 16384, 256
+INODES, SHM_INODES = 128, 256
+"""Files of a MiB of the workspace, and all files of the shared memory."""
+
 OPEN_FILES = 1024
 PROCESSES = 30_000
 """Podman's default, 2^20, is more than a service without CAP_SYS_RESOURCE may grant; `pids_limit` is what counts."""
 
 
-def limits(spec: BoxSpec, folder: Path, *, cpus: float, podman: bool) -> dict[str, Any]:
+def limits(spec: BoxSpec, folder: Path | None, *, cpus: float, podman: bool) -> dict[str, Any]:
     """Arguments for the engine's host configuration.
 
     Args:
         spec: what is asked for; its user is chosen.
-        folder: the host's side of the box.
+        folder: what the box sees of the host, read-only; None gives it a volume of the engine instead.
         cpus: how many processors the engine has.
         podman: whether the engine is Podman.
     """
@@ -38,8 +41,7 @@ def limits(spec: BoxSpec, folder: Path, *, cpus: float, podman: bool) -> dict[st
         "nano_cpus": int(min(spec.cpus, cpus) * 1e9),
         "ipc_mode": "none",
         "tmpfs": (_podman_mounts if podman else _docker_mounts)(spec),
-        # Not as "a:b:ro", which no path with a colon can be told from.
-        "mounts": [docker.types.Mount("/run/ratchet", str(folder), type="bind", read_only=True)],
+        "mounts": [_areas(folder)],
         "ulimits": [
             docker.types.Ulimit(name="core", soft=0, hard=0),
             docker.types.Ulimit(name="nofile", soft=OPEN_FILES, hard=OPEN_FILES),
@@ -48,9 +50,17 @@ def limits(spec: BoxSpec, folder: Path, *, cpus: float, podman: bool) -> dict[st
     }
 
 
+def _areas(folder: Path | None) -> docker.types.Mount:
+    """Where the read-only areas come from; see `sandbox.areas`."""
+    if folder is None:
+        return docker.types.Mount(MOUNTED, None, type="volume", no_copy=True)
+    # Not as "a:b:ro", which no path with a colon can be told from.
+    return docker.types.Mount(MOUNTED, str(folder), type="bind", read_only=True)
+
+
 def _docker_mounts(spec: BoxSpec) -> dict[str, str]:
     owner = f"uid={spec.user},gid={spec.user}"
-    scratch = f"rw,nosuid,nodev,exec,size={spec.disk_mb}m,nr_inodes={INODES},{owner},mode=0755"
+    scratch = f"rw,nosuid,nodev,exec,size={spec.disk_mb}m,nr_inodes={spec.disk_mb * INODES},{owner},mode=0755"
     return {
         "/workspace": scratch,
         "/tmp": scratch,  # noqa: S108 - in the box

@@ -32,6 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.base.errors import RatchetError
+from agent.base.machine import cores
 from agent.base.types import Box, Ending
 from sandbox.others import Others
 
@@ -202,8 +203,7 @@ class HostLoad:
 
 def host_load() -> HostLoad:
     """The load of this machine now; cheap, needs no engine."""
-    cores = len(os.sched_getaffinity(0))
-    return HostLoad(cores=cores, average=os.getloadavg()[0], waiting=_pressure())
+    return HostLoad(cores=cores(), average=os.getloadavg()[0], waiting=_pressure())
 
 
 def _pressure() -> float | None:

@@ -14,7 +14,7 @@ When a command has ended, `kill(-1)` from PID 1 reaches every process of the box
 fails. Standard library only; a copy lies in the image.
 """
 
-# ruff: noqa: PTH102, PTH106, PTH108, PTH112, PTH114, PTH123, PTH208 - pathlib would cost every box its import
+# ruff: noqa: PTH123 - pathlib would cost every box its import
 
 from __future__ import annotations
 
@@ -27,14 +27,16 @@ import signal
 import sys
 import time
 
-from sandbox import frames
+from sandbox import frames, workspace
 
 TYPE_CHECKING = False  # a box does without the import of `typing`
 if TYPE_CHECKING:
     from typing import NoReturn
 
-WORKSPACE = "/workspace"
+    from sandbox.carry import Carrier
+
 PR_SET_DUMPABLE = 4
+PROBE_SOCKET = "/run/ratchet/probe.sock"
 OOM_COUNTERS = ("/sys/fs/cgroup/memory/memory.oom_control", "/sys/fs/cgroup/memory.events")
 OOM_SCORE_OF_COMMANDS = "900"
 CANNOT_START = 127
@@ -95,6 +97,12 @@ class Output:
             self._lost += excess
             del self._tail[:excess]
 
+    def read(self, pipe: int) -> bool:
+        """Take what the command wrote to a pipe; False at the pipe's end."""
+        data = os.read(pipe, frames.CHUNK)
+        self.add(data)
+        return bool(data)
+
     def finish(self) -> bool:
         """Send the rest; True if something was left out."""
         if self._lost:
@@ -121,22 +129,23 @@ class Limit:
             return ASK_SECONDS
         return left
 
-    def read(self) -> None:
+    def extend(self, granted: bytes) -> None:
         """Take the host's answer."""
-        while (got := self._host.next()) is not None:
-            kind, payload = got
-            if kind == frames.MORE and self._asked:
-                self._asked, now = False, time.monotonic()
-                end = self._start + self._timeout + float(json.loads(payload))
-                self._asks = end > now
-                self._end = max(end, now + STEP_SECONDS) if self._asks else now
+        if self._asked:
+            self._asked, now = False, time.monotonic()
+            end = self._start + self._timeout + float(json.loads(granted))
+            self._asks = end > now
+            self._end = max(end, now + STEP_SECONDS) if self._asks else now
 
 
 class Runner:
-    """Serves one host until it goes."""
+    """Serves one host until it goes.
 
-    def __init__(self, host: Host, listener: object = None) -> None:
-        self.host, self.listener = host, listener
+    A box with a gateway has either a `listener`, which a forwarder in a process of its own serves, or a `carrier`.
+    """
+
+    def __init__(self, host: Host, listener: object = None, carrier: Carrier | None = None) -> None:
+        self.host, self.listener, self.carrier = host, listener, carrier
         self.forwarder = self.command = 0
         self.status: int | None = None
         self.orphans = 0
@@ -147,24 +156,27 @@ class Runner:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self.wake_w = wake_w
 
-    def serve(self) -> NoReturn:
+    def serve(self, ready: bytes) -> NoReturn:
         """Answer one request after the other."""
-        self.host.send(frames.READY)
+        self.host.send(frames.READY, ready)
         while True:
             kind, payload = self.host.receive()
             if kind == frames.RUN:
                 self.run(**json.loads(payload))
-            elif kind != frames.MORE:  # which came after the command had ended
+            elif kind in {frames.PUT, frames.TAKE, frames.NAME}:
                 self.answer(kind, payload)
+            # The rest came after the command had ended: more time for it, bytes for its connections.
 
     def answer(self, kind: bytes, payload: bytes) -> None:
         """PUT and TAKE: whatever the file system refuses is told, not raised."""
         try:
             if kind == frames.PUT:
-                put(payload)
+                workspace.put(payload)
                 self.host.send(frames.OK)
+            elif kind == frames.NAME:
+                self.host.send(frames.NAMES, workspace.names(**json.loads(payload)))
             else:
-                self.host.send(frames.FILES, take(**json.loads(payload)))
+                self.host.send(frames.FILES, workspace.take(**json.loads(payload)))
         except (OSError, frames.Malformed) as error:
             self.host.send(frames.FAULT, str(error).encode(errors="replace")[: frames.CHUNK])
 
@@ -181,6 +193,8 @@ class Runner:
         self.attend(out_r, output, Limit(self.host, start, timeout, asks=asks))
         ended = self.status is not None
         self.sweep()
+        if self.carrier is not None:
+            self.carrier.stop()
         drain(out_r, output)
         os.close(out_r)
         code = None if not ended or self.status is None else os.waitstatus_to_exitcode(self.status)
@@ -235,21 +249,36 @@ class Runner:
         poll = select.poll()
         for end in (out, self.wake_r, self.host.inward):
             poll.register(end, select.POLLIN)
+        if self.carrier is not None:
+            self.carrier.start(poll)
         while self.status is None:
             left = limit.left()
             if left <= 0:
                 return
-            for end, _ in poll.poll(left * 1000 + 1):
-                if end == out:
-                    data = os.read(out, frames.CHUNK)
-                    output.add(data)
-                    if not data:
-                        poll.unregister(out)
-                elif end == self.host.inward:
-                    self.host.pull()
-                    limit.read()
-                else:
-                    self.woken()
+            for end, events in poll.poll(left * 1000 + 1):
+                if end != out:
+                    self.event(end, events, limit)
+                elif not output.read(out):
+                    poll.unregister(out)
+
+    def event(self, end: int, events: int, limit: Limit) -> None:
+        """Something other than output happened while a command runs."""
+        if end == self.host.inward:
+            self.heed(limit)
+        elif end == self.wake_r:
+            self.woken()
+        elif self.carrier is not None:
+            self.carrier.event(end, events)
+
+    def heed(self, limit: Limit) -> None:
+        """Take what the host says while a command runs."""
+        self.host.pull()
+        while (got := self.host.next()) is not None:
+            kind, payload = got
+            if kind == frames.MORE:
+                limit.extend(payload)
+            elif self.carrier is not None:
+                self.carrier.frame(kind, payload)
 
     def woken(self) -> None:
         """Children ended: reap them, and start the forwarder again if it was one of them."""
@@ -304,67 +333,26 @@ def oom_kills() -> int:
     return 0
 
 
-def put(archive: bytes) -> None:
-    """Write plain files below the workspace; what is in the way is replaced."""
-    for path, content in frames.from_host(archive).items():
-        *folders, name = path.split("/")
-        folder = WORKSPACE
-        for part in folders:
-            folder += "/" + part
-            clear(folder, keep_folder=True)
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(folder)
-        target = folder + "/" + name
-        clear(target, keep_folder=False)
-        handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
-        with open(handle, "wb") as file:
-            file.write(content)
+def gateway(host: Host) -> tuple[object, Carrier | None]:
+    """The way to the gateway, bound before any candidate code exists: a listener for a forwarder, or a carrier."""
+    if "--gateway" not in sys.argv:  # such a box starts faster without these imports
+        return None, None
+    from sandbox import forward  # noqa: PLC0415
+
+    listener = forward.listen()
+    if "--stream" not in sys.argv:
+        return listener, None
+    from sandbox import carry  # noqa: PLC0415
+
+    return None, carry.Carrier(listener, host.send)
 
 
-def clear(path: str, *, keep_folder: bool) -> None:
-    """Make way for a file or a folder at `path`."""
-    if os.path.isdir(path) and not os.path.islink(path):
-        if keep_folder:
-            return
-        for name in os.listdir(path):
-            clear(path + "/" + name, keep_folder=False)
-        os.rmdir(path)
-    elif os.path.lexists(path):
-        os.unlink(path)
+def probe() -> bytes:
+    """Whether a socket of the host can be reached through the folder that is mounted here: `yes` or nothing."""
+    import socket  # noqa: PLC0415 - one box of a campaign does this
 
-
-def take(globs: list[str], max_files: int, max_bytes: int) -> bytes:
-    """Plain files of the workspace that match, as a tar.
-
-    Raises:
-        frames.Malformed: a match is not a plain file, has an unusable name, or there is too much.
-    """
-    matches, left = frames.matcher(globs), max_bytes
-    found: dict[str, bytes] = {}
-    for entry, path in walk(WORKSPACE):
-        if not matches(path):
-            continue
-        fault = frames.crossing_fault(path)
-        if fault or not entry.is_file(follow_symlinks=False):
-            raise frames.Malformed(f"{path!r} {fault or 'is not a plain file'}")
-        left -= entry.stat(follow_symlinks=False).st_size
-        if left < 0 or len(found) >= max_files:
-            raise frames.Malformed(f"more than {max_files} files or {max_bytes} bytes match {', '.join(globs)}")
-        with open(os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-            found[path] = file.read()
-    return frames.to_tar(found)
-
-
-def walk(root: str):  # type: ignore[no-untyped-def]  # noqa: ANN201 - os.DirEntry has no public name to subscript in 3.9
-    """Every entry below a folder except folders, with its relative path; links are not followed."""
-    stack = [root]
-    while stack:
-        with os.scandir(stack.pop()) as entries:
-            for entry in sorted(entries, key=lambda e: e.name):
-                if entry.is_dir(follow_symlinks=False):
-                    stack.append(entry.path)
-                else:
-                    yield entry, entry.path[len(root) + 1 :]
+    with socket.socket(socket.AF_UNIX) as sock:
+        return b"yes" if sock.connect_ex(PROBE_SOCKET) == 0 else b""
 
 
 def main() -> NoReturn:
@@ -376,14 +364,9 @@ def main() -> NoReturn:
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)
-    os.chdir(WORKSPACE)
+    os.chdir(workspace.ROOT)
     os.umask(0o022)
-    listener = None
-    if "--gateway" in sys.argv:
-        from sandbox import forward  # noqa: PLC0415 - a box without a gateway starts faster
-
-        listener = forward.listen()
-    Runner(host, listener).serve()
+    Runner(host, *gateway(host)).serve(probe() if "--probe" in sys.argv else b"")
 
 
 def guarded() -> NoReturn:

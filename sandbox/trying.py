@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent.base.errors import SandboxDown
@@ -28,8 +29,16 @@ def engine_runtimes() -> tuple[str, ...]:
         client.close()
 
 
-async def try_boxes(image: str, runtime: str | None) -> float:
-    """Start a few boxes one after the other, each for one command; the shortest time of one, in seconds.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tried:
+    """The shortest time that a box took, in seconds, and whether the engine shares the folders of this machine."""
+
+    seconds: float
+    shared: bool
+
+
+async def try_boxes(image: str, runtime: str | None) -> Tried:
+    """Start a few boxes one after the other, each for one command.
 
     Raises:
         UserError: the engine does not know the runtime.
@@ -37,7 +46,8 @@ async def try_boxes(image: str, runtime: str | None) -> float:
     """
     with tempfile.TemporaryDirectory(prefix="ratchet-") as folder:
         async with DockerSandbox(uuid.uuid4().hex[:8], "doctor", Path(folder), ready=0, runtime=runtime) as sandbox:
-            return min([await _one(sandbox, image) for _ in range(TIMES)])
+            seconds = min([await _one(sandbox, image) for _ in range(TIMES)])
+            return Tried(seconds=seconds, shared=bool(sandbox.shared))
 
 
 async def _one(sandbox: DockerSandbox, image: str) -> float:

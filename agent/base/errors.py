@@ -37,9 +37,11 @@ class InfrastructureError(RatchetError):
     """The infrastructure failed: the trial in progress is void and is never scored.
 
     `under_way` names the trials whose model calls were under way when a provider failed; empty where no call was.
+    `early` says that it came before any code of a candidate ran, so that it can hide nothing.
     """
 
     under_way: frozenset[str] = frozenset()
+    early: bool = False
 
 
 class SandboxDown(InfrastructureError):

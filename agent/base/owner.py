@@ -13,13 +13,14 @@ import platform
 from functools import cache
 from pathlib import Path
 
-_STARTED = 19  # field of /proc/<pid>/stat after the name that holds the start time in ticks
+from agent.base import machine
+
 _LOCAL_FIELDS = 2  # pid and start time, the whole label of earlier versions
 
 
 def owner_label(pid: int) -> str:
     """The label of a running process: `pid.start.boot.namespace.host`, at most 40 characters."""
-    return ".".join((str(pid), str(_started(pid) or 0), *_here()))
+    return _own_label(pid) if pid == os.getpid() else _label(pid)
 
 
 def owner_lives(label: str) -> bool:
@@ -31,13 +32,22 @@ def owner_lives(label: str) -> bool:
         return host != own_host or boot == own_boot
     if not pid.isdecimal() or not started.isdecimal():
         return False
-    return str(_started(int(pid))) == started or _hidden(int(pid))
+    return str(machine.started(int(pid))) == started or _hidden(int(pid))
 
 
 def owner_visible(label: str) -> bool:
     """Whether `owner_lives` can look the process up, or knows that it ended with an earlier boot."""
     where = _parts(label)[2]
     return not where or where == _here() or not owner_lives(label)
+
+
+@cache
+def _own_label(pid: int) -> str:
+    return _label(pid)
+
+
+def _label(pid: int) -> str:
+    return ".".join((str(pid), str(machine.started(pid) or 0), *_here()))
 
 
 def folder_prefix() -> str:
@@ -50,17 +60,9 @@ def _parts(label: str) -> tuple[str, str, tuple[str, ...]]:
     return pid, started, tuple(where) if len(where) == len(_here()) else ()
 
 
-def _started(pid: int) -> int | None:
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in {"Z", "X"} else int(fields[_STARTED])
-
-
 def _hidden(pid: int) -> bool:
     """Whether a process runs whose /proc we may not see (`hidepid`): another user's."""
-    if Path(f"/proc/{pid}").exists():
+    if not machine.has_proc() or (machine.PROC / str(pid)).exists():
         return False
     try:
         os.kill(pid, 0)
@@ -79,7 +81,7 @@ def _here() -> tuple[str, str, str]:
         namespace = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - not a path, but `pid:[number]`
     except OSError:
         namespace = ""
-    return _short(_text("/proc/sys/kernel/random/boot_id"), 6), _short(namespace, 4), _short(host, 6)
+    return _short(machine.boot(), 6), _short(namespace, 4), _short(host, 6)
 
 
 def _text(path: str) -> str:

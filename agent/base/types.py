@@ -14,8 +14,14 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Protocol, Self
 
+from agent.base.refusal import Refusal
+from agent.base.tools import Tools
+
 Files = Mapping[str, bytes]
-"""Relative POSIX path -> content. Regular files only; a path never starts with `/` or holds `..`."""
+"""Relative POSIX path -> content; of a file that may be executed, a `sandbox.frames.Executable`.
+
+Regular files only; a path never starts with `/` or holds `..`.
+"""
 
 NO_FILES: Files = MappingProxyType({})
 
@@ -46,9 +52,11 @@ class RewardKind(StrEnum):
 class Task:
     """One task of a suite. Times are in seconds, memory in MiB.
 
-    `image`, `user`, `memory_mb` and `cpus` hold for the solving and the grading box; None leaves the choice to
-    the campaign (solving) and to BoxSpec (grading). `workdir` is relative to /workspace. A `deterministic` task
-    is said to give one scaffold the same score every time; the gate checks that.
+    `image`, `user`, `memory_mb`, `disk_mb` and `cpus` hold for the solving and the grading box; None leaves the choice
+    to the campaign (solving) and to BoxSpec (grading). `workdir` is relative to /workspace. A `deterministic` task
+    is said to give one scaffold the same score every time; the gate checks that. `prepare` runs in both boxes before
+    anything else, `collect` in the solving box after the scaffold. `check_image` and `check_build` are the grading
+    box's, in place of `image` and `build`.
     """
 
     id: str
@@ -58,6 +66,8 @@ class Task:
     submit: tuple[str, ...]
     tests: Files
     check: tuple[str, ...]
+    prepare: tuple[str, ...] = ()
+    collect: tuple[str, ...] = ()
     reward: RewardKind = RewardKind.JUNIT
     reward_path: str | None = None
     reward_key: str = "reward"
@@ -65,11 +75,14 @@ class Task:
     solution: Files = field(default_factory=lambda: NO_FILES)
     image: str | None = None
     build: tuple[str, ...] = ()
+    check_image: str | None = None
+    check_build: tuple[str, ...] = ()
     workdir: str = ""
     solve_timeout: float = 120.0
     check_timeout: float = 30.0
     user: int | None = None
     memory_mb: int | None = None
+    disk_mb: int | None = None
     cpus: float | None = None
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     weight: float = 1.0
@@ -161,19 +174,27 @@ class Box(Protocol):
         timeout: float,
         output_limit: int = 1 << 20,
         more: Callable[[], float] | None = None,
+        heard: Callable[[bytes], None] | None = None,
     ) -> RunResult:
         """Run one command in `/workspace` and wait for it, `timeout` seconds at most; then kill all it left.
 
         `more` is asked when the time is up: the seconds, counted from the start, that the command may run beyond
-        `timeout`. It never decreases.
+        `timeout`. It never decreases. `heard` gets the output as it comes, its end beyond half of `output_limit` last.
         """
 
-    async def take(self, globs: Sequence[str], *, max_files: int = 256, max_bytes: int = 4 << 20) -> Files:
+    async def take(
+        self, globs: Sequence[str], *, without: Sequence[str] = (), max_files: int = 256, max_bytes: int = 4 << 20
+    ) -> Files:
         """Regular files below `/workspace` that match a glob (`**` crosses folders).
+
+        What matches `without` is left out; if it is a folder, with all below it.
 
         Raises:
             CandidateFault: too many files or bytes, or a matching path is not a plain file.
         """
+
+    async def names(self, *, without: Sequence[str] = (), most: int = 1000) -> tuple[str, ...]:
+        """Paths of the first so many files below `/workspace`, in words of the box. Raises CandidateFault."""
 
     async def close(self) -> None:
         """Destroy the box. Never raises for a box that is already gone."""
@@ -240,7 +261,7 @@ class CallScope:
 
     `models` maps the alias that the box may name to a role of the configuration. `answer_scope` names the scope in
     which the k-th occurrence of an identical request gets the recorded answer; None never shares. `deadline` is on
-    the monotonic clock, in seconds.
+    the monotonic clock, in seconds. `tools` are what else the box may ask for; None: nothing.
     """
 
     trial: str
@@ -248,53 +269,18 @@ class CallScope:
     answer_scope: str | None = None
     caps: Caps = Caps()
     deadline: float | None = None
-
-
-class Session(Protocol):
-    """The gateway as one box sees it: open while the box lives."""
-
-    @property
-    def usage(self) -> Usage:
-        """What went through this session so far."""
-
-    @property
-    def fault(self) -> Exception | None:
-        """The InfrastructureError that a call of this session met, or None. A trial with a fault is void."""
-
-    @property
-    def out_of_budget(self) -> bool:
-        """Whether the campaign's own limits refused a call. Such a trial is void, and the campaign ends."""
-
-    def waited(self) -> float:
-        """Seconds for which others delayed this box in the gateway's queues; they do not count against its time."""
-
-    async def close(self) -> None:
-        """Refuse new calls, stop waiting for those in flight, remove the socket."""
-
-
-class Gateway(Protocol):
-    """The host-side server through which every model call of every box goes; sole holder of API keys."""
-
-    async def __aenter__(self) -> Self: ...
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-    async def open(self, socket: Path, scope: CallScope) -> Session:
-        """Listen at `socket` for one box."""
-
-    def trouble(self) -> str | None:
-        """The providers that are down and why; None if all are up."""
-
-    async def ready(self) -> None:
-        """Wait until no provider is down. Raises InfrastructureError at once if waiting cannot help (a refused key)."""
+    tools: Tools | None = None
 
 
 # One answered call as the ledger keeps it; requests and responses are canonical JSON bytes.
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Call:
-    """One model call. `key` is the hash of the canonical request, `k` its occurrence within `answer_scope`."""
+    """One model call. `key` is the hash of the canonical request, `k` its occurrence within `answer_scope`.
+
+    `cache_read` and `cache_write` are the input tokens that came from and went into the provider's prompt cache,
+    `saved` the dollars that this saved (negative where writing cost more). `left_out` names what was not sent of the
+    request.
+    """
 
     trial: str
     role: str
@@ -311,6 +297,10 @@ class Call:
     dollars: float | None
     seconds: float
     retries: int
+    cache_read: int = 0
+    cache_write: int = 0
+    saved: float = 0.0
+    left_out: tuple[str, ...] = ()
 
 
 class CallRecord(Protocol):
@@ -318,6 +308,9 @@ class CallRecord(Protocol):
 
     def record_call(self, call: Call) -> None:
         """Keep one call durably. Raises RecordBroken."""
+
+    def record_refusal(self, refusal: Refusal) -> None:
+        """Keep a refused call, or how often it came again. Raises RecordBroken."""
 
     def recall(self, answer_scope: str, key: str, k: int) -> Call | None:
         """The recorded call for the k-th occurrence of a request in an answer scope, if there is one."""
@@ -327,14 +320,21 @@ class CallRecord(Protocol):
 
 
 class Purpose(StrEnum):
-    """What a trial was made for. A search, gate or holdout trial never replaces one of another purpose."""
+    """What a trial was made for. A search, gate or holdout trial never replaces one of another purpose.
+
+    An improver asked for a DRY one, of a tree that was no candidate yet; it is recorded under the parent, and no
+    statistics use it.
+    """
 
     SAME = "same"
     CANARY = "canary"
     SEARCH = "search"
+    SHOWN = "shown"
+    """On a search task that improvers may see; candidates are judged by the others."""
     GATE = "gate"
     HOLDOUT = "holdout"
     EVAL = "eval"
+    DRY = "dry"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

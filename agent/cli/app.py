@@ -7,13 +7,14 @@ Exit codes: 0 done, 1 stopped by an infrastructure error (resumable), 2 user err
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Annotated
 
 import typer
 
 from agent.base.errors import InfrastructureError, UserError
-from agent.cli import act, audit, control, models, read, setup, skill, suites
+from agent.cli import act, audit, control, models, read, setup, skill, suites, trials
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -43,6 +44,10 @@ def ratchet(
 
 def main() -> None:
     """Run the command line; errors become one line and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal may know no more than ASCII, and a model may write anything.
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except UserError as error:
@@ -56,7 +61,7 @@ def main() -> None:
         sys.exit(130)
 
 
-for group in (setup, control, read, audit, act, skill):
+for group in (setup, control, read, trials, audit, act, skill):
     app.add_typer(group.app)
 app.add_typer(suites.app, name="tasks")
 app.add_typer(models.app, name="models")

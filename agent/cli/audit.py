@@ -1,4 +1,4 @@
-"""Check a claim: measure commits afresh (eval), or hold a commit against its record (verify)."""
+"""Check a claim: hold a commit against its record (verify)."""
 
 from __future__ import annotations
 
@@ -23,35 +23,6 @@ app = typer.Typer()
 FreshPairs = Annotated[
     int, typer.Option("--fresh", min=0, metavar="N", help="measure N new pairs, with model calls; 0: none")
 ]
-
-
-@app.command(name="eval")
-def evaluate(
-    path: ConfigPath = DEFAULT_CONFIG,
-    *,
-    rev: Annotated[str | None, typer.Option(help="commit to measure; default: the champion")] = None,
-    against: Annotated[str | None, typer.Option(help="commit to compare with, in fresh coupled pairs")] = None,
-    split: Annotated[str, typer.Option(help="search, gate or holdout")] = "holdout",
-    runs: Annotated[int, typer.Option(min=1, help="trials of each task")] = 1,
-    name: CampaignName = None,
-    as_json: AsJson = False,
-) -> None:
-    """Measure one commit, or compare two, with fresh trials.
-
-    Nothing is recorded or decided.
-    """
-    import asyncio
-
-    from agent.base.types import Split
-    from agent.cli.measuring import measure_commits
-    from agent.review.terminal.summary import print_measured
-
-    if split not in set(Split):
-        raise UserError("--split", f"there is no split {split!r}", "Use search, gate or holdout.")
-    config = load(path, {"name": name})
-    revs = [rev, against][: 2 if against else 1]
-    measured = asyncio.run(measure_commits(config, revs, Split(split), runs, terminal(stderr=as_json)))
-    print_measured(measured, terminal(), as_json=as_json)
 
 
 @app.command()

@@ -18,7 +18,8 @@ from rich.text import Text
 
 from agent.base.errors import RatchetError, UserError
 from agent.base.types import Split, Suite
-from agent.cli.forecast import SECONDS_PER_TRIAL, forecast
+from agent.cli.calibrating import headroom, last_calibration
+from agent.cli.forecast import SECONDS_PER_TRIAL, SEED_SCORE, forecast
 from agent.config.campaign import Config, ScaffoldConfig, load_config
 from agent.kernel.git.repository import Repository
 from agent.kernel.loop.settings import unprovable
@@ -30,11 +31,19 @@ from agent.models.gateway.server import GatewayServer
 from agent.models.providers import weights
 from agent.models.providers.discovery import local_servers
 from agent.suites.loader import load_suite
+from sandbox.architecture import foreign_images
+from sandbox.endpoint import endpoint
 from sandbox.engine import engine_status, start_engine
 from sandbox.image import ensure_image, image_megabytes
 from sandbox.load import host_load
 from sandbox.trying import engine_runtimes, try_boxes
 
+WAYS = {
+    True: "the engine shares this machine's folders: files and model calls go through one",
+    False: "the engine is elsewhere (in a virtual machine, a container, another machine): files and calls go "
+    "through its API, and load over there voids no trial",
+}
+"""By whether the engine shares folders: what kind of engine it is, and what that means."""
 NEEDED_GIT = (2, 38)
 NEEDED_DISK_GB = 2
 FAST_RUNTIME = "crun"
@@ -79,6 +88,7 @@ def _findings(path: Path | None, *, repair: bool, say: Callable[[str], None]) ->
         yield (made := _tried("image", lambda: f"{image()}, {image_megabytes(image())} MB"))
         if made.ok:
             yield from _boxes(config.boxes.runtime if config else None, image())
+            yield from _elsewhere(image())
     if _embedded(config) or weights.present():
         yield _tried("weights", lambda: weights.fast().name)
     yield from _local_servers(config)
@@ -95,6 +105,7 @@ def _of_config(config: Config) -> Iterator[Finding]:
     suite = cache(partial(load_suite, config.suite))
     yield _tried("suite", lambda: _suite(suite()))
     yield _tried("proof", lambda: _proof(config, suite))
+    yield _tried("headroom", lambda: headroom(config, suite()))
     yield _tried("repo", lambda: _repo(config))
     yield _tried("models", lambda: _models(config))
     yield _tried("prices", lambda: _prices(config))
@@ -173,19 +184,30 @@ def _image(config: Config | None, say: Callable[[str], None]) -> str:
 
 def _boxes(runtime: str | None, image: str) -> Iterator[Finding]:
     """Whether boxes start under the runtime that is set, and whether crun, if the engine has it, would be faster."""
-    seconds = cache(lambda name: asyncio.run(try_boxes(image, name)))
+    tried = cache(lambda name: asyncio.run(try_boxes(image, name)))
     named = f"runtime {runtime}" if runtime else "the engine's default runtime"
-    yield (found := _tried("boxes", lambda: f"one takes {seconds(runtime):.2f} s under {named}"))
+    yield (found := _tried("boxes", lambda: f"one takes {tried(runtime).seconds:.2f} s under {named}"))
+    if found.ok:
+        yield Finding(what="engine", ok=True, text=WAYS[tried(runtime).shared])
     if not found.ok or runtime or FAST_RUNTIME not in engine_runtimes():
         return
-    with_it = _tried("boxes", lambda: f"one takes {seconds(FAST_RUNTIME):.2f} s under runtime {FAST_RUNTIME}")
+    with_it = _tried("boxes", lambda: f"one takes {tried(FAST_RUNTIME).seconds:.2f} s under runtime {FAST_RUNTIME}")
     if not with_it.ok:
         with_it = replace(with_it, ok=None)
-    elif seconds(FAST_RUNTIME) < seconds(runtime):
+    elif tried(FAST_RUNTIME).seconds < tried(runtime).seconds:
         with_it = replace(
             with_it, ok=None, fix=f"to use it, write in campaign.yaml:\nboxes: {{runtime: {FAST_RUNTIME}}}"
         )
     yield with_it
+
+
+def _elsewhere(image: str) -> Iterator[Finding]:
+    """What may go wrong with an engine elsewhere: another processor, a way there that everybody can take."""
+    for line in foreign_images({image}):
+        yield Finding(what="image", ok=None, text=line, fix="name an image for the engine's processor")
+    if endpoint().plain:
+        text = f"{endpoint().host} is neither encrypted nor protected: what reaches that port is root there"
+        yield Finding(what="engine", ok=None, text=text, fix="use ssh://user@host, or TLS (DOCKER_TLS_VERIFY)")
 
 
 def _suite(suite: Suite) -> str:
@@ -202,7 +224,8 @@ def _proof(config: Config, load: Callable[[], Suite]) -> str:
         return "every gate task is deterministic: fixed runs of each side decide"
     if (error := unprovable(config, suite)) is not None:
         raise error
-    prediction = forecast(config, suite)
+    known_score = (last_calibration(config, suite) or {}).get("score", SEED_SCORE)
+    prediction = forecast(config, suite, score=known_score)
     if prediction is None:
         return "no limit bounds the number of trials; `ratchet simulate --cost-per-trial` predicts"
     if prediction.provable_half is None:

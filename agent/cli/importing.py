@@ -28,21 +28,42 @@ def tasks_import(
     kind: Annotated[
         str,
         typer.Argument(
-            help="harbor, terminal-bench, exercism, humaneval, evalplus, mbpp, stdio, evals or pytest; auto: detect"
+            help="harbor, terminal-bench, swebench, exercism, humaneval, evalplus, mbpp, stdio, evals or pytest; "
+            "auto: detect"
         ),
     ],
-    source: Annotated[Path, typer.Argument(help="folder of tasks, or a JSONL file (plain or gzip)")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="folder of tasks, JSONL file (plain or gzip), dataset.toml, registry.json or harbor://ORG/NAME@REF"
+        ),
+    ],
     dest: Annotated[Path, typer.Argument(help="folder to create the suite in")],
     *,
     image: Annotated[
-        str | None, typer.Option(help="image for every task, instead of the one it names; own: Ratchet's own")
+        str | None,
+        typer.Option(
+            help="image for every task, instead of the one it names; own: Ratchet's own; swebench: a pattern with "
+            "{instance_id}, or the image to build on"
+        ),
     ] = None,
     check: Annotated[
-        str | None, typer.Option(help="exercism: command whose exit code grades tasks in other languages than Python")
+        str | None,
+        typer.Option(
+            help="exercism: command whose exit code grades tasks in other languages than Python; swebench: command "
+            "that runs tests"
+        ),
     ] = None,
     reward_key: Annotated[
         str, typer.Option(help="harbor: key of the reward in a reward.json that holds several")
     ] = "reward",
+    repos: Annotated[
+        Path | None,
+        typer.Option(help="folder of clones (OWNER/NAME); swebench: instead of images; registry.json: of its tasks"),
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="registry.json: the dataset to take, NAME or NAME@VERSION")
+    ] = None,
     solve: Annotated[
         bool,
         typer.Option(
@@ -69,7 +90,7 @@ def tasks_import(
     def prepare(suite: Path) -> None:
         solved.extend(solve_references(suite, image, parallel, console))
 
-    options = Options(image=image, check=check, reward_key=reward_key)
+    options = Options(image=image, check=check, reward_key=reward_key, repos=repos, dataset=dataset)
     try:
         imported = _import(kind, source, dest, options, console, replace=replace, prepare=prepare if solve else None)
     except NothingTaken as nothing:

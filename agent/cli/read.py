@@ -14,6 +14,11 @@ from agent.kernel.loop.opening import open_ledger, open_repository
 
 app = typer.Typer()
 
+Of = Annotated[
+    Path | None,
+    typer.Option("--of", metavar="FOLDER", help="a folder that `ratchet eval` kept, instead of the campaign"),
+]
+
 
 @app.command()
 def status(
@@ -119,14 +124,16 @@ def calls(
     *,
     trial: Annotated[str | None, typer.Option(help="show only the calls of this trial or proposal, in full")] = None,
     last: Annotated[int, typer.Option(min=1, help="number of calls to list, latest last")] = 20,
+    of: Of = None,
     name: CampaignName = None,
 ) -> None:
-    """List recorded model calls; --trial shows them in full."""
-    from agent.review.terminal.calls import print_calls
+    """List recorded model calls, and those that were refused; --trial shows them in full."""
+    from agent.cli.keeping import open_kept
+    from agent.review.terminal.calls import print_calls, print_refusals
 
-    config = load(path, {"name": name})
-    with open_ledger(config) as ledger:
+    with open_ledger(load(path, {"name": name})) if of is None else open_kept(of) as ledger:
         print_calls(ledger.calls(trial, last), terminal(), full=trial is not None)
+        print_refusals(ledger.refusals(trial, last), terminal())
 
 
 @app.command()
@@ -156,28 +163,40 @@ def report(
 def export(
     path: ConfigPath = DEFAULT_CONFIG,
     *,
-    kind: Annotated[str, typer.Option("--format", help="csv, jsonl or parquet")] = "csv",
+    kind: Annotated[
+        str, typer.Option("--format", help="tables: csv, jsonl or parquet; transcripts: atif; spans: otlp")
+    ] = "csv",
     out: Annotated[
         Path | None, typer.Option(help="folder to write to; default: export/ in the campaign's folder")
     ] = None,
+    of: Of = None,
     name: CampaignName = None,
 ) -> None:
-    """Write the ledger's tables for notebooks, one file per table.
+    """Write the ledger for notebooks or trace viewers.
 
-    Works while the campaign runs.
+    Tables: one file per table; transcripts: one file per trial; spans: one line per trial. Works while it runs.
     """
     from rich.console import Console
 
+    from agent.cli.keeping import open_kept
     from agent.review.report.export import FileFormat
     from agent.review.report.export import export as write
+    from agent.review.report.viewers import TraceFormat, export_traces
 
-    if kind not in set(FileFormat):
-        raise UserError("--format", f"there is no format {kind!r}", f"Use {', '.join(FileFormat)}.")
+    if kind not in {*FileFormat, *TraceFormat}:
+        fix = f"Use {', '.join(FileFormat)}. For trace viewers use {' or '.join(TraceFormat)}."
+        raise UserError("--format", f"there is no format {kind!r}", fix)
     config, console = load(path, {"name": name}), terminal()
-    with open_ledger(config) as ledger, Console(stderr=True).status("writing tables"):
-        files = write(ledger, out or config.folder / "export", FileFormat(kind))
+    folder = out or (of or config.folder) / "export"
+    opened = open_ledger(config) if of is None else open_kept(of)
+    with opened as ledger, Console(stderr=True).status(f"writing {kind}"):
+        if kind in set(TraceFormat):
+            files = export_traces(ledger, folder, TraceFormat(kind), campaign=config.name)
+        else:
+            files = write(ledger, folder, FileFormat(kind))
+    unit = "traces" if kind in set(TraceFormat) else "rows"
     for file, rows in files:
-        console.print(f"{rows:>9,} rows  {file}", markup=False)
+        console.print(f"{rows:>9,} {unit}  {file}", markup=False)
 
 
 @app.command()

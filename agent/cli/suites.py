@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agent.base.errors import UserError
+from agent.cli.calibrating import tasks_calibrate
 from agent.cli.importing import tasks_import
 from agent.cli.options import AsJson, terminal
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="List, write, import and prove task suites.", no_args_is_help=True, rich_markup_mode=None)
 SuitePath = Annotated[Path, typer.Argument(help="folder of the suite, or the name of a shipped one")]
 app.command("import")(tasks_import)
+app.command("calibrate")(tasks_calibrate)
 
 
 @app.command("list")
@@ -84,29 +86,42 @@ def tasks_check(
 
 
 async def prove_suite(suite: Suite, parallel: int, base: str | None, console: Console) -> Sequence[Proof]:
-    """Prove a suite in boxes of this machine's engine. Raises InfrastructureError, or UserError for an image."""
+    """Prove a suite in boxes of this machine's engine. A task whose image cannot be had is unproven for that.
+
+    Raises:
+        InfrastructureError: the engine failed.
+        UserError: the base image cannot be had.
+    """
     import asyncio
     import tempfile
+    from dataclasses import replace
 
     from rich.progress import Progress
 
-    from agent.suites.check import prove, submissions
-    from agent.suites.images import task_images
+    from agent.suites.check import Flaw, Proof, prove, submissions
+    from agent.suites.images import buildable_images, grading_image
     from sandbox.docker_sandbox import DockerSandbox
     from sandbox.image import ensure_image
 
     image = await asyncio.to_thread(ensure_image, base, say=console.print)
-    images = await asyncio.to_thread(task_images, suite, base, say=console.print)
+    images, failed = await asyncio.to_thread(buildable_images, suite, base, say=console.print)
+    suite, whole = replace(suite, tasks=tuple(task for task in suite.tasks if task.id not in failed)), suite
     with tempfile.TemporaryDirectory(prefix="ratchet-") as folder, Progress(console=console, transient=True) as bar:
         line = bar.add_task("proving", total=sum(len(submissions(task)) for task in suite.tasks))
         async with DockerSandbox(uuid.uuid4().hex[:8], f"check-{suite.name}", Path(folder), ready=parallel) as sandbox:
-            return await prove(
+            proven = await prove(
                 sandbox,
                 lambda task: images.get(task.id, image),
                 suite,
+                grading=lambda task: grading_image(images, task.id, images.get(task.id, image)),
                 parallel=parallel,
                 done=lambda: bar.advance(line),
             )
+    known = {proof.task.id: proof for proof in proven}
+    for task in whole.tasks:
+        if task.id in failed:
+            known[task.id] = Proof(task=task, grades={}, findings=((Flaw.NO_IMAGE, failed[task.id]),))
+    return [known[task.id] for task in whole.tasks]
 
 
 @app.command("new")

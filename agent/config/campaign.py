@@ -59,13 +59,22 @@ class ScaffoldConfig(Section):
 class SearchConfig(Section):
     """The lenient part: where trials and proposals go, and who meets the champion."""
 
-    strategy: Literal["thompson", "hgm", "greedy", "dgm"] = Field(
-        default="thompson",
-        description="how trials and proposals are spread over the archive; hgm, dgm: as in those systems",
+    strategy: Literal["pooled", "thompson", "hgm", "greedy", "dgm"] = Field(
+        default="pooled",
+        description="how trials and proposals are spread over the archive: pooled: by what each patch is worth in all"
+        " candidates that hold it; thompson: by each candidate and its descendants; hgm, dgm: as in those systems",
     )
     min_trials: Count = Field(default=40, description="search trials a candidate needs before a gate test")
+    shown: Share = Field(
+        default=0.5,
+        description="part (0 to 1) of the search tasks that improvers may see; candidates are judged by the others."
+        " 1: show all and judge by all",
+    )
+    parent_trials: Count = Field(
+        default=4, description="search trials a candidate needs before a proposal builds on it, to learn from"
+    )
     growth: Annotated[float, Field(gt=0, lt=1)] = Field(
-        default=0.6,
+        default=0.66,
         description="exponent: the archive grows to trials^growth candidates; larger: more of them, fewer trials each",
     )
     margin: Share = Field(
@@ -184,6 +193,17 @@ class ExecutorConfig(Section):
     )
 
 
+class ProposalConfig(Section):
+    """What a proposal may try on search tasks before it hands in its patch; no statistics use these trials."""
+
+    tries: Annotated[int, Field(ge=0)] = Field(
+        default=6, description="trials of its workspace that one proposal may ask for; 0: none"
+    )
+    try_tokens: Count | None = Field(
+        default=400_000, description="model tokens of all these trials of one proposal; null: no limit"
+    )
+
+
 class PatchConfig(Section):
     """How much one patch may change; a larger one is refused."""
 
@@ -229,8 +249,9 @@ class NotifyConfig(Section):
     webhook: Annotated[str, Field(pattern=r"^(https?://|\$[A-Za-z_])")] | None = Field(
         default=None, description="URL to POST the event to as JSON; $NAME reads it from the environment"
     )
-    events: tuple[Literal["commit", "approval", "tripwire", "pause", "resume", "stall", "end"], ...] = Field(
-        default=("commit", "approval", "tripwire", "pause", "stall", "end"), description="kinds of events to send"
+    events: tuple[Literal["commit", "approval", "tripwire", "pause", "resume", "stall", "warning", "end"], ...] = Field(
+        default=("commit", "approval", "tripwire", "pause", "stall", "warning", "end"),
+        description="kinds of events to send",
     )
 
 
@@ -256,10 +277,15 @@ class Config(Section):
         default="auto",
         description="human: an accepted patch waits for `ratchet approve`; flagged: it waits if it has flags",
     )
+    proposals: ProposalConfig = ProposalConfig()
     patch: PatchConfig = PatchConfig()
     commit: CommitConfig = CommitConfig()
     tripwires: TripwireConfig = TripwireConfig()
     notify: NotifyConfig = NotifyConfig()
+    warm_start: Path | None = Field(
+        default=None,
+        description="folder of an earlier campaign (runs/NAME) whose lessons and best candidates this one begins with",
+    )
     holdout_runs: Annotated[int, Field(ge=0)] = Field(
         default=1, description="trials of each holdout task, per champion; for the report only"
     )
@@ -287,6 +313,7 @@ def load_config(path: Path, overrides: dict[str, Any] | None = None) -> Config:
         "models": models,
         "suite": suite_path(config.suite, here).resolve(),
         "runs": (here / config.runs).resolve(),
+        "warm_start": None if config.warm_start is None else (here / config.warm_start).resolve(),
         "scaffold": scaffold,
     }
     return config.model_copy(update=paths)

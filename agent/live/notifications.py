@@ -26,7 +26,7 @@ POLL_SECONDS, MOST_SECONDS = 1.0, 30.0
 
 _KINDS = {
     "commit": "commit", "approval": "waiting", "tripwire": "tripwire", "pause": "paused", "resume": "resumed",
-    "stall": "stalled", "end": "end",
+    "stall": "stalled", "warning": "warning", "end": "end",
 }  # fmt: skip
 _SENT = "notified"
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 from agent.base.errors import CandidateFault, ProviderDown
+from agent.base.refusal import Aside
 from agent.base.types import Call
 
 Json = dict[str, Any]
@@ -66,6 +68,9 @@ class Tokens:
 class BadCall(CandidateFault):
     """A call that the box itself got wrong, or may not make: a 4xx in the dialect's own shape."""
 
+    recorded = False
+    """Whether a row of the record tells of this very refusal."""
+
     def __init__(self, status: int, message: str, *, code: str = "invalid_request") -> None:
         super().__init__(message)
         self.status, self.code = status, code
@@ -122,6 +127,9 @@ class Question:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
 class Learned(Protocol):
     """What a campaign learned about the parameters of its models; a ledger can keep it over restarts."""
 
@@ -136,6 +144,27 @@ class Learned(Protocol):
     def note(self, model: str, left_out: Collection[str]) -> None:
         """Note, once for each name, what requests ask a model for in vain."""
         ...
+
+    def warn(self, text: str) -> None:
+        """Tell the user of something that makes the campaign's calls useless."""
+        ...
+
+
+Post = Callable[[Json], Awaitable[Json]]
+"""Sends a request in the provider's dialect; its answer. Raises BadCall or Trouble."""
+
+
+class Asides(Protocol):
+    """Books what a provider is asked besides the calls of boxes."""
+
+    async def __call__(self, kind: Aside, native: Dialect, body: Json, post: Post) -> Json:
+        """The answer to a request, booked. Raises BudgetSpent, and what `post` raises."""
+        ...
+
+
+async def unbooked(kind: Aside, native: Dialect, body: Json, post: Post) -> Json:  # noqa: ARG001 - an Asides
+    """For providers that stand alone, outside of a gateway and its budget."""
+    return await post(body)
 
 
 class Provider(Protocol):
@@ -192,9 +221,16 @@ class Calls(Protocol[SessionT_contra]):
         ...
 
     async def call(
-        self, session: SessionT_contra, dialect: Dialect, raw: bytes, headers: Mapping[str, str]
+        self,
+        session: SessionT_contra,
+        dialect: Dialect,
+        raw: bytes,
+        headers: Mapping[str, str],
+        accepted: Callable[[Json], None],
     ) -> Answered:
         """One call of one box, as its body came over the wire, with its headers in small letters.
+
+        `accepted` is told the body once it is read and within the box's caps.
 
         Raises:
             BadCall: the box may not make this call, or made it wrong.
@@ -204,6 +240,10 @@ class Calls(Protocol[SessionT_contra]):
 
     async def count(self, session: SessionT_contra, raw: bytes) -> int:
         """About how many tokens a prompt has. Raises BadCall."""
+        ...
+
+    def refused(self, session: SessionT_contra, path: str, error: BadCall) -> None:
+        """A box was refused what it asked for at this path."""
         ...
 
     def redacted(self, text: str) -> str:

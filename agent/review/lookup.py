@@ -12,26 +12,26 @@ from agent.kernel.record.ledger import Ledger
 FIX = "See `ratchet log --rejected` for the numbers."
 
 
-def find_candidate(name: str, ledger: Ledger, repository: Repository) -> Candidate:
-    """The candidate that a name means. Raises UserError."""
+def find_candidate(name: str, ledger: Ledger, repository: Repository, field: str = "ID") -> Candidate:
+    """The candidate that a name means. Raises UserError, which names `field`."""
     known = {one.id: one for one in ledger.candidates()}
     number = _number(name, ledger)
     if number is None:
-        number = _number_of(repository.commit(name, "ID"), ledger, repository)
+        number = _number_of(repository.commit(name, field), ledger, repository)
     if number is None or number not in known:
-        raise UserError("ID", f"`{clean_line(name)}` is not a candidate of campaign {repository.campaign}", FIX)
+        raise UserError(field, f"`{clean_line(name)}` is not a candidate of campaign {repository.campaign}", FIX)
     return known[number]
 
 
-def find_tree(name: str, ledger: Ledger, repository: Repository) -> tuple[str, str]:
-    """(tree, label) of a candidate or of any commit of the repository. Raises UserError."""
+def find_tree(name: str, ledger: Ledger, repository: Repository, field: str = "ID") -> tuple[str, str]:
+    """(tree, label) of a candidate or of any commit of the repository. Raises UserError, which names `field`."""
     number = _number(name, ledger)
     if number is None:
-        commit = repository.commit(name, "ID")
+        commit = repository.commit(name, field)
         return commit.tree, f"{commit.sha[:10]} {commit.subject}"
-    candidate = find_candidate(name, ledger, repository)
+    candidate = find_candidate(name, ledger, repository, field)
     if candidate.tree is None:
-        raise UserError("ID", f"#{number} was refused, so it has no tree", f"`ratchet show {number}` says why.")
+        raise UserError(field, f"#{number} was refused, so it has no tree", f"`ratchet show {number}` says why.")
     return candidate.tree, f"#{candidate.id} {candidate.subject}"
 
 

@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.base.types import Candidate, Purpose
+from agent.kernel.decide import statistics
 from agent.kernel.record.ledger import Ledger
-
-Z = 1.959964
-"""Two-sided 95 % quantile of the normal distribution."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,9 +29,8 @@ def wilson(scores: Sequence[float]) -> Estimate | None:
     if not scores:
         return None
     n, mean = len(scores), sum(scores) / len(scores)
-    centre = (mean + Z * Z / (2 * n)) / (1 + Z * Z / n)
-    half = Z / (1 + Z * Z / n) * math.sqrt(mean * (1 - mean) / n + Z * Z / (4 * n * n))
-    return Estimate(mean=mean, low=max(0.0, centre - half), high=min(1.0, centre + half), n=n)
+    low, high = statistics.wilson(mean, n)
+    return Estimate(mean=mean, low=low, high=high, n=n)
 
 
 def paired(before: Sequence[float], after: Sequence[float]) -> Estimate | None:
@@ -42,7 +39,7 @@ def paired(before: Sequence[float], after: Sequence[float]) -> Estimate | None:
     if len(differences) < 2:  # noqa: PLR2004 (a variance needs two)
         return None
     n, mean = len(differences), sum(differences) / len(differences)
-    half = Z * math.sqrt(sum((d - mean) ** 2 for d in differences) / (n - 1) / n)
+    half = statistics.Z * math.sqrt(sum((d - mean) ** 2 for d in differences) / (n - 1) / n)
     return Estimate(mean=mean, low=mean - half, high=mean + half, n=n)
 
 
@@ -50,7 +47,8 @@ def paired(before: Sequence[float], after: Sequence[float]) -> Estimate | None:
 class Summary:
     """The figures of a campaign, all from its ledger.
 
-    Scores are of search tasks before the first commit, of held-out tasks after it.
+    Scores are of search tasks before the first commit, of held-out tasks after it. `saved` is what the providers'
+    prompt caches saved, in dollars.
     """
 
     baseline: Estimate | None
@@ -64,6 +62,7 @@ class Summary:
     tokens: int
     dollars: float
     unpriced: int
+    saved: float
     seconds: float
     ending: str
 
@@ -88,6 +87,7 @@ def summarise(ledger: Ledger) -> Summary:
         tokens=spent.fresh_tokens,
         dollars=spent.dollars,
         unpriced=spent.unpriced,
+        saved=sum(row.saved for row in ledger.cache_use()),
         seconds=float(ledger.recollect("seconds") or 0.0),
         ending=end.text if end else "not ended",
     )

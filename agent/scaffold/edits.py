@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import re
+from difflib import SequenceMatcher
+from itertools import islice
 from pathlib import PurePosixPath
+
+SHOWN_PLACES = 5
+MOST_COMPARED = 40_000  # pairs of lines; a larger search would take seconds
+ALIKE = 0.6  # a place that is less like the searched text helps nobody
 
 BLOCK = re.compile(
     r"^[#*` ]*(?P<path>[\w./-]+)[*`: ]*\n+(?:```[^\n]*\n)?"
@@ -29,7 +35,7 @@ def replace(text: str, old: str, new: str) -> str:
     if count == 1:
         return text.replace(old, new)
     if count > 1:
-        msg = f"the text to search for occurs {count} times; add lines around it"
+        msg = f"the text to search for occurs {count} times, in lines {lines_of(text, old)}; add lines around it"
         raise EditError(msg)
     return _replace_lines(text, old, new)
 
@@ -41,11 +47,31 @@ def _replace_lines(text: str, old: str, new: str) -> str:
     places = [at for at in range(len(lines) - size + 1) if stripped[at : at + size] == wanted]
     if len(places) != 1:
         msg = f"the text to search for occurs {len(places)} times, whitespace aside; it must occur once"
-        raise EditError(msg)
+        raise EditError(msg if places else msg + nearest(lines, wanted))
     at = places[0]
     shift = _indent(lines[at : at + size]) - _indent(old.splitlines())
     fresh = [_shifted(line, shift) for line in new.strip("\n").splitlines()]
     return "\n".join(lines[:at] + fresh + lines[at + size :]) + "\n"
+
+
+def lines_of(text: str, old: str) -> str:
+    """The numbers of the lines in which a text begins, the first ones."""
+    starts = (match.start() for match in re.finditer(re.escape(old), text))
+    return ", ".join(str(text.count("\n", 0, start) + 1) for start in islice(starts, SHOWN_PLACES))
+
+
+def nearest(lines: list[str], wanted: list[str]) -> str:
+    """The place that is most like the searched lines, with its line numbers; nothing where none is."""
+    size, window = len(lines), min(len(wanted), len(lines))
+    if not window or size * window > MOST_COMPARED:
+        return ""
+    alike = [[SequenceMatcher(None, line.strip(), one).quick_ratio() for one in wanted] for line in lines]
+    scores = [sum(alike[at + n][n] for n in range(window)) / len(wanted) for at in range(size - window + 1)]
+    best = max(range(len(scores)), key=scores.__getitem__)
+    if scores[best] < ALIKE:
+        return ""
+    shown = "\n".join(f"{n + 1:>5}  {lines[n]}" for n in range(best, best + window))
+    return f". The nearest place is this:\n{shown}"
 
 
 def _indent(lines: list[str]) -> int:

@@ -18,8 +18,9 @@ from agent.scaffold.prompting import render
 SETTINGS = "agent/scaffold/settings.py"
 ENTRY = "agent/scaffold/__main__.py"
 NOTE = "PATCH.md"
+LESSONS = "LESSONS.md"  # for the next improver; no part of the patch
 SUBJECT_CHARS = 72
-REPLY_TOKENS = 4096  # room for an edit written as text
+REPLY_TOKENS = 4096  # the least room for an edit written as text
 CHANGE_TOKENS = 60  # room for one constant and its value
 TEMPERATURE = 1.0  # proposals should differ from one another
 TRANSCRIPTS = 3
@@ -85,9 +86,8 @@ def ladder(mode: str, window: int | None) -> list[Rung]:
 
 def unusable(job: Job) -> str:
     """Why the workspace is no improvement to hand in, or nothing."""
-    after = job.place.files()
-    after.pop(NOTE, None)
-    if after == job.before:
+    after = {name: text for name, text in job.place.files().items() if name not in {NOTE, LESSONS}}
+    if after == {name: text for name, text in job.before.items() if name != LESSONS}:
         return "nothing is changed"
     if ENTRY in job.before and ENTRY not in after:
         return f"{ENTRY} is gone: the program could not run"
@@ -114,7 +114,8 @@ def by_agent(job: Job) -> Note:
 
 def by_text(job: Job) -> Note:
     """One reply with SEARCH/REPLACE blocks or whole files."""
-    room = ((job.window or loop.DEFAULT_WINDOW) - REPLY_TOKENS) * loop.CHARS_PER_TOKEN
+    most = max(REPLY_TOKENS, loop.reply_tokens(job.window))
+    room = ((job.window or loop.DEFAULT_WINDOW) - most) * loop.CHARS_PER_TOKEN
     question = partial(
         render,
         "improve",
@@ -124,7 +125,7 @@ def by_text(job: Job) -> Note:
     )
     prompt = question(sources=sources(job.before, room - len(question(sources=""))))
     say("Prompt", prompt)
-    message = job.model.chat([{"role": "user", "content": prompt}], max_tokens=REPLY_TOKENS)
+    message = job.model.chat([{"role": "user", "content": prompt}], max_tokens=most)
     reply = message.get("content") or ""
     say("Reply", reply)
     changed, errors = edits.apply(reply, job.before)

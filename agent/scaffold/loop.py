@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from agent.scaffold.model import Model, OutOfTime
+from agent.scaffold.memory import Memory
+from agent.scaffold.model import Model, OutOfTime, text_of
 from agent.scaffold.place import Place, say
 from agent.scaffold.prompting import render, tool
 from agent.scaffold.tools import NAMES, Toolbox
 
 STEPS = 50
-REPLY_TOKENS = 4096
+LEAST_REPLY, LONGEST_REPLY = 2048, 16_384  # tokens; a reasoning model thinks within them, too
+REPLY_SHARE = 4  # part of the window that a reply may take
 CHARS_PER_TOKEN = 3
 DEFAULT_WINDOW = 32_768  # assumed where the gateway does not know the window
-ELIDED = "[elided]"
+REASONING = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks")
 
 Message = dict[str, Any]
 
@@ -22,57 +24,59 @@ Message = dict[str, Any]
 def work(model: Model, place: Place, question: str, window: int | None) -> str:
     """Let the model work on the workspace; the summary that it finished with, or why it did not."""
     toolbox = Toolbox(workspace=place.workspace)
-    tools = [tool(name) for name in NAMES]
-    room = ((window or DEFAULT_WINDOW) - REPLY_TOKENS) * CHARS_PER_TOKEN
-    messages: list[Message] = [
-        {"role": "system", "content": render("agent", steps=STEPS)},
-        {"role": "user", "content": question},
-    ]
+    tools, reply = [tool(name) for name in NAMES], reply_tokens(window)
+    room = ((window or DEFAULT_WINDOW) - reply) * CHARS_PER_TOKEN - len(json.dumps(tools))
+    memory = Memory(render("agent", steps=STEPS), question, room)
     say("Prompt", question)
     for step in range(1, STEPS + 1):
-        fit(messages, room)
         try:
-            message = model.chat(messages, tools=tools, max_tokens=REPLY_TOKENS)
+            memory.fit(model, toolbox.plan)
+            message = model.chat(memory.messages, tools=tools, max_tokens=reply)
         except OutOfTime as error:
             return str(error)
-        messages.append(_kept(message))
-        say(f"Step {step}", message.get("content") or "")
-        calls = message.get("tool_calls") or []
+        calls = [call for call in message.get("tool_calls") or [] if named(call)]
+        memory.add(kept(message, calls))
+        say(f"Step {step}", text_of(message.get("content")))
         for call in calls:
             result = perform(toolbox, call, model.seconds_left)
-            messages.append({"role": "tool", "tool_call_id": call["id"], "content": result})
-            if call["function"]["name"] == "finish":
+            memory.add({"role": "tool", "tool_call_id": call["id"], "content": result})
+            if call["function"]["name"] == "finish" and not result.startswith("error: "):
                 return result
         if not calls:
-            messages.append({"role": "user", "content": render("agent_nudge")})
+            cut = message.get("finish_reason") == "length"
+            memory.add({"role": "user", "content": render("agent_cut" if cut else "agent_nudge")})
     return f"not finished within {STEPS} steps"
+
+
+def reply_tokens(window: int | None) -> int:
+    """Tokens of one reply: enough to think and to write a file, and no more than a part of the window."""
+    return max(LEAST_REPLY, min(LONGEST_REPLY, (window or DEFAULT_WINDOW) // REPLY_SHARE))
 
 
 def perform(toolbox: Toolbox, call: Message, seconds: float) -> str:
     """Use the tool that one call names, and print both."""
-    name, raw = call["function"]["name"], call["function"]["arguments"] or "{}"
+    name, raw = call["function"]["name"], call["function"].get("arguments") or "{}"
     try:
-        result = toolbox.use(name, dict(json.loads(raw)), seconds)
-    except (TypeError, ValueError) as error:
-        result = f"error: the arguments are not a JSON object: {error}"
+        arguments = json.loads(raw)
+    except ValueError:
+        arguments = None
+    if isinstance(arguments, dict):
+        result = toolbox.use(name, arguments, seconds)
+    else:
+        result = f"error: the arguments of {name} are not a JSON object; write the call again"
     say(f"Tool {name}", f"{raw}\n\n{result}")
     return result
 
 
-def fit(messages: list[Message], room: int) -> None:
-    """Keep the conversation within `room` characters: the oldest tool results go first, the last one stays."""
-    results = [message for message in messages if message["role"] == "tool"][:-1]
-    size = sum(len(json.dumps(message)) for message in messages)
-    for message in results:
-        if size <= room:
-            return
-        size -= len(message["content"]) - len(ELIDED)
-        message["content"] = ELIDED
+def named(call: Message) -> bool:
+    """Whether a call can be answered at all: it has an id and names a tool."""
+    function = call.get("function")
+    return bool(call.get("id")) and isinstance(function, dict) and isinstance(function.get("name"), str)
 
 
-def _kept(message: Message) -> Message:
-    """The parts of an answer that are sent back."""
-    kept: Message = {"role": "assistant", "content": message.get("content") or ""}
-    if message.get("tool_calls"):
-        kept["tool_calls"] = message["tool_calls"]
-    return kept
+def kept(message: Message, calls: list[Message]) -> Message:
+    """The parts of an answer that are sent back as they came; models that reason want their reasoning again."""
+    back: Message = {"role": "assistant", "content": message.get("content") or ""}
+    if calls:
+        back["tool_calls"] = calls
+    return back | {name: message[name] for name in REASONING if message.get(name)}

@@ -52,14 +52,14 @@ class Model:
         return next((m.get("context_window") for m in listed if m.get("id") == self.name), None)
 
     def chat(self, messages: list[dict[str, Any]], **options: object) -> dict[str, Any]:
-        """The assistant's message. Raises ModelError."""
+        """The assistant's message, with the `finish_reason` of the answer. Raises ModelError."""
         answer = self._request("chat/completions", {"model": self.name, "messages": messages, **options})
         choices = answer.get("choices")
         if not choices:
             msg = f"an answer without choices: {json.dumps(answer)[:500]}"
             raise ModelError(msg)
         message: dict[str, Any] = choices[0]["message"]
-        return message
+        return {**message, "finish_reason": choices[0].get("finish_reason")}
 
     def _request(self, path: str, body: dict[str, object] | None) -> dict[str, Any]:
         if self.seconds_left <= 0:
@@ -81,3 +81,10 @@ class Model:
             msg = f"the gateway gave no answer: {error!r}"
             raise (OutOfTime if self.seconds_left <= 0 else ModelError)(msg) from error
         return answer
+
+
+def text_of(content: str | list[dict[str, Any]] | None) -> str:
+    """The text of a message's content, which some models write as a list of parts."""
+    if isinstance(content, list):
+        return "".join(part["text"] for part in content if isinstance(part.get("text"), str))
+    return content or ""

@@ -47,8 +47,7 @@ class Place:
         found = {}
         for path in sorted(self.workspace.rglob("*")):
             name = path.relative_to(self.workspace)
-            hidden = any(part.startswith(".") or part == "__pycache__" for part in name.parts)
-            if hidden or path.is_symlink() or not path.is_file():
+            if hidden(name) or path.is_symlink() or not path.is_file():
                 continue
             data = path.read_bytes()
             if b"\0" not in data:
@@ -60,6 +59,11 @@ class Place:
         path = self.workspace / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+
+
+def hidden(path: Path) -> bool:
+    """Whether a relative path is in a folder of tools, or a cache."""
+    return any(part.startswith(".") or part == "__pycache__" for part in path.parts)
 
 
 def clip(text: str, limit: int = OUTPUT_CHARS) -> str:

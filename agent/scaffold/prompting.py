@@ -7,7 +7,9 @@ from pathlib import Path
 from string import Template
 
 FOLDER = Path(__file__).parents[2] / "prompts"
-PARAMETER = re.compile(r"^- (?P<name>\w+) \((?P<type>string|integer)\): (?P<about>.+)$", re.MULTILINE)
+PARAMETER = re.compile(
+    r"^- (?P<name>\w+) \((?P<type>string|integer)(?P<optional>, optional)?\): (?P<about>.+)$", re.MULTILINE
+)
 
 
 class PromptError(Exception):
@@ -48,14 +50,15 @@ def shot() -> list[dict[str, str]]:
 def tool(name: str) -> dict[str, object]:
     """The definition of one tool: what it does, then one list item for each parameter."""
     text = render(f"tool_{name}")
-    parameters = {m["name"]: {"type": m["type"], "description": m["about"]} for m in PARAMETER.finditer(text)}
+    found = list(PARAMETER.finditer(text))
+    parameters = {m["name"]: {"type": m["type"], "description": m["about"]} for m in found}
     function = {
         "name": name,
         "description": text.partition("\n\n")[0],
         "parameters": {
             "type": "object",
             "properties": parameters,
-            "required": list(parameters),
+            "required": [m["name"] for m in found if not m["optional"]],
             "additionalProperties": False,
         },
     }

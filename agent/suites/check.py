@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
 from agent.base.errors import Starved
 from agent.base.types import Files, Grade, Sandbox, Suite, Task
+from agent.suites.leaks import leaks, may_leak
+from agent.suites.network import needs_network
 from agent.suites.rules import submitted_by
 from agent.trials.grading import grade
 
@@ -38,6 +40,9 @@ class Flaw(StrEnum):
     UNSOLVABLE = "unsolvable"
     FLAKY = "flaky"
     SLOW = "slow"
+    NO_IMAGE = "no image"
+    LEAKED = "solution in the box"
+    NETWORK = "needs a network"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,27 +59,41 @@ async def prove(
     image: Callable[[Task], str],
     suite: Suite,
     *,
+    grading: Callable[[Task], str] | None = None,
     parallel: int,
     done: Callable[[], None],
 ) -> Sequence[Proof]:
-    """Check every task, `parallel` boxes at a time; `done` is called after each grading. Raises InfrastructureError."""
+    """Check every task, `parallel` boxes at a time; `done` is called after each grading.
+
+    `image` names the one in which a task is solved, `grading` the one in which it is graded, if that is another.
+
+    Raises:
+        InfrastructureError: the boxes failed.
+    """
     slots = asyncio.Semaphore(parallel)
 
     async def one(task: Task, submission: Files) -> Grade:
         async with slots:
-            verdict = await _graded(sandbox, image(task), task, submission)
+            verdict = await _graded(sandbox, (grading or image)(task), task, submission)
         done()
         return verdict
 
+    async def searched(task: Task) -> list[tuple[Flaw, str]]:
+        if not may_leak(task):
+            return []
+        async with slots:
+            return [(Flaw.LEAKED, said) for said in await leaks(sandbox, image(task), task)]
+
     async def whole(task: Task) -> Proof:
         wanted = submissions(task)
-        verdicts = await _together(one(task, files) for files in wanted.values())
-        return judge(task, dict(zip(wanted, verdicts, strict=True)))
+        verdicts = await together(one(task, files) for files in wanted.values())
+        proof = judge(task, dict(zip(wanted, verdicts, strict=True)))
+        return replace(proof, findings=(*proof.findings, *await searched(task)))
 
-    return await _together(whole(task) for task in suite.tasks)
+    return await together(whole(task) for task in suite.tasks)
 
 
-async def _together(work: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
+async def together(work: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
     """All results; if one fails, the others are ended first, so that they close their boxes."""
     running = [asyncio.create_task(one) for one in work]
     try:
@@ -128,6 +147,8 @@ def _reference(task: Task, runs: Sequence[Grade]) -> list[tuple[Flaw, str]]:
         return [(Flaw.NO_REFERENCE, "no solution is given, so nothing shows that it can be solved")]
     failed = [verdict for verdict in runs if verdict.score != 1]
     if failed:
+        if said := needs_network(failed[0].output):
+            return [(Flaw.NETWORK, f"the check of the reference says: {said}")]
         kind = Flaw.UNSOLVABLE if len(failed) == len(runs) else Flaw.FLAKY
         said = f"the reference scores {' and '.join(f'{v.score:g}' for v in runs)} ({failed[0].reason})"
         return [(kind, said)]

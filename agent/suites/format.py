@@ -40,6 +40,12 @@ class Defaults(Section):
     check: list[Text] | Text | None = Field(
         default=None, description="command that grades, as words, or as one text for bash; runs in the grading box"
     )
+    prepare: list[Text] | Text | None = Field(
+        default=None, description="command that makes /workspace ready; in both boxes, before scaffold and submission"
+    )
+    collect: list[Text] | Text | None = Field(
+        default=None, description="command in the solving box after the scaffold; what it writes can be handed in"
+    )
     reward: Literal["junit", "exit", "file"] | None = Field(
         default=None,
         description="junit: all of a known number of tests passed (default); exit: exit code 0; file: a number",
@@ -56,6 +62,12 @@ class Defaults(Section):
     build: list[Text] | None = Field(
         default=None, description="Dockerfile instructions (RUN, ENV, ARG, SHELL, WORKDIR) laid on the image, once"
     )
+    check_image: Text | None = Field(
+        default=None, description="image of the grading box, where it is another than the solving box's"
+    )
+    check_build: list[Text] | None = Field(
+        default=None, description="instructions laid on the grading box's own image, as in build"
+    )
     workdir: Text | None = Field(
         default=None, description="folder below /workspace in which the scaffold and the check start"
     )
@@ -70,6 +82,9 @@ class Defaults(Section):
     )
     memory_mb: Annotated[int, Field(ge=16, le=262144)] | None = Field(
         default=None, description="memory of both boxes in MiB; default: the campaign's for solving, 512 for grading"
+    )
+    disk_mb: Annotated[int, Field(ge=16, le=16384)] | None = Field(
+        default=None, description="MiB of /workspace in both boxes, in memory; default: the campaign's, 128 for grading"
     )
     network: Literal["none"] | None = Field(default=None, description="boxes have no network; nothing else is offered")
     tags: list[Text] | None = Field(default=None, description="words to find tasks by; never change a score")

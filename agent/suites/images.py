@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from agent.base.errors import UserError
-from agent.base.types import Suite
+from agent.base.types import Suite, Task
 from sandbox.image import Say, ensure_image
 
 
@@ -17,13 +19,49 @@ class Ensure(Protocol):
         ...
 
 
+def buildable_images(
+    suite: Suite, base: str | None, *, say: Say, ensure: Ensure = ensure_image
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The tags as `task_images` gives them, and why there is none, by the id of each task whose image cannot be had.
+
+    Raises:
+        SandboxDown: the engine failed.
+    """
+    tags: dict[str, str] = {}
+    failed: dict[str, str] = {}
+    for same in _by_image(suite):
+        try:
+            tags |= task_images(same, base, say=say, ensure=ensure)
+        except UserError as error:
+            failed |= {task.id: f"{error.problem}. {error.fix}" for task in same.tasks}
+    return tags, failed
+
+
+def _by_image(suite: Suite) -> list[Suite]:
+    """The tasks that ask for the same image, as suites of their own."""
+    groups: dict[tuple[object, ...], list[Task]] = {}
+    for task in suite.tasks:
+        groups.setdefault((task.image, task.build, task.check_image, task.check_build), []).append(task)
+    return [replace(suite, tasks=tuple(tasks)) for tasks in groups.values()]
+
+
+def check_key(task: str) -> str:
+    """Under what name the image of a task's grading box is kept, where it has one of its own."""
+    return f"{task}/check"
+
+
+def grading_image(images: Mapping[str, str], task: str, solving: str) -> str:
+    """The image of the box that grades a task."""
+    return images.get(check_key(task), solving)
+
+
 def task_images(
     suite: Suite, base: str | None, *, layers: tuple[str, ...] = (), say: Say, ensure: Ensure = ensure_image
 ) -> dict[str, str]:
-    """The tag for each task that does not run in the campaign's own image, by task id.
+    """The tag for each task that does not run in the campaign's own image, by task id; see `check_key` for grading.
 
     `base` is what `build` is laid on where a task names no image; None is Ratchet's own. `layers` install the agent, so
-    they come below the layers of every task.
+    they come below the layers of every task, and are in no image that only grades.
 
     Raises:
         UserError: an image is not available, or a layer fails; names the task.
@@ -32,14 +70,25 @@ def task_images(
     ready: dict[tuple[str | None, tuple[str, ...]], str] = {}
     tags: dict[str, str] = {}
     for task in suite.tasks:
-        wanted = (task.image or base, (*layers, *task.build))
-        if task.image is None and not task.build:
-            continue
-        if wanted not in ready:
-            try:
-                ready[wanted] = ensure(wanted[0], layers=wanted[1], say=say)
-            except UserError as error:
-                field = "build" if wanted[1] else "image"
-                raise UserError(f"task {task.id}: {field}", error.problem, error.fix) from error
-        tags[task.id] = ready[wanted]
+        solving, grading = (task.image or base, (*layers, *task.build)), (task.check_image or base, task.check_build)
+        if task.image is not None or task.build:
+            tags[task.id] = _ready(ready, solving, f"task {task.id}: ", say, ensure)
+        if task.check_image is not None or task.check_build:
+            tags[check_key(task.id)] = _ready(ready, grading, f"task {task.id}: check_", say, ensure)
     return tags
+
+
+def _ready(
+    ready: dict[tuple[str | None, tuple[str, ...]], str],
+    wanted: tuple[str | None, tuple[str, ...]],
+    field: str,
+    say: Say,
+    ensure: Ensure,
+) -> str:
+    """The tag of an image with layers, made once."""
+    if wanted not in ready:
+        try:
+            ready[wanted] = ensure(wanted[0], layers=wanted[1], say=say)
+        except UserError as error:
+            raise UserError(f"{field}{'build' if wanted[1] else 'image'}", error.problem, error.fix) from error
+    return ready[wanted]

@@ -31,16 +31,21 @@ _SLOTS = (Split.SEARCH,) * 2 + (Split.GATE,) * 3 + (Split.HOLDOUT,) * 2
 _PARTS = ("files", "tests", "solution")
 _SHARED = tuple(name for name in Defaults.model_fields if name != "network")
 _SCORING = tuple(name for name in Task.__slots__ if name not in {*_PARTS, "tags", "meta"})
+_LATER = {"prepare": (), "collect": (), "disk_mb": None, "check_image": None, "check_build": ()}
+"""Fields that earlier versions did not have, with the value at which they leave a suite's hash as it was."""
+
 _AS_WRITTEN = (
     "reward_path",
     "reward_key",
     "junit",
     "image",
+    "check_image",
     "workdir",
     "solve_timeout",
     "check_timeout",
     "user",
     "memory_mb",
+    "disk_mb",
     "cpus",
     "weight",
     "deterministic",
@@ -77,7 +82,7 @@ def load_suite(path: Path) -> Suite:
     tasks = tuple(task for task, _ in loaded if task.id not in out)
     _check_quarantine(out, {task.id for task, _ in loaded}, tasks, file)
     return Suite(
-        name=head.name, hash=_hash_tasks(tasks), tasks=tasks, description=head.description, quarantined=tuple(out)
+        name=head.name, hash=content_hash(tasks), tasks=tasks, description=head.description, quarantined=tuple(out)
     )
 
 
@@ -155,9 +160,12 @@ def _task(source: _Source, shared: dict[str, Any]) -> Task:
         submit=tuple(given.get("submit") or ()),
         tests=_files(source, "tests"),
         check=_argv(given.get("check")),
+        prepare=_argv(given.get("prepare")),
+        collect=_argv(given.get("collect")),
         reward=RewardKind(given.get("reward") or "junit"),
         solution=_files(source, "solution"),
         build=tuple(given.get("build") or ()),
+        check_build=tuple(given.get("check_build") or ()),
         env=MappingProxyType(given.get("env") or {}),
         tags=tuple(given.get("tags") or ()),
         meta=MappingProxyType(entry.meta or {}),
@@ -256,9 +264,14 @@ def _digest(said: object, *trees: Files) -> bytes:
     return digest.digest()
 
 
-def _hash_tasks(tasks: tuple[Task, ...]) -> str:
+def content_hash(tasks: tuple[Task, ...]) -> str:
     """Over all that can change a score; the order of the tasks, and how they are written, cannot."""
     whole = hashlib.sha256()
     for task in sorted(tasks, key=lambda task: task.id):
-        whole.update(_digest({name: getattr(task, name) for name in _SCORING}, task.files, task.tests))
+        whole.update(_digest(_scoring(task), task.files, task.tests))
     return whole.hexdigest()[:16]
+
+
+def _scoring(task: Task) -> dict[str, object]:
+    said = {name: getattr(task, name) for name in _SCORING}
+    return {name: value for name, value in said.items() if name not in _LATER or value != _LATER[name]}

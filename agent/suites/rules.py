@@ -72,6 +72,9 @@ def _hidden(task: Task, place: Place) -> None:
     if not task.check or not all(word.strip() for word in task.check):
         problem = "has an empty word" if task.check else "is missing"
         raise place.error("check", problem, "Give the command that runs the hidden tests.")
+    for field in ("prepare", "collect"):
+        if not all(word.strip() for word in getattr(task, field)):
+            raise place.error(field, "has an empty word", "Give a command, or remove the key.")
     instruction = task.instruction.encode()
     for test, content in task.tests.items():
         text = content.strip()
@@ -113,6 +116,7 @@ def _surroundings(task: Task, place: Place) -> None:
             raise place.error("workdir", f"{task.workdir!r:.80} {fault}", "Name a folder below /workspace.")
         if not any(path.startswith(below) for path in task.files):
             raise place.error("workdir", f"no starting file stands in {task.workdir!r}", "Put a file there.")
-    for line in task.build:
-        if (wrong := layer_fault(line)) is not None:
-            raise place.error("build", *wrong)
+    for field, lines in (("build", task.build), ("check_build", task.check_build)):
+        for line in lines:
+            if (wrong := layer_fault(line)) is not None:
+                raise place.error(field, *wrong)

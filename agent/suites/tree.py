@@ -22,6 +22,10 @@ class BadTree(ValueError):
     """What is wrong with a path or a folder, in words for its author."""
 
 
+class TooMuch(BadTree):
+    """A folder of more files or bytes than a box is given for each run."""
+
+
 @lru_cache(maxsize=4096)
 def suite_path_fault(path: str) -> str | None:
     """Why a path may not be in a task, or None if it may."""
@@ -59,7 +63,7 @@ def read_folder(root: str) -> dict[str, bytes]:
         found[plain(name)] = content = read_plain(path, MAX_FOLDER_BYTES)
         left -= len(content)
         if left < 0 or len(found) > MAX_FOLDER_FILES:
-            raise BadTree(
+            raise TooMuch(
                 f"more than {MAX_FOLDER_FILES} files or {MAX_FOLDER_BYTES >> 20} MiB; put large data into an image"
             )
     return found

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from agent.base.errors import InfrastructureError
-from agent.base.types import BoxSpec, CallScope, Caps, Files, Purpose, RunResult, Session, Task, Trial, Usage
+from agent.base.gateway import Session
+from agent.base.types import BoxSpec, CallScope, Caps, Files, Purpose, RunResult, Task, Trial, Usage
 from agent.trials.slots import Slots
+from agent.trials.watching import Watcher
 
 
 class NodeLost(InfrastructureError):
@@ -21,8 +23,8 @@ class NodeLost(InfrastructureError):
 class Job:
     """One trial to be run. `answer_scope` names the scope in which model answers are shared (gate.md, coupled pairs).
 
-    `name` is the trial's id; a replay gives the recorded one, None makes a new one. `place` is what `Executor.pair`
-    gave, for the two sides of a pair.
+    `name` is the trial's id; a replay gives the recorded one, None makes a new one. `caps` None: those of every trial.
+    `place` is what `Executor.pair` gave, for the two sides of a pair.
     """
 
     tree: str
@@ -31,6 +33,8 @@ class Job:
     seed: int
     answer_scope: str | None
     name: str | None = None
+    watcher: Watcher | None = None
+    caps: Caps | None = None
     place: str | None = None
 
 
@@ -49,7 +53,8 @@ class Orders:
     """What every machine that runs trials of a campaign has to know; the same for all of them.
 
     `spec` and `command` run a scaffold. `spec.image` is the one of all tasks, but for those that `images` names by
-    their id. `starved` is the part of a run that other programs may withhold before the trial is void.
+    their id, or for grading by `ID/check`. `starved` is the part of a run that other programs may withhold before the
+    trial is void.
     """
 
     run: str
@@ -70,8 +75,12 @@ class Executor(Protocol):
     def pair(self) -> AbstractAsyncContextManager[str | None]:
         """While this is entered, there is room for both sides of a pair at the same time, on one machine."""
 
-    async def trial(self, job: Job) -> Trial:
-        """Run one trial to its score. Raises InfrastructureError: the trial is void."""
+    async def trial(self, job: Job, begins: Callable[[], object] = lambda: None) -> Trial:
+        """Run one trial to its score; `begins` is called when its turn has come.
+
+        Raises:
+            InfrastructureError: the trial is void.
+        """
 
 
 class Visitor(Protocol):
@@ -99,3 +108,6 @@ class Sessions(Protocol):
 
     async def open(self, socket: Path, scope: CallScope) -> Session:
         """Listen at `socket` for one box. Raises InfrastructureError."""
+
+    def trouble(self, *roles: str) -> str | None:
+        """The providers that are down and why, of these roles; None if they are up."""

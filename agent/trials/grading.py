@@ -19,6 +19,7 @@ from defusedxml import ElementTree
 
 from agent.base.errors import CandidateFault, Starved, UserError, from_candidate
 from agent.base.types import Box, BoxSpec, Ending, Files, Grade, RewardKind, RunResult, Sandbox, Task
+from agent.trials.stages import prepare
 from sandbox.frames import matcher
 from sandbox.install import INTERPRETER
 
@@ -66,7 +67,9 @@ def refuse_starved(run: RunResult, share: float = STARVED_SHARE) -> None:
 
 def box_for(task: Task, default: BoxSpec) -> BoxSpec:
     """The kind of box that a task asks for, over what it leaves open."""
-    asked = {name: value for name in ("user", "memory_mb", "cpus") if (value := getattr(task, name)) is not None}
+    asked = {
+        name: value for name in ("user", "memory_mb", "disk_mb", "cpus") if (value := getattr(task, name)) is not None
+    }
     return replace(default, **asked)
 
 
@@ -118,9 +121,18 @@ def _verdict_path(task: Task) -> str:
     return path
 
 
+async def _lay_out(box: Box, task: Task, files: Files) -> None:
+    """Put everything into the workspace; what a task prepares stands there before the submission comes."""
+    if task.prepare:
+        await box.put(task.files, WORKSPACE.rstrip("/"))
+        await prepare(box, task)
+        files = {path: body for path, body in files.items() if task.files.get(path) is not body}
+    await box.put(files, WORKSPACE.rstrip("/"))
+
+
 async def _check(box: Box, task: Task, files: Files, verdict: str) -> tuple[RunResult, bytes | None]:
     """Run the check; its result and the verdict file, if there is one."""
-    await box.put(files, WORKSPACE.rstrip("/"))
+    await _lay_out(box, task, files)
     junit = WORKSPACE + verdict
     hidden = "\n".join(WORKSPACE + path for path in task.tests)
     env = {**task.env, "RATCHET_JUNIT": junit, "RATCHET_HIDDEN": hidden}

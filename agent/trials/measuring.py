@@ -2,16 +2,65 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from agent.base.errors import BudgetSpent, InfrastructureError, ProviderDown
 from agent.base.types import Purpose, Task, Trial
 from agent.trials.evaluator import seed_of
 from agent.trials.executor import Executor, Job
+from agent.trials.waiting import all_of
+from agent.trials.watching import Watcher
 
 ATTEMPTS = 3
 """How often a trial is started until it is not void."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Planned:
+    """One trial of a measurement: of which tree and which run of its task it is, both counted from 0."""
+
+    side: int
+    run: int
+    job: Job
+
+
+Watch = Callable[[Planned], Watcher | None]
+Done = Callable[[Planned, Trial], object]
+
+
+def plan(trees: Sequence[str], tasks: Sequence[Task], runs: int) -> list[Planned]:
+    """`runs` trials of every task for every tree, in the order in which they start.
+
+    The trees share a seed and their model answers run by run, so that their scores can be compared in pairs.
+    """
+    scopes = [(run, task, f"eval:{task.id}:{run}") for run in range(runs) for task in tasks]
+    return [
+        Planned(
+            side=side,
+            run=run,
+            job=Job(tree=tree, task=task, purpose=Purpose.EVAL, seed=seed_of(scope), answer_scope=scope),
+        )
+        for run, task, scope in scopes
+        for side, tree in enumerate(trees)
+    ]
+
+
+async def measure(
+    evaluator: Executor, planned: Sequence[Planned], done: Done, watch: Watch = lambda _: None
+) -> list[Trial]:
+    """Every trial of a plan, in its order. `done` is called after each, `watch` says who looks on.
+
+    Raises:
+        InfrastructureError: a trial stayed void when it was retried, and with it the measurement; the others end.
+    """
+
+    async def one(item: Planned) -> Trial:
+        trial = await retried(evaluator, replace(item.job, watcher=watch(item)))
+        done(item, trial)
+        return trial
+
+    return await all_of([one(item) for item in planned])
 
 
 async def retried(evaluator: Executor, job: Job) -> Trial:
@@ -29,26 +78,3 @@ async def retried(evaluator: Executor, job: Job) -> Trial:
         except InfrastructureError:
             continue
     return await evaluator.trial(job)
-
-
-async def measure(
-    evaluator: Executor, trees: Sequence[str], tasks: Sequence[Task], runs: int, done: Callable[[], object]
-) -> list[list[Trial]]:
-    """`runs` trials of every task for every tree; one list a tree, in the same order of tasks.
-
-    The trees share a seed and their model answers run by run, so that their scores can be compared in pairs.
-    `done` is called after each trial.
-
-    Raises:
-        InfrastructureError: a trial stayed void when it was retried, and with it the measurement.
-    """
-
-    async def one(tree: str, task: Task, scope: str) -> Trial:
-        job = Job(tree=tree, task=task, purpose=Purpose.EVAL, seed=seed_of(scope), answer_scope=scope)
-        trial = await retried(evaluator, job)
-        done()
-        return trial
-
-    scopes = [(task, f"eval:{task.id}:{run}") for run in range(runs) for task in tasks]
-    trials = await asyncio.gather(*(one(tree, task, scope) for task, scope in scopes for tree in trees))
-    return [list(trials[side :: len(trees)]) for side in range(len(trees))]

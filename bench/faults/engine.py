@@ -26,17 +26,21 @@ def possible() -> bool:
 
 @contextmanager
 def second_engine(
-    image: str | None, source: docker.APIClient | None, runtimes: dict[str, dict[str, object]] | None = None
+    image: str | None,
+    source: docker.APIClient | None,
+    runtimes: dict[str, dict[str, object]] | None = None,
+    *,
+    kind: type[Engine] | None = None,
 ) -> Iterator[Engine]:
     """A running engine that holds `image`, if one is named; DOCKER_HOST leads to it, here and in processes started
     meanwhile.
 
-    `runtimes` are further ones, as daemon.json names them.
+    `runtimes` are further ones, as daemon.json names them. `kind` is a class of engine of the caller's own.
     """
     # A socket's path may have 107 bytes.
     home = Path(tempfile.mkdtemp(prefix="rt-", dir="/tmp"))
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "none", home], check=True)
-    before, made = os.environ.get("DOCKER_HOST"), Engine(home, runtimes or {})
+    before, made = os.environ.get("DOCKER_HOST"), (kind or Engine)(home, runtimes or {})
     os.environ["DOCKER_HOST"] = f"unix://{made.socket}"
     try:
         made.start()
@@ -44,8 +48,8 @@ def second_engine(
             connect(timeout=300).load_image(source.get_image(image))  # type: ignore[no-untyped-call]
         yield made
     finally:
-        for process in (made.process, made.containerd):
-            if process is not None and process.poll() is None:
+        for process in made.processes():
+            if process.poll() is None:
                 process.terminate()
                 process.wait(60)
         if before is None:
@@ -105,6 +109,10 @@ class Engine:
         if self.process is not None:
             self.process.send_signal(number)
             self.process.wait(60)
+
+    def processes(self) -> list[subprocess.Popen[bytes]]:
+        """What has to end with it, in this order."""
+        return [self.containerd] if self.process is None else [self.process, self.containerd]
 
     def fill(self) -> Path:
         """Fill the engine's disk; removing the file that is returned frees it again."""

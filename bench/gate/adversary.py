@@ -18,8 +18,8 @@ import numpy as np
 
 from agent.base.types import Side
 from agent.kernel.decide.gate import GateSettings, PairedTest, PairOutcome, Verdict, threshold
-from agent.kernel.decide.simulate import World, WorldSettings, sigmoid
 from agent.kernel.decide.voids import VoidPair, VoidRule
+from agent.kernel.decide.world import World, WorldSettings, sigmoid
 from agent.kernel.loop.determinism import ROUNDS, fixed_part, index_of
 from agent.kernel.record.rows import PairRow
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.kernel.decide.gate import GateSettings, threshold
-from agent.kernel.decide.simulate import World, WorldSettings, evidence_of, many_tests, sigmoid
+from agent.kernel.decide.simulate import evidence_of, many_tests
+from agent.kernel.decide.world import World, WorldSettings, sigmoid
 
 Floats = NDArray[np.float64]
 ROWS = 250

@@ -11,8 +11,9 @@ import numpy as np
 
 from agent.kernel.decide.archive import SearchSettings
 from agent.kernel.decide.gate import GateSettings, PairedTest, threshold
-from agent.kernel.decide.simulate import SimulatedCampaign, World, many_tests, sigmoid
+from agent.kernel.decide.simulate import SimulatedCampaign, many_tests
 from agent.kernel.decide.strategies import STRATEGIES
+from agent.kernel.decide.world import World, sigmoid
 
 Z95 = 1.645
 CHUNK = 256

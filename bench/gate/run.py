@@ -16,8 +16,8 @@ import numpy as np
 
 from agent.kernel.decide.archive import SearchSettings
 from agent.kernel.decide.gate import Control, GateSettings
-from agent.kernel.decide.simulate import World, WorldSettings
 from agent.kernel.decide.voids import VoidRule
+from agent.kernel.decide.world import World, WorldSettings
 from bench.gate import adversary, evidence, naive
 from bench.gate.naive import Figures
 

@@ -20,6 +20,7 @@ import httpx2
 import openai
 from openai.types.chat import ChatCompletionUserMessageParam
 
+from agent.base.refusal import Refusal
 from agent.base.types import Call, CallScope
 from agent.config.models import ModelsConfig
 from agent.models.gateway.server import GatewayServer
@@ -36,6 +37,9 @@ class Forget:
     """A CallRecord that keeps nothing: what is measured is the gateway, not a ledger."""
 
     def record_call(self, call: Call) -> None:
+        """Forget it."""
+
+    def record_refusal(self, refusal: Refusal) -> None:
         """Forget it."""
 
     def recall(self, answer_scope: str, key: str, k: int) -> Call | None:  # noqa: ARG002

@@ -43,7 +43,7 @@ def measure(rounds: int) -> dict[str, object]:
     with tempfile.TemporaryDirectory(prefix="rt-bench-") as folder, second_engine(image, connect(), crun(Path(folder))):
         for _ in range(rounds):
             for name, found in seen.items():
-                found.append(round(1000 * asyncio.run(try_boxes(image, name)), 1))
+                found.append(round(1000 * asyncio.run(try_boxes(image, name)).seconds, 1))
     medians = {name: statistics.median(found) for name, found in seen.items()}
     ratios = [there / here for here, there in zip(seen["crun"], seen["runc"], strict=True)]
     return {

@@ -10,7 +10,8 @@ from typing import Self
 
 from uvicorn import Config, Server
 
-from agent.base.types import BoxSpec, CallScope, Files, Gateway, Usage
+from agent.base.gateway import Gateway
+from agent.base.types import BoxSpec, CallScope, Caps, Files, Usage
 from agent.trials.evaluator import MODEL_ALIAS, Visit
 from agent.trials.executor import Visited
 from sandbox.docker_sandbox import DockerSandbox
@@ -62,7 +63,7 @@ class TapGateway:
         await asyncio.to_thread(socket.chmod, 0o666)
         return Tap(server, task)
 
-    def trouble(self) -> None:
+    def trouble(self, *_: str) -> None:
         return None
 
     async def ready(self) -> None:
@@ -85,6 +86,7 @@ async def visit(
     trial: str = "t",
     command: tuple[str, ...] | None = None,
     seconds: float = SECONDS,
+    caps: Caps = Caps(),  # noqa: B008 - frozen
 ) -> Visited:
     """Run a recipe's scaffold on a task; the workspace's files are taken out afterwards."""
     tag = await asyncio.to_thread(image, recipe)
@@ -92,7 +94,7 @@ async def visit(
     spec = BoxSpec(image=tag, gateway=True, memory_mb=memory)
     run = Visit(sandbox, gateway, spec, command or recipe.command)
     return await run(
-        scope=CallScope(trial=trial, models={MODEL_ALIAS: "solver"}),
+        scope=CallScope(trial=trial, models={MODEL_ALIAS: "solver"}, caps=caps),
         scaffold=recipe.files,
         task={"instruction.md": task.encode(), **{f"context/{path}": text for path, text in (context or {}).items()}},
         workspace=workspace or {},

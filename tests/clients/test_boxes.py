@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from fnmatch import fnmatch
@@ -11,7 +12,7 @@ from fnmatch import fnmatch
 import pytest
 import pytest_asyncio
 
-from agent.base.types import Ending, Files
+from agent.base.types import Caps, Ending, Files
 from agent.config.models import ModelsConfig
 from agent.models.gateway.record import MemoryRecord
 from agent.models.gateway.server import GatewayServer
@@ -119,3 +120,21 @@ async def test_an_agent_whose_model_is_silent_ends_before_its_box_does(sandbox: 
     async with GatewayServer(models, MemoryRecord(), providers=providers) as gateway:
         endings = await asyncio.gather(*map(ending, NAMES))
     assert dict(endings) == dict.fromkeys(NAMES, Ending.EXITED)
+
+
+RETRIES_ALL = {"mini-swe-agent"}
+"""Retries whatever fails, a wrong request included, until its box ends."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_an_agent_that_meets_a_cap_shows_a_cap_and_stops(name: str, sandbox: DockerSandbox) -> None:
+    record, limits = MemoryRecord(), Caps(calls=0)
+    seconds = 100 if name in RETRIES_ALL else boxes.SECONDS
+    providers = {"solver": model(lambda _: Step(text="never"))}
+    async with GatewayServer(ModelsConfig.model_validate(MODELS), record, providers=providers) as gateway:
+        visited = await boxes.visit(sandbox, gateway, recipes.load(name), seconds=seconds, caps=limits)
+    said = visited.run.output.decode(errors="replace")
+    assert "cap on calls" in " ".join(said.split()), said[-2000:]
+    assert not re.search(r"authenticat|log.?in|api key", said.replace("allow the call", ""), re.IGNORECASE)
+    asked = sum(one.times for one in record.refusals if one.code == "cap_exhausted")
+    assert asked <= 3 or name in RETRIES_ALL, asked

@@ -27,9 +27,7 @@ def test_every_example_is_in_the_table() -> None:
     assert [one.name for one in EXAMPLES if f"[{one.name}]({one.name})" not in text] == []
 
 
-@pytest.mark.parametrize(
-    "path", [one for one in EXAMPLES if (one / "campaign.yaml").exists()], ids=lambda one: one.name
-)
+@pytest.mark.parametrize("path", CAMPAIGNS, ids=lambda one: one.parent.name)
 def test_the_configuration_of_an_example_is_valid(path: Path) -> None:
     load_config(path)
 

@@ -128,6 +128,8 @@ class Lab:
     model: Mapping[str, object] | None = None
     caps: Caps = field(default_factory=Caps)
     alpha: float | None = None
+    shown: float = 1.0
+    options: Mapping[str, object] = field(default_factory=dict)
     strategy: Strategy = field(default_factory=STRATEGIES["thompson"])
     tripwires: Mapping[str, object] = field(default_factory=dict)
 
@@ -156,7 +158,8 @@ class Lab:
                 "name": self.name, "suite": "unused", "models": models, "gate": self.gate,
                 "runs": self.folder / "runs", "approve": self.approve,
                 "budget": {"trials": self.trials}, "boxes": {"parallel": 4, "patience_minutes": 0.001},
-                "gate_options": {"alpha": self.alpha}, "tripwires": self.tripwires,
+                "gate_options": {"alpha": self.alpha}, "search": {"shown": self.shown}, "tripwires": self.tripwires,
+                **self.options,
             }
         )  # fmt: skip
         silent = {role: ScriptedProvider(lambda _: "no") for role in models.roles}

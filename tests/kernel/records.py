@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
+from agent.base.refusal import Refusal
 from agent.base.types import Call, Candidate, Fate, Purpose, Trial, Usage
 from agent.kernel.record.ledger import Ledger
 
@@ -14,6 +16,9 @@ VERSION_1 = Path(__file__).parent / "data" / "ledger-1.sql"
 
 VERSION_2 = VERSION_1.with_name("ledger-2.sql")
 """What `fill` writes, as the Ratchet of ledger version 2 left it."""
+
+VERSION_3 = VERSION_1.with_name("ledger-3.sql")
+"""The same, as the Ratchet of ledger version 3 left it."""
 
 
 def candidate(number: int) -> Candidate:
@@ -38,6 +43,9 @@ def call(request: bytes = b"{}", *, k: int = 0, fresh: bool = True) -> Call:
     )  # fmt: skip
 
 
+REFUSAL = Refusal(trial="t1", path="/v1/messages", status=403, code="cap_exhausted", reason="enough", times=2)
+
+
 def fill(ledger: Ledger) -> None:
     """A seed, two patches, one of which is accepted at the gate."""
     ledger.remember("suite", "abc")
@@ -47,6 +55,8 @@ def fill(ledger: Ledger) -> None:
             ledger.add_trial(trial(f"s{number}-{index}", score=index / 3), candidate=number, index=index)
     for k in range(3):
         ledger.record_call(call(b'{"messages":[{"content":"%d"}]}' % k, k=k, fresh=k > 0))
+    ledger.record_call(replace(call(k=3), cache_read=6, cache_write=2, saved=0.5, left_out=("seed",)))
+    ledger.record_refusal(REFUSAL)
     test = ledger.open_test(candidate=1, champion=0, commits=0, policy="proven", settings={"alpha": 0.05})
     for index in range(3):
         sides = (trial(f"a{index}", purpose=Purpose.GATE, score=0.0), trial(f"b{index}", purpose=Purpose.GATE))

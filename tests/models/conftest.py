@@ -20,7 +20,7 @@ from agent.config.models import ModelsConfig
 from agent.models.gateway.record import MemoryRecord
 from agent.models.gateway.server import GatewayServer
 from agent.models.gateway.session import BoxSession
-from agent.models.ports import Budget, Provider, ReplaySource
+from agent.models.ports import Budget, Learned, Provider, ReplaySource
 
 
 @dataclass
@@ -66,10 +66,11 @@ async def running(
     record: CallRecord | None = None,
     budget: Budget | None = None,
     replay: ReplaySource | None = None,
+    learned: Learned | None = None,
 ) -> AsyncIterator[Bench]:
     kept = record or MemoryRecord()
     config = ModelsConfig.model_validate(models)
-    server = GatewayServer(config, kept, budget, providers=providers, replay=replay)
+    server = GatewayServer(config, kept, budget, providers=providers, replay=replay, learned=learned)
     with tempfile.TemporaryDirectory(prefix="gw") as folder:
         async with AsyncExitStack() as stack, server as gateway:
             bench = Bench(gateway, kept, Path(folder), AsyncExitStack())

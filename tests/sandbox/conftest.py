@@ -45,6 +45,20 @@ async def docker_sandbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncItera
         yield sandbox
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def streamed_sandbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DockerSandbox]:
+    """Treats the engine as one that shares nothing."""
+    async with DockerSandbox("session", "streamed", tmp_path_factory.mktemp("s"), ready=1, stream=True) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(params=["docker_sandbox", "streamed_sandbox"], ids=["as found", "stream"])
+def either_sandbox(request: pytest.FixtureRequest) -> DockerSandbox:
+    """Both ways to the gateway and to the read-only areas."""
+    sandbox: DockerSandbox = request.getfixturevalue(request.param)
+    return sandbox
+
+
 @pytest.fixture
 def spec(image: str) -> BoxSpec:
     return BoxSpec(image=image, gateway=False)

@@ -1,4 +1,4 @@
-"""One list, two sandboxes: what every implementation of the Sandbox Protocol promises."""
+"""One list, every sandbox: what every implementation of the Sandbox Protocol promises."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from agent.base.errors import CandidateFault
 from agent.base.types import Box, BoxSpec, Ending, Sandbox
+from sandbox import frames
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.fake import FakeRun, FakeSandbox, Said, ran
 
@@ -43,11 +44,14 @@ PROGRAMS = {
 }
 
 
-@pytest.fixture(params=["fake", pytest.param("docker", marks=pytest.mark.docker)])
+REAL = [pytest.param(name, marks=pytest.mark.docker) for name in ("docker_sandbox", "streamed_sandbox")]
+
+
+@pytest.fixture(params=["fake", *REAL])
 def any_sandbox(request: pytest.FixtureRequest) -> Sandbox:
     if request.param == "fake":
         return FakeSandbox(PROGRAMS)
-    real: DockerSandbox = request.getfixturevalue("docker_sandbox")
+    real: DockerSandbox = request.getfixturevalue(request.param)
     return real
 
 
@@ -86,6 +90,23 @@ async def test_the_read_only_areas_are_seen_by_the_command(any_box: Box) -> None
     assert await any_box.take(["all.txt"]) == {"all.txt": b"AB"}
 
 
+async def test_what_is_left_out_is_not_taken_but_can_be_named(any_box: Box) -> None:
+    await any_box.put({"a.py": b"1", "deep/node_modules/x/y.py": b"2", "node_modules/z.py": b"3"}, "/workspace")
+    assert await any_box.take(["**"], without=["**/node_modules"], max_files=1) == {"a.py": b"1"}
+    assert set(await any_box.names()) == {"a.py", "deep/node_modules/x/y.py", "node_modules/z.py"}
+    assert set(await any_box.names(without=["deep/*"])) == {"a.py", "node_modules/z.py"}
+    assert len(await any_box.names(most=2)) == 2
+
+
+async def test_a_file_that_may_be_executed_keeps_that_on_its_way(any_box: Box) -> None:
+    await any_box.put({"run.sh": frames.Executable(b"exit 5"), "plain.sh": b""}, "/workspace")
+    taken = await any_box.take(["*.sh"])
+    assert {path: isinstance(body, frames.Executable) for path, body in taken.items()} == {
+        "run.sh": True,
+        "plain.sh": False,
+    }
+
+
 async def test_the_environment_is_what_was_given(any_box: Box) -> None:
     result = await any_box.run(["sh", "-c", "echo $COLOUR"], env={"COLOUR": "grün"}, timeout=10)
     assert result.output.decode() == "grün\n"
@@ -120,6 +141,26 @@ async def test_long_output_keeps_its_two_ends(any_box: Box) -> None:
     result = await any_box.run(["sh", "-c", script], env={}, timeout=10, output_limit=100)
     assert result.truncated
     assert result.output == b"a" * 50 + b"\n[... 9900 bytes left out ...]\n" + b"b" * 50
+
+
+async def test_what_is_heard_is_the_output(any_box: Box) -> None:
+    heard: list[bytes] = []
+    script = "head -c 5000 /dev/zero | tr '\\0' a; head -c 5000 /dev/zero | tr '\\0' b"
+    result = await any_box.run(["sh", "-c", script], env={}, timeout=10, output_limit=100, heard=heard.append)
+    assert b"".join(heard) == result.output
+
+
+@pytest.mark.docker
+async def test_output_is_heard_while_the_command_runs(docker_sandbox: Sandbox, spec: BoxSpec) -> None:
+    box, first = await docker_sandbox.open(spec), asyncio.Event()
+    script = "echo now; while [ ! -e seen ]; do sleep 0.05; done"
+    running = asyncio.create_task(
+        box.run(["sh", "-c", script], env={}, timeout=2, heard=lambda piece: first.set() if b"now" in piece else None)
+    )
+    await asyncio.wait_for(first.wait(), 30)
+    assert not running.done()
+    assert (await running).ending is Ending.TIMEOUT
+    await box.close()
 
 
 async def test_a_command_that_does_not_exist_is_a_result(any_box: Box) -> None:

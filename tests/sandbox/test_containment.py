@@ -452,7 +452,7 @@ async def test_the_32_bit_way_into_the_kernel_is_closed(attack: Attack) -> None:
 
 
 async def test_the_box_is_hardened_as_the_engine_sees_it(
-    engine: docker.APIClient, box: DockerBox, podman: bool
+    engine: docker.APIClient, box: DockerBox, podman: bool, docker_sandbox: DockerSandbox
 ) -> None:
     host = engine.inspect_container(box.container)["HostConfig"]
     assert host["NetworkMode"] == "none"
@@ -467,7 +467,8 @@ async def test_the_box_is_hardened_as_the_engine_sees_it(
         assert [bind.split(":")[1:] for bind in host["Binds"]] == [["/run/ratchet", "ro,rprivate,rbind"]]
     else:
         assert not host["Binds"]
-        assert [(m["Type"], m["Target"], m["ReadOnly"]) for m in host["Mounts"]] == [("bind", "/run/ratchet", True)]
+        areas = ("bind", "/run/ratchet", True) if docker_sandbox.shared else ("volume", "/run/ratchet", False)
+        assert [(m["Type"], m["Target"], m.get("ReadOnly", False)) for m in host["Mounts"]] == [areas]
 
 
 async def test_the_box_is_hardened_as_it_sees_itself(attack: Attack) -> None:

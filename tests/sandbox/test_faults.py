@@ -15,6 +15,7 @@ import pytest
 
 from agent.base.errors import CandidateFault, SandboxDown, UserError
 from agent.base.types import BoxSpec, Ending
+from sandbox.areas import SharedAreas
 from sandbox.box import DockerBox
 from sandbox.docker_sandbox import DockerSandbox
 
@@ -94,6 +95,15 @@ async def test_a_runner_that_does_not_answer_in_time_counts_as_the_candidates(
     assert result.ending is Ending.TIMEOUT
 
 
+async def test_an_answer_that_the_network_held_up_still_counts(box: DockerBox) -> None:
+    box.grace = 0.3
+    transport = box._wire._writer.transport
+    transport.pause_reading()
+    asyncio.get_running_loop().call_later(2.0, transport.resume_reading)
+    result = await box.run(["echo", "late"], env={}, timeout=0.5)
+    assert (result.ending, result.exit_code, result.output) == (Ending.EXITED, 0, b"late\n")
+
+
 async def test_a_dead_box_in_the_pool_is_not_handed_out(
     spec: BoxSpec, engine: docker.APIClient, tmp_path: Path
 ) -> None:
@@ -132,17 +142,19 @@ async def test_a_silent_engine_is_an_infrastructure_error(monkeypatch: pytest.Mo
         await DockerSandbox("r", "c", tmp_path).__aenter__()
 
 
-async def test_a_remote_engine_is_the_users_to_fix(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2375")
+async def test_an_engine_that_no_client_reaches_is_the_users_to_fix(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "npipe:////./pipe/docker_engine")
     with pytest.raises(UserError, match="DOCKER_HOST"):
         await DockerSandbox("r", "c", tmp_path).__aenter__()
 
 
 async def test_a_full_disk_on_the_host_is_an_infrastructure_error(box: DockerBox, full_disk: Path) -> None:
-    kept, box._folder = box._folder, full_disk
+    kept, box._areas = box._areas, SharedAreas(full_disk)
     with pytest.raises(SandboxDown, match="No space left"):
         await box.put({"big.bin": b"x" * (2 << 20)}, "/scaffold")
-    box._folder = kept
+    box._areas = kept
 
 
 @pytest.fixture

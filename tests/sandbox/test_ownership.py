@@ -37,7 +37,8 @@ async def test_a_second_run_of_the_same_name_leaves_a_living_run_alone(home: Pat
                 await (await second.open(BoxSpec(image=image, gateway=False))).close()
             assert (await running).output == b"kept"
             assert box.socket.exists()
-            assert (await box.run(["ls", "/run/ratchet"], env={}, timeout=30)).output.count(b"gateway.sock") == 1
+            seen = (await box.run(["ls", "/run/ratchet"], env={}, timeout=30)).output.count(b"gateway.sock")
+            assert seen == (1 if first.shared else 0)
         await box.close()
 
 
@@ -69,10 +70,13 @@ async def test_a_defect_of_the_watch_on_load_leaves_no_box(home: Path, image: st
     sandbox = DockerSandbox("r", "defect", home, ready=1)
     await sandbox.__aenter__()
     await (await sandbox.open(BoxSpec(image=image, gateway=False))).close()
+    if not sandbox.shared:
+        await sandbox.__aexit__(None, None, None)
+        pytest.skip("the load of an engine elsewhere is not watched")
     assert sandbox._monitor is not None
     await sandbox._monitor.stop()
     sandbox._monitor.stop = broken  # type: ignore[method-assign]
     with pytest.raises(ZeroDivisionError):
         await sandbox.__aexit__(None, None, None)
-    assert engine.containers(all=True, filters={"label": f"ratchet.sandbox={sandbox._token}"}) == []
+    assert engine.containers(all=True, filters={"label": f"ratchet.sandbox={sandbox._containers._token}"}) == []
     assert list((home / "boxes").iterdir()) == []

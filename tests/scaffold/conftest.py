@@ -53,7 +53,8 @@ class ScriptedModel:
                     self.answer(reply, {"error": {"message": "the script has no answer"}})
                     return
                 message = {"role": "assistant", "content": reply} if isinstance(reply, str) else reply
-                self.answer(200, {"choices": [{"message": message, "finish_reason": "stop"}]})
+                ended = message.get("finish_reason", "stop")
+                self.answer(200, {"choices": [{"message": message, "finish_reason": ended}]})
 
             def answer(self, status: int, body: object) -> None:
                 data = json.dumps(body).encode()

@@ -267,3 +267,17 @@ def test_an_error_of_the_gateway_leaves_no_note(workshop: Lab) -> None:
     assert outcome.exit_code == 1
     assert "the gateway answered 503" in outcome.output
     assert not (workshop.workspace / "PATCH.md").exists()
+
+
+def test_lessons_alone_are_no_patch_and_stay(workshop: Lab) -> None:
+    workshop.window = 128_000
+    workshop.put("workspace", {"LESSONS.md": "old\n"})
+    use = workshop.uses
+    outcome = workshop.run(
+        use("shell", command="echo new >> LESSONS.md"),
+        use("finish", summary="Learn"),
+        "nothing to say",
+        change("SAMPLES", 3),
+    )
+    assert "nothing is changed" in outcome.output
+    assert workshop.text("PATCH.md").startswith("Raise SAMPLES")

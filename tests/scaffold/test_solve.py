@@ -165,3 +165,25 @@ def test_no_call_begins_when_the_deadline_has_come(lab: Lab) -> None:
 
 
 INTRODUCTION = "Write `double(n)` in `solution.py`. "
+
+
+PRINTS = "```python\ndef double(n):\n    print(2 * n)\n```"
+
+
+def test_a_value_that_is_printed_and_not_returned_is_wrong(lab: Lab) -> None:
+    lab.set(SAMPLES=2)
+    outcome = lab.run(PRINTS, GOOD)
+    assert "0 of 2 visible examples pass" in outcome.output
+    assert "None, for it is printed and not returned" in outcome.output
+    assert "print" not in lab.text("solution.py")
+
+
+def test_an_example_that_prints_itself_or_shows_text_may_print(lab: Lab) -> None:
+    lab.put("task", {"instruction.md": "Write `hello()`.\n\n>>> print(hello.__name__)\nhello\n>>> hello()\nHi, you\n"})
+    outcome = lab.run("```python\ndef hello():\n    print('Hi, you')\n```")
+    assert "2 of 2 visible examples pass" in outcome.output
+
+
+def test_an_answer_that_waits_is_not_out_of_time_since_only_processor_time_counts(lab: Lab) -> None:
+    outcome = lab.run("```python\nimport time\ntime.sleep(6)\ndef double(n):\n    return 2 * n\n```")
+    assert "2 of 2 visible examples pass" in outcome.output

@@ -16,7 +16,7 @@ from agent.base.types import Grade, Split, Suite, Task
 from agent.cli.app import app
 from agent.suites import check
 from agent.suites.check import Flaw, Proof, judge, prove, submissions
-from agent.suites.images import task_images
+from agent.suites.images import buildable_images, task_images
 from agent.suites.loader import load_suite
 from agent.suites.skeleton import write_new
 from sandbox.fake import FakeRun, FakeSandbox, ran
@@ -184,6 +184,21 @@ def test_an_image_that_is_not_available_names_the_task() -> None:
         task_images(suite(replace(TASK, id="own", image="nowhere/x")), None, say=print, ensure=Engine())
 
 
+def test_an_image_that_is_not_available_leaves_the_other_tasks_theirs() -> None:
+    tasks = [
+        TASK,
+        replace(TASK, id="own", image="x"),
+        replace(TASK, id="bad", image="nowhere/x"),
+        replace(TASK, id="bad-too", image="nowhere/x", build=("RUN a",)),
+        replace(TASK, id="built", build=("RUN a",)),
+    ]
+    engine = Engine()
+    tags, failed = buildable_images(suite(*tasks), None, say=print, ensure=engine)
+    assert tags.keys() == {"own", "built"}
+    assert failed.keys() == {"bad", "bad-too"}
+    assert failed["bad"] == "nowhere/x is neither here nor can it be pulled. Name another image"
+
+
 # ------------------------------------------------------------------------------------ skeletons
 
 
@@ -256,6 +271,14 @@ tasks:
   tests: {none.txt: "nothing"}
   check: sh run.sh
   solution: {run.sh: "exit 0"}
+- id: imageless
+  split: search
+  instruction: Answer.
+  image: "nowhere.invalid/none:1"
+  submit: [answer]
+  tests: {expect: "42"}
+  check: cmp answer expect
+  solution: {answer: "42"}
 """
 
 
@@ -272,10 +295,11 @@ def test_every_field_acts_in_real_boxes_and_bad_tasks_go_into_quarantine(tmp_pat
     assert found["hollow"] == ["already solved", "scores an empty submission"] or found["hollow"] == [
         "scores an empty submission"
     ]
+    assert found["imageless"] == ["no image"], "and the others are proven all the same"
     assert first.exit_code == 2
     fixed = CliRunner().invoke(app, [*command[:-1], "4", "--fix-splits"])
     assert fixed.exit_code == 0
-    assert set(load_suite(tmp_path).quarantined) == {"given", "hollow"}
+    assert set(load_suite(tmp_path).quarantined) == {"given", "hollow", "imageless"}
     table = CliRunner().invoke(app, command[:3])
     assert (table.exit_code, "2 of 2 tasks proven" in table.stdout) == (0, True)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.base.errors import Starved
-from agent.base.types import BoxSpec, Caps, Ending, Purpose, Side, Split, Task
+from agent.base.errors import InfrastructureError, Starved, UserError
+from agent.base.types import BoxSpec, Caps, Ending, Purpose, RunResult, Side, Split, Task
 from agent.config.models import ModelsConfig
 from agent.kernel.decide.budget import Budget, Limits, Spent
 from agent.models.gateway.record import MemoryRecord
@@ -103,6 +103,48 @@ async def test_what_a_task_asks_for_holds_in_both_boxes(tmp_path: Path) -> None:
     assert await boxes_of(tmp_path, special) == ([asked, replace(asked, gateway=False)], 1.0)
 
 
+async def test_a_task_prepares_both_boxes_and_collects_what_is_handed_in(tmp_path: Path) -> None:
+    task = replace(TASK, prepare=("make", "ready"), collect=("gather",), submit=("patch",))
+
+    def ready(scene: FakeRun) -> str:
+        assert scene.workspace == {"app/answer": b"?"}, "nothing of a candidate, and no hidden test, is there yet"
+        scene.workspace["app/answer"] = b"prepared"
+        return "done"
+
+    def solved(scene: FakeRun) -> str:
+        assert scene.workspace["app/answer"] == b"prepared"
+        scene.workspace["app/answer"] = b"42"
+        return "done"
+
+    def gather(scene: FakeRun) -> str:
+        scene.workspace["patch"] = scene.workspace["app/answer"]
+        return "done"
+
+    def compare(scene: FakeRun) -> object:
+        assert scene.workspace["app/answer"] == b"prepared"
+        path = scene.env["RATCHET_JUNIT"].removeprefix("/workspace/")
+        right = scene.workspace["patch"] == scene.workspace["hidden"]
+        scene.workspace[path] = b"<testsuite><testcase/></testsuite>" if right else b""
+        return ran()
+
+    programs: dict[str, Program] = {"make": ready, "scaffold": solved, "gather": gather, "check": compare}  # type: ignore[dict-item]
+    async with evaluating(tmp_path, programs) as (evaluator, _):
+        assert (await evaluator.trial(job(task))).score == 1.0
+
+
+@pytest.mark.parametrize(
+    ("said", "error"), [(ran("no space", 1), UserError), (ran(ending=Ending.TIMEOUT), InfrastructureError)]
+)
+async def test_a_task_that_cannot_be_prepared_gives_no_score(
+    said: RunResult, error: type[Exception], tmp_path: Path
+) -> None:
+    task = replace(TASK, prepare=("make",))
+    async with evaluating(tmp_path, {"make": lambda _: said}) as (evaluator, sandbox):
+        with pytest.raises(error, match="prepare"):
+            await evaluator.trial(job(task))
+        assert not sandbox.open_boxes
+
+
 def starved(scene: FakeRun) -> object:
     scene.workspace["app/answer"] = b"42"
     return ran(seconds=100, pressure=100 * STARVED_SHARE + 1)
@@ -151,3 +193,15 @@ def test_a_share_of_one_never_discards_a_run() -> None:
     with pytest.raises(Starved):
         refuse_starved(run, 0.9)
     refuse_starved(run, 1.0)
+
+
+@pytest.mark.parametrize("answer", [b"41", b"42"])
+async def test_a_scaffold_that_was_stopped_fails_because_its_time_ran_out(tmp_path: Path, answer: bytes) -> None:
+    def stopped(scene: FakeRun) -> object:
+        scene.workspace["app/answer"] = answer
+        return ran("", None, Ending.TIMEOUT, seconds=7)
+
+    async with evaluating(tmp_path, {"scaffold": stopped, "check": check}) as (evaluator, _):
+        trial = await evaluator.trial(job())
+    assert trial.score == (answer == b"42")
+    assert trial.reason.startswith("out of time after 7 s: ") == (answer == b"41")

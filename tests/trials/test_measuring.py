@@ -6,7 +6,7 @@ import pytest
 
 from agent.base.errors import SandboxDown
 from agent.base.types import BoxSpec, Purpose, Split
-from agent.trials.measuring import ATTEMPTS, measure
+from agent.trials.measuring import ATTEMPTS, measure, plan
 from sandbox.fake import FakeBox, FakeRun, FakeSandbox
 from tests.kernel.lab import SETTINGS, MakeLab
 
@@ -37,9 +37,9 @@ async def test_a_void_trial_is_retried_a_few_times(make_lab: MakeLab, faults: in
         visit = parts.evaluator._visit
         visit._sandbox = Breaking(visit._sandbox, faults)
         tree = parts.repository.tree_of(parts.repository.base)
-        work = measure(parts.evaluator, (tree,), parts.suite.split(Split.GATE)[:1], 1, lambda: None)
+        work = measure(parts.evaluator, plan((tree,), parts.suite.split(Split.GATE)[:1], 1), lambda *_: None)
         if faults < ATTEMPTS:
-            ((trial,),) = await work
+            (trial,) = await work
             assert trial.tree == tree
         else:
             with pytest.raises(SandboxDown, match="the engine is gone"):
@@ -52,7 +52,9 @@ async def test_every_tree_gets_the_same_tasks_and_seeds_run_by_run(make_lab: Mak
         weak = parts.repository.tree_of(parts.repository.base)
         strong = parts.repository.write(weak, {SETTINGS: b"SKILL = 80\n", "prompts/solve.md": b"do it\n"})
         tasks = parts.suite.split(Split.GATE)
-        sides = await measure(parts.evaluator, (weak, strong), tasks, 3, lambda: done.append(1))
+        planned = plan((weak, strong), tasks, 3)
+        trials = await measure(parts.evaluator, planned, lambda item, trial: done.append((item, trial)))
+        sides = [[t for item, t in zip(planned, trials, strict=True) if item.side == side] for side in (0, 1)]
     assert [len(side) for side in sides] == [3 * len(tasks)] * 2
     assert len(done) == 6 * len(tasks)
     for before, after in zip(*sides, strict=True):

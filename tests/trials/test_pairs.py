@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 
+from agent.base.errors import BudgetSpent, InfrastructureError
 from agent.base.types import BoxSpec, Caps, Purpose, Side, Split, Task, Trial
 from agent.config.models import ModelsConfig
+from agent.kernel.decide.budget import Budget, Limits, Spent
 from agent.models.gateway.record import MemoryRecord
 from agent.models.gateway.server import GatewayServer
 from agent.models.ports import Blame, Json, Question, Trouble
@@ -47,9 +50,16 @@ def check(scene: FakeRun) -> object:
 
 
 async def pair(
-    folder: Path, provider: ScriptedProvider, champion: Program, candidate: Program, **model: Any
+    folder: Path,
+    provider: ScriptedProvider,
+    champion: Program,
+    candidate: Program,
+    *,
+    budget: Budget | None = None,
+    before: Callable[[GatewayServer], Coroutine[Any, Any, None]] | None = None,
+    **model: Any,
 ) -> tuple[Trial, Trial] | Void:
-    """Both sides at once, each a program of its own."""
+    """Both sides at once, each a program of its own; `before` is done to the gateway first."""
     programs = {b"champion": champion, b"candidate": candidate}
 
     async def scaffold(scene: FakeRun) -> str:
@@ -60,8 +70,10 @@ async def pair(
 
     described = {"provider": "openai", "model": "m", "base_url": "http://127.0.0.1:1/v1", "timeout": 5, **model}
     models = ModelsConfig.model_validate({"solver": described})
-    gateway = GatewayServer(models, MemoryRecord(), providers={"solver": provider})
+    gateway = GatewayServer(models, MemoryRecord(), budget, providers={"solver": provider})
     async with gateway, FakeSandbox({"scaffold": scaffold, "check": check}, folder=folder) as sandbox:  # type: ignore[dict-item]
+        if before is not None:
+            await before(gateway)
         evaluator = Evaluator(
             sandbox=sandbox,
             visit=Visit(sandbox, gateway, BoxSpec(image="common", gateway=True), ("scaffold",)),
@@ -166,3 +178,66 @@ async def test_a_busy_provider_that_works_voids_nothing(tmp_path: Path) -> None:
     outcome = await pair(tmp_path, Busy(lambda _: "ok"), champion, candidate)
     assert isinstance(outcome, tuple)
     assert (outcome[0].score, outcome[1].score) == (1.0, 0.0)
+
+
+async def test_a_provider_that_is_known_to_be_down_runs_no_scaffold_and_voids_no_pair(tmp_path: Path) -> None:
+    falls, ran_at_all = Falls(), asyncio.Event()
+
+    async def runs(*_: object) -> None:
+        ran_at_all.set()
+
+    async def fall(gateway: GatewayServer) -> None:
+        falls.fallen.set()
+        gateway.upstreams("solver")[0].health.trip(Trouble("no connection"))
+
+    with pytest.raises(InfrastructureError, match="no connection"):
+        await pair(tmp_path, falls, runs, runs, before=fall)
+    assert not ran_at_all.is_set()
+
+
+async def test_a_side_that_meets_the_end_of_the_budget_ends_the_other_at_once(tmp_path: Path) -> None:
+    async def spends(_: FakeRun, client: httpx2.AsyncClient) -> None:
+        await say(client, "more")
+
+    async def works_on(*_: object) -> None:
+        await asyncio.sleep(3600)
+
+    budget = Budget(Limits(tokens=1_000), Spent(tokens=1_000))
+    async with asyncio.timeout(5):
+        with pytest.raises(BudgetSpent):
+            await pair(tmp_path, ScriptedProvider(lambda _: "ok"), works_on, spends, budget=budget)
+
+
+class SharedSpeed(ScriptedProvider):
+    """A model on one machine: each call is the slower the more are in service."""
+
+    running = 0
+
+    async def ask(self, question: Question) -> Json:
+        self.running += 1
+        left = 0.3
+        try:
+            while left > 0:
+                await asyncio.sleep(0.02)
+                left -= 0.02 / self.running
+        finally:
+            self.running -= 1
+        return await super().ask(question)
+
+
+async def test_a_side_that_fills_a_model_on_this_machine_does_not_slow_the_other_down_to_nothing(
+    tmp_path: Path,
+) -> None:
+    """Alone the champion needs 1.2 s of its 6 s, beside an equal 2.4 s, and beside 15 calls of the other 19 s."""
+
+    async def champion(scene: FakeRun, client: httpx2.AsyncClient) -> None:
+        for step in range(4):
+            scene.workspace["answer"] = await say(client, f"step {step}")
+
+    async def candidate(scene: FakeRun, client: httpx2.AsyncClient) -> None:
+        scene.workspace["answer"] = await say(client, "mine")
+        await asyncio.gather(*(say(client, f"junk {i}") for i in range(60)), return_exceptions=True)
+
+    outcome = await pair(tmp_path, SharedSpeed(lambda _: "ok"), champion, candidate)
+    assert isinstance(outcome, tuple)
+    assert [trial.score for trial in outcome] == [1.0, 1.0]

@@ -6,17 +6,21 @@ Steps are chosen before their outcomes are seen. The caller that carries one out
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from agent.kernel.decide.effects import Observations
 from agent.kernel.decide.statistics import EVERY, Floats, Ints, Rows
 
 SIZE, ALIVE, EXPANDABLE, TRIALS, PENDING, PROPOSALS, CHILDREN, FAILED, START, END, ABOVE = COLUMNS = range(11)
 PRIOR: Final = 2.0
 """Trials that a node's prior is worth, as in Beta(1, 1)."""
+
+BASELINE: Final = 12
+"""Trials of the seed that are waited for: enough to learn from; the rest is run beside the first proposals."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +29,7 @@ class SearchSettings:
 
     `growth`: the archive may hold trials^growth nodes. A failed proposal weighs `failure_weight` of a node,
     so that an improver that only fails does not starve the trials. `margin`, `slack`: score differences.
+    `parent_trials`: finished trials that a node needs before a proposal may build on it.
     `min_z`: standard errors by which a node must lead the champion before a test is worth its trials.
     """
 
@@ -32,11 +37,17 @@ class SearchSettings:
     failure_weight: float = 0.25
     task_count: int = 20
     min_trials: int = 40
+    parent_trials: int = 1
     margin: float = 0.04
     slack: float = 0.10
     quantile: float = 0.05
     min_z: float = 2.5
     max_gate_share: float = 0.5
+
+    @property
+    def baseline(self) -> int:
+        """Search trials that the seed needs before the first proposal."""
+        return min(self.enough, BASELINE)
 
     @property
     def enough(self) -> int:
@@ -59,7 +70,14 @@ class Measure:
     turn: int
 
 
-Step = Expand | Measure
+@dataclass(frozen=True, slots=True)
+class Compose:
+    """Make a candidate that holds just these patches of others, without asking an improver."""
+
+    patches: frozenset[int]
+
+
+Step = Expand | Measure | Compose
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +113,13 @@ class Archive:
     def __init__(self, settings: SearchSettings) -> None:
         self.settings = settings
         self.champion = 0
+        self.measure_only = False
+        """Whether strategies are asked for trials alone."""
         self.tried: set[tuple[int, int]] = set()
+        self.composed: set[frozenset[int]] = set()
+        """Sets of patches that some candidate holds, or that could not be put together."""
+        self.observations = Observations()
+        self._patches: list[frozenset[int]] = []
         self._rows: dict[int, int] = {}
         self._parents: list[int | None] = []
         self._ids: list[int] = []
@@ -111,11 +135,21 @@ class Archive:
     def __contains__(self, node: int) -> bool:
         return node in self._rows
 
-    def add(self, node: int, parent: int | None, *, size: int = 0, alive: bool = True, expandable: bool = True) -> None:
+    def add(
+        self,
+        node: int,
+        parent: int | None,
+        *,
+        size: int = 0,
+        alive: bool = True,
+        expandable: bool = True,
+        patches: frozenset[int] | None = None,
+    ) -> None:
         """Add a candidate under its id; the first one is the seed and the champion.
 
         A node that is not `alive` (its smoke trial failed) is kept, but never measured, expanded or gated,
-        and its parent is charged with a failed proposal.
+        and its parent is charged with a failed proposal. `patches` are those of a candidate that was put together of
+        others, which does not count against the growth of the archive; None: the parent's and its own.
 
         Raises:
             ValueError: the id is taken, the parent is unknown, or there would be a second root.
@@ -133,8 +167,11 @@ class Archive:
         self._parents.append(parent)
         self._int[SIZE, row], self._int[ALIVE, row] = size, alive
         self._int[EXPANDABLE, row] = alive and expandable
-        self._nodes += alive
+        self._nodes += alive and patches is None
         self._insert(row, parent)
+        own = frozenset() if parent is None else self.patches(parent) | {node}
+        self._patches.append(own if patches is None else patches)
+        self.composed.add(self._patches[row])
         if parent is None:
             self.champion = node
         elif not alive:
@@ -156,25 +193,21 @@ class Archive:
         self._order = np.insert(self._order, at, row)
         self._int[START, row], self._int[END, row] = at, at + 1
 
-    def record(self, node: int, score: float) -> None:
-        """Count one finished search trial, score in [0, 1]."""
+    def record(self, node: int, score: float, index: int | None = None) -> None:
+        """Count one finished search trial, score in [0, 1]; `index` None is the next one of the node."""
         if not 0.0 <= score <= 1.0:
             raise ValueError(f"score {score} is outside [0, 1]")
         row = self._rows[node]
+        self.observations.add(row, int(self._int[TRIALS, row]) if index is None else index, score)
         self._float[0, row] += score
         self._float[1, row] += 1.0 - score
         self._int[TRIALS, row] += 1
         self._trials += 1
 
-    def record_all(self, node: int, trials: int, total: float) -> None:
-        """Count finished search trials by the sum of their scores, as a resumed campaign knows them."""
-        if not 0.0 <= total <= trials:
-            raise ValueError(f"{trials} trials cannot have the score {total} in sum")
-        row = self._rows[node]
-        self._float[0, row] += total
-        self._float[1, row] += trials - total
-        self._int[TRIALS, row] += trials
-        self._trials += trials
+    def record_all(self, node: int, scores: Mapping[int, float]) -> None:
+        """Count finished search trials, index -> score, as a resumed campaign knows them."""
+        for index, score in scores.items():
+            self.record(node, score, index)
 
     def fail(self, parent: int) -> None:
         """Count one proposal of `parent` that came to nothing: no change, refused, duplicate."""
@@ -182,8 +215,8 @@ class Archive:
         self._nodes += self.settings.failure_weight
 
     def retire(self, node: int) -> None:
-        """Expand `node` no more (it is pruned, or its patch conflicts with the champion)."""
-        self._int[EXPANDABLE, self._rows[node]] = 0
+        """Neither measure nor expand `node` any more, and keep it from the gate: it was rejected or reverted."""
+        self._int[[ALIVE, EXPANDABLE], self._rows[node]] = 0
 
     def begin(self, step: Step) -> None:
         """Note that a step is in flight."""
@@ -194,7 +227,9 @@ class Archive:
         self._flight(step, -1)
 
     def _flight(self, step: Step, change: int) -> None:
-        if isinstance(step, Measure):
+        if isinstance(step, Compose):
+            self.composed.add(step.patches)
+        elif isinstance(step, Measure):
             self._int[PENDING, self._rows[step.node]] += change
             self._trials += change
         else:
@@ -253,6 +288,15 @@ class Archive:
         """The candidate of each row, oldest first."""
         return self._ids
 
+    def patches(self, node: int) -> frozenset[int]:
+        """The patches that a candidate holds, by the candidates that they were proposed as."""
+        return self._patches[self._rows[node]]
+
+    @property
+    def members(self) -> Sequence[frozenset[int]]:
+        """The patches of each row."""
+        return self._patches
+
     def row(self, node: int) -> int:
         """The row of a candidate."""
         return self._rows[node]
@@ -261,6 +305,16 @@ class Archive:
         """One column over all rows, such as ALIVE or SIZE. Not to be written to."""
         column: Ints = self._int[name, : len(self)]
         return column
+
+    @property
+    def able(self) -> Ints:
+        """1 for each row that a proposal may build on: alive, not retired, and measured well enough to learn from.
+
+        None while `measure_only`.
+        """
+        measured = self.column(TRIALS) >= min(self.settings.parent_trials, self.settings.enough)
+        able: Ints = self.column(EXPANDABLE) * measured * (not self.measure_only)
+        return able
 
     def own(self, priors: Floats | None = None, rows: Rows = EVERY) -> Floats:
         """(successes, failures) x rows; a trial in flight counts as its node's expected score.

@@ -18,6 +18,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from agent.base.errors import Refused, UserError
 from agent.base.text import HIDDEN, clean_line, clean_lines, cut, escaped
@@ -29,6 +30,7 @@ MAX_PATH_BYTES = 512
 MAX_NAME_BYTES = 200
 SUBJECT_CHARS = 72
 BODY_BYTES = 4096
+MOST_FAULTS = 40
 
 # What tools drop beside the code they run; never part of a patch, so no reason to refuse one.
 _LEFTOVER_FOLDERS = frozenset({"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache"})
@@ -131,45 +133,49 @@ class Boundary:
         Raises:
             Refused: with the reason in words. Nothing of the patch may then be used.
         """
-        before, after = _without_leftovers(before), _without_leftovers(after)
-        self._check_paths(before, after)
-        change = Change(
-            changed=tuple(sorted(p for p in after if p in before and after[p] != before[p])),
-            added=tuple(sorted(after.keys() - before.keys())),
-            removed=tuple(sorted(before.keys() - after.keys())),
-            files=after,
-        )
-        if not change.paths:
-            raise Refused("the patch changes nothing")
-        if not after:
-            raise Refused("the patch deletes every file")
-        self._check_sizes(before, change)
-        for path in (*change.changed, *change.added):
-            _check_content(path, before.get(path, b""), after[path])
+        change = _change(before, after)
+        for fault in self._faults(_without_leftovers(before), change):
+            raise Refused(fault)
         return change
 
-    def _check_paths(self, before: Files, after: Files) -> None:
+    def faults(self, before: Files, after: Files) -> tuple[Change, list[str]]:
+        """The same patch, and every reason to refuse it, `MOST_FAULTS` at most, where `admit` stops at the first."""
+        change = _change(before, after)
+        return change, list(islice(self._faults(_without_leftovers(before), change), MOST_FAULTS))
+
+    def _faults(self, before: Files, change: Change) -> Iterator[str]:
+        after = change.files
+        yield from self._path_faults(before, after)
+        if not change.paths:
+            yield "the patch changes nothing"
+        if not after:
+            yield "the patch deletes every file"
+        yield from self._size_faults(before, change)
+        for path in (*change.changed, *change.added):
+            yield from _content_faults(path, before.get(path, b""), after[path])
+
+    def _path_faults(self, before: Files, after: Files) -> Iterator[str]:
         for path in sorted(after.keys() - before.keys()):
             if fault := path_fault(path):
-                raise Refused(f"path `{escaped(path)}` {fault}")
-            if not inside(path, self.mutable):
-                raise Refused(f"path `{path}` is outside the mutable paths ({', '.join(self.mutable)})")
+                yield f"path `{escaped(path)}` {fault}"
+            elif not inside(path, self.mutable):
+                yield f"path `{path}` is outside the mutable paths ({', '.join(self.mutable)})"
         for path in sorted(p for p in before.keys() & after.keys() if before[p] != after[p]):
             if fault := path_fault(path):
-                raise Refused(f"path `{escaped(path)}` may not change: it {fault}")
-        _check_collisions(before, after)
+                yield f"path `{escaped(path)}` may not change: it {fault}"
+        yield from _collisions(before, after)
 
-    def _check_sizes(self, before: Files, change: Change) -> None:
+    def _size_faults(self, before: Files, change: Change) -> Iterator[str]:
         if len(change.paths) > self.max_files_changed:
-            raise Refused(f"the patch touches {len(change.paths)} files; at most {self.max_files_changed} are allowed")
+            yield f"the patch touches {len(change.paths)} files; at most {self.max_files_changed} are allowed"
         written = {path: len(change.files[path]) for path in (*change.changed, *change.added)}
         for path, size in written.items():
             if size > self.max_file_bytes:
-                raise Refused(f"{path} has {size} bytes; at most {self.max_file_bytes} are allowed")
+                yield f"{path} has {size} bytes; at most {self.max_file_bytes} are allowed"
         if (total := sum(written.values())) > self.max_patch_bytes:
-            raise Refused(f"the touched files have {total} bytes; at most {self.max_patch_bytes} are allowed")
+            yield f"the touched files have {total} bytes; at most {self.max_patch_bytes} are allowed"
         if (reason := self._total_fault(change.files)) and _bytes(change.files) >= _bytes(before):
-            raise Refused(f"after the patch, {reason}")
+            yield f"after the patch, {reason}"
 
     def _total_fault(self, files: Files) -> str | None:
         if len(files) > self.max_total_files:
@@ -185,11 +191,27 @@ def check_python(change: Change, readings: Readings) -> None:
     Raises:
         Refused: a file does not parse, or declares another encoding than UTF-8.
     """
+    for fault in python_faults(change, readings):
+        raise Refused(fault)
+
+
+def python_faults(change: Change, readings: Readings) -> Iterator[str]:
+    """Every file of a patch that does not parse, and where."""
     for path in sorted((*change.changed, *change.added)):
         reading = readings[change.files[path]] if path.endswith(".py") else None
         if reading is not None and reading.fault is not None:
             where = f" line {reading.line}" if reading.line else ""
-            raise Refused(f"{path}{where} {reading.fault}")
+            yield f"{path}{where} {reading.fault}"
+
+
+def _change(before: Files, after: Files) -> Change:
+    before, after = _without_leftovers(before), _without_leftovers(after)
+    return Change(
+        changed=tuple(sorted(p for p in after if p in before and after[p] != before[p])),
+        added=tuple(sorted(after.keys() - before.keys())),
+        removed=tuple(sorted(before.keys() - after.keys())),
+        files=after,
+    )
 
 
 def _bytes(files: Files) -> int:
@@ -204,7 +226,7 @@ def _without_leftovers(files: Files) -> Files:
     }
 
 
-def _check_collisions(before: Files, after: Files) -> None:
+def _collisions(before: Files, after: Files) -> Iterator[str]:
     # Folder names count too: `A/x` and `a/y` are one folder on a file system that folds case.
     spelling: dict[str, str] = {}
     for path in sorted(after, key=lambda p: (p not in before, p)):
@@ -212,10 +234,10 @@ def _check_collisions(before: Files, after: Files) -> None:
             folded = unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
             known = spelling.setdefault(folded, name)
             if known != name and path not in before:
-                raise Refused(f"path `{name}` collides with `{known}` where case or accents are folded")
+                yield f"path `{name}` collides with `{known}` where case or accents are folded"
     folders = {name for path in after for name in _prefixes(path) if name != path}
     if clash := next((path for path in sorted(after) if path in folders), None):
-        raise Refused(f"path `{clash}` is a file and a folder at once")
+        yield f"path `{clash}` is a file and a folder at once"
 
 
 def _prefixes(path: str) -> Iterator[str]:
@@ -223,19 +245,21 @@ def _prefixes(path: str) -> Iterator[str]:
     return ("/".join(parts[:n]) for n in range(1, len(parts) + 1))
 
 
-def _check_content(path: str, before: bytes, after: bytes) -> None:
+def _content_faults(path: str, before: bytes, after: bytes) -> Iterator[str]:
     try:
         text = after.decode()
     except UnicodeDecodeError as error:
-        raise Refused(f"{path} is not UTF-8 text (byte {error.start})") from None
+        yield f"{path} is not UTF-8 text (byte {error.start})"
+        return
     if "\0" in text:
-        raise Refused(f"{path} holds a NUL byte")
+        yield f"{path} holds a NUL byte"
     # A character that the parent's file already holds is not the patch's doing.
     known = set(_DECEPTIVE.findall(before.decode(errors="replace")))
     for match in _DECEPTIVE.finditer(text):
         if match[0] not in known:
             line = text.count("\n", 0, match.start()) + 1
-            raise Refused(f"{path} line {line} holds the control character U+{ord(match[0]):04X}")
+            yield f"{path} line {line} holds the control character U+{ord(match[0]):04X}"
+            return
 
 
 # --------------------------------------------------------------------------------- messages

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 
+from agent.base.text import cut
 from agent.base.types import Candidate
+from agent.kernel.decide.boundary import SUBJECT_CHARS
 from agent.kernel.decide.gate import Decision
 
 REVERTS_TRAILER = "Ratchet-Reverts"
@@ -30,6 +32,14 @@ def commit_body(candidate: Candidate, earlier: Sequence[Candidate]) -> str:
     """What the author says, and which patches came with it."""
     story = "Together with:\n" + "\n".join(f"- {c.subject}" for c in earlier) if earlier else ""
     return "\n\n".join(part for part in (candidate.body, story) if part)
+
+
+def whole_subject(subjects: Sequence[str]) -> str:
+    """One subject for several patches: all of them if they fit, else how many there are and what they begin with."""
+    whole = "; ".join(dict.fromkeys(subjects))
+    if len(whole) > SUBJECT_CHARS:
+        whole = cut(f"{len(subjects)} patches: {whole}", SUBJECT_CHARS)
+    return whole
 
 
 def holdout_words(scores: Sequence[float]) -> str:

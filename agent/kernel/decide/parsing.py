@@ -170,6 +170,15 @@ def frame(source: bytes) -> bytes:
     return len(source).to_bytes(LENGTH_BYTES, "big") + source
 
 
+def _limit(kind: int, most: int) -> None:
+    """Set a limit; macOS refuses some, among them that on memory."""
+    try:
+        resource.setrlimit(kind, (most, most))
+    except (OSError, ValueError):
+        if sys.platform == "linux":
+            raise
+
+
 def main() -> None:
     """Read sources from standard input and print how Python reads them, under limits on time and memory."""
     for limit, most in (
@@ -178,7 +187,7 @@ def main() -> None:
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),
     ):
-        resource.setrlimit(limit, (most, most))
+        _limit(limit, most)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     data, answers = sys.stdin.buffer, []

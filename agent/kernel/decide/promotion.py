@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Protocol, runtime_checkable
+
 import numpy as np
 
 from agent.kernel.decide.archive import ALIVE, SIZE, TRIALS, Archive
+from agent.kernel.decide.pooled import Spend
 from agent.kernel.decide.statistics import beta_cdf, lead_in_errors
+
+
+@runtime_checkable
+class Promoter(Protocol):
+    """A strategy with a rule of its own for who meets the champion, and when."""
+
+    def contender(self, archive: Archive, spend: Spend) -> int | None:
+        """The node that should meet the champion now, or None."""
+        ...
 
 
 def promising(archive: Archive, gate_share: float = 0.0) -> int | None:

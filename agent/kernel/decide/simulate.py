@@ -1,8 +1,6 @@
 """Campaigns on simulated scaffolds, with the real gate and search code: what can be proved, at what price.
 
-The world: a task has a difficulty theta ~ N(m, spread^2) on the logit scale, a scaffold a skill; a trial
-succeeds with chance sigmoid(skill + theta). A patch moves the skill up, down, or (mostly) not at all. Its
-numbers are those that reproduce the naive rows of bench/gate/RESULTS.md.
+The numbers of the world (`world`) are those that reproduce the naive rows of bench/gate/RESULTS.md.
 """
 
 from __future__ import annotations
@@ -16,10 +14,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.kernel.decide.archive import Archive, Measure, SearchSettings, Step
+from agent.kernel.decide.archive import Archive, Compose, Measure, SearchSettings, Step
 from agent.kernel.decide.gate import GateSettings, PairedTest, Verdict, threshold
-from agent.kernel.decide.promotion import promising
+from agent.kernel.decide.pooled import Spend
+from agent.kernel.decide.promotion import Promoter, promising
 from agent.kernel.decide.strategies import STRATEGIES, Strategy
+from agent.kernel.decide.world import World, WorldSettings, sigmoid, solve
 
 Floats = NDArray[np.float64]
 
@@ -30,54 +30,6 @@ HIGHEST: Final = 0.98
 HALF, NINETY = 0.5, 0.9
 SIMULATED: Final = 6000
 """A prediction simulates whole campaigns up to this many trials, to answer within seconds."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WorldSettings:
-    """Simulated tasks and patches; `good` and `harmful` are shares of all proposals, `effect` in logits.
-
-    `coupled`: both sides of a pair share their chance wherever the patch leaves a trial as it was.
-    """
-
-    search_tasks: int = 60
-    gate_tasks: int = 60
-    base: float = 0.35
-    spread: float = 3.2
-    effect: float = 0.44
-    good: float = 0.1
-    harmful: float = 0.2
-    coupled: bool = False
-
-
-class World:
-    """One suite and its seed scaffold, whose expected score is `base` on either split."""
-
-    def __init__(self, settings: WorldSettings, rng: np.random.Generator) -> None:
-        self.settings = settings
-        self.rng = rng
-        self.search = _tasks(settings.search_tasks, settings, rng)
-        self.gate = _tasks(settings.gate_tasks, settings, rng)
-
-    def patch(self) -> float:
-        """The effect of one proposal on the skill."""
-        settings, kind = self.settings, self.rng.random()
-        size = settings.effect * float(self.rng.uniform(0.5, 1.5))
-        if kind < settings.good:
-            return size
-        return -size if kind < settings.good + settings.harmful else 0.0
-
-    def mean(self, skill: float) -> float:
-        """The true gate score."""
-        return float(sigmoid(self.gate + skill).mean())
-
-    def pairs(self, champion: float, candidate: float, count: int) -> tuple[Floats, Floats]:
-        """Fresh gate scores of both sides."""
-        theta = self.gate[self.rng.integers(self.gate.size, size=count)]
-        chance = self.rng.random((2, count))
-        if self.settings.coupled:
-            chance[1] = chance[0]
-        first, second = sigmoid(theta + champion), sigmoid(theta + candidate)
-        return (chance[0] < first).astype(float), (chance[1] < second).astype(float)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,6 +57,7 @@ class SimulatedCampaign:
         gate: settings of the gate; None commits nothing (the search line alone).
         strategy: where the next proposal or trial goes.
         workers: steps of the search line that are in flight at a time.
+        smoke: run the first search trial of every candidate at once, as a campaign does.
     """
 
     def __init__(
@@ -116,6 +69,7 @@ class SimulatedCampaign:
         gate: GateSettings | None,
         strategy: Strategy,
         workers: int = 4,
+        smoke: bool = False,
     ) -> None:
         self.world, self.budget, self.gate, self.strategy, self.workers = (
             world,
@@ -127,11 +81,14 @@ class SimulatedCampaign:
         self.archive = Archive(search)
         self.archive.add(0, None)
         self.skills = [0.0]
+        self.effects = [0.0]
+        """What each node's own patch does to the skill."""
         self.used = self.gate_used = self.tests = self.commits = self.false_commits = 0
-        self.null_tests = self.null_trials = 0
+        self.null_tests = self.null_trials = self.proposals = 0
         self.verdicts: Counter[str] = Counter()
         self._chances = [sigmoid(world.search)]
         self._order = world.rng.permutation(world.search.size)
+        self._smoke = smoke
         self._fresh: list[float] = []
         self._flying: list[Step] = []
 
@@ -160,19 +117,58 @@ class SimulatedCampaign:
 
     def _finish(self, step: Step) -> None:
         if isinstance(step, Measure):
-            task = self._order[step.turn % self._order.size]
-            score = float(self.world.rng.random() < self._chances[step.node][task])
-            self.archive.record(step.node, score)
-            self.used += 1
+            self._trial(step.node, step.turn)
+        elif isinstance(step, Compose):
+            self._compose(step.patches)
         else:
-            self.skills.append(self.skills[step.parent] + self.world.patch())
-            self._chances.append(sigmoid(self.world.search + self.skills[-1]))
-            self.archive.add(len(self.archive), step.parent)
+            self.proposals += 1
+            self._add(self.skills[step.parent], self.world.patch())
+            self._enter(step.parent)
         self.archive.end(step)
         if self.gate is not None and isinstance(step, Measure):
-            node = promising(self.archive, self.gate_used / self.budget)
-            if node is not None:
+            node = self._contender(self.gate)
+            if node is not None and (isinstance(self.strategy, Promoter) and self._merges(node)):
+                self.archive.tried.add((node, self.archive.champion))
+                self._compose(self.archive.patches(node) | self.archive.patches(self.archive.champion))
+            elif node is not None:
                 self._meet(node, self.gate)
+
+    def _trial(self, node: int, turn: int) -> None:
+        task = self._order[turn % self._order.size]
+        self.archive.record(node, float(self.world.luck(turn) < self._chances[node][task]), turn)
+        self.used += 1
+
+    def _enter(self, parent: int, patches: frozenset[int] | None = None) -> None:
+        """The newest candidate joins the archive."""
+        node = len(self.archive)
+        self.archive.add(node, parent, patches=patches)
+        if self._smoke:
+            self._trial(node, 0)
+
+    def _add(self, skill: float, effect: float) -> None:
+        self.effects.append(effect)
+        self.skills.append(skill + effect)
+        self._chances.append(sigmoid(self.world.search + self.skills[-1]))
+
+    def _compose(self, patches: frozenset[int]) -> None:
+        """A node of just these patches, whose effects add up; nothing where they do not merge."""
+        if not self.world.settings.merges:
+            return
+        self._add(sum(self.effects[patch] for patch in patches), 0.0)
+        self._enter(self.archive.champion, patches)
+
+    def _merges(self, node: int) -> bool:
+        """Whether a node must be brought onto the champion first, which makes a new one."""
+        champion, held = self.archive.patches(self.archive.champion), self.archive.patches(node)
+        free = self.world.settings.merges and not champion <= held
+        return free and champion | held not in self.archive.composed
+
+    def _contender(self, gate: GateSettings) -> int | None:
+        if not isinstance(self.strategy, Promoter):
+            return promising(self.archive, self.gate_used / self.budget)
+        bar = threshold(self.tests + 1, self.commits, gate)
+        spend = Spend(foreseen=self.budget, used=self.used, gate=self.gate_used, log_threshold=bar)
+        return self.strategy.contender(self.archive, spend)
 
     def _meet(self, node: int, settings: GateSettings) -> None:
         self.tests += 1
@@ -270,7 +266,7 @@ def predict(
 
 def power_of(world: World, effect: float, pairs: int, gate: GateSettings, paths: int = 200) -> tuple[float, float]:
     """(chance that the first test proves a patch worth `effect`, mean pairs taken) with at most `pairs`."""
-    skill = _solve(lambda shift: world.mean(shift) - world.mean(0.0) - effect) if effect else 0.0
+    skill = solve(lambda shift: world.mean(shift) - world.mean(0.0) - effect) if effect else 0.0
     before, after = world.pairs(0.0, skill, paths * pairs)
     accepted, taken = many_tests((after - before).reshape(paths, pairs), threshold(1, 0, gate), gate)
     return float(accepted.mean()), float(taken.mean())
@@ -297,12 +293,6 @@ def evidence_of(x: Floats, settings: GateSettings) -> Floats:
     return _mixture(np.asarray(settings.lambdas), x)
 
 
-def sigmoid(logits: Floats) -> Floats:
-    """Chances from logits."""
-    chances: Floats = 1.0 / (1.0 + np.exp(-logits))
-    return chances
-
-
 def _mixture(bets: Floats, x: Floats) -> Floats:
     logs = np.zeros((bets.size, *x.shape))
     for row, bet in zip(logs, bets, strict=True):
@@ -316,21 +306,6 @@ def _first(hit: NDArray[np.bool_]) -> NDArray[np.int64]:
     """The place from 1 of the first hit of each row; past the end, plus one more, without a hit."""
     places: NDArray[np.int64] = np.where(hit.any(axis=1), hit.argmax(axis=1) + 1, hit.shape[1] + 1)
     return places
-
-
-def _tasks(count: int, settings: WorldSettings, rng: np.random.Generator) -> Floats:
-    spread = rng.normal(0.0, settings.spread, count)
-    middle = _solve(lambda shift: float(sigmoid(spread + shift).mean()) - settings.base)
-    return spread + middle
-
-
-def _solve(rising: Callable[[float], float], width: float = 40.0) -> float:
-    """Where a rising function crosses zero, by bisection; an end of the range where it does not."""
-    low, high = -width, width
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if rising(middle) < 0.0 else (low, middle)
-    return (low + high) / 2
 
 
 def _one(

@@ -14,6 +14,9 @@ Ints = NDArray[np.int64]
 Rows = Ints | slice
 EVERY: Final = slice(None)
 
+Z: Final = 1.959964
+"""Two-sided 95 % quantile of the normal distribution."""
+
 FRESH: Final = 256
 """Rows that get a new draw for each decision, so that its time does not grow with the archive."""
 
@@ -101,6 +104,15 @@ def sign_flip(differences: Iterable[float], shift: float = 0.0) -> tuple[float, 
         chances = wider
     sums = 2 * np.arange(chances.size) - sum(sizes)
     return float(chances[sums + still > 0].sum()), float(chances[sums >= sum(steps)].sum())
+
+
+def wilson(mean: float, n: int) -> tuple[float, float]:
+    """Wilson's 95 % score interval (1927) of a mean over n trials; conservative for scores that are not binary."""
+    if not n:
+        return 0.0, 1.0
+    centre = (mean + Z * Z / (2 * n)) / (1 + Z * Z / n)
+    half = Z / (1 + Z * Z / n) * math.sqrt(mean * (1 - mean) / n + Z * Z / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def log_mean_exp(logs: Floats) -> float:

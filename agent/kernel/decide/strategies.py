@@ -26,6 +26,7 @@ from agent.kernel.decide.archive import (
     Measure,
     Step,
 )
+from agent.kernel.decide.pooled import Pooled
 from agent.kernel.decide.statistics import EVERY, Draws, Floats, Rows
 
 
@@ -38,10 +39,11 @@ class Strategy(Protocol):
 
 
 class Thompson:
-    """Clade Thompson sampling as in the Huxley-Goedel machine (Wang et al. 2025): the default.
+    """Clade Thompson sampling as in the Huxley-Goedel machine (Wang et al. 2025).
 
     A proposal when trials^growth >= nodes, from the best draw of Beta(a + s, b + f) over clades; else one
     more trial of the best draw over own outcomes. A failed proposal counts as a failure of its parent.
+    A parent that has had fewer than `parent_trials` is measured first.
     The champion is measured first, since everyone is compared with it.
 
     Args:
@@ -61,7 +63,8 @@ class Thompson:
             clades = clades + archive.clades(clades)
             clades[1] += archive.column(FAILED)
             parent = self._proposals.best(lambda rows: clades[:, rows], archive.column(EXPANDABLE), rng)
-            return Expand(archive.ids[parent])
+            if (step := _expand(archive, parent)) is not None:
+                return step
         champion = archive.row(archive.champion)
         if _begun(archive, champion) < archive.settings.enough:
             return _measure(archive, champion)
@@ -108,9 +111,17 @@ class Dgm:
 
 
 STRATEGIES: Final[Mapping[str, Callable[[], Strategy]]] = MappingProxyType(
-    {"thompson": Thompson, "hgm": partial(Thompson, inherit=False), "greedy": Greedy, "dgm": Dgm}
+    {"pooled": Pooled, "thompson": Thompson, "hgm": partial(Thompson, inherit=False), "greedy": Greedy, "dgm": Dgm}
 )
 """Every strategy by the name that campaign.yaml gives it."""
+
+
+def _expand(archive: Archive, row: int) -> Step | None:
+    """A proposal, or a trial that a parent lacks before anything is built on it; None while those are in flight."""
+    wanted = min(archive.settings.parent_trials, archive.settings.enough)
+    if archive.column(TRIALS)[row] >= wanted:
+        return Expand(archive.ids[row])
+    return _measure(archive, row) if _begun(archive, row) < wanted else None
 
 
 def _measure(archive: Archive, row: int) -> Measure:

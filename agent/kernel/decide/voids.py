@@ -18,6 +18,13 @@ q the chance of a difference, x_j may be too high by delta <= q on average, and 
 may hide the difference, and no score is known then: it is counted as y_j = -1, and still
 (1 - q)(1 + lambda delta) + q (1 - lambda) <= 1 + lambda ((1 - q) delta - q) <= 1.
 
+A pair whose scaffolds never ran (no box, a provider known to be down) is not counted at all and is played later: its
+void was decided by the past alone, so the pair that takes its place has mean at most 0 as well.
+
+A test that ended void is followed by another of the same two candidates (`loop.gatekeeping`). That one has an index i
+of its own and starts from 1 with fresh pairs, so it accepts with chance at most alpha_i whatever made the first one
+end, and the levels of all tests together are bounded as before (e-LOND holds under any dependence between tests).
+
 The limit on voids serves honest candidates: it ends a test that a broken machine would lose, with the verdict void
 instead of rejected. It bets against "each pair is void with chance `share`, on either side alike" until the bets
 have won 1 / error, so blind voids of at most that share end a test with chance at most 2 error, at any length.

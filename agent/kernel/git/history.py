@@ -11,6 +11,8 @@ from agent.base.errors import UserError
 from agent.base.text import clean_line
 from agent.base.trust import inside
 from agent.base.types import Files
+from agent.kernel.decide.boundary import path_fault
+from agent.kernel.git.excerpt import Excerpt
 from agent.kernel.git.messages import CAMPAIGN_TRAILER, PLAIN, Commit
 from agent.kernel.git.plumbing import Git
 
@@ -63,6 +65,10 @@ class History:
         """The mutable files of a tree or a commit, or those below `paths`; regular files only."""
         return self._git.read(tree, self.mutable if paths is None else paths)
 
+    def of(self, campaign: str) -> History:
+        """The archive of another campaign in the same repository, for reading."""
+        return History(self._git, self.root, campaign, self.mutable)
+
     def candidates(self) -> dict[int, SavedCandidate]:
         """Every candidate of the archive by its id."""
         return dict(sorted((one.id, one) for one in self._saved(self._archive)))
@@ -96,6 +102,16 @@ class History:
         """The patch between two commits or trees, as git shows it; undecodable bytes are replaced."""
         options = ("-p", "-r", "--text", "--no-color", "--find-renames")
         return self._git.run("diff-tree", *options, before, after).out.decode(errors="replace")
+
+    def compare(self, before: Files, after: Files) -> str:
+        """The patch between files that are in no tree, such as a refused one; odd paths are left out."""
+        changed = [path for path in {*before, *after} if before.get(path) != after.get(path) and not path_fault(path)]
+        sides = ({path: files[path] for path in changed if path in files} for files in (before, after))
+        return self._git.compare(*sides)
+
+    def excerpt(self) -> Excerpt:
+        """What makes small repositories of candidates for boxes."""
+        return Excerpt(self._git, self.mutable, lambda path: inside(path, self.mutable))
 
     def outside(self, before: str, after: str) -> list[str]:
         """The cleaned paths outside the mutable ones in which two commits or trees differ."""

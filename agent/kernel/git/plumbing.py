@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -193,7 +193,7 @@ class Git:
         oids = self._store(files, old, "sha1" if len(base_tree) == _SHA1_DIGITS else "sha256")
         gone = [f"0 {'0' * len(base_tree)}\t{path}" for path in old if path not in files]
         kept = [f"{_mode(old.get(path))} {oids[path]}\t{path}" for path in files]
-        with _scratch() as folder:
+        with scratch() as folder:
             env = {"GIT_INDEX_FILE": str(folder / "index")}
             self.run("read-tree", base_tree, env=env)
             lines = "".join(f"{line}\0" for line in (*gone, *kept)).encode("utf-8", "surrogateescape")
@@ -206,7 +206,7 @@ class Git:
         known = {entry.oid for entry in old.values()}
         new = {oid: files[path] for path, oid in oids.items() if oid not in known}
         if new:
-            with _scratch() as folder:
+            with scratch() as folder:
                 for oid, data in new.items():
                     (folder / oid).write_bytes(data)
                 names = "".join(f"{folder / oid}\n" for oid in new).encode()
@@ -241,7 +241,7 @@ class Git:
         """
         base = self.commit_tree(base_tree, None, "base")
         ours, theirs = (self.commit_tree(tree, base, "side") for tree in (ours_tree, theirs_tree))
-        with _scratch() as folder:
+        with scratch() as folder:
             # An empty folder and index: no attribute of the user's files may choose a merge driver.
             env = {"GIT_WORK_TREE": str(folder), "GIT_INDEX_FILE": str(folder / "index")}
             options = ("--write-tree", "-z", "--name-only", "--no-messages")
@@ -251,6 +251,19 @@ class Git:
             names = ", ".join(clean_line(path) for path in dict.fromkeys(conflicts))
             raise Refused(f"conflict with the champion in {names}")
         return tree
+
+    def compare(self, before: Files, after: Files) -> str:
+        """The patch between two sets of files, whose paths must be plain; undecodable bytes are replaced."""
+        with scratch() as folder:
+            for side, files in {"a": before, "b": after}.items():
+                (folder / side).mkdir()
+                for path, body in files.items():
+                    with suppress(OSError):  # names that this file system does not tell apart
+                        (folder / side / path).parent.mkdir(parents=True, exist_ok=True)
+                        (folder / side / path).write_bytes(body)
+            options = ("--no-index", "--no-color", "--text", "--no-ext-diff", "--no-prefix")
+            answer = self.run("-C", str(folder), "diff", *options, "a", "b", ok=(0, 1))
+        return answer.out.decode(errors="replace")
 
     def move(self, ref: str, new: str, old: str | None, why: str) -> bool:
         """Compare-and-swap, None for a ref that must not exist yet; False if git refused, for any reason."""
@@ -325,7 +338,8 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 
 @contextmanager
-def _scratch() -> Iterator[Path]:
+def scratch() -> Iterator[Path]:
+    """A temporary folder that is gone afterwards. Raises RecordBroken if there is no room for it."""
     try:
         with tempfile.TemporaryDirectory(prefix=folder_prefix()) as folder:
             yield Path(folder)

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable
 from functools import partial
 
 from agent.base.errors import InfrastructureError, Refused, UserError
 from agent.base.trust import inside
-from agent.base.types import Candidate, Fate, Files, Purpose, Split, Trial
+from agent.base.types import Candidate, Fate, Files, Purpose, Trial
 from agent.kernel.decide.archive import Expand
 from agent.kernel.decide.fingerprint import fingerprint
 from agent.kernel.decide.flags import FlagFinder, flags_key, in_one_line
 from agent.kernel.decide.parsing import Readings
 from agent.kernel.git.messages import format_message
+from agent.kernel.loop.briefing import Briefer
+from agent.kernel.loop.lessons import lessons_of, take_lessons
 from agent.kernel.loop.parts import Parts, Planned, StepKind
 from agent.kernel.loop.proposer import Proposal
+from agent.kernel.loop.shown import search_tasks
+from agent.kernel.loop.state import patches_key
+from agent.kernel.loop.tries import Tries
 from agent.trials.evaluator import seed_of
 from agent.trials.executor import Job
 
 
 class Admission:
-    """The search line's steps. `order` is the order in which every candidate meets the search tasks.
+    """The search line's steps. `tasks` are the search tasks, in the order in which every candidate meets them.
 
     `later` queues a step of the campaign.
     """
@@ -30,25 +34,27 @@ class Admission:
     def __init__(self, parts: Parts, later: Callable[[Planned], None]) -> None:
         self._later = later
         self._parts, self._state, self._config = parts, parts.state, parts.config
-        tasks = parts.suite.split(Split.SEARCH)
-        shuffler = random.Random(parts.config.seed)  # noqa: S311 (reproducible, not secret)
-        self.order = shuffler.sample(tasks, len(tasks))
+        self.tasks = search_tasks(parts.config, parts.suite, parts.state.ledger)
         self._finder = FlagFinder(parts.suite.tasks)
+        self._briefer = Briefer(parts, self.tasks)
 
-    async def search_trial(self, candidate: Candidate, index: int) -> Trial:
-        """The `index`-th search trial of a candidate: task order and answers are shared by all candidates."""
-        turn, number = divmod(index, len(self.order))
-        task = self.order[number]
+    async def search_trial(self, candidate: Candidate, index: int, purpose: Purpose = Purpose.SEARCH) -> Trial:
+        """The `index`-th search trial of a candidate: task order and answers are shared by all candidates.
+
+        `purpose` is SEARCH, or SHOWN for a trial on a task that improvers may see.
+        """
+        task, turn = self.tasks.of(purpose, index)
         trial = await self._parts.evaluator.trial(
             Job(
                 tree=candidate.tree or "",
                 task=task,
-                purpose=Purpose.SEARCH,
+                purpose=purpose,
                 seed=seed_of(self._config.seed, "search", task.id, turn),
                 answer_scope=f"search:{task.id}:{turn}",
             )
         )
-        self._state.searched(trial, candidate.id, index)
+        record = self._state.showed if purpose is Purpose.SHOWN else self._state.searched
+        record(trial, candidate.id, index)
         return trial
 
     async def propose(self, step: Expand) -> None:
@@ -56,28 +62,39 @@ class Admission:
         state, parent = self._state, self._state.candidates[step.parent]
         scaffold = self._parts.scaffolds[parent.tree or ""]
         try:
+            given, briefing = lessons_of(state.ledger), await self._briefer.write(parent, self._left)
+            mutable = self.mutable(parent.tree or "")
+            tools = Tries(self._parts, parent, mutable, self._briefer.tasks)
             proposal = await self._parts.proposer.propose(
                 scaffold=scaffold,
-                mutable=self.mutable(parent.tree or ""),
-                brief=state.brief(self._config.name, parent.id, self._left()),
-                failures=state.failures(parent.id),
+                mutable=mutable,
+                context={**briefing.context, **tools.files},
+                beside=briefing.beside,
+                tools=tools,
                 seed=seed_of(self._config.seed, "propose", len(state.candidates)),
             )
+            if proposal.lessons is not None:
+                take_lessons(state.ledger, given, proposal.lessons)
             candidate = await self.admit(proposal, parent)
             if candidate.fate is Fate.REFUSED:
                 state.archive.fail(parent.id)
             else:
-                await self._smoke_or_queue(candidate)
+                await self.smoke_or_queue(candidate)
         finally:
             state.archive.end(step)
 
-    async def admit(self, proposal: Proposal, parent: Candidate) -> Candidate:
-        """Record what came of a proposal: a candidate under its own ref, or a refusal."""
+    async def admit(self, proposal: Proposal, parent: Candidate, patches: frozenset[int] | None = None) -> Candidate:
+        """Record what came of a proposal: a candidate under its own ref, or a refusal.
+
+        `patches` are those of a candidate that was put together of others.
+        """
         flags = []
         if proposal.change is not None:
             flags = await self._find(self.mutable(parent.tree or ""), proposal.change.files, proposal.readings)
         ledger, repository = self._state.ledger, self._parts.repository
         number, tree, print_, refusal, diff = len(self._state.candidates), None, None, proposal.refusal, ""
+        if proposal.left:
+            diff = repository.compare(self.mutable(parent.tree or ""), proposal.left)
         if proposal.change is not None:
             tree = repository.write(parent.tree or "", proposal.change.files)
             diff = repository.diff(parent.tree or "", tree)
@@ -97,6 +114,8 @@ class Admission:
         if tree:
             text = format_message(proposal.subject, proposal.body, {"Ratchet-Campaign": self._config.name})
             repository.save_candidate(number, tree, self._commit_of(parent.id), text)
+        if patches is not None:
+            ledger.remember(patches_key(number), sorted(patches))
         self._state.add(candidate, fingerprint=print_, diff=diff, transcript=proposal.transcript)
         what = f"refused: {refusal}" if refusal else "admitted"
         ledger.note("proposal", f"#{number} from #{parent.id}: {proposal.subject} ({what})")
@@ -120,7 +139,8 @@ class Admission:
             again=True,
         )
 
-    async def _smoke_or_queue(self, candidate: Candidate) -> None:
+    async def smoke_or_queue(self, candidate: Candidate) -> None:
+        """The first trial of a new candidate; if that is void, it is queued. Raises InfrastructureError."""
         try:
             await self.smoke(candidate)
         except (InfrastructureError, asyncio.CancelledError):

@@ -11,7 +11,7 @@ import math
 from collections import deque
 from contextlib import suppress
 
-from agent.base.errors import InfrastructureError, RecordBroken, Starved, UserError
+from agent.base.errors import BudgetSpent, InfrastructureError, RecordBroken, Starved, UserError
 from agent.kernel.loop.admission import Admission
 from agent.kernel.loop.approval import requests
 from agent.kernel.loop.gatekeeping import Gatekeeper
@@ -37,17 +37,18 @@ class Campaign:
         self.parts, self.state, self.config = parts, parts.state, parts.config
         self.running: dict[asyncio.Task[None], Planned] = {}
         self.stopping: str | None = None
+        self._unaffordable: str | None = None
         self.pauses = Pauses(parts, self._say, self._tick)
         self.watchdog = Watchdog(stall_seconds(parts.config, parts.suite))
         queue = deque[Planned]()
         self.admission = Admission(parts, queue.append)
         self.merger = Merger(parts, self.admission, queue.append)
-        self.load = Load(parts, self.admission.order)
+        self.load = Load(parts, self.admission.tasks.scored)
         self.wires = Tripwires(parts)
         self.gate = Gatekeeper(parts, self.admission, self.merger, self.load, self._end_pairs, wires=self.wires)
-        self._same = SameCheck(parts, self.admission.order)
+        self._same = SameCheck(parts, self.admission.tasks.scored)
         self.schedule = Schedule(
-            parts, queue, admission=self.admission, gate=self.gate, same=self._same, load=self.load
+            parts, queue, admission=self.admission, gate=self.gate, same=self._same, load=self.load, merger=self.merger
         )
 
     @property
@@ -110,7 +111,8 @@ class Campaign:
 
     def _ending(self) -> str | None:
         limits, state = self.config.budget, self.state
-        if reason := self.stopping or self.parts.budget.exhausted() or self.wires.tripped():
+        spent = self.parts.budget.exhausted() or self._unaffordable
+        if reason := self.stopping or spent or self.wires.tripped():
             return reason
         if limits.commits is not None and state.accepted >= limits.commits:
             return f"{limits.commits} accepted, as many as asked for (budget.commits)"
@@ -146,6 +148,8 @@ class Campaign:
             self.schedule.queue.append(step)
         if error is not None and not isinstance(error, InfrastructureError):
             raise error
+        if isinstance(error, BudgetSpent):
+            self._unaffordable = f"the budget's rest does not pay for what a trial needs: {error}"
         return error
 
     # ---------------------------------------------------------------------------- requests, pauses, stalls
@@ -164,7 +168,7 @@ class Campaign:
         self._keep_time()
 
     async def _pause(self, reason: str, longest: float = LONGEST_WAIT) -> None:
-        if not self.stopping and not self.parts.budget.exhausted():
+        if self._ending() is None:
             await self.pauses.pause(reason, longest)
             self.watchdog.reset()
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from agent.base.errors import UserError
 from agent.base.types import Candidate, Fate, Split
-from agent.kernel.decide.evidence import commit_body, evidence_trailers
+from agent.kernel.decide.evidence import commit_body, evidence_trailers, whole_subject
 from agent.kernel.decide.flags import in_one_line
 from agent.kernel.decide.gate import Decision, Verdict
-from agent.kernel.decide.promotion import promising
 from agent.kernel.git.repository import BranchMoved
 from agent.kernel.loop.admission import Admission
 from agent.kernel.loop.approval import Acceptance, Request, outdated
 from agent.kernel.loop.committing import Committer
+from agent.kernel.loop.contenders import Contenders
 from agent.kernel.loop.holdout import Holdout
 from agent.kernel.loop.load import Load
 from agent.kernel.loop.match import NONDETERMINISTIC, Match, before_voids_counted, opened_with
@@ -23,6 +23,9 @@ from agent.kernel.loop.parts import Parts, Planned, StepKind
 from agent.kernel.loop.settings import opening_of
 from agent.kernel.loop.tripwires import Tripwires
 from agent.kernel.record.ledger import TestRow
+
+MOST_TESTS = 3
+"""How often two candidates meet, at most, while their tests end as void: a patch may cause voids itself."""
 
 
 class Gatekeeper:
@@ -40,7 +43,7 @@ class Gatekeeper:
     ) -> None:
         self._parts, self._state, self._config = parts, parts.state, parts.config
         self._admission, self._merger, self._load, self._end_pairs = admission, merger, load, end_pairs
-        self._wires = wires
+        self._wires, self._contenders = wires, Contenders(parts)
         self._committer = Committer(parts.state.ledger, parts.repository, parts.state.approvals, parts.state.decided)
         self._holdout = Holdout(parts)
         self._match: Match | None = None
@@ -66,7 +69,7 @@ class Gatekeeper:
     async def open_match(self) -> None:
         """If a node is promising, spend the next index of the campaign's error on it."""
         state = self._state
-        if self._match is not None or (node := promising(state.archive, self._gate_share())) is None:
+        if self._match is not None or (node := self._contenders.next()) is None:
             return
         state.archive.tried.add((node, state.champion))
         if node in state.champions:  # a former champion has nothing to add
@@ -102,12 +105,6 @@ class Gatekeeper:
             seen=self._load.see_pair,
         )
 
-    def _gate_share(self) -> float:
-        """Share of the campaign's trials that the gate has used; without a limit on trials, of those foreseen."""
-        state, limit = self._state, self._config.budget.trials
-        foreseen = limit or state.trials / max(self._parts.budget.fraction(), 1e-9)
-        return state.gate_trials / max(foreseen, 1.0)
-
     async def pair(self, match: Match, index: int) -> None:
         """One pair of the open test."""
         try:
@@ -129,9 +126,14 @@ class Gatekeeper:
             self._state.ledger.note("nondeterministic", text)
 
     def _test_again(self, row: TestRow) -> None:
-        """A test that ended because a task is not deterministic is followed by one that samples the task."""
+        """A test that said nothing about the patch is followed by a new one, with fresh data and an index of its own.
+
+        It ended because a task is not deterministic, or because infrastructure errors voided too many pairs.
+        """
         opening, candidate = opened_with(self._state.ledger, row.id), self._state.candidates[row.candidate]
-        wrong = opening is not None and opening.shares.keys() & self._nondeterministic()
+        wrong = opening is not None and (
+            opening.shares.keys() & self._nondeterministic() or _may_repeat(row, self._state.ledger.tests())
+        )
         current = row.champion == self._state.champion and candidate.fate is Fate.OPEN
         if row.verdict == Verdict.VOID and wrong and current:
             self._open(candidate)
@@ -210,7 +212,7 @@ class Gatekeeper:
             candidate=candidate.id,
             champion=match.row.champion,
             test=match.row.id,
-            subject=candidate.subject,
+            subject=whole_subject([one.subject for one in (*earlier, candidate)]),
             body=commit_body(candidate, earlier),
             trailers=trailers,
             sentence=decision.sentence,
@@ -269,6 +271,12 @@ class Gatekeeper:
         state.ledger.note("outdated", f"#{candidate.id} {outdated(state.champion)}")
         await self._merger.onto_champion(state.candidates[candidate.id])
         state.approvals.move(candidate.id, "merged")
+
+
+def _may_repeat(row: TestRow, tests: Sequence[TestRow]) -> bool:
+    """Whether a void test of these two may be followed by another; its error is controlled as of any test (`voids`)."""
+    met = sum((one.candidate, one.champion) == (row.candidate, row.champion) for one in tests)
+    return row.policy == "proven" and met < MOST_TESTS
 
 
 def _cost(parts: Parts) -> str:

@@ -1,11 +1,16 @@
-"""Brings a patch onto the champion when the champion moved since the patch branched off."""
+"""Puts patches together: a patch whose champion moved, and candidates that hold the good patches of several others.
+
+Every step is a three-way merge. What does not merge is not thrown away: a candidate meets the champion as its own
+tree, and a set of patches is made of those that merge.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from agent.base.errors import Refused
 from agent.base.types import Candidate, Fate
+from agent.kernel.decide.evidence import whole_subject
 from agent.kernel.loop.admission import Admission
 from agent.kernel.loop.parts import Parts, Planned
 from agent.kernel.loop.proposer import Proposal
@@ -20,7 +25,8 @@ class Merger:
     async def onto_champion(self, candidate: Candidate) -> Candidate | None:
         """The candidate itself if the champion is still its base; otherwise its patch is merged onto the champion.
 
-        The merged tree is a new candidate, with no trials yet; a conflict is a recorded refusal.
+        The merged tree is a new candidate, with no trials yet. If it conflicts, the candidate meets the champion as
+        its own tree: the commit would be the difference of the two trees.
         """
         state = self._state
         base = state.base_of(candidate.id)
@@ -28,24 +34,79 @@ class Merger:
             return candidate
         champion = state.candidates[state.champion]
         try:
-            proposal = await self._merged(state.candidates[base], champion, candidate)
+            sides = (one.tree or "" for one in (state.candidates[base], champion, candidate))
+            tree = self._parts.repository.merge(*sides)
+            proposal = await self._proposal(tree, champion, candidate.subject, _merged_body(candidate, champion))
         except Refused as refusal:
-            state.settle(candidate.id, Fate.REJECTED, f"could not be brought onto champion #{champion.id}: {refusal}")
-            state.archive.retire(candidate.id)
-            return None
+            state.ledger.note("merge", f"#{candidate.id} meets champion #{champion.id} as its own tree: {refusal}")
+            return candidate
         if state.champion != champion.id:  # it moved meanwhile
             return await self.onto_champion(candidate)
-        merged = await self._admission.admit(proposal, champion)
+        archive = state.archive
+        patches = (archive.patches(candidate.id) - archive.patches(base)) | archive.patches(champion.id)
+        merged = await self._admission.admit(proposal, champion, patches)
         if merged.fate is Fate.OPEN:
             self._later(self._admission.first_trial(merged))
         return None
 
-    async def _merged(self, base: Candidate, champion: Candidate, candidate: Candidate) -> Proposal:
-        """The patch between base and candidate, as a proposal to the champion. Raises Refused."""
-        tree = self._parts.repository.merge(base.tree or "", champion.tree or "", candidate.tree or "")
+    async def compose(self, patches: frozenset[int]) -> None:
+        """Make a candidate of just these patches, as far as they merge; nothing if some candidate is that already.
+
+        Raises:
+            InfrastructureError: its first trial is void; it is queued again.
+        """
+        state, champion = self._state, self._state.candidates[self._state.champion]
+        tree, held = self._put_together(patches)
+        if held in state.archive.composed - {patches} or any(one.tree == tree for one in state.candidates.values()):
+            return
+        parts = [state.candidates[patch] for patch in sorted(held)]
+        try:
+            proposal = await self._proposal(
+                tree, champion, whole_subject([one.subject for one in parts]), _listed(parts)
+            )
+        except Refused as refusal:
+            state.ledger.note("merge", f"{_numbers(held)} cannot be put together: {refusal}")
+            return
+        made = await self._admission.admit(proposal, champion, held)
+        if made.fate is Fate.OPEN:
+            await self._admission.smoke_or_queue(made)
+
+    def _put_together(self, wanted: frozenset[int]) -> tuple[str, frozenset[int]]:
+        """(tree, the patches in it): from the candidate that is nearest, patches are taken out, then put in."""
+        state, archive = self._state, self._state.archive
+        nearest = min(archive.ids, key=lambda node: len(archive.patches(node) ^ wanted))
+        tree, held = state.candidates[nearest].tree or "", archive.patches(nearest)
+        for patch in sorted(held - wanted, reverse=True):
+            tree, held = self._step(tree, held, patch, taken_out=True)
+        for patch in sorted(wanted - held):
+            tree, held = self._step(tree, held, patch, taken_out=False)
+        return tree, held
+
+    def _step(self, tree: str, held: frozenset[int], patch: int, *, taken_out: bool) -> tuple[str, frozenset[int]]:
+        """A tree without one of its patches, or with one more; unchanged where that conflicts."""
+        candidates = self._state.candidates
+        before, after = candidates[candidates[patch].parent or 0].tree or "", candidates[patch].tree or ""
+        base, theirs = (after, before) if taken_out else (before, after)
+        try:
+            return self._parts.repository.merge(base, tree, theirs), held ^ {patch}
+        except Refused:
+            return tree, held
+
+    async def _proposal(self, tree: str, champion: Candidate, subject: str, body: str) -> Proposal:
+        """The difference between the champion and a tree, as a proposal to the champion. Raises Refused."""
         trees = self._admission.mutable(champion.tree or ""), self._admission.mutable(tree)
         change, readings = await self._parts.proposer.admitted(*trees)
-        body = f"{candidate.body}\n\nCandidate {candidate.id}, merged onto champion {champion.id}.".strip()
-        return Proposal(
-            change=change, readings=readings, subject=candidate.subject, body=body, refusal="", transcript=""
-        )
+        return Proposal(change=change, readings=readings, subject=subject, body=body, refusal="", transcript="")
+
+
+def _merged_body(candidate: Candidate, champion: Candidate) -> str:
+    return f"{candidate.body}\n\nCandidate {candidate.id}, merged onto champion {champion.id}.".strip()
+
+
+def _listed(parts: Iterable[Candidate]) -> str:
+    """The patches of a composite, one a line."""
+    return "Put together of:\n" + "\n".join(f"- #{one.id} {one.subject}" for one in parts)
+
+
+def _numbers(patches: Iterable[int]) -> str:
+    return ", ".join(f"#{patch}" for patch in sorted(patches))

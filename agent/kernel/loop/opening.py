@@ -60,12 +60,17 @@ def style_of(commit: CommitConfig) -> CommitStyle:
 
 def check_unchanged(config: Config, ledger: Ledger, suite: Suite) -> None:
     """Refuse to resume a campaign whose suite, mutable paths or seed differ from those that it started with."""
+    from agent.kernel.loop.shown import SHARE
+
     facts = {"suite": suite.hash, "scaffold.mutable": list(config.scaffold.mutable), "seed": config.seed}
     for field, value in facts.items():
         known = ledger.recollect(field)
         if known is not None and known != value:
             raise UserError(field, f"was {known} when campaign {config.name} started", "Choose a new `name`.")
         ledger.remember(field, value)
+    known = ledger.recollect(SHARE)
+    if known is not None and known != config.search.shown:
+        raise UserError(SHARE, f"was {known} when campaign {config.name} started", "Choose a new `name`.")
 
 
 def remember_windows(ledger: Ledger, models: ModelsConfig) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from agent.base.types import Gateway, Suite
+from agent.base.gateway import Gateway
+from agent.base.types import Suite
 from agent.config.campaign import Config
 from agent.config.models import ModelsConfig
 from agent.kernel.decide.budget import Budget
@@ -60,6 +61,7 @@ class StepKind(StrEnum):
     PROPOSAL = "proposal"
     TRIAL = "search trial"
     FIRST = "first trial"
+    COMPOSING = "patches together"
     SAME = "A/A pair"
     CANARY = "canary"
     PAIR = "pair"

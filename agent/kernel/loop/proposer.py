@@ -6,18 +6,18 @@ scaffold.
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 from agent.base.errors import Refused
-from agent.base.text import clean_line, escaped
+from agent.base.text import escaped
+from agent.base.tools import Tools
 from agent.base.trust import inside
-from agent.base.types import CallScope, Caps, Files, Trial
-from agent.kernel.decide.boundary import SUBJECT_CHARS, Boundary, Change, check_python, message
+from agent.base.types import NO_FILES, CallScope, Caps, Files
+from agent.kernel.decide.boundary import Boundary, Change, check_python, message, python_faults
 from agent.kernel.decide.parsing import Readings
+from agent.kernel.loop.lessons import LESSONS
 from agent.kernel.loop.reading import PythonReader
 from agent.trials.evaluator import MODEL_ALIAS
 from agent.trials.executor import Visited, Visitor
@@ -25,13 +25,16 @@ from agent.trials.heartbeat import unstopped
 
 PATCH_MESSAGE = "PATCH.md"
 SHOWN_PATHS = 5
+TAKEN = ("[!.]*", "[!.]*/**", ".[!g]*", ".[!g]*/**")
+"""What is taken out of a box besides the mutable paths, to be named: all but the repository that it was given."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proposal:
     """What came of one attempt: an admitted change, or the reason why there is none.
 
-    `readings` holds all Python of the trees before and after the change.
+    `readings` holds all Python of the trees before and after the change; `lessons` is the file of that name, if any,
+    and `left` what a refused attempt left in the mutable paths.
     """
 
     change: Change | None
@@ -40,6 +43,8 @@ class Proposal:
     body: str
     refusal: str
     transcript: str
+    lessons: bytes | None = None
+    left: Files = field(default_factory=lambda: NO_FILES)
 
 
 class Proposer:
@@ -52,24 +57,28 @@ class Proposer:
         self._caps, self._timeout = caps, timeout
 
     async def propose(
-        self, *, scaffold: Files, mutable: Files, brief: dict[str, Any], failures: Sequence[Trial], seed: int
+        self, *, scaffold: Files, mutable: Files, context: Files, beside: Files, tools: Tools, seed: int
     ) -> Proposal:
         """One attempt of the scaffold `scaffold`, whose mutable files are `mutable`.
+
+        `context` is put below `/task`, `beside` into the workspace beside the mutable files; `tools` answer the box.
 
         Raises:
             InfrastructureError: the attempt is void.
         """
+        name, models = f"p{uuid.uuid4().hex[:12]}", {MODEL_ALIAS: "improver"}
         async with unstopped():
             visited = await self._visit(
-                scope=CallScope(trial=f"p{uuid.uuid4().hex[:12]}", models={MODEL_ALIAS: "improver"}, caps=self._caps),
+                scope=CallScope(trial=name, models=models, caps=self._caps, tools=tools),
                 scaffold=scaffold,
-                task={"instruction.md": self._instruction.encode(), **_context(brief, failures)},
-                workspace=mutable,
-                take=["**"],
+                task={"instruction.md": self._instruction.encode(), **context},
+                workspace={**beside, **mutable},
+                take=[*TAKEN, *(f"{path}{end}" for path in self._boundary.mutable for end in ("", "/**"))],
                 timeout=self._timeout,
                 seed=seed,
                 env={},
             )
+        lessons = visited.files.get(LESSONS)
         left, note, ignored = self._sorted_out(mutable, visited.files)
         transcript = visited.run.output.decode(errors="replace") + (f"\n[{ignored}]\n" if ignored else "")
         try:
@@ -77,17 +86,35 @@ class Proposer:
             change, readings = await self.admitted(mutable, left)
         except Refused as refusal:
             ended = f" (exit code {visited.run.exit_code})" if visited.run.exit_code else ""
-            subject = clean_line((note or b"No patch").decode(errors="replace").split("\n")[0])[:SUBJECT_CHARS]
             reason = f"{refusal}{ended}" + (f"; {ignored}" if ignored else "")
-            return Proposal(change=None, readings={}, subject=subject, body="", refusal=reason, transcript=transcript)
+            subject, body = _refused_message(note, _touched(mutable, left))
+            return Proposal(
+                change=None,
+                readings={},
+                subject=subject,
+                body=body,
+                refusal=reason,
+                transcript=transcript,
+                lessons=lessons,
+                left=left,
+            )
         subject, body = message(note, change)
-        return Proposal(change=change, readings=readings, subject=subject, body=body, refusal="", transcript=transcript)
+        return Proposal(
+            change=change,
+            readings=readings,
+            subject=subject,
+            body=body,
+            refusal="",
+            transcript=transcript,
+            lessons=lessons,
+        )
 
     def _sorted_out(self, before: Files, after: Files) -> tuple[Files, bytes | None, str]:
         """What a box left: files for the patch, the topmost new PATCH.md, and what is ignored, in words.
 
         Tools leave caches, histories and notes beside the mutable paths, and put PATCH.md beside the files they change.
         """
+        after = {path: data for path, data in after.items() if path != LESSONS and not path.startswith(".git/")}
         notes = [path for path in after if path.rpartition("/")[2] == PATCH_MESSAGE and path not in before]
         notes = [path for path in notes if path == PATCH_MESSAGE or inside(path, self._boundary.mutable)]
         left = {path: data for path, data in after.items() if inside(path, self._boundary.mutable)}
@@ -107,6 +134,26 @@ class Proposer:
         check_python(change, readings)
         return change, readings
 
+    async def faults(self, before: Files, after: Files) -> tuple[list[str], Change, Readings]:
+        """Every reason for which the patch between two trees would be refused, and how Python reads it."""
+        change, faults = self._boundary.faults(before, after)
+        try:
+            readings = await self.reader.read(before, change.files)
+        except Refused as unread:
+            return [*faults, str(unread)], change, {}
+        return [*faults, *python_faults(change, readings)], change, readings
+
+
+def _touched(before: Files, after: Files) -> tuple[str, ...]:
+    return tuple(sorted(path for path in {*before, *after} if before.get(path) != after.get(path)))
+
+
+def _refused_message(note: bytes | None, touched: tuple[str, ...]) -> tuple[str, str]:
+    """What the author of a refused patch says of it; without a word, what it touches."""
+    if note is None and not touched:
+        return "No patch", ""
+    return message(note, Change(changed=touched or ("nothing",), added=(), removed=(), files=NO_FILES))
+
 
 def _ignored(paths: Sequence[str]) -> str:
     """Names files that are not part of the patch; empty if there are none."""
@@ -120,14 +167,3 @@ def _ignored(paths: Sequence[str]) -> str:
 def _check_taken(visited: Visited) -> None:
     if visited.fault is not None:
         raise Refused(visited.fault)
-
-
-def _context(brief: dict[str, Any], failures: Sequence[Trial]) -> Files:
-    """`/task/context/`: the brief, and the full transcripts of failed search trials."""
-    names = [f"transcripts/{n + 1}.md" for n in range(len(failures))]
-    listed = [{"task": t.task, "reason": t.reason, "file": n} for t, n in zip(failures, names, strict=True)]
-    files = {"context/brief.json": json.dumps({**brief, "failures": listed}, indent=1).encode()}
-    for trial, name in zip(failures, names, strict=True):
-        head = f"# Task {trial.task}: score {trial.score:g} ({trial.reason})\n\n"
-        files[f"context/{name}"] = (head + trial.transcript).encode()
-    return files

@@ -9,6 +9,8 @@ from agent.kernel.loop.admission import Admission
 from agent.kernel.loop.gatekeeping import Gatekeeper
 from agent.kernel.loop.parts import Parts, Planned
 from agent.kernel.loop.same import SameCheck
+from agent.kernel.loop.shown import SHARE
+from agent.kernel.loop.warm import warm_start
 
 
 async def resume(
@@ -24,6 +26,7 @@ async def resume(
     if not state.candidates:
         await _add_seed(parts, admission)
     repository.reconcile([row.move for row in state.ledger.commits()], len(state.candidates))
+    await warm_start(parts, admission)
     for waiting in state.restore():
         later(admission.first_trial(waiting))
     same.queue(later)
@@ -37,4 +40,5 @@ async def _add_seed(parts: Parts, admission: Admission) -> None:
         id=0, parent=None, tree=tree, subject="seed", body="", fate=Fate.OPEN, reason="the scaffold as it was",
         size=sum(map(len, files.values())),
     )  # fmt: skip
+    parts.state.ledger.remember(SHARE, parts.config.search.shown)
     parts.state.add(seed, fingerprint=await admission.fingerprint_of_seed(files), diff="", transcript="")

@@ -14,14 +14,23 @@ from agent.kernel.decide.boundary import Boundary
 from agent.kernel.decide.budget import Budget, Limits, Spent
 from agent.kernel.decide.gate import Control, GateSettings, pairs_to_prove
 from agent.kernel.loop.match import Opening, shares_of
+from agent.kernel.loop.shown import shown_count
 from agent.kernel.record.ledger import Ledger
+
+
+def scored_count(config: Config, suite: Suite) -> int:
+    """How many search tasks candidates are judged by."""
+    tasks = len(suite.split(Split.SEARCH))
+    shown = shown_count(tasks, config.search.shown)
+    return tasks - shown if shown < tasks else tasks
 
 
 def search_settings(config: Config, suite: Suite) -> SearchSettings:
     """The numbers of the search line, as the configuration sets them."""
     return SearchSettings(
-        task_count=len(suite.split(Split.SEARCH)),
+        task_count=scored_count(config, suite),
         min_trials=config.search.min_trials,
+        parent_trials=config.search.parent_trials,
         growth=config.search.growth,
         margin=config.search.margin,
         min_z=config.search.min_z,

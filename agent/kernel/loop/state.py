@@ -15,12 +15,21 @@ from agent.kernel.decide.evidence import base_of, lineage
 from agent.kernel.decide.gate import Verdict
 from agent.kernel.loop.approval import Approvals
 from agent.kernel.record.ledger import Ledger, Tally, TestRow
+from agent.models.dialects.transcript import with_output
 
 SHOWN_ATTEMPTS = 40
 SHOWN_FAILURES = 8
 SHOWN_DIFF = 4000
+UNMERGED = "could not be brought onto champion"
+"""How the reason of a candidate begins whose patch conflicts with the champion."""
+
 TREES_KEPT = 64
 """Scaffolds held in memory: those in flight, and the champion's; others are read again from git."""
+
+
+def patches_key(candidate: int) -> str:
+    """The name under which the ledger remembers the patches of a candidate that was put together of others."""
+    return f"patches:{candidate}"
 
 
 class Measured:
@@ -77,10 +86,14 @@ class State:
         """Commits that the gate decided on. A revert is not a discovery, so it earns no further error."""
         self.trials = ledger.count_trials()
         self.gate_trials = ledger.count_trials(Purpose.GATE)
-        self._search = {c: Measured() for c in self.candidates}
-        for tally in ledger.tallies(Purpose.SEARCH):
-            indices = partial(ledger.scores, Purpose.SEARCH, tally.candidate)
-            self._search[tally.candidate] = Measured.of(tally, indices)
+        self._search, self._shown = (self._measured(purpose) for purpose in (Purpose.SEARCH, Purpose.SHOWN))
+
+    def _measured(self, purpose: Purpose) -> dict[int, Measured]:
+        measured = {candidate: Measured() for candidate in self.candidates}
+        for tally in self.ledger.tallies(purpose):
+            indices = partial(self.ledger.scores, purpose, tally.candidate)
+            measured[tally.candidate] = Measured.of(tally, indices)
+        return measured
 
     @property
     def champion(self) -> int:
@@ -89,8 +102,8 @@ class State:
 
     @property
     def search_trials(self) -> int:
-        """Search trials of all candidates."""
-        return sum(known.trials for known in self._search.values())
+        """Search trials of all candidates, those on shown tasks included."""
+        return sum(known.trials for all_of in (self._search, self._shown) for known in all_of.values())
 
     def restore(self) -> list[Candidate]:
         """Fill the archive; returns the admitted candidates that have not had their smoke trial yet."""
@@ -114,15 +127,17 @@ class State:
 
     def enter(self, candidate: Candidate) -> None:
         """Take an admitted candidate, with the search trials that it had, into the archive."""
-        self.archive.add(candidate.id, candidate.parent, size=candidate.size)
-        known = self._search[candidate.id]
-        self.archive.record_all(candidate.id, known.trials, known.total)
+        held = self.ledger.recollect(patches_key(candidate.id))
+        patches = None if held is None else frozenset(held)
+        self.archive.add(candidate.id, candidate.parent, size=candidate.size, patches=patches)
+        if self._search[candidate.id].trials:
+            self.archive.record_all(candidate.id, self.ledger.scores(Purpose.SEARCH, candidate.id))
 
     def add(self, candidate: Candidate, *, fingerprint: str | None, diff: str, transcript: str) -> None:
         """Write down a new candidate, admitted or refused."""
         self.ledger.add_candidate(candidate, fingerprint=fingerprint, diff=diff, transcript=transcript)
         self.candidates[candidate.id] = candidate
-        self._search[candidate.id] = Measured()
+        self._search[candidate.id], self._shown[candidate.id] = Measured(), Measured()
 
     def settle(self, candidate: int, fate: Fate, reason: str) -> None:
         """Write down where a candidate stands now."""
@@ -161,11 +176,21 @@ class State:
         self._search[candidate].add(index, trial.score)
         self.trials += 1
         if candidate in self.archive:
-            self.archive.record(candidate, trial.score)
+            self.archive.record(candidate, trial.score, index)
 
-    def free_index(self, candidate: int, taken: set[int]) -> int:
-        """The first search index of a candidate that is neither finished nor in flight."""
-        return self._search[candidate].free(taken)
+    def showed(self, trial: Trial, candidate: int, index: int) -> None:
+        """Write down one finished trial on a task that improvers may see."""
+        self.measured(trial, candidate, index)
+        self._shown[candidate].add(index, trial.score)
+
+    def shown(self, candidate: int) -> int:
+        """Finished trials of a candidate on tasks that improvers may see."""
+        return self._shown[candidate].trials
+
+    def free_index(self, candidate: int, taken: set[int], purpose: Purpose = Purpose.SEARCH) -> int:
+        """The first index of a candidate, of one purpose (search or shown), that is neither finished nor in flight."""
+        known = self._shown if purpose is Purpose.SHOWN else self._search
+        return known[candidate].free(taken)
 
     def base_of(self, candidate: int) -> int:
         """The champion (or seed) that a candidate descends from most closely, itself included."""
@@ -190,30 +215,47 @@ class State:
 
     def brief(self, campaign: str, parent: int, left: Mapping[str, int | None]) -> dict[str, Any]:
         """What the improver is told: search scores, what is left, and what became of earlier attempts."""
+        met = {row.candidate for row in self.ledger.tests()}
         recent = [one for one in islice(reversed(self.candidates.values()), SHOWN_ATTEMPTS) if one.id][::-1]
         return {
             "campaign": campaign,
             "scores": {"champion": self.score(self.champion), "parent": self.score(parent)},
+            "trials": {"champion": self._search[self.champion].trials, "parent": self._search[parent].trials},
             **left,
-            "attempts": [self._attempt(candidate) for candidate in recent],
+            "attempts": [self._attempt(candidate, met) for candidate in recent],
         }
 
-    def _attempt(self, candidate: Candidate) -> dict[str, Any]:
-        # A gate verdict's figures stay inside: the improver learns that it lost, not where or by how much.
-        reason = candidate.reason if candidate.fate is Fate.REFUSED else ""
+    def shown_reason(self, candidate: Candidate, *, met: bool) -> str:
+        """Why a candidate was refused or could not be merged; `met`: it had a gate test, so nothing else is told.
+
+        A gate verdict's figures stay inside: the improver learns that it lost, not where or by how much.
+        """
+        told = candidate.fate is Fate.REFUSED or (candidate.fate is Fate.REJECTED and not met)
+        return candidate.reason if told or candidate.reason.startswith(UNMERGED) else ""
+
+    def _attempt(self, candidate: Candidate, met: Container[int]) -> dict[str, Any]:
+        diff = self.ledger.candidate_diff(candidate.id)
+        more = (
+            f"\n[... {len(diff) - SHOWN_DIFF} characters left out: attempts/{candidate.id}.md has the whole diff ...]\n"
+        )
         return {
             "id": candidate.id,
             "parent": candidate.parent,
             "subject": candidate.subject,
             "fate": candidate.fate,
-            "reason": reason,
+            "reason": self.shown_reason(candidate, met=candidate.id in met),
             "score": self.score(candidate.id),
-            "diff": self.ledger.candidate_diff(candidate.id)[:SHOWN_DIFF],
+            "diff": diff[:SHOWN_DIFF] + (more if len(diff) > SHOWN_DIFF else ""),
         }
 
-    def failures(self, candidate: int) -> list[Trial]:
-        """The latest search trials that a candidate did not solve."""
-        return self.ledger.failed(candidate, SHOWN_FAILURES)
+    def failures(self, candidate: int, purpose: Purpose = Purpose.SEARCH) -> list[Trial]:
+        """The latest trials of one purpose that a candidate did not solve; transcripts hold the model calls too."""
+        return [self.told(one) for one in self.ledger.failed(candidate, SHOWN_FAILURES, purpose)]
+
+    def told(self, trial: Trial) -> Trial:
+        """A trial whose transcript holds its model calls from the record besides what its agent printed."""
+        calls, refusals = self.ledger.calls(trial.id), self.ledger.refusals(trial.id)
+        return replace(trial, transcript=with_output(calls, refusals, trial.transcript))
 
 
 class Scaffolds(Mapping[str, Files]):

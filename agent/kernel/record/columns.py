@@ -22,6 +22,8 @@ class Table:
     key: tuple[str, ...] = ("id",)
     ending: str = ""
     """What its CREATE TABLE ends with, after the columns' closing parenthesis."""
+    since: int = 1
+    """The version of the ledger that brought it."""
 
     @property
     def bodies(self) -> tuple[str, ...]:
@@ -64,6 +66,32 @@ TABLES: Final[Mapping[str, Table]] = MappingProxyType(
                 "seconds": "REAL NOT NULL",
                 "retries": "INTEGER NOT NULL",
             }
+        ),
+        # One row for a call that has more to say than most: its id is the call's.
+        "details": Table(
+            {
+                "id": "INTEGER PRIMARY KEY REFERENCES calls",
+                "at": "REAL NOT NULL",
+                "cache_read": "INTEGER NOT NULL",
+                "cache_write": "INTEGER NOT NULL",
+                "saved": "REAL NOT NULL",
+                "left_out": "TEXT NOT NULL",
+            },
+            since=4,
+        ),
+        # A refusal that comes again is a further row, with how often it came.
+        "refusals": Table(
+            {
+                "id": "INTEGER PRIMARY KEY",
+                "at": "REAL NOT NULL",
+                "trial": "TEXT NOT NULL",
+                "path": "TEXT NOT NULL",
+                "status": "INTEGER NOT NULL",
+                "code": "TEXT NOT NULL",
+                "reason": "TEXT NOT NULL",
+                "times": "INTEGER NOT NULL",
+            },
+            since=4,
         ),
         "candidates": Table(
             {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from agent.base.text import clean_line
 from agent.kernel.record.ledger import Ledger
 
 _KEY = "parameters_not_taken"
@@ -30,6 +31,10 @@ class LearnedParameters:
         self._learned.setdefault(model, {})[parameter] = said
         self._ledger.remember(_KEY, self._learned)
         self._ledger.note(_KIND, f"{model} does not take `{parameter}`, which is left out from now on: {said}")
+
+    def warn(self, text: str) -> None:
+        """An event of its own kind, of which the user may be notified. Raises RecordBroken."""
+        self._ledger.note("warning", clean_line(text))
 
     def note(self, model: str, left_out: Collection[str]) -> None:
         """An event for each name that requests ask a model for in vain, once a campaign. Raises RecordBroken."""

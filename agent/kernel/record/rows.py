@@ -83,6 +83,33 @@ class SpendingRow(NamedTuple):
     unpriced: int
 
 
+class CacheRow(NamedTuple):
+    """What a provider's prompt cache did for one role and model: tokens, and the dollars that this saved."""
+
+    role: str
+    model: str
+    read: int
+    written: int
+    saved: float
+
+
+class LeftOutRow(NamedTuple):
+    """A parameter that was left out of requests to a model, and of how many calls."""
+
+    model: str
+    name: str
+    calls: int
+
+
+class AsideRow(NamedTuple):
+    """Calls that no box made, by what they were for."""
+
+    kind: str
+    calls: int
+    tokens: int
+    dollars: float
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tally:
     """The trials of one candidate for one purpose: how many, the sum of their scores, and the highest index."""
@@ -91,3 +118,16 @@ class Tally:
     trials: int
     total: float
     top: int
+
+
+class Result(NamedTuple):
+    """The search trials of one candidate on one task, in sums; `late` counts those in which time ran out."""
+
+    candidate: int
+    task: str
+    trials: int
+    total: float
+    calls: int
+    tokens: int
+    seconds: float
+    late: int

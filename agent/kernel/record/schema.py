@@ -106,7 +106,7 @@ def _to_1(db: sqlite3.Connection) -> None:
 def _to_2(db: sqlite3.Connection) -> None:
     _execute(db, _TABLES_2.format(**{table: _create(table) for table in ("meta", "fates", "verdicts")}))
     _chain_existing_rows(db)
-    for statement in (*_SUMS_2, *_linked(), *_kept()):
+    for statement in (*_SUMS_2, *_linked(_since(1)), *_kept([*_since(1), "blobs", "chain"])):
         db.execute(statement)
 
 
@@ -118,6 +118,19 @@ def _to_3(db: sqlite3.Connection) -> None:
     db.execute(
         "CREATE INDEX calls_by_answer_scope ON calls (answer_scope, key, k) WHERE fresh AND answer_scope IS NOT NULL"
     )
+
+
+def _to_4(db: sqlite3.Connection) -> None:
+    """Tables for what some calls have to say besides, and for calls that were refused."""
+    for table in _since(4):
+        db.execute(_create(table))
+    db.execute("CREATE INDEX refusals_by_trial ON refusals (trial)")
+    for statement in (*_linked(_since(4)), *_kept(_since(4))):
+        db.execute(statement)
+
+
+def _since(version: int) -> list[str]:
+    return [name for name, table in TABLES.items() if table.since == version]
 
 
 def _execute(db: sqlite3.Connection, statements: str) -> None:
@@ -151,7 +164,7 @@ def _chain_existing_rows(db: sqlite3.Connection) -> None:
 
     def links() -> Iterator[tuple[int, str, object, bytes]]:
         n, last = 0, b""
-        for table in COVERED:
+        for table in _since(1):
             sql = f"SELECT {_key_before_3(table)}, {_columns_before_3(table)} FROM {table} ORDER BY at, 1"  # noqa: S608
             for key, *values in db.execute(sql):
                 n, last = n + 1, link(last, table, values)
@@ -160,14 +173,14 @@ def _chain_existing_rows(db: sqlite3.Connection) -> None:
     db.executemany("INSERT INTO chain VALUES (?, ?, ?, ?)", links())
 
 
-def _linked() -> Iterator[str]:
-    for table in COVERED:
+def _linked(tables: Iterable[str]) -> Iterator[str]:
+    for table in tables:
         names = {"key": _key_before_3(table, "new."), "new": _columns_before_3(table, "new.")}
         yield _LINKED_2.format(table=table, **names)
 
 
-def _kept() -> Iterator[str]:
-    for table in (*COVERED, "blobs", "chain"):
+def _kept(tables: Iterable[str]) -> Iterator[str]:
+    for table in tables:
         for verb in ("UPDATE", "DELETE"):
             yield (
                 f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table}"
@@ -181,7 +194,7 @@ def described(query: Callable[[str], Iterable[Sequence[str]]]) -> dict[str, str]
     return {name: " ".join(sql.split()).replace("( ", "(") for name, sql in rows}
 
 
-MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_to_1, _to_2, _to_3)
+MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_to_1, _to_2, _to_3, _to_4)
 """MIGRATIONS[n] takes a ledger from version n to n + 1."""
 
 SCHEMA_VERSION: Final = len(MIGRATIONS)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from collections.abc import Collection
 
 from agent.base.types import Purpose, Trial, Usage
-from agent.kernel.record.rows import Mark, Tally
+from agent.kernel.record.rows import Mark, Result, Tally
 from agent.kernel.record.store import Store, insert, put
 
 
@@ -27,11 +28,11 @@ class Trials(Store):
         rows = self._rows(f"SELECT * FROM trials {only} ORDER BY at, rowid", *chosen.values())  # noqa: S608
         return [self._trial(row) for row in rows]
 
-    def failed(self, candidate: int, last: int) -> list[Trial]:
-        """A candidate's search trials that scored below 1, those with the highest indices, in order of their index."""
+    def failed(self, candidate: int, last: int, purpose: Purpose = Purpose.SEARCH) -> list[Trial]:
+        """A candidate's trials of one purpose that scored below 1: those with the highest indices, in order."""
         # By index and not by time: the table's own index answers that without reading all trials of the candidate.
         sql = "SELECT * FROM trials WHERE candidate = ? AND purpose = ? AND score < 1 ORDER BY trial_index DESC LIMIT ?"
-        return [self._trial(row) for row in reversed(self._rows(sql, candidate, Purpose.SEARCH, last))]
+        return [self._trial(row) for row in reversed(self._rows(sql, candidate, purpose, last))]
 
     def trial(self, trial_id: str) -> Trial | None:
         """One trial by its id."""
@@ -58,6 +59,23 @@ class Trials(Store):
         sql = "SELECT trial_index, score, seconds FROM trials WHERE purpose = ? AND candidate = ? ORDER BY trial_index"
         return {row[0]: (row[1], row[2]) for row in self._rows(sql, purpose, candidate)}
 
+    def results(self, candidates: Collection[int], purpose: Purpose = Purpose.SEARCH) -> list[Result]:
+        """The trials of one purpose of some candidates in sums, a row for each candidate and task."""
+        sql = (
+            "SELECT candidate, task, count(*), total(score), sum(json_extract(usage, '$.calls')),"  # noqa: S608
+            " sum(json_extract(usage, '$.tokens_in') + json_extract(usage, '$.tokens_out')), total(seconds),"
+            " sum(reason LIKE '%out of time%' OR reason LIKE '%timed out%') FROM trials"
+            f" WHERE purpose = ? AND candidate IN ({_marks(candidates)}) GROUP BY candidate, task"
+        )
+        return [Result(*row) for row in self._rows(sql, purpose, *candidates)]
+
+    def search_marks(self, candidates: Collection[int], purpose: Purpose = Purpose.SEARCH) -> list[Mark]:
+        """The trials of one purpose of some candidates, without their texts, in the order in which they finished."""
+        only = f"WHERE purpose = ? AND candidate IN ({_marks(candidates)})"
+        sql = f"SELECT id, at, candidate, task, trial_index, score FROM trials {only} ORDER BY at, rowid"  # noqa: S608
+        rows = self._rows(sql, purpose, *candidates)
+        return [Mark(number, at, owner, purpose, *rest) for number, at, owner, *rest in rows]
+
     def tallies(self, purpose: Purpose) -> list[Tally]:
         """The trials of each candidate in sum; the cost does not grow with the number of trials."""
         sql = "SELECT candidate, trials, total, top FROM tallies WHERE purpose = ?"
@@ -82,6 +100,10 @@ class Trials(Store):
         fields["transcript"] = self.blob(row["transcript"]).decode()
         fields["purpose"] = Purpose(row["purpose"])
         return Trial(**fields)
+
+
+def _marks(values: Collection[object]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def insert_trial(db: sqlite3.Connection, trial: Trial, candidate: int, index: int) -> None:

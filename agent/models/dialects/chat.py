@@ -9,7 +9,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from agent.models.dialects import faults, rules, shapes
 from agent.models.dialects.checks import Shape, shaped
-from agent.models.dialects.sse import event
+from agent.models.dialects.sse import COMMENT, event
 from agent.models.ports import Dialect, Json, Tokens, Trouble
 
 MAX_N = 16
@@ -176,6 +176,16 @@ def error(status: int, message: str, code: str) -> Json:
     if status == 429:  # noqa: PLR2004
         kind = "rate_limit_error"
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
+def keep_alive() -> bytes:
+    """What is sent while a stream's answer is not there yet."""
+    return COMMENT
+
+
+def failed(status: int, message: str, code: str) -> bytes:
+    """An error in a stream that has begun."""
+    return event(error(status, message, code))
 
 
 def events(answer: Json, body: Json) -> Iterator[bytes]:

@@ -33,6 +33,14 @@ class Format(Protocol):
         """An error in this dialect's shape."""
         ...
 
+    def keep_alive(self) -> bytes:
+        """What is sent while a stream's answer is not there yet; clients read over it."""
+        ...
+
+    def failed(self, status: int, message: str, code: str) -> bytes:
+        """An error in a stream that has begun."""
+        ...
+
     def events(self, answer: Json, body: Json) -> Iterator[bytes]:
         """A complete answer as server-sent events."""
         ...

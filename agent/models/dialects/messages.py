@@ -151,6 +151,16 @@ def error(status: int, message: str, code: str) -> Json:  # noqa: ARG001 - this 
     return {"type": "error", "error": {"type": kind, "message": message}}
 
 
+def keep_alive() -> bytes:
+    """What is sent while a stream's answer is not there yet."""
+    return event({"type": "ping"}, "ping")
+
+
+def failed(status: int, message: str, code: str) -> bytes:
+    """An error in a stream that has begun."""
+    return event(error(status, message, code), "error")
+
+
 def events(answer: Json, body: Json) -> Iterator[bytes]:  # noqa: ARG001 - the same for every request
     """A complete answer as server-sent events."""
     given = answer.get("usage")

@@ -192,6 +192,18 @@ def tokens(answer: Json) -> Tokens | None:
     return chat.counted(chat.count(usage.get("input_tokens")), chat.count(usage.get("output_tokens")), read=read)
 
 
+keep_alive = chat.keep_alive
+
+
+def failed(status: int, message: str, code: str) -> bytes:
+    """An error in a stream that has begun: as a failed response, and as the SDKs read an error in any stream."""
+    final = "invalid_prompt" if status < 500 else "server_error"  # noqa: PLR2004 - the words that clients know
+    response: Json = {"id": "resp_failed", "object": "response", "status": "failed", "output": []}
+    response["error"] = {"code": final, "message": message}
+    said = {"type": "response.failed", "sequence_number": 0, "response": response}
+    return event(said | error(status, message, code), "response.failed")
+
+
 def events(answer: Json, body: Json) -> Iterator[bytes]:  # noqa: ARG001 - the same for every request
     """A complete response as server-sent events."""
     for number, data in enumerate(_sequence(answer)):

@@ -21,7 +21,7 @@ def row(call: Call) -> dict[str, str]:
         "model": call.model,
         "status": str(call.status),
         "source": "fresh" if call.fresh else "shared",
-        "tokens": tokens,
+        "tokens": f"{tokens} ({call.cache_read} cached)" if call.cache_read else tokens,
         "cost": cost if call.fresh else f"({cost})",
         "seconds": f"{call.seconds:.2f}",
         "retries": str(call.retries),
@@ -36,6 +36,7 @@ def conversation(call: Call) -> str:
     spoken = body.get("messages", body.get("input", []))
     listed = spoken if isinstance(spoken, list) else [{"role": "user", "content": spoken}]
     parts = [_parameters(body)]
+    parts += [f"not sent: {', '.join(call.left_out)}"] if call.left_out else []
     parts += [_said("system", body[name]) for name in ("system", "instructions") if body.get(name)]
     parts += [_said(str(m.get("role", m.get("type", "?"))), m) for m in listed if isinstance(m, dict)]
     parts.append(_said("answer", answer(call)))

@@ -6,6 +6,9 @@ import json
 
 from agent.models.ports import Json
 
+COMMENT = b": waiting for the model\n\n"
+"""A line that every reader of server-sent events skips."""
+
 
 def event(data: Json, name: str | None = None) -> bytes:
     """One event; named in the dialects that name theirs."""

@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypedDict
 
 from agent.config.models import ModelConfig
 from agent.models.gateway import prices
@@ -116,6 +117,18 @@ def _says_nothing(raw: Json) -> bool:
     return not any(value for message in messages for name, value in message.items() if name != "role")
 
 
+class Columns(TypedDict):
+    """The columns of a call's row that say what it cost."""
+
+    tokens_in: int
+    tokens_out: int
+    cache_read: int
+    cache_write: int
+    dollars: float | None
+    saved: float
+    seconds: float
+
+
 class Bill:
     """One call's attempts and what they cost. An attempt that is cut off is booked at its bound.
 
@@ -126,7 +139,7 @@ class Bill:
         self._model, self._size, self._budget = model, expected, budget
         self._hold: Hold | None = None
         self._open = False
-        self.tokens, self.dollars = Tokens(), 0.0
+        self.tokens, self.dollars, self.saved = Tokens(), 0.0, 0.0
         self.unpriced = False
         self.attempts, self.seconds = 0, 0.0
 
@@ -161,16 +174,33 @@ class Bill:
         self._open = False
         tokens = used or self._size.most
         priced = prices.cost(self._model, tokens)
+        self.saved += prices.saved(self._model, tokens)
         dollars = self._size.dollars if used is None else priced or 0.0
         self.unpriced |= priced is None
         self.tokens, self.dollars = self.tokens + tokens, self.dollars + dollars
         self._settle(tokens.total, dollars)
 
+    def release(self) -> None:
+        """Give back what is reserved: no attempt follows for a while, and others may need it meanwhile."""
+        self._settle(0, 0.0)
+
+    def columns(self) -> Columns:
+        """What the row of a call says about its cost."""
+        return Columns(
+            tokens_in=self.tokens.input,
+            tokens_out=self.tokens.output,
+            cache_read=self.tokens.cache_read,
+            cache_write=self.tokens.cache_write,
+            dollars=None if self.unpriced else self.dollars,
+            saved=self.saved,
+            seconds=self.seconds,
+        )
+
     def close(self) -> None:
         """No more attempts: one that was cut off is booked, and what is reserved is given back."""
         if self._open:
             self.book(None)
-        self._settle(0, 0.0)
+        self.release()
 
     def _settle(self, tokens: int, dollars: float) -> None:
         hold, self._hold = self._hold, None

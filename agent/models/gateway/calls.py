@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from agent.base.types import Call, CallScope
 from agent.models.dialects import checks
 from agent.models.dialects.formats import FORMATS
+from agent.models.dialects.translate import Carried
 from agent.models.gateway.bill import Bill, Size
 from agent.models.gateway.intake import Read
 from agent.models.gateway.neutral import error_text
@@ -34,6 +35,10 @@ class Ask:
         """What identifies the question: its scope (without one, the trial), its key, its occurrence."""
         return self.scope.answer_scope or self.scope.trial, self.read.key, self.k
 
+    def left_out(self, sent: Carried) -> tuple[str, ...]:
+        """The names of what the provider is not sent of this request, by what is known of its model now."""
+        return tuple(dict.fromkeys((*sent.left_out, *self.upstream.provider.left_out(sent.body))))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Told:
@@ -49,11 +54,11 @@ class Rows:
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
 
-    def answered(self, ask: Ask, response: bytes, bill: Bill) -> Call:
+    def answered(self, ask: Ask, sent: Carried, response: bytes, bill: Bill) -> Call:
         """A complete answer, in the box's dialect."""
-        return self._row(ask, self._redactor.raw(response), OK, bill)
+        return self._row(ask, sent, self._redactor.raw(response), OK, bill)
 
-    def failed(self, ask: Ask, error: Exception | None, bill: Bill) -> Call:
+    def failed(self, ask: Ask, sent: Carried, error: Exception | None, bill: Bill) -> Call:
         """A refusal, an outage, or with None a call that was given up before its answer came."""
         status, code, said = GIVEN_UP, "cancelled", "given up before the answer came"
         if isinstance(error, BadCall):
@@ -61,9 +66,9 @@ class Rows:
         elif error is not None:
             status, code, said = 503, "provider_down", str(error)
         body = FORMATS[ask.read.dialect].error(status, self._redactor.text(said), code)
-        return self._row(ask, checks.canonical(body), status, bill)
+        return self._row(ask, sent, checks.canonical(body), status, bill)
 
-    def _row(self, ask: Ask, response: bytes, status: int, bill: Bill) -> Call:
+    def _row(self, ask: Ask, sent: Carried, response: bytes, status: int, bill: Bill) -> Call:
         return Call(
             trial=ask.scope.trial,
             role=ask.read.role,
@@ -75,11 +80,9 @@ class Rows:
             request=self._redactor.raw(ask.read.request if status == OK else _without_bulk(ask.read)),
             response=response,
             status=status,
-            tokens_in=bill.tokens.input,
-            tokens_out=bill.tokens.output,
-            dollars=None if bill.unpriced else bill.dollars,
-            seconds=bill.seconds,
             retries=max(0, bill.attempts - 1),
+            left_out=ask.left_out(sent),
+            **bill.columns(),
         )
 
 
@@ -93,4 +96,6 @@ def _without_bulk(read: Read) -> bytes:
 def refusal(call: Call) -> BadCall:
     """The refusal that a recorded call tells, as it was told the first time."""
     said = json.loads(call.response)["error"]
-    return BadCall(call.status, str(said["message"]), code=str(said.get("code") or "invalid_request"))
+    error = BadCall(call.status, str(said["message"]), code=str(said.get("code") or "invalid_request"))
+    error.recorded = True
+    return error

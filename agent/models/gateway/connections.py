@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Hashable
+from contextlib import suppress
 from typing import Protocol
 
 MAX_PER_BOX = 256
 WANTED_DESCRIPTORS = 1 << 16
+MACOS_DESCRIPTORS = 10_240
+"""What macOS allows at most although it names no limit."""
 _KEPT_FOR_OURSELVES = 256
 
 
@@ -30,14 +33,15 @@ class Connection(Protocol):
 def raise_limit() -> int:
     """Raise the soft limit of open files as far as the system lets us; returns how many may be open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = WANTED_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, WANTED_DESCRIPTORS)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        except (OSError, ValueError):
-            return soft
-        return wanted
-    return WANTED_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
+    if soft == resource.RLIM_INFINITY:
+        return WANTED_DESCRIPTORS
+    for wanted in (WANTED_DESCRIPTORS, MACOS_DESCRIPTORS):
+        most = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+        with suppress(OSError, ValueError):
+            if soft < most:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+                return most
+    return soft
 
 
 def bound(descriptors: int) -> int:

@@ -13,6 +13,7 @@ from agent.models.gateway import neutral
 from agent.models.gateway.answers import Flight
 from agent.models.gateway.bill import Bill
 from agent.models.gateway.calls import Ask, Rows
+from agent.models.gateway.first import FirstAnswers
 from agent.models.gateway.intake import SMALL_BYTES, misshapen
 from agent.models.gateway.session import as_shared
 from agent.models.gateway.upstream import Work
@@ -22,14 +23,23 @@ from agent.models.ports import MISSHAPEN, BadCall, Budget, Json, Question, Repla
 class Drawing:
     """What drawing an answer takes besides the call itself."""
 
-    def __init__(self, record: CallRecord, rows: Rows, budget: Budget | None, replay: ReplaySource | None) -> None:
+    def __init__(
+        self,
+        record: CallRecord,
+        rows: Rows,
+        budget: Budget | None,
+        replay: ReplaySource | None,
+        first: FirstAnswers,
+    ) -> None:
         self._record, self._rows, self._budget, self._replay = record, rows, budget, replay
+        self._first = first
 
-    async def draw(self, ask: Ask, body: Json, flight: Flight) -> Call:
-        """An answer, or a refusal that settles the question. `body` is the request in the provider's dialect.
+    async def draw(self, ask: Ask, sent: translate.Carried, flight: Flight) -> Call:
+        """An answer, or a refusal that settles the question. `sent` is the request in the provider's dialect.
 
         Raises:
             BadCall: the campaign cannot pay for it.
+            BudgetSpent: it cannot even pay for finding out whose fault a failure is.
             ProviderDown: no answer.
         """
         replayed = self._replay.find(ask.scope.trial, ask.read.key, ask.k) if self._replay is not None else None
@@ -37,38 +47,47 @@ class Drawing:
             return as_shared(replayed, ask.scope.trial)
         bill = Bill(ask.upstream.model, ask.size, self._budget)
         try:
-            answer = await ask.upstream.ask(_work(ask, body, flight, bill))
+            answer = await ask.upstream.ask(self._work(ask, sent.body, flight, bill))
         except (BadCall, ProviderDown) as error:
-            call = self._rows.failed(ask, error, bill)
+            call = self._rows.failed(ask, sent, error, bill)
+            if isinstance(error, BadCall) and bill.attempts:
+                self._first.refused(ask.read.role, call.model, error)
             if settled(call.status):
                 return self._recorded(call)
             if bill.attempts:
                 self._recorded(call)
+                if isinstance(error, BadCall):
+                    error.recorded = True
             raise
         except BaseException:
             if bill.attempts:
-                self._recorded(self._rows.failed(ask, None, bill))
+                self._recorded(self._rows.failed(ask, sent, None, bill))
             raise
-        return self._recorded(self._rows.answered(ask, checks.canonical(answer), bill))
+        return self._recorded(self._rows.answered(ask, sent, checks.canonical(answer), bill))
+
+    def _work(self, ask: Ask, body: Json, flight: Flight, bill: Bill) -> Work:
+        question = Question(
+            body=body,
+            trial=ask.scope.trial,
+            answer_scope=ask.scope.answer_scope,
+            key=ask.read.key,
+            k=ask.k,
+            headers=ask.read.headers,
+        )
+        return Work(question=question, flight=flight, bill=bill, accept=partial(self._accepted, ask))
+
+    def _accepted(self, ask: Ask, raw: Json, used: Tokens | None) -> Json:
+        answer = _for_boxes(ask, raw, used)
+        model = ask.upstream.model
+        self._first.answered(ask.read.role, f"{model.provider}/{model.name}", ask.upstream.provider.native, raw)
+        return answer
 
     def _recorded(self, call: Call) -> Call:
         self._record.record_call(call)
         return call
 
 
-def _work(ask: Ask, body: Json, flight: Flight, bill: Bill) -> Work:
-    question = Question(
-        body=body,
-        trial=ask.scope.trial,
-        answer_scope=ask.scope.answer_scope,
-        key=ask.read.key,
-        k=ask.k,
-        headers=ask.read.headers,
-    )
-    return Work(question=question, flight=flight, bill=bill, accept=partial(_accepted, ask))
-
-
-def _accepted(ask: Ask, raw: Json, used: Tokens | None) -> Json:
+def _for_boxes(ask: Ask, raw: Json, used: Tokens | None) -> Json:
     """A provider's answer as every box that asks this question gets it. Raises Trouble, or what is misshapen."""
     identity, native = neutral.identity(ask.read.key, ask.k), ask.upstream.provider.native
     shown = used or Tokens(input=ask.size.estimate, output=min(ask.size.output, billing.estimate(str(raw).encode())))

@@ -8,6 +8,9 @@ sides of a pair may ask one question: it is served at the first turn of any of t
 The reserve: while several boxes are open, the last quarter of the slots and of each rate goes only to owners with
 nothing in service. So a flood never makes the other side of a pair wait for more than one call.
 
+A resource that works the slower the more it has in service, such as a model on this machine, is shared evenly: while
+there are several owners, each has no more than `each` in service, also where slots are free.
+
 Who is delayed by others (`delayed`): an owner that waits while it has less than its share of the slots; where a rate
 is scarce, no more than the mean; in a pause or a hold, also a box that did not cause it. A box that asks for more than
 its share waits for itself alone, and then its time runs on.
@@ -124,8 +127,10 @@ class Rates:
 class Shares(Generic[OwnerT]):
     """Decides whose turn it is. Times are in seconds on any monotonic clock."""
 
-    def __init__(self, slots: int, *, requests: Bucket | None = None, volume: Bucket | None = None) -> None:
-        self._slots, self._rates = slots, Rates(requests, volume)
+    def __init__(
+        self, slots: int, *, requests: Bucket | None = None, volume: Bucket | None = None, each: int | None = None
+    ) -> None:
+        self._slots, self._rates, self._each = slots, Rates(requests, volume), each
         self._stands: dict[OwnerT, _Stand[OwnerT]] = {}
         self._serving = self._on_trial = 0
         self._virtual, self._paused, self._cautious = 0.0, 0.0, False
@@ -249,7 +254,7 @@ class Shares(Generic[OwnerT]):
         if not waiting:
             return set()
         width = self._slots - (self._reserve() if self._several() else 0)
-        share = max(1.0, width / len(contending))
+        share = min(self._most(), max(1.0, width / len(contending)))
         below = {owner for owner in waiting if self._stands[owner].serving < share}
         if self._culprits:
             return below.difference(*self._culprits)
@@ -297,13 +302,18 @@ class Shares(Generic[OwnerT]):
         free = self._slots - self._serving
         heads = list(self._heads())
         ready = [(owner, self._stands[owner]) for owner, _ in heads]
-        ready = [(owner, stand) for owner, stand in ready if free > self._kept(stand)]
+        most = self._most()
+        ready = [(owner, stand) for owner, stand in ready if free > self._kept(stand) and stand.serving < most]
         if self._rates.scarce([ticket for _, ticket in heads], now):
             return sorted(ready, key=lambda part: part[1].used)
         return sorted(ready, key=lambda part: (part[1].serving, part[1].used))
 
     def _several(self) -> bool:
         return sum(stand.enrolled for stand in self._stands.values()) > 1
+
+    def _most(self) -> int:
+        """Slots that one owner may have."""
+        return self._each if self._each is not None and self._several() else self._slots
 
     def _reserve(self) -> int:
         return max(1, self._slots // 4) if self._slots > 1 else 0

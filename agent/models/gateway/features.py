@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from agent.base.errors import InfrastructureError, UserError
 from agent.base.types import CallRecord, CallScope
 from agent.config.models import ModelConfig, ModelsConfig
-from agent.models.gateway import preflight
+from agent.models.gateway import first, preflight
 from agent.models.gateway.record import MemoryRecord
 from agent.models.gateway.server import GatewayServer
 from agent.models.gateway.session import BoxSession
@@ -85,7 +85,7 @@ class _Trial:
         except (BadCall, InfrastructureError) as error:
             return self._failed(str(error))
         seconds, used = time.perf_counter() - start, self._session.usage
-        if (why := preflight.empty(answer)) is not None:
+        if (why := first.empty(answer)) is not None:
             return self._failed(why)
         if (cut := await self._truncated()) is not None:
             return self._failed(cut)

@@ -14,7 +14,7 @@ import math
 import time
 from collections.abc import Callable
 
-from agent.base.errors import ProviderDown
+from agent.base.errors import BudgetSpent, ProviderDown
 from agent.config.models import ModelConfig
 from agent.models.gateway.line import Line, StillClock
 from agent.models.ports import Blame, KeyRefused, Provider, Trouble
@@ -62,7 +62,7 @@ class Health:
         await self._up.wait()
 
     async def probe(self) -> None:
-        """A trivial call. Raises Trouble if the provider does not work now."""
+        """A trivial call. Raises Trouble if the provider does not work now, BudgetSpent if it cannot be paid for."""
         try:
             async with asyncio.timeout(min(_PROBE_SECONDS, self._model.timeout)):
                 await self._provider.probe()
@@ -74,6 +74,7 @@ class Health:
 
         Raises:
             Trouble: it is, for it fails whatever our boxes do.
+            BudgetSpent: the campaign cannot pay for finding out.
         """
         async with self._verdict:
             if self._well_at > failed_at:
@@ -125,6 +126,8 @@ class Health:
             await asyncio.sleep(wait)
             try:
                 await self.probe()
+            except BudgetSpent:
+                return  # the campaign ends
             except ProviderDown as error:
                 error.under_way = self.down.under_way if self.down is not None else frozenset()
                 self.down = error

@@ -12,7 +12,6 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from types import MappingProxyType
 from typing import TypeVar
 
 from agent.config.models import ModelsConfig
@@ -20,13 +19,12 @@ from agent.models.dialects import checks, rules
 from agent.models.dialects.formats import FORMATS
 from agent.models.gateway.bill import estimate
 from agent.models.gateway.line import Line, StillClock, Turn
-from agent.models.ports import MISSHAPEN, BadCall, Dialect, Json
+from agent.models.ports import MISSHAPEN, NO_HEADERS, BadCall, Dialect, Json
 
 MAX_VALUES = 50_000
 MAX_MESSAGES = 2_048
 SMALL_BYTES = 32 << 10
 T = TypeVar("T")
-NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _NOT_KEPT = ("stream", "stream_options")
 _AT_ONCE = 2
 

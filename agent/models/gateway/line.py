@@ -54,14 +54,17 @@ Turn = Ticket[StillClock]
 
 
 class Line:
-    """Who may use a resource now. `slots` at once; the rates, if any, a minute."""
+    """Who may use a resource now. `slots` at once, `each` of them for one of several; the rates, if any, a minute."""
 
-    def __init__(self, slots: int, *, requests: float | None = None, volume: float | None = None) -> None:
+    def __init__(
+        self, slots: int, *, requests: float | None = None, volume: float | None = None, each: int | None = None
+    ) -> None:
         now = time.monotonic()
         self._shares: Shares[StillClock] = Shares(
             slots,
             requests=Bucket(requests, now) if requests is not None else None,
             volume=Bucket(volume, now) if volume is not None else None,
+            each=each,
         )
         self._admitted: dict[Turn, asyncio.Future[None]] = {}
         self._delayed: set[StillClock] = set()

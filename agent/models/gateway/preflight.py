@@ -9,24 +9,34 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import suppress
 from dataclasses import dataclass
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, stop_before_delay
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_before_delay,
+)
 
-from agent.base.errors import InfrastructureError, UserError
+from agent.base.errors import BudgetSpent, InfrastructureError, UserError
+from agent.base.refusal import Aside
 from agent.models.dialects import translate
 from agent.models.dialects.formats import FORMATS
+from agent.models.gateway.first import empty
 from agent.models.gateway.server import GatewayServer
 from agent.models.gateway.upstream import Upstream
 from agent.models.ports import MISSHAPEN, BadCall, Blame, Dialect, Json, Question, Trouble
 from agent.models.providers.errors import Loading
 from agent.models.providers.sdk import Unreachable
 
-TRIAL = "preflight"
 NETWORKED = ("openai", "anthropic")
 _TOKENS = 1024
 _LOADING_SECONDS = 600.0
 _LONGEST_WAIT = 30.0
+_LOCAL_TRIES = 3
 _TOOL = {"name": "finish", "description": "Say that you are done", "parameters": {"type": "object", "properties": {}}}
 _REQUEST: Json = {
     "model": "m",
@@ -65,7 +75,8 @@ async def preflight(gateway: GatewayServer) -> list[str]:
         for upstream in gateway.upstreams(role):
             if upstream not in seen:
                 seen.add(upstream)
-                notes += [gateway.redactor.text(note) for note in await _examined(role, upstream, gateway)]
+                with suppress(BudgetSpent):  # a campaign that is at its end makes no call any more
+                    notes += [gateway.redactor.text(note) for note in await _examined(role, upstream, gateway)]
     return notes
 
 
@@ -74,7 +85,7 @@ async def _examined(role: str, upstream: Upstream, gateway: GatewayServer) -> li
     named = f"models.{role}: {model.provider}/{model.name}"
     try:
         if model.provider not in NETWORKED:
-            await upstream.health.probe()
+            await _local(role, upstream)
             return []
         return [f"{named} {note}" for note in await examine(upstream)]
     except (Trouble, BadCall) as error:
@@ -87,6 +98,17 @@ async def _examined(role: str, upstream: Upstream, gateway: GatewayServer) -> li
         else:
             fix = "Start that server, or fix `base_url`, `model` or the key."
         raise UserError(f"models.{role}", problem, fix) from error
+
+
+async def _local(role: str, upstream: Upstream) -> None:
+    """The embedded model, which may wait for a processor; a script answers at once."""
+    trials = AsyncRetrying(stop=stop_after_attempt(_LOCAL_TRIES), retry=retry_if_exception_type(Trouble), reraise=True)
+    try:
+        await trials(upstream.health.probe)
+    except Trouble as error:
+        problem = f"models.{role}: {upstream.model.name} on this machine does not answer, tried {_LOCAL_TRIES} times"
+        fix = "Stop other programs if the machine is busy, or lower `slots` and `threads`."
+        raise InfrastructureError(f"{problem} ({error}). {fix}") from error
 
 
 async def examine(upstream: Upstream) -> list[str]:
@@ -109,16 +131,6 @@ async def examine(upstream: Upstream) -> list[str]:
     if (why := empty(tried.answer)) is not None:
         notes.append(why)
     return notes
-
-
-def empty(answer: Json) -> str | None:
-    """Why an answer says nothing, in words; None if it says something."""
-    message = answer["choices"][0]["message"]
-    if message.get("content") or message.get("tool_calls") or message.get("refusal"):
-        return None
-    if any(message.get(name) for name in ("reasoning_content", "reasoning", "reasoning_details")):
-        return "answered nothing but reasoning: turn its thinking off (see docs/models.md), or raise `max_output`"
-    return "answered with an empty text"
 
 
 async def ask(upstream: Upstream, body: Json) -> Tried:
@@ -146,10 +158,10 @@ async def _attempt(upstream: Upstream, body: Json) -> Tried:
     model, provider = upstream.model, upstream.provider
     limit = min(_TOKENS, model.output_limit)
     sent = translate.carry(Dialect.CHAT, provider.native, body, model, limit)
-    question = Question(body=sent.body, trial=TRIAL, answer_scope=None, key=TRIAL, k=0)
+    question = Question(body=sent.body, trial=Aside.PREFLIGHT, answer_scope=None, key=Aside.PREFLIGHT, k=0)
     try:
         async with asyncio.timeout(model.timeout):
-            raw = await provider.ask(question)
+            raw = await upstream.asides(Aside.PREFLIGHT, provider.native, sent.body, lambda _: provider.ask(question))
     except TimeoutError:
         raise Trouble(f"no complete answer within {model.timeout:g} s", blame=Blame.FINAL) from None
     try:

@@ -53,6 +53,14 @@ def cost(model: ModelConfig, tokens: Tokens) -> float | None:
     return _from_table(model, tokens)
 
 
+def saved(model: ModelConfig, tokens: Tokens) -> float:
+    """Dollars that the provider's prompt cache saved; negative where writing to it cost more, 0 without a price."""
+    if not tokens.cache_read and not tokens.cache_write:
+        return 0.0
+    plain, paid = cost(model, Tokens(input=tokens.input, output=tokens.output)), cost(model, tokens)
+    return plain - paid if plain is not None and paid is not None else 0.0
+
+
 def bound(model: ModelConfig, tokens_in: int, tokens_out: int) -> float:
     """The most that a call of this size can cost; 0 when the price is unknown."""
     plain = cost(model, Tokens(input=tokens_in, output=tokens_out)) or 0.0

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from agent.base.types import Call
+from agent.base.refusal import Refusal
+from agent.base.types import Call, CallRecord
 from agent.models.ports import settled
 
 
@@ -13,6 +14,7 @@ class MemoryRecord:
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
+        self.refusals: list[Refusal] = []
         self._answers: dict[tuple[str, str, int], Call] = {}
 
     def record_call(self, call: Call) -> None:
@@ -21,9 +23,34 @@ class MemoryRecord:
         if call.answer_scope is not None and call.fresh and settled(call.status):
             self._answers.setdefault((call.answer_scope, call.key, call.k), call)
 
+    def record_refusal(self, refusal: Refusal) -> None:
+        """Keep one refused call."""
+        self.refusals.append(refusal)
+
     def recall(self, answer_scope: str, key: str, k: int) -> Call | None:
         """What settled the k-th occurrence of a request in an answer scope: the first answer or refusal."""
         return self._answers.get((answer_scope, key, k))
+
+
+class WatchedRecord:
+    """A CallRecord that tells somebody of each call and each refusal once it is kept."""
+
+    def __init__(self, record: CallRecord, told: Callable[[Call | Refusal], object]) -> None:
+        self._record, self._told = record, told
+
+    def record_call(self, call: Call) -> None:
+        """Keep one call, then tell of it."""
+        self._record.record_call(call)
+        self._told(call)
+
+    def record_refusal(self, refusal: Refusal) -> None:
+        """Keep a refused call, then tell of it."""
+        self._record.record_refusal(refusal)
+        self._told(refusal)
+
+    def recall(self, answer_scope: str, key: str, k: int) -> Call | None:
+        """What settled a question, as the record has it."""
+        return self._record.recall(answer_scope, key, k)
 
 
 class Recording:

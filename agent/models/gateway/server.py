@@ -17,27 +17,33 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from agent.base.errors import InfrastructureError, ProviderDown, RecordBroken
+from agent.base.errors import BudgetSpent, InfrastructureError, ProviderDown, RecordBroken
 from agent.base.types import Call, CallRecord, CallScope
 from agent.config.models import ModelsConfig
+from agent.models.dialects.translate import Carried
 from agent.models.gateway import bill as billing
 from agent.models.gateway.answers import AnswerCache
+from agent.models.gateway.asides import Asides
 from agent.models.gateway.bill import OUT_OF_BUDGET
 from agent.models.gateway.calls import Ask, Rows, Told, refusal
 from agent.models.gateway.drawing import Drawing, translated
-from agent.models.gateway.intake import NO_HEADERS, Intake, Read
+from agent.models.gateway.first import FirstAnswers
+from agent.models.gateway.intake import Intake, Read
 from agent.models.gateway.line import Line
 from agent.models.gateway.listener import Listener
+from agent.models.gateway.refusals import Refusals
 from agent.models.gateway.session import BoxSession, as_shared
 from agent.models.gateway.upstream import Upstream
 from agent.models.gateway.upstreams import Upstreams
 from agent.models.ports import (
+    NO_HEADERS,
     OK,
     Answered,
     BadCall,
@@ -73,10 +79,17 @@ class GatewayServer:
         self.redactor = Redactor(_keys(models))
         self._record, self._seed = record, seed
         self._learned = learned or MemoryLearned()
-        self._upstreams = Upstreams(models, providers or {}, self.redactor, self._learned)
+        self._upstreams = Upstreams(
+            models,
+            providers or {},
+            self.redactor,
+            self._learned,
+            partial(Asides, record=record, redactor=self.redactor, budget=budget),
+        )
         self._sessions: set[BoxSession] = set()
         self._intake, self._answers = Intake(models), AnswerCache(record)
-        self._drawing = Drawing(record, Rows(self.redactor), budget, replay)
+        self._drawing = Drawing(record, Rows(self.redactor), budget, replay, FirstAnswers(self._learned))
+        self._refusals = Refusals(record, self.redactor)
         self._listener = Listener(self)
 
     async def __aenter__(self) -> Self:
@@ -114,9 +127,9 @@ class GatewayServer:
             line.enroll(session.clock)
         return session
 
-    def trouble(self) -> str | None:
-        """Why the campaign should pause: the providers that are down; None if all are up."""
-        down = [str(up.health.down) for up in self._upstreams.all() if up.health.down is not None]
+    def trouble(self, *roles: str) -> str | None:
+        """Why the campaign should pause: the providers that are down, of these roles or of all; None if they are up."""
+        down = [str(up.health.down) for up in self._upstreams.all(roles or None) if up.health.down is not None]
         return self.redactor.text("; ".join(dict.fromkeys(down))) or None
 
     async def ready(self) -> None:
@@ -151,9 +164,16 @@ class GatewayServer:
         return self.redactor.text(text)
 
     async def call(
-        self, session: BoxSession, dialect: Dialect, raw: bytes, headers: Mapping[str, str] = NO_HEADERS
+        self,
+        session: BoxSession,
+        dialect: Dialect,
+        raw: bytes,
+        headers: Mapping[str, str] = NO_HEADERS,
+        accepted: Callable[[Json], None] = lambda _: None,
     ) -> Answered:
         """One call of one box, as its body came over the wire, with its headers in small letters.
+
+        `accepted` is told the body once it is read and within the box's caps.
 
         Raises:
             BadCall: the box may not make this call, or made it wrong.
@@ -164,6 +184,7 @@ class GatewayServer:
             raise BadCall(403, "this box is over", code="deadline_exceeded")
         ask = self._named(session, read)
         session.hold(read.key, ask.size.tokens, ask.size.worth)
+        accepted(read.body)
         told = await _within_deadline(session, session.start(self._carried(session, ask)))
         if told.call.status != OK:
             raise refusal(told.call)
@@ -172,6 +193,14 @@ class GatewayServer:
     async def count(self, session: BoxSession, raw: bytes) -> int:
         """About how many tokens a prompt has; no provider is asked. Raises BadCall."""
         return await self._intake.count(session.clock, session.scope.models, raw)
+
+    def refused(self, session: BoxSession, path: str, error: BadCall) -> None:
+        """Keep a refusal with its reason, unless the record has it as a call."""
+        if not error.recorded:
+            try:
+                self._refusals.add(session, path, error)
+            except RecordBroken as broken:
+                session.blame(broken)
 
     # ---------------------------------------------------------------- the steps
 
@@ -188,14 +217,17 @@ class GatewayServer:
         session.pending.add(ask.name)
         try:
             sent = await translated(ask)
-            call = await self._recalled_or_drawn(session, ask, sent.body)
+            call = await self._recalled_or_drawn(session, ask, sent)
             session.count(call)
-            left_out = (*sent.left_out, *ask.upstream.provider.left_out(sent.body))
+            left_out = ask.left_out(sent)
             self._learned.note(call.model, left_out)
         except BadCall as error:
             session.charge(0, 0.0)
             session.out_of_budget |= error.code == OUT_OF_BUDGET
             raise
+        except BudgetSpent as error:
+            session.out_of_budget = True
+            raise BadCall(403, str(error).partition(":")[0], code=OUT_OF_BUDGET) from error
         except (ProviderDown, RecordBroken) as error:
             session.blame(error)
             raise
@@ -205,20 +237,20 @@ class GatewayServer:
         finally:
             session.pending.discard(ask.name)
             session.release(ask.size.tokens, ask.size.worth)
-        return Told(call=call, left_out=tuple(dict.fromkeys(left_out)))
+        return Told(call=call, left_out=left_out)
 
-    async def _recalled_or_drawn(self, session: BoxSession, ask: Ask, body: Json) -> Call:
+    async def _recalled_or_drawn(self, session: BoxSession, ask: Ask, sent: Carried) -> Call:
         asked_at = session.clock.own()
         call = self._answers.recalled(ask.name) if ask.scope.answer_scope is not None else None
         if call is None:
             flight, mine = self._answers.join(
-                ask.name, session.clock, ask.upstream.line, ask.size.tokens, partial(self._drawing.draw, ask, body)
+                ask.name, session.clock, ask.upstream.line, ask.size.tokens, partial(self._drawing.draw, ask, sent)
             )
             call = await asyncio.shield(flight.task)
             if mine:
                 return call
         await session.clock.reach(asked_at + call.seconds)
-        call = as_shared(call, ask.scope.trial)
+        call = replace(as_shared(call, ask.scope.trial), left_out=ask.left_out(sent))
         self._record.record_call(call)
         return call
 
@@ -234,13 +266,20 @@ class GatewayServer:
         await self._listener.close(session)
         await session.give_up()
         self._answers.leave(session.clock)
+        try:
+            self._refusals.close(session)
+        except RecordBroken as error:
+            session.blame(error)
         for line in self._lines(session.scope):
             line.dismiss(session.clock)
 
     async def _judge(self, session: BoxSession) -> None:
         """A box that ends while its provider is failing: an outage is never scored, and what it provoked is none."""
         for upstream in self._upstreams.all():
-            trouble = await upstream.judge(session.pending) if session.fault is None else None
+            try:
+                trouble = await upstream.judge(session.pending) if session.fault is None else None
+            except BudgetSpent:
+                session.out_of_budget, trouble = True, None
             if trouble is not None:
                 session.blame(trouble)
 

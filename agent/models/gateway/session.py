@@ -166,4 +166,4 @@ def _capped(what: str, detail: str) -> BadCall:
 
 def as_shared(call: Call, trial: str) -> Call:
     """A recorded call in the books of a trial that did not pay for it; `dollars` is what it is worth."""
-    return replace(call, trial=trial, fresh=False, seconds=0.0, retries=0)
+    return replace(call, trial=trial, fresh=False, seconds=0.0, retries=0, cache_read=0, cache_write=0, saved=0.0)

@@ -6,7 +6,7 @@ box that has had least, so that a modest box does not pay for a flood.
 
 A candidate must not be able to cause a void. So when the attempts of a call are used up, the provider is judged
 (`health`). If it works, the request is sent once more; if it fails again, the request is to blame and the box gets a
-4xx. That last attempt runs with nothing else in service where others might have been in its way.
+4xx. That last attempt runs with nothing else in service, or its failure is told to nobody else who asks the question.
 """
 
 from __future__ import annotations
@@ -26,12 +26,26 @@ from agent.models.gateway.answers import Flight
 from agent.models.gateway.bill import Bill
 from agent.models.gateway.health import QUIET_SECONDS_PER_BOX, Health
 from agent.models.gateway.line import Line
-from agent.models.ports import MISSHAPEN, BadCall, Blame, FlightId, Json, Provider, Question, Tokens, Trouble
+from agent.models.ports import (
+    MISSHAPEN,
+    Asides,
+    BadCall,
+    Blame,
+    FlightId,
+    Json,
+    Provider,
+    Question,
+    Tokens,
+    Trouble,
+    unbooked,
+)
+from agent.models.providers import network
 
 Accept = Callable[[Json, Tokens | None], Json]
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
 _ALONE_SECONDS = 30.0
 _OVERDUE_SECONDS = 20.0
+_LOCAL_BOXES = 8
 _AGAIN = (Blame.BUSY, Blame.BROKEN)
 _PROVOKED = (Blame.BUSY, Blame.BROKEN, Blame.REFUSED)
 
@@ -41,6 +55,7 @@ class Work:
     """One call on its way to a provider. `paused` is how long the provider asked it to wait, in seconds.
 
     `accept` makes of an answer, and of what it is believed to have used, what the box gets; it may refuse with Trouble.
+    `alone`: the deciding attempt had the provider to itself.
     """
 
     question: Question
@@ -52,6 +67,7 @@ class Work:
     failed_at: float = 0.0
     sent_at: float | None = None
     hung: bool = False
+    alone: bool = False
 
     @property
     def name(self) -> FlightId:
@@ -63,12 +79,20 @@ class Work:
         return self.failed is not None or (self.sent_at is not None and now - self.sent_at > _OVERDUE_SECONDS)
 
 
+def _each(model: ModelConfig) -> int | None:
+    """Calls of one box at a time at a model on this machine, whose speed they share; None for no such limit."""
+    local = model.provider == "embedded" or (model.base_url is not None and network.is_loopback(model.base_url))
+    return max(1, model.parallel // _LOCAL_BOXES) if local else None
+
+
 class Upstream:
     """A model and everything that stands between it and a call."""
 
-    def __init__(self, model: ModelConfig, provider: Provider) -> None:
-        self.model, self.provider = model, provider
-        self.line = Line(model.parallel, requests=model.requests_per_minute, volume=model.tokens_per_minute)
+    def __init__(self, model: ModelConfig, provider: Provider, asides: Asides = unbooked) -> None:
+        self.model, self.provider, self.asides = model, provider, asides
+        self.line = Line(
+            model.parallel, requests=model.requests_per_minute, volume=model.tokens_per_minute, each=_each(model)
+        )
         self.health = Health(model, provider, self.line, self._under_way)
         self._work: dict[FlightId, Work] = {}
         self._alone = asyncio.Lock()
@@ -88,6 +112,7 @@ class Upstream:
 
         Raises:
             BadCall: the request is to blame, or the campaign cannot pay for an attempt.
+            BudgetSpent: it cannot pay for a probe.
             ProviderDown: the provider is to blame.
         """
         self._work[work.name] = work
@@ -109,7 +134,7 @@ class Upstream:
     async def judge(self, names: Collection[FlightId]) -> Trouble | None:
         """Whether the provider is to blame that one of these calls has no answer yet: then its trouble.
 
-        A call that has failed so far is in doubt, and so is one that was sent long ago.
+        A call that has failed so far is in doubt, and so is one that was sent long ago. Raises BudgetSpent.
         """
         now = time.monotonic()
         doubtful = [self._work[name] for name in names if name in self._work and self._work[name].doubtful(now)]
@@ -123,6 +148,7 @@ class Upstream:
         return None
 
     async def _judge(self, work: Work) -> None:
+        work.bill.release()
         failed_at = work.failed_at if work.failed is not None else time.monotonic()
         await self.health.judge(failed_at, frozenset(work.flight.ticket.askers))
 
@@ -144,7 +170,9 @@ class Upstream:
                 raise
             await self._judge(work)
             why = "" if error.blame is Blame.BUSY else f": {error}"
-            raise BadCall(400, f"the provider works, but not on this request{why}", code="provider_refused") from None
+            said = f"the provider works, but not on this request{why}"
+            # What failed beside other calls of its box, and not alone, does not answer anybody else's question.
+            raise BadCall(400 if work.alone else 403, said, code="provider_refused") from None
 
     async def _persist(self, work: Work) -> Json:
         while True:
@@ -162,10 +190,11 @@ class Upstream:
         async with AsyncExitStack() as stack:
             boxes = frozenset(work.flight.ticket.askers)
             patience = min(box.quieted for box in boxes) < QUIET_SECONDS_PER_BOX
-            if not work.hung and patience and self.line.served() - boxes:
+            if not work.hung and patience:
                 async with self.line.still(work.flight.ticket):
                     await stack.enter_async_context(self._alone)
                     await stack.enter_async_context(self.line.quiet(_ALONE_SECONDS, boxes))
+                work.alone = True
                 return await self._send(work, min(_ALONE_SECONDS, self.model.timeout))
             return await self._attempt(work, self.model.timeout)
 

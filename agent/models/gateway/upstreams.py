@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 
 from agent.config.models import ModelConfig, ModelsConfig
 from agent.models.gateway.upstream import Upstream
-from agent.models.ports import Learned, Provider
+from agent.models.ports import Asides, Learned, Provider
 from agent.models.providers.build import build
 from agent.models.redact import Redactor
 
 
 class Upstreams:
-    """Every model of every role. `given` replaces the provider of a role."""
+    """Every model of every role. `given` replaces the provider of a role; `asides` makes a model's books."""
 
     def __init__(
-        self, models: ModelsConfig, given: Mapping[str, Provider], redactor: Redactor, learned: Learned
+        self,
+        models: ModelsConfig,
+        given: Mapping[str, Provider],
+        redactor: Redactor,
+        learned: Learned,
+        asides: Callable[[str, ModelConfig], Asides],
     ) -> None:
         self._models, self._given, self._redactor, self._learned = models, dict(given), redactor, learned
+        self._asides = asides
         self._running: dict[str, tuple[Upstream, ...]] = {}
         self._stack = AsyncExitStack()
 
@@ -68,7 +74,8 @@ class Upstreams:
         given, endpoint = self._given.get(role), model.endpoint
         if given is None and endpoint in shared:
             return shared[endpoint]
-        upstream = Upstream(model, given or build(model, self._redactor, self._learned))
+        asides = self._asides(role, model)
+        upstream = Upstream(model, given or build(model, self._redactor, self._learned, asides), asides)
         stack.push_async_callback(upstream.close)
         await upstream.start()
         if given is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -12,14 +12,15 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from agent.base.errors import InfrastructureError
+from agent.base.errors import CandidateFault, InfrastructureError
 from agent.models.dialects.formats import FORMATS
+from agent.models.gateway import streams
 from agent.models.gateway.session import BoxSession
-from agent.models.ports import Answered, BadCall, Calls, Dialect, Json
+from agent.models.ports import BadCall, Calls, Dialect, Json
 
 MAX_BODY = 4 << 20
 BODY_SECONDS = 60.0
@@ -28,6 +29,8 @@ _PATHS = {
     "/responses": Dialect.RESPONSES,
     "/messages": Dialect.MESSAGES,
 }
+_TOLD = {403: 400}
+"""A limit is told as a plain refusal: clients show a 403 as a wrong key, and several retry it, and a 402 or a 429."""
 _log = logging.getLogger(__name__)
 
 
@@ -43,7 +46,8 @@ def app(gateway: Calls[BoxSession]) -> Starlette:
         routes.append(Route(f"{prefix}/messages/count_tokens", face.count, methods=["POST"]))
         routes.append(Route(f"{prefix}/models", face.models, methods=["GET"]))
         routes.append(Route(f"{prefix}/models/{{name:path}}", face.model, methods=["GET"]))
-    handlers: Any = {HTTPException: _no_route, Exception: _defect}
+    routes.append(Route("/ratchet/{name}", face.tool, methods=["POST"]))
+    handlers: Any = {HTTPException: face.no_route, Exception: _failed}
     return Starlette(routes=routes, middleware=[Middleware(_Paced)], exception_handlers=handlers)
 
 
@@ -94,6 +98,33 @@ class _Face:
 
         return await self._received(request, Dialect.MESSAGES, counted)
 
+    async def tool(self, request: Request) -> Response:
+        """What the box of a proposal asks of the kernel."""
+        session, name = _session(request), request.path_params["name"]
+        tools = session.scope.tools
+        if tools is None:
+            return await self.no_route(request, HTTPException(404))
+
+        async def used(raw: bytes) -> Response:
+            asked = asyncio.ensure_future(tools.use(name, raw, session.clock))
+            try:
+                await _ended(request, asked, None)
+                return JSONResponse(asked.result())
+            except CandidateFault as fault:
+                raise BadCall(400, str(fault), code="refused") from fault
+            except InfrastructureError as error:
+                raise BadCall(503, "nothing came of it, and it does not count: try again", code="void") from error
+
+        return await self._received(request, Dialect.CHAT, used)
+
+    async def no_route(self, request: Request, error: Exception) -> Response:
+        """What is said of a path that is not served."""
+        status = error.status_code if isinstance(error, HTTPException) else 404
+        what = f"{request.method} {request.scope['path'][:200]} is not served here"
+        refusal = BadCall(status, what, code="not_found" if status == 404 else "method_not_allowed")  # noqa: PLR2004
+        self._gateway.refused(_session(request), request.scope["path"], refusal)
+        return _error(_dialect_of(request), status, what, refusal.code)
+
     async def _answer(self, request: Request, dialect: Dialect) -> Response:
         return await self._received(request, dialect, partial(self._respond, request, dialect))
 
@@ -101,31 +132,46 @@ class _Face:
         self, request: Request, dialect: Dialect, respond: Callable[[bytes], Awaitable[Response]]
     ) -> Response:
         """Receive a body and respond to it; every failure in the dialect's shape."""
-        session, body = _session(request), bytearray()
+        session, body, response = _session(request), bytearray(), Response(status_code=499)
         try:
             await _receive(request, session, body)
-            return await respond(bytes(body))
-        except BadCall as error:
-            return _error(dialect, error.status, self._gateway.redacted(str(error)), error.code)
-        except InfrastructureError:
-            return _error(dialect, 503, "the model is not available; this trial will not count", "provider_down")
+            response = await respond(bytes(body))
+        except (BadCall, InfrastructureError) as error:
+            response = _error(dialect, *self._fault(request, error))
         except ClientDisconnect:
-            return Response(status_code=499)
+            pass
         finally:
-            session.take_in(-len(body))
+            if not isinstance(response, streams.Stream):
+                session.take_in(-len(body))
+        return response
+
+    def _fault(self, request: Request, error: Exception) -> streams.Said:
+        """What a box is told of an error: status, message, code."""
+        if isinstance(error, BadCall):
+            self._gateway.refused(_session(request), request.scope["path"], error)
+            return _TOLD.get(error.status, error.status), self._gateway.redacted(str(error)), error.code
+        if isinstance(error, InfrastructureError):
+            return 503, "the model is not available; this trial will not count", "provider_down"
+        return _defect(request, error)
 
     async def _respond(self, request: Request, dialect: Dialect, raw: bytes) -> Response:
-        answer = await _while_connected(request, self._gateway.call(_session(request), dialect, raw, request.headers))
+        session, accepted = _session(request), list[Json]()
+        call = asyncio.ensure_future(self._gateway.call(session, dialect, raw, request.headers, accepted.append))
+
+        def release() -> None:
+            streams.drop(call)
+            session.take_in(-len(raw))
+
+        if not await _ended(request, call, streams.KEEP_ALIVE_SECONDS):
+            if accepted and accepted[0].get("stream"):
+                events = streams.kept_alive(dialect, call, partial(self._fault, request))
+                return streams.Stream(events, release=release)
+            await _ended(request, call, None)
+        answer = call.result()
         headers = {"x-ratchet-left-out": ", ".join(answer.left_out)} if answer.left_out else {}
         if not answer.asked.get("stream"):
             return JSONResponse(answer.body, headers=headers)
-        events = _stream(dialect, answer.body, answer.asked)
-        return StreamingResponse(events, media_type="text/event-stream", headers=headers)
-
-
-async def _stream(dialect: Dialect, answer: Json, body: Json) -> AsyncIterator[bytes]:
-    for event in FORMATS[dialect].events(answer, body):
-        yield event
+        return streams.Stream(streams.at_once(dialect, answer.body, answer.asked), headers=headers, release=release)
 
 
 async def _receive(request: Request, session: BoxSession, body: bytearray) -> None:
@@ -153,26 +199,24 @@ def _too_large() -> BadCall:
     return BadCall(413, f"the body may have {MAX_BODY} bytes at most", code="request_too_large")
 
 
-async def _while_connected(request: Request, call: Coroutine[Any, Any, Answered]) -> Answered:
-    """Await a call, and stop waiting when the box hangs up; the call itself is its session's, and goes to its end.
+async def _ended(request: Request, call: asyncio.Task[Any], seconds: float | None) -> bool:
+    """Wait for a call, so many seconds at most; whether it has ended.
 
     Raises:
-        ClientDisconnect: nobody waits for the answer any more.
+        ClientDisconnect: the box hung up, so nobody waits for the answer any more.
     """
-    task = asyncio.ensure_future(call)
     gone = asyncio.ensure_future(request.receive())
     try:
-        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise ClientDisconnect
+        done, _ = await asyncio.wait((call, gone), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    except asyncio.CancelledError:
+        streams.drop(call)
+        raise
     finally:
         gone.cancel()
-        if not task.done():
-            task.cancel()
-            await asyncio.wait((task,))
-        if not task.cancelled():
-            task.exception()  # a box that hangs up must not fill the host's log
+    if gone in done and call not in done:
+        streams.drop(call)
+        raise ClientDisconnect
+    return call in done
 
 
 def _session(request: Request) -> BoxSession:
@@ -193,14 +237,12 @@ def _error(dialect: Dialect, status: int, message: str, code: str) -> Response:
     return JSONResponse(FORMATS[dialect].error(status, message, code), status_code=status)
 
 
-async def _no_route(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 404
-    what = f"{request.method} {request.scope['path'][:200]} is not served here"
-    return _error(_dialect_of(request), status, what, "not_found" if status == 404 else "method_not_allowed")  # noqa: PLR2004
-
-
-async def _defect(request: Request, error: Exception) -> Response:
+def _defect(request: Request, error: Exception) -> streams.Said:
     """A defect of the gateway is an infrastructure error, so that it is never scored."""
     _session(request).blame(InfrastructureError(f"a defect of the gateway: {type(error).__name__}"))
     _log.error("defect in the gateway", exc_info=error)
-    return _error(_dialect_of(request), 500, "the gateway failed; this trial will not count", "internal_error")
+    return 500, "the gateway failed; this trial will not count", "internal_error"
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    return _error(_dialect_of(request), *_defect(request, error))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from agent.config.models import ModelConfig
-from agent.models.ports import Learned, Provider
+from agent.models.ports import Asides, Learned, Provider, unbooked
 from agent.models.redact import Redactor
 
 
-def build(model: ModelConfig, redactor: Redactor, learned: Learned | None = None) -> Provider:
+def build(
+    model: ModelConfig, redactor: Redactor, learned: Learned | None = None, asides: Asides = unbooked
+) -> Provider:
     """The provider of one model.
 
     Raises:
@@ -18,11 +20,11 @@ def build(model: ModelConfig, redactor: Redactor, learned: Learned | None = None
     from agent.models.providers import local, replay, scripted, sdk  # noqa: PLC0415 - keeps `agent.config.models` light
 
     if model.provider == "anthropic":
-        return sdk.AnthropicProvider(model, redactor, learned)
+        return sdk.AnthropicProvider(model, redactor, learned, asides)
     if model.provider == "embedded":
-        return local.EmbeddedProvider(model)
+        return local.EmbeddedProvider(model, asides=asides)
     if model.provider == "scripted":
         return scripted.ScriptedProvider(scripted.load(Path(model.script or "")), name=model.name)
     if model.provider == "replay":
         return replay.ReplayProvider()
-    return sdk.OpenAIProvider(model, redactor, learned)
+    return sdk.OpenAIProvider(model, redactor, learned, asides)

@@ -15,6 +15,8 @@ import sys
 import threading
 from pathlib import Path
 
+from agent.base.machine import cores, has_proc
+
 KEY_VARIABLE = "RATCHET_EMBEDDED_KEY"
 MODEL_NAME = "SmolLM2-135M-Instruct"
 THREAD_WAIT = {"GOMP_SPINCOUNT": "1000"}
@@ -28,7 +30,7 @@ _FIRST_TO_DIE = "1000"
 
 def default_threads() -> int:
     """Every core that this process may use, up to eight: a small model gains nothing beyond."""
-    return min(8, len(os.sched_getaffinity(0)))
+    return min(8, cores())
 
 
 def _leave_with_parent() -> None:
@@ -45,6 +47,8 @@ def _die_first() -> None:
 
 def _limit_memory() -> None:
     """Bound what requests may make this process allocate; called when the model is loaded."""
+    if not has_proc():  # macOS tells neither what is taken nor keeps such a limit
+        return
     status = Path("/proc/self/status").read_text()
     data = next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmData:"))
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)

@@ -19,13 +19,14 @@ from typing import IO
 from agent.base.children import python_module, with_our_code
 from agent.base.errors import ProviderDown
 from agent.config.models import EMBEDDED_SLOTS, ModelConfig
-from agent.models.ports import BadCall, Blame, Dialect, Json, Question, Trouble
+from agent.models.ports import Asides, BadCall, Blame, Dialect, Json, Question, Trouble, unbooked
 from agent.models.providers import embedded, weights
 from agent.models.providers.sdk import OpenAIProvider, Unreachable
 from agent.models.redact import Redactor
 
 _START_SECONDS = 180.0
 _PROBE_SECONDS = 60.0
+_PROBE_TOKENS = 8
 _DEATH_SECONDS = 5.0
 _PROGRAM = python_module("agent.models.providers.embedded")
 
@@ -71,13 +72,21 @@ class _Turns:
             self._changed.notify_all()
 
 
+class _Served(OpenAIProvider):
+    """llama.cpp's server. It takes any limit, and a small machine under load needs minutes for a long answer."""
+
+    def small(self) -> Json:
+        """The parameter that keeps an answer short."""
+        return {self._model.limit_field: _PROBE_TOKENS}
+
+
 class EmbeddedProvider:
     """A small model on this machine, in a child process that cannot outlive this one."""
 
     native = Dialect.CHAT
 
-    def __init__(self, model: ModelConfig, program: Sequence[str] = _PROGRAM) -> None:
-        self._model, self._program = model, program
+    def __init__(self, model: ModelConfig, program: Sequence[str] = _PROGRAM, *, asides: Asides = unbooked) -> None:
+        self._model, self._program, self._asides = model, program, asides
         self._turns = _Turns()
         self._key = secrets.token_urlsafe(24)
         self._client: OpenAIProvider | None = None
@@ -171,7 +180,7 @@ class EmbeddedProvider:
         )
         address = await self._address(self._process)
         served = self._model.model_copy(update={"model": embedded.MODEL_NAME, "base_url": address})
-        self._client = OpenAIProvider(served, Redactor([self._key])).connect(self._key, f"{address}/v1")
+        self._client = _Served(served, Redactor([self._key]), asides=self._asides).connect(self._key, f"{address}/v1")
 
     async def _address(self, process: Process) -> str:
         if process.stdout is None:

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from typing import Any
 
 from agent.base.errors import UserError
+from agent.base.refusal import Aside
 from agent.config.models import ModelConfig
 from agent.models.dialects.rules import RULES
-from agent.models.ports import Dialect, Json, Learned, Trouble
+from agent.models.ports import Asides, Dialect, Json, Learned, Post, Trouble, unbooked
 from agent.models.providers import families
 from agent.models.providers.errors import Rejected
 
 _ROLES_AND_FIELDS = ("tools.", "messages[].")
-Post = Callable[[Json], Awaitable[Json]]
 LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 _MAX_LEARNED = 8
 _MOST_PROBES = 64
@@ -117,12 +117,18 @@ class MemoryLearned:
     def note(self, model: str, left_out: Collection[str]) -> None:
         """Nobody reads the events of a process."""
 
+    def warn(self, text: str) -> None:
+        """Nor its warnings."""
+
 
 class Parameters:
     """One model's parameters at one provider."""
 
-    def __init__(self, model: ModelConfig, native: Dialect, learned: Learned | None = None) -> None:
+    def __init__(
+        self, model: ModelConfig, native: Dialect, learned: Learned | None = None, asides: Asides = unbooked
+    ) -> None:
         check(model, native)
+        self._asides = asides
         self._model, self._native = model, native
         self._memory: Learned = learned if learned is not None else MemoryLearned()
         self._name = f"{model.provider}/{model.name}"
@@ -190,7 +196,7 @@ class Parameters:
                 return None
             body = ordinary
         try:
-            await post(self.shape(body)[0])
+            await self._asides(Aside.PARAMETERS, self._native, self.shape(body)[0], post)
         except Rejected as error:
             if any(_mentions(error.about, name) for name in names):
                 return str(error)

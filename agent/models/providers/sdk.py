@@ -7,10 +7,23 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
+from agent.base.refusal import Aside
 from agent.config.models import ModelConfig
 from agent.models.dialects import replies
 from agent.models.dialects.formats import FORMATS
-from agent.models.ports import MISSHAPEN, BadCall, Blame, Dialect, Json, Learned, Question, Trouble
+from agent.models.ports import (
+    MISSHAPEN,
+    NO_HEADERS,
+    Asides,
+    BadCall,
+    Blame,
+    Dialect,
+    Json,
+    Learned,
+    Question,
+    Trouble,
+    unbooked,
+)
 from agent.models.providers import errors, network
 from agent.models.providers.parameters import Parameters
 from agent.models.redact import Redactor
@@ -41,9 +54,15 @@ class _SdkProvider:
     ending = ""
     """What a base URL may not end with."""
 
-    def __init__(self, model: ModelConfig, redactor: Redactor, learned: Learned | None = None) -> None:
-        self._model, self._redactor = model, redactor
-        self._parameters = Parameters(model, self.native, learned)
+    def __init__(
+        self,
+        model: ModelConfig,
+        redactor: Redactor,
+        learned: Learned | None = None,
+        asides: Asides = unbooked,
+    ) -> None:
+        self._model, self._redactor, self._asides = model, redactor, asides
+        self._parameters = Parameters(model, self.native, learned, asides)
         self._base = network.base(model.base_url, self.ending)
         self._client: Any = None
         self._module: Any = None
@@ -69,7 +88,7 @@ class _SdkProvider:
         """One attempt."""
 
         async def post(body: Json) -> Json:
-            return self._read(await self._post(body, question.headers))
+            return await self._exchange(body, question.headers)
 
         return await self._parameters.ask(question.body, post)
 
@@ -90,10 +109,13 @@ class _SdkProvider:
             **self.small(),
         }
         try:
-            answer = self._read(await self._post(self._parameters.shape(body)[0], {}))
+            answer = await self._asides(Aside.PROBE, self.native, self._parameters.shape(body)[0], self._exchange)
         except BadCall:
             return
         FORMATS[self.native].complete(answer)
+
+    async def _exchange(self, body: Json, headers: Mapping[str, str] = NO_HEADERS) -> Json:
+        return self._read(await self._post(body, headers))
 
     def small(self) -> Json:
         """The parameter that keeps an answer short."""

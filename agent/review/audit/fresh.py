@@ -14,10 +14,10 @@ from agent.base.errors import InfrastructureError
 from agent.base.types import Purpose, Task
 from agent.kernel.decide.bets import SMALLEST_FACTOR
 from agent.kernel.decide.gate import GateSettings
-from agent.review.audit.waiting import all_of
 from agent.review.summary import Estimate
 from agent.trials.evaluator import Void, both, seed_of
 from agent.trials.executor import Executor, Job
+from agent.trials.waiting import all_of
 
 ERROR = 0.05
 GRID = 801

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from agent.base.errors import ProviderDown
 from agent.base.types import Purpose, Task, Trial
-from agent.review.audit.waiting import all_of
 from agent.trials.executor import Executor, Job
 from agent.trials.measuring import retried
+from agent.trials.waiting import all_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

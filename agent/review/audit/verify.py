@@ -25,6 +25,7 @@ from agent.kernel.decide.evidence import (
     evidence_trailers,
     holdout_words,
     lineage,
+    whole_subject,
 )
 from agent.kernel.decide.gate import Decision
 from agent.kernel.git.messages import CAMPAIGN_TRAILER, Commit
@@ -252,7 +253,9 @@ def _words(commit: Commit, entry: Entry, decision: Decision | None, evidence: Ev
     ledger, candidate = evidence.ledger, entry.candidate
     known = {one.id: one for one in ledger.candidates()}
     earlier = lineage(known, {0, *(row.candidate for row in entry.before)}, candidate.id)[:-1]
-    yield _same("subject", commit.subject, candidate.subject)
+    whole = whole_subject([one.subject for one in (*earlier, candidate)])
+    # An older Ratchet named a commit of several patches after the last one.
+    yield _same("subject", commit.subject, whole if commit.subject == whole else candidate.subject)
     yield _same("body", commit.body, commit_body(candidate, earlier), "as in the ledger")
     if decision is None:
         return

@@ -58,6 +58,7 @@ def _table(name: str, source: str, columns: Mapping[str, type], sql: Mapping[str
     return Table(name=name, columns=tuple(columns.items()), source=f"SELECT {chosen} FROM {source}")  # noqa: S608
 
 
+_DETAILS = _columns("details", "id", "at")
 _USAGE = {name: float if name == "dollars" else int for name in Usage.__slots__}
 
 TABLES = (
@@ -93,7 +94,13 @@ TABLES = (
         {"champion_score": "a.score", "candidate_score": "b.score"},
     ),
     _table("commits", "commits ORDER BY at", _columns("commits")),
-    _table("calls", "calls ORDER BY id", _columns("calls", "request")),
+    _table(
+        "calls",
+        "calls LEFT JOIN details ON details.id = calls.id ORDER BY calls.id",
+        {**_columns("calls", "request"), **_DETAILS},
+        {name: f"details.{name}" for name in _DETAILS},
+    ),
+    _table("refusals", "refusals ORDER BY id", _columns("refusals")),
     _table("events", "events ORDER BY id", _columns("events")),
 )
 

@@ -18,8 +18,12 @@ from agent.kernel.decide.gate import Fixed, GateSettings
 from agent.kernel.decide.voids import VoidRule
 from agent.kernel.loop.match import fixed_of, opened_with
 from agent.kernel.record.ledger import Ledger, Mark, SpendingRow, TestRow
+from agent.models.dialects.transcript import middle_out, with_output
 from agent.review.report.evidence import Meeting, recompute
+from agent.review.report.improvers import Version, versions, worth_of
 from agent.review.report.load import Load, load_of
+from agent.review.report.models import ModelFacts, models_of
+from agent.review.report.predicted import Predicted, predicted
 from agent.review.report.reasons import group_of
 from agent.review.summary import Estimate, Summary, summarise, wilson
 
@@ -40,7 +44,12 @@ MOST_CELLS, MOST_COLUMNS = 12_000, 40
 
 SHOWN_EVENTS: Final = 300
 
-SPLIT_OF: Final = {Purpose.SEARCH: Split.SEARCH, Purpose.GATE: Split.GATE, Purpose.HOLDOUT: Split.HOLDOUT}
+SPLIT_OF: Final = {
+    Purpose.SEARCH: Split.SEARCH,
+    Purpose.SHOWN: Split.SEARCH,
+    Purpose.GATE: Split.GATE,
+    Purpose.HOLDOUT: Split.HOLDOUT,
+}
 """Trials of the A/A check and of `ratchet eval` belong to no split."""
 
 
@@ -100,10 +109,14 @@ class BeforeAfter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """One of the patches that a commit consists of; `cut` characters of the diff are not shown."""
+    """One of the patches that a commit consists of; `cut` characters of the diff are not shown.
+
+    `effect` is its share of the search score, by the trials of all candidates that hold it or do not.
+    """
 
     candidate: int
     subject: str
+    effect: Estimate | None
     diff: str
     cut: int
 
@@ -112,7 +125,9 @@ class Step:
 class Patch:
     """One candidate. `steps` lead from the champion that it descends from to it, oldest first.
 
-    `reverts` is the candidate that this one reverts; a person made it, nobody proposed it.
+    `search` is the score that promotes it, on tasks that its makers did not see; `shown` is the one on tasks that they
+    saw, None where improvers see every search task. `reverts` is the candidate that this one reverts; a person made
+    it, nobody proposed it.
     """
 
     candidate: Candidate
@@ -122,6 +137,7 @@ class Patch:
     reverts: int | None
     search: Estimate | None
     base_search: Estimate | None
+    shown: Estimate | None
     wins: int
     losses: int
     ties: int
@@ -148,12 +164,16 @@ class ReportFacts:
     summary: Summary
     champions: tuple[int, ...]
     search: tuple[Spot, ...]
+    shown: tuple[Spot, ...]
     holdout: tuple[Spot, ...]
     meetings: tuple[Meeting, ...]
     heat: Heat
     patches: tuple[Patch, ...]
+    predicted: Predicted
     spending: tuple[Spending, ...]
     roles: tuple[SpendingRow, ...]
+    models: ModelFacts
+    improvers: tuple[Version, ...]
     load: Load
     events: tuple[tuple[int, float, str, str], ...]
     earlier_events: int
@@ -174,12 +194,16 @@ def collect(ledger: Ledger, gate: GateSettings | None = None, *, name: str | Non
         summary=summarise(ledger),
         champions=reader.champions,
         search=reader.spots(Purpose.SEARCH),
+        shown=reader.spots(Purpose.SHOWN),
         holdout=reader.spots(Purpose.HOLDOUT),
         meetings=meetings,
         heat=_heat(reader, [m.candidate for m in meetings]),
         patches=reader.patches(meetings),
+        predicted=predicted(ledger, candidates, marks),
         spending=_spending(ledger.spending(SPEND_SLICES), reader.times),
         roles=tuple(sorted(ledger.spending(1), key=lambda spent: (spent.role, spent.model))),
+        models=models_of(ledger),
+        improvers=tuple(versions(ledger, reader.candidates, set(reader.champions), reader.worth)),
         load=load_of(ledger, events),
         events=tuple(events[-SHOWN_EVENTS:]),
         earlier_events=max(0, len(events) - SHOWN_EVENTS),
@@ -194,6 +218,7 @@ class _Reader:
         commits = ledger.commits()
         self.commits, self.reverts = {row.candidate: row.sha for row in commits}, ledger.reverts()
         self.champions = (0, *(row.candidate for row in commits)) if candidates else ()
+        self.worth = worth_of(ledger, candidates)
         self.times = [mark.at for mark in marks]
         self.groups: dict[tuple[Purpose, int], list[tuple[int, Mark]]] = defaultdict(list)
         for number, mark in enumerate(marks, 1):
@@ -208,9 +233,9 @@ class _Reader:
         ]
         return tuple(sorted(found, key=lambda spot: spot.trials))
 
-    def estimate(self, candidate: int) -> Estimate | None:
-        """The search score of a candidate."""
-        return wilson([mark.score for _, mark in self.groups.get((Purpose.SEARCH, candidate), [])])
+    def estimate(self, candidate: int, purpose: Purpose = Purpose.SEARCH) -> Estimate | None:
+        """The score of a candidate in its trials of one purpose."""
+        return wilson([mark.score for _, mark in self.groups.get((purpose, candidate), [])])
 
     def meeting(self, row: TestRow, gate: GateSettings | None) -> Meeting:
         """One test, with the settings that it was opened with or, in an older ledger, the given ones."""
@@ -237,7 +262,7 @@ class _Reader:
         base = base_of(self.candidates, self.champions, candidate.parent or 0)
         # Only a commit holds all the steps; the earlier steps of other candidates have entries of their own.
         whole = candidate.fate in {Fate.CHAMPION, Fate.WAITING}
-        steps = lineage(self.candidates, self.champions, candidate.id) if whole else [candidate]
+        steps = self._steps(candidate, base) if whole else [candidate]
         pairs = self._same_indices(base, candidate.id)
         differ = [after.score - before.score for before, after in pairs]
         return Patch(
@@ -248,6 +273,7 @@ class _Reader:
             reverts=self.reverts.get(candidate.id),
             search=self.estimate(candidate.id),
             base_search=self.estimate(base),
+            shown=self.estimate(candidate.id, Purpose.SHOWN),
             wins=sum(d > 0 for d in differ),
             losses=sum(d < 0 for d in differ),
             ties=sum(d == 0 for d in differ),
@@ -256,10 +282,23 @@ class _Reader:
             meetings=meetings,
         )
 
+    def _steps(self, candidate: Candidate, base: int) -> list[Candidate]:
+        """The patches that a commit holds beside the champion's; those of a composite are other candidates'."""
+        steps = lineage(self.candidates, self.champions, candidate.id)
+        held = self.worth.held.get(candidate.id, frozenset()) - self.worth.held.get(base, frozenset())
+        together = steps == [candidate] and candidate.id not in held
+        return [self.candidates[one] for one in sorted(held)] or [candidate] if together else steps
+
     def _step(self, candidate: Candidate, limit: int) -> Step:
         diff, _ = self.ledger.candidate_texts(candidate.id)
         cut = max(0, len(diff) - limit)
-        return Step(candidate=candidate.id, subject=candidate.subject, diff=diff[:limit], cut=cut)
+        return Step(
+            candidate=candidate.id,
+            subject=candidate.subject,
+            effect=self.worth.effects.get(candidate.id),
+            diff=diff[:limit],
+            cut=cut,
+        )
 
     def _same_indices(self, base: int, candidate: int) -> list[tuple[Mark, Mark]]:
         """Search trials of both sides on the same task with the same seed and answers."""
@@ -280,15 +319,9 @@ class _Reader:
         trial = self.ledger.trial(mark.id)
         if trial is None:
             raise KeyError(mark.id)
-        return Excerpt(score=trial.score, reason=trial.reason, transcript=_middle_out(trial.transcript, limit))
-
-
-def _middle_out(text: str, limit: int) -> str:
-    """The beginning and the end of a text."""
-    if len(text) <= limit:
-        return text
-    head = limit // 3
-    return f"{text[:head]}\n… ({len(text) - limit} characters left out) …\n{text[len(text) - limit + head :]}"
+        calls, refusals = self.ledger.calls(trial.id), self.ledger.refusals(trial.id)
+        transcript = middle_out(with_output(calls, refusals, trial.transcript), limit)
+        return Excerpt(score=trial.score, reason=trial.reason, transcript=transcript)
 
 
 def _heat(reader: _Reader, gated: Sequence[int]) -> Heat:

@@ -37,6 +37,7 @@ SECTIONS: Final = (
     ("evidence", "Evidence"),
     ("patches", "Accepted"),
     ("rejected", "Not accepted"),
+    ("improvers", "Improvers"),
     ("load", "Load"),
     ("cost", "Cost"),
     ("events", "Events"),

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from agent.base.refusal import Refusal
 from agent.base.text import visible, visible_lines
 from agent.base.types import Call
 from agent.models.dialects import show
@@ -33,6 +34,15 @@ def print_calls(calls: Sequence[Call], console: Console, *, full: bool) -> None:
         row = show.row(call)
         table.add_row(*(Text(visible(row[name])) for name in COLUMNS))
     console.print(table)
+
+
+def print_refusals(refusals: Sequence[Refusal], console: Console) -> None:
+    """Print the calls that the gateway refused without asking a model; nothing where there are none."""
+    if refusals:
+        console.print("Refused without asking a model:")
+    for one in refusals:
+        times = f"{one.times} x " if one.times > 1 else ""
+        console.print(Text(visible(f"  {one.trial}  {times}{one.path} {one.status} {one.code}: {one.reason}")))
 
 
 def print_tried(tried: Sequence[Tried], console: Console) -> bool:

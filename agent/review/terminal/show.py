@@ -6,7 +6,7 @@ who reads this. Transcripts are of search trials only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -15,13 +15,15 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.base.errors import RecordBroken
+from agent.base.refusal import Refusal
 from agent.base.text import visible, visible_lines
-from agent.base.types import Candidate, Fate, Purpose, Trial, Usage
+from agent.base.types import Call, Candidate, Fate, Purpose, Trial, Usage
 from agent.kernel.decide.evidence import base_of
 from agent.kernel.decide.flags import flags_key
 from agent.kernel.git.messages import Commit
 from agent.kernel.git.repository import Repository
 from agent.kernel.record.ledger import Ledger, PairRow, TestRow
+from agent.models.dialects.transcript import with_output
 from agent.review.commits import accepted
 from agent.review.terminal.style import FATE_STYLES, cell, render_diff, when
 
@@ -32,7 +34,7 @@ TRANSCRIPT_LINES = 60
 class Dossier:
     """Everything about one candidate. `before` and `after` are search trials by index, of `base` and of itself.
 
-    `diff` is its patch against `against`, in words.
+    `diff` is its patch against `against`, in words; `calls` and `refusals` read the model calls of a trial.
     """
 
     candidate: Candidate
@@ -46,6 +48,8 @@ class Dossier:
     before: Mapping[int, Trial]
     after: Mapping[int, Trial]
     meetings: Sequence[tuple[int, Sequence[PairRow]]]
+    calls: Callable[[str], Sequence[Call]] = lambda _: ()
+    refusals: Callable[[str], Sequence[Refusal]] = lambda _: ()
     trials: Mapping[Purpose, int]
     usage: Usage
 
@@ -73,6 +77,8 @@ def collect(candidate: Candidate, ledger: Ledger, repository: Repository, *, par
         before=ledger.by_index(Purpose.SEARCH, base) if base != candidate.id else {},
         after=ledger.by_index(Purpose.SEARCH, candidate.id),
         meetings=met,
+        calls=ledger.calls,
+        refusals=ledger.refusals,
         trials={purpose: sum(t.purpose is purpose for t in every) for purpose in Purpose},
         usage=sum((t.usage for t in every), Usage()),
     )
@@ -215,10 +221,18 @@ def _print_transcripts(dossier: Dossier, console: Console) -> None:
         for number, trial in ((dossier.base, before), (dossier.candidate.id, after)):
             head = f"  #{number} scored {trial.score:g}: {visible(trial.reason)}"
             console.print(Text(head, style="green" if trial.score > min(before.score, after.score) else "red"))
-            lines = visible_lines(trial.transcript, lines=TRANSCRIPT_LINES)
+            text = with_output(dossier.calls(trial.id), dossier.refusals(trial.id), trial.transcript)
+            lines = _ends(visible_lines(text))
             console.print(Text("\n".join(f"    {line}".rstrip() for line in lines)), soft_wrap=True)
     if not changed(dossier):
         _section(console, "no search trial changed its score", [])
+
+
+def _ends(lines: Sequence[str]) -> list[str]:
+    """The first third and the last two of as many lines as are shown of a transcript."""
+    head = TRANSCRIPT_LINES // 3
+    gone = len(lines) - TRANSCRIPT_LINES
+    return [*lines] if gone <= 0 else [*lines[:head], f"… ({gone} lines left out) …", *lines[head + gone :]]
 
 
 def _cost(dossier: Dossier) -> str:

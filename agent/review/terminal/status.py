@@ -74,6 +74,7 @@ def _counts(summary: Summary) -> dict[str, Any]:
         "shared_calls": summary.shared_calls,
         "tokens": summary.tokens,
         "dollars": round(summary.dollars, 6),
+        "saved_by_caches": round(summary.saved, 6),
         "seconds": round(summary.seconds, 1),
     }
 

@@ -1,38 +1,18 @@
-"""The end of a campaign on one screen, and what `ratchet eval` measured."""
+"""The end of a campaign on one screen."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from agent.base.text import clean_line
-from agent.base.types import Fate, Trial
-from agent.review.summary import Summary, paired, wilson
+from agent.base.types import Fate
+from agent.review.summary import Summary
 
 SHOWN_REJECTED = 12
-
-
-def print_measured(sides: Sequence[Sequence[Trial]], console: Console, *, as_json: bool) -> None:
-    """Print every trial, the mean with its interval, and the paired difference of two sides."""
-    means = [wilson([trial.score for trial in side]) for side in sides]
-    difference = paired(*([t.score for t in side] for side in reversed(sides))) if len(sides) > 1 else None
-    if as_json:
-        rows = [[{"task": t.task, "score": t.score, "reason": t.reason} for t in side] for side in sides]
-        facts = {"sides": [asdict(m) if m else None for m in means], "trials": rows}
-        print(json.dumps({**facts, "difference": asdict(difference) if difference else None}))  # noqa: T201
-        return
-    for trials in zip(*sides, strict=True):
-        scores = "  ".join(f"{trial.score:5.2f}" for trial in trials)
-        console.print(Text(f"{scores}  {trials[0].task:<32} {clean_line(trials[0].reason)}"))
-    for name, mean in zip(("measured", "against"), means, strict=False):
-        console.print(f"{name}: {mean}", markup=False)
-    if difference is not None:
-        console.print(f"difference, paired: {difference}", markup=False)
 
 
 def print_summary(summary: Summary, *, name: str, hint: Callable[[str], str], console: Console) -> None:

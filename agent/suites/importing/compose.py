@@ -16,6 +16,11 @@ _SERVICE = frozenset(
 )
 _SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*([KMG]?)I?B?")
 _MIB = {"": 1 / (1 << 20), "K": 1 / 1024, "M": 1.0, "G": 1024.0}
+_FILLED_IN = re.compile(
+    r"T_BENCH_|\$\{?(?:HOST_\w+_PATH|ENV_\w+_PATH|CONTEXT_DIR|MAIN_IMAGE_NAME|CPUS|MEMORY|TEST_DIR)\b"
+)
+"""Variables that Terminal-Bench and Harbor fill in themselves: folders of logs, limits that task.toml gives."""
+
 _VARIABLE = re.compile(r"\$\{?\w+(?::-([^}]*))?\}?")
 
 
@@ -42,7 +47,7 @@ def one_container(config: Mapping[str, Any], where: str) -> Service:
     refuse_unknown(service, _SERVICE, inside)
     volumes = service.get("volumes") or []
     for volume in volumes if isinstance(volumes, list) else [volumes]:
-        if "T_BENCH_" not in str(volume):
+        if not _FILLED_IN.search(str(volume)):
             raise Unsupported(f"{inside}volumes: {str(volume)!r:.60}")
     workdir = service.get("working_dir")
     if workdir is not None and not isinstance(workdir, str):
@@ -59,7 +64,7 @@ def _env(service: Mapping[str, Any], where: str) -> dict[str, str]:
     found = {}
     for key, value in pairs:
         text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-        if "T_BENCH_" in text or key == "TEST_DIR":
+        if _FILLED_IN.search(text) or key == "TEST_DIR":
             continue
         if (variable := _VARIABLE.fullmatch(text)) and variable[1] is not None:
             text = variable[1]
@@ -90,9 +95,9 @@ def _limits(service: Mapping[str, Any], where: str) -> dict[str, Any]:
         raise Unsupported(f"{where}deploy.resources.reservations.devices: boxes have no GPU")
     cpus, memory = limits.get("cpus", service.get("cpus")), limits.get("memory", service.get("mem_limit"))
     found: dict[str, Any] = {}
-    if cpus is not None:
+    if cpus is not None and not _FILLED_IN.search(str(cpus)):
         found["cpus"] = _number(cpus, f"{where}deploy.resources.limits.cpus")
-    if memory is not None:
+    if memory is not None and not _FILLED_IN.search(str(memory)):
         found["memory_mb"] = _mebibytes(memory, f"{where}deploy.resources.limits.memory")
     return found
 

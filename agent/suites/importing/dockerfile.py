@@ -22,6 +22,7 @@ from dockerfile_parse import DockerfileParser
 from agent.base.types import NO_FILES, Files
 from agent.suites.importing import baking, left
 from agent.suites.importing.draft import Unsupported
+from agent.suites.importing.heredocs import unfolded
 
 MAX_LINES = 2000
 _NO_EFFECT = frozenset({"CMD", "LABEL", "EXPOSE", "MAINTAINER", "COMMENT", "VOLUME", "STOPSIGNAL", "HEALTHCHECK"})
@@ -29,11 +30,19 @@ _LAYERS = frozenset({"ENV", "ARG", "SHELL"})
 _OURS = frozenset(
     {"/tmp", "/tests", "/logs", "/task", "/scaffold", "/proc", "/sys", "/dev", "/run"}  # noqa: S108
 )
+TASK = "/task"
+"""Where a box has the instruction: as the working directory of an image it becomes the workspace, which gets a copy."""
+
 _EMPTIED = "/tmp"  # noqa: S108 - of a box
 _SYSTEM = frozenset({"bin", "boot", "etc", "lib", "lib64", "media", "mnt", "root", "sbin", "usr", "var", "home", "opt"})
 _MENTIONED = re.compile(r"(?<![\w./-])/([A-Za-z][\w-]*)(?=[/\s`'\".,;:)]|$)")
 _IN_A_HOME = (".bashrc", ".profile", ".bash_logout", ".cache")
 """What images have in a home folder that becomes the working directory; a box has its home elsewhere."""
+
+_ARGUMENT = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}|\$(\w+)")
+_USER = re.compile(r"[a-z_][a-z0-9_-]*|[0-9]+")
+_MOUNTS = re.compile(r"\A(?:--mount=type=cache,\S+\s+)+")
+"""Caches of a build, which change nothing in the image."""
 
 _HARMLESS_OPTIONS = ("--chown=", "--chmod=", "--link")
 _UV_IMAGE = re.compile(r"--from=ghcr\.io/astral-sh/uv(?::(?P<version>\d+(?:\.\d+)*))?(?:@\S+)?\s")
@@ -69,7 +78,8 @@ def read_dockerfile(
     """
     if content.count("\n") > MAX_LINES:
         raise Unsupported(f"{where}: more than {MAX_LINES} lines")
-    return _Reader(where, context).read(content, workdir, about)
+    plain, copied = unfolded(content, where)
+    return _Reader(where, {**context, **copied}).read(plain, workdir, about)
 
 
 class _Reader:
@@ -77,7 +87,9 @@ class _Reader:
         self._where, self._context = where, context
         self._line = 1
         self._image = ""
-        self._workdir = "/"
+        self._workdir, self._user = "/", ""
+        self._arguments: dict[str, str] = {}
+        self._stages: set[str] = set()
         self._build: list[str] = []
         self._copied: dict[str, bytes] = {}
         self._baked: dict[str, bytes] = {}
@@ -94,6 +106,8 @@ class _Reader:
             raise Unsupported(f"{self._where}: no FROM")
         top = self._top(workdir, about)
         self._bake([path for path in self._copied if not path.startswith(f"{top}/")])
+        if top != TASK and any(path.startswith(f"{TASK}/") for path in self._baked):
+            raise self._no(f"COPY to {TASK}, which a box fills itself")
         kept = {path: body for path, body in self._copied.items() if path.startswith(f"{top}/")}
         self._keep_folders(kept, top)
         return Environment(
@@ -111,7 +125,7 @@ class _Reader:
         if chosen == "/" and (named := work_folder(self._copied, about)):
             self._remarks.append(f"the working directory / cannot be written: work starts in {named}")
             chosen = named
-        if chosen == "/" or f"/{chosen.split('/')[1]}" in _OURS:
+        if chosen == "/" or (f"/{chosen.split('/')[1]}" in _OURS and chosen != TASK):
             raise self._no(f"a working directory {chosen}")
         return chosen
 
@@ -123,7 +137,7 @@ class _Reader:
             self._remarks.append(
                 f"{self._where}: files in {_EMPTIED} are there for the build; a box starts without them"
             )
-        if path := next((path for path, top in tops.items() if top in _OURS and top != _EMPTIED), None):
+        if path := next((path for path, top in tops.items() if top in _OURS - {_EMPTIED, TASK}), None):
             raise self._no(f"COPY to {path!r:.80}, which a box fills itself")
         self._baked.update(new)
         self._build += baking.layers(new)
@@ -146,36 +160,75 @@ class _Reader:
         if word == "FROM":
             self._from(value)
         elif not self._image:
-            raise self._no(f"{word} before FROM")
+            self._before_from(word, value)
         elif word in _LAYERS:
             self._build.append(f"{word} {value}")
-        elif word == "WORKDIR":
-            self._workdir = posixpath.normpath(posixpath.join(self._workdir, value.strip("\"'")))
-            if "$" in value:
-                raise self._no("WORKDIR with a variable")
-            self._build.append(f"WORKDIR {self._workdir}")
         elif word == "RUN":
             self._run(value, content)
         elif word in {"COPY", "ADD"}:
             self._copy(word, value)
-        elif word != "USER" or value not in {"root", "0"}:
+        else:
+            self._state(word, value)
+
+    def _before_from(self, word: str, value: str) -> None:
+        if word != "ARG":
+            raise self._no(f"{word} before FROM")
+        name, _, default = value.partition("=")
+        self._arguments[name.strip()] = default.strip().strip("\"'")
+
+    def _state(self, word: str, value: str) -> None:
+        """What changes how later lines work, or how a container would start."""
+        if word == "WORKDIR":
+            self._workdir = posixpath.normpath(posixpath.join(self._workdir, value.strip("\"'")))
+            if "$" in value:
+                raise self._no("WORKDIR with a variable")
+            self._build.append(f"WORKDIR {self._workdir}")
+        elif word == "USER":
+            self._become(value)
+        elif word != "ENTRYPOINT":
             raise self._no(word if word.isascii() and word.isalpha() else "a line that is not an instruction")
+        elif value != "[]":
+            self._remarks.append(f"{self._where} line {self._line}: ENTRYPOINT is not run: a box starts nothing")
 
     def _from(self, value: str) -> None:
-        if self._image:
-            raise self._no("several stages (a second FROM)")
         words = [word for word in value.split() if word != "--platform=linux/amd64"]
-        if not words or words[0].startswith("--") or "$" in words[0]:
+        base = self._filled(words[0]) if words else ""
+        if not base or base.startswith("--") or "$" in base:
             raise self._no(f"FROM {value:.60}")
-        self._image = words[0]
+        if self._image and base not in self._stages:
+            raise self._no("several stages (a second FROM)")
+        # A stage that is built on the one before only continues it.
+        self._image = self._image or base
+        if len(words) == len(("base", "AS", "name")) and words[1].upper() == "AS":
+            self._stages = {words[2]}
+
+    def _filled(self, text: str) -> str:
+        """A text with the arguments that are given before FROM."""
+
+        def value(found: re.Match[str]) -> str:
+            name, default = found[1] or found[3], found[2] or ""
+            return self._arguments.get(name) or default or found[0]
+
+        return _ARGUMENT.sub(value, text)
+
+    def _become(self, value: str) -> None:
+        """Later RUN lines are another user's; a box has a user of its own."""
+        name = self._filled(value).partition(":")[0]
+        if not _USER.fullmatch(name):
+            raise self._no(f"USER {value:.40}")
+        self._user = "" if name in {"root", "0"} else name
+        if self._user:
+            self._remarks.append(f"{self._where} line {self._line}: USER {name}: boxes run as a user of their own")
 
     def _run(self, value: str, content: str) -> None:
-        if "<<" in value or value.startswith("--"):
-            raise self._no("RUN with " + ("a here-document" if "<<" in value else value.split("=", maxsplit=1)[0]))
+        if value.startswith("--"):
+            value = _MOUNTS.sub("", value)
+        if value.startswith("--"):
+            raise self._no(f"RUN with {value.split('=', maxsplit=1)[0]}")
         if sum(map(len, self._copied.values())) <= baking.MAX_BYTES or self._mentions(content):
             self._bake([*self._copied])
         self._folders += _made_folders(value, self._workdir)
-        self._build.append(f"RUN {value}")
+        self._build.append(f"RUN {as_user(self._user, value)}")
 
     def _mentions(self, content: str) -> bool:
         names = map(posixpath.basename, self._copied)
@@ -241,6 +294,16 @@ class _Reader:
             return {posixpath.join(target, path): body for path, body in below.items()}
         names = [path for path in self._context if "/" not in path and fnmatch.fnmatchcase(path, plain)]
         return {posixpath.join(target, name): self._context[name] for name in names}
+
+
+def as_user(user: str, command: str) -> str:
+    """A shell command as another user runs it; as it is for root."""
+    if not user:
+        return command
+    script = shlex.quote(command)
+    if user.isdigit():
+        return f"setpriv --reuid={user} --regid={user} --clear-groups sh -c {script}"
+    return f"su -s /bin/sh {user} -c {script}"
 
 
 def install_uv(version: str | None) -> list[str]:

@@ -50,12 +50,15 @@ class Options:
     """What the user says beside the source.
 
     `image` replaces every image that tasks name; `check` is the command that grades tasks in a language
-    for which none is known; `reward_key` is the key of the reward in a reward.json with several.
+    for which none is known; `reward_key` is the key of the reward in a reward.json with several; `repos` holds clones
+    of the repositories that tasks are about, or lie in; `dataset` is the one to take of a registry.
     """
 
     image: str | None = None
     check: str | None = None
     reward_key: str = "reward"
+    repos: Path | None = None
+    dataset: str | None = None
 
 
 class Importer(Protocol):

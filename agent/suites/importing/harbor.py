@@ -7,6 +7,8 @@ becomes a run of pytest that is judged by its JUnit report, which is harder to f
 
 from __future__ import annotations
 
+import shlex
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +19,13 @@ from agent.base.errors import UserError
 from agent.base.types import Files
 from agent.suites.importing import container, shell
 from agent.suites.importing.compose import Service, one_container
-from agent.suites.importing.dockerfile import Environment, read_dockerfile, work_folder
+from agent.suites.importing.dockerfile import TASK, Environment, read_dockerfile, work_folder
 from agent.suites.importing.draft import Draft, Options, Refusal, Unsupported, task_id
 from agent.suites.importing.fetching import TEST_TOOLS, Fetched, fetched, plain_name
 from agent.suites.importing.harbor_config import Config, read_config, submitted
 from agent.suites.importing.harbor_fates import CONFIG
-from agent.suites.importing.harbor_files import kept, verifier_needs
+from agent.suites.importing.harbor_files import Verifier, kept, verifier_of
+from agent.suites.importing.harbor_sources import DATASET, REGISTRY, Located, digest_of, tasks_of
 from agent.suites.importing.reading import folder, scripts, tasks_below, text, toml_file
 from agent.trials.grading import WORKSPACE
 
@@ -42,19 +45,26 @@ class Harbor:
     about = "Harbor task folders (task.toml)"
 
     def recognises(self, source: Path) -> bool:
-        """By the first task.toml that is found."""
+        """By its name, or by the first task.toml that is found."""
+        if source.is_file():
+            return source.name in {DATASET, REGISTRY}
         return source.is_dir() and next(tasks_below(source, CONFIG), None) is not None
 
     def read(self, source: Path, options: Options) -> Iterator[Draft | Refusal]:
-        """Every task, in the order of their paths."""
-        for root in tasks_below(source, CONFIG):
-            inside = root.relative_to(source).as_posix()
-            name = task_id(root.resolve().name)
-            raw = toml_file(root / CONFIG)
-            try:
-                yield _task(root, name, inside, raw, options)
-            except Unsupported as reason:
-                yield Refusal(id=name, origin=inside, feature=str(reason))
+        """Every task, in the order of the source."""
+        with tempfile.TemporaryDirectory(prefix="ratchet-import-") as work:
+            for place in tasks_of(source, options, Path(work)):
+                yield place if isinstance(place, Refusal) else _read(place, options)
+
+
+def _read(place: Located, options: Options) -> Draft | Refusal:
+    # A folder that comes out of git has a number for a name.
+    name = task_id(Path(place.inside).name if place.origin else place.root.resolve().name)
+    raw = toml_file(place.root / CONFIG)
+    try:
+        return _task(place, name, raw, options)
+    except Unsupported as reason:
+        return Refusal(id=name, origin=place.inside, feature=str(reason))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +76,12 @@ class _Check:
     helpers: dict[str, bytes]
 
 
-def _task(root: Path, name: str, origin: str, raw: dict[str, Any], options: Options) -> Draft:
+def _task(place: Located, name: str, raw: dict[str, Any], options: Options) -> Draft:
+    root = place.root
     files = kept(folder(root))
+    digest = digest_of(files)
+    if place.digest not in {None, digest}:
+        raise Unsupported(f"{DATASET}: its content is not what the digest {place.digest!r:.24} names")
     config = read_config(raw)
     remarks = [*config.remarks]
     _layout(files, config)
@@ -76,27 +90,41 @@ def _task(root: Path, name: str, origin: str, raw: dict[str, Any], options: Opti
     found = _environment(files, config, service, root=root, instruction=instruction, remarks=remarks)
     tests = {path.removeprefix("tests/"): body for path, body in files.items() if path.startswith("tests/")}
     script = text(files, SCRIPT, root)
-    brought, layers = verifier_needs(files, config, root, remarks)
-    check = _check(script, tests, config, brought, options=options, remarks=remarks)
+    verifier = verifier_of(files, config, root, found.workdir)
+    check = _check(script, tests, config, verifier, options=options, remarks=remarks)
     starting, instruction = _with_context(files, found.files, instruction, remarks)
+    if found.workdir == TASK:
+        # There /task is the workspace, and a scaffold reads its instruction from /task/instruction.md.
+        starting["instruction.md"] = instruction.encode()
     return Draft(
         id=name,
-        origin=origin,
+        origin=place.inside,
         instruction=instruction,
         files=starting,
         tests=container.hidden({**tests, **check.helpers}),
         settings={
             "submit": submitted(config, found.workdir, remarks),
             **check.settings,
-            **container.surroundings(found, extra=(*layers, *check.layers), options=options),
+            **_images(found, verifier, check, options),
             **config.limits,
             **service.limits,
             "env": {**service.env, **config.env},
             "tags": config.tags,
         },
-        meta={"harbor": _meta(files, raw, config, root)},
+        meta={"harbor": {**_meta(files, raw, config, root), "digest": digest, **(place.origin or {})}},
         remarks=tuple(dict.fromkeys([*remarks, *found.remarks])),
     )
+
+
+def _images(found: Environment, verifier: Verifier | None, check: _Check, options: Options) -> dict[str, Any]:
+    """Image and layers of both boxes; what grading installs is in the image that grades."""
+    if verifier is None:
+        return container.surroundings(found, extra=check.layers, options=options)
+    grading = container.surroundings(verifier.found, extra=check.layers, options=options)
+    return {
+        **container.surroundings(found, extra=(), options=options),
+        **{f"check_{name}": value for name, value in grading.items()},
+    }
 
 
 def _layout(files: Mapping[str, bytes], config: Config) -> None:
@@ -141,14 +169,14 @@ def _environment(
 
 
 def _check(
-    script: str, tests: Files, config: Config, brought: Fetched, *, options: Options, remarks: list[str]
+    script: str, tests: Files, config: Config, verifier: Verifier | None, *, options: Options, remarks: list[str]
 ) -> _Check:
     """By JUnit for a script that only runs pytest over tests that can be counted, else by the script itself."""
     run = shell.usual_pytest(script, reward=True, baked=True)
     if run is not None and config.reward_range == (0, 1):
         try:
             found = container.pytest_check(run, tests, "tests")
-            layers = (fetched(script, SCRIPT) + brought).layers()
+            layers = fetched(script, SCRIPT).layers()
         except Unsupported as reason:
             remarks.append(f"judged by its reward file, not by pytest's report: {reason}")
         else:
@@ -157,17 +185,17 @@ def _check(
                 (*layers, container.PYTEST),
                 {},
             )
-    fetches = fetched(script, SCRIPT) + brought
+    fetches = fetched(script, SCRIPT)
     if fetches.any:
         remarks.append(f"{SCRIPT} installs: {_installed(fetches)} in the image, so that grading works offline")
-    return _as_it_is(fetches, config, _key(tests, options, remarks))
+    return _as_it_is(fetches, config, _key(tests, options, remarks), verifier)
 
 
 def _installed(fetches: Fetched) -> str:
     return ", ".join([*fetches.apt, *fetches.pip]) or "nothing but tools"
 
 
-def _as_it_is(fetches: Fetched, config: Config, key: str) -> _Check:
+def _as_it_is(fetches: Fetched, config: Config, key: str, verifier: Verifier | None) -> _Check:
     helpers = {f"{container.OURS}/reward.py": container.helper("reward.py")}
     env = {**config.check_env}
     if fetches.any:
@@ -175,7 +203,8 @@ def _as_it_is(fetches: Fetched, config: Config, key: str) -> _Check:
         env["BASH_ENV"] = f"{_HELPERS}/offline.sh"
     low, high = config.reward_range
     command = (
-        f"mkdir -p {_VERIFIER} && rm -f {_VERIFIER}/reward.txt {_VERIFIER}/reward.json; bash /{SCRIPT}; "
+        f"{_going(verifier)}mkdir -p {_VERIFIER} && rm -f {_VERIFIER}/reward.txt {_VERIFIER}/reward.json; "
+        f"bash /{SCRIPT}; "
         f'unset BASH_ENV; python3 -I {_HELPERS}/reward.py {_VERIFIER} "$0" {low:g} {high:g}'
     )
     settings = {
@@ -185,6 +214,11 @@ def _as_it_is(fetches: Fetched, config: Config, key: str) -> _Check:
     }
     tools = any(plain_name(package) in TEST_TOOLS for package in fetches.pip)
     return _Check(settings, (*fetches.layers(), *((container.PYTEST,) if tools else ())), helpers)
+
+
+def _going(verifier: Verifier | None) -> str:
+    """How the tests come to the directory in which the verifier's image starts."""
+    return "" if verifier is None or verifier.start == verifier.found.workdir else f"cd {shlex.quote(verifier.start)}; "
 
 
 def _prefix(env: Mapping[str, str]) -> list[str]:

@@ -21,6 +21,7 @@ NO_MEMORY_LIMIT_MB = 8192
 DEFAULT_VERIFIER_SECONDS = 600.0
 _SIZES = {"K": 1 / 1024, "M": 1, "G": 1024}
 _VARIABLE = re.compile(r"\$\{([^}:]+)(?::-(.*))?\}", re.DOTALL)
+_KEY = re.compile(r"[A-Z0-9_]*_(?:API_KEY|BASE_URL|API_BASE|AUTH_TOKEN)")
 _ARTIFACTS = "/logs/artifacts"
 _Table = Mapping[str, Any]
 
@@ -53,7 +54,7 @@ def read_config(written: _Table) -> Config:
         raise Unsupported(f"{CONFIG}: verifier.environment_mode = 'shared' beside [verifier.environment]")
     return Config(
         limits=_limits(environment, agent, verifier, remarks),
-        env=_env(environment, "environment"),
+        env=_without_keys(environment, remarks),
         check_env={**_env(own, "verifier.environment"), **_env(verifier, "verifier")},
         solution_env=_solution_env(_table(raw, "solution"), remarks),
         image=environment.get("docker_image") or None,
@@ -141,6 +142,14 @@ def _env(section: _Table, name: str) -> dict[str, str]:
     return found
 
 
+def _without_keys(environment: _Table, remarks: list[str]) -> dict[str, str]:
+    """The environment of both boxes, without the keys of model providers: the gateway gives what a box needs."""
+    env = _table(environment, "env")
+    keys = [key for key, value in env.items() if _KEY.fullmatch(key) and _VARIABLE.fullmatch(value)]
+    remarks += [f"{CONFIG}: environment.env.{key} is left out: no key enters a box" for key in keys]
+    return _env({"env": {key: value for key, value in env.items() if key not in keys}}, "environment")
+
+
 def _solution_env(section: _Table, remarks: list[str]) -> dict[str, str]:
     try:
         return _env(section, "solution")
@@ -168,7 +177,9 @@ def submitted(config: Config, workdir: str, remarks: list[str]) -> list[str]:
     """The globs of what is handed in: what a separate verifier would get, or all that a shared one sees."""
     if not config.separate:
         dots = [
-            path for path in (_below(artifact, workdir) for artifact in config.artifacts) if path and path[0] == "."
+            path
+            for path in (_below(artifact, workdir) for artifact in config.artifacts)
+            if path and path[0] == "." and path != "."
         ]
         return [*container.SUBMIT, *(glob for path in dots for glob in (literal(path), f"{literal(path)}/**"))]
     globs = [f"{container.LOGS}/artifacts/**"]

@@ -5,22 +5,24 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
-from agent.suites.importing.dockerfile import install_uv, read_dockerfile
+from agent.suites.importing.dockerfile import Environment, read_dockerfile
 from agent.suites.importing.draft import Unsupported
-from agent.suites.importing.fetching import Fetched, commands, fetched, fetches
 from agent.suites.importing.harbor_config import Config
 from agent.suites.importing.reading import text
 
 IGNORE = ".harborignore"
 VERIFIER = "tests/Dockerfile"
 _SCOPES = ("tests/", "solution/")
-_HARMLESS = frozenset({"mkdir", "rm", "set", "true"})
 _TESTS_COPIED = re.compile(r"(?m)^\s*(?:COPY|ADD)\s+(?!--from)[^\n]*\s/tests(?:/\S*)?\s*$")
 """A COPY that brings the tests: grading brings them itself."""
+
+_MADE_TO_RUN = re.compile(r"(?m)^\s*RUN\s+chmod\s+\S+\s+/tests(?:/\S*)?\s*$")
+"""A RUN that makes scripts among the tests executable: they are started by bash."""
 
 
 def kept(files: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -53,35 +55,38 @@ def _left_out(path: str, specs: Mapping[str, GitIgnoreSpec]) -> bool:
     return False
 
 
-def verifier_needs(
-    files: Mapping[str, bytes], config: Config, root: Path, remarks: list[str]
-) -> tuple[Fetched, tuple[str, ...]]:
-    """What a separate verifier's image has beside the task's: packages, and layers. Both boxes have one image here.
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """The image of a separate verifier, and the directory in which its tests start."""
+
+    found: Environment
+    start: str
+
+
+def verifier_of(files: Mapping[str, bytes], config: Config, root: Path, workdir: str) -> Verifier | None:
+    """The image that only grades, where a task has one; `workdir` is where the task's own files stand in both.
 
     Raises:
-        Unsupported: the verifier's image has more than packages.
+        Unsupported: the image cannot be made.
     """
+    if not config.separate:
+        return None
+    if VERIFIER in files:
+        context = {p.removeprefix("tests/"): body for p, body in files.items() if p.startswith("tests/")}
+        written = _TESTS_COPIED.sub("", text(dict(files), VERIFIER, root))
+        written = _MADE_TO_RUN.sub("", written)
+        found = read_dockerfile(written, context, VERIFIER, workdir=workdir)
+        inside = {path: body for path, body in found.files.items() if path not in found.checked}
+        if inside:
+            raise Unsupported(f"{VERIFIER}: COPY to {workdir}, which holds what is handed in")
+        return Verifier(found, _start(written, workdir))
     if config.verifier_image and config.verifier_image != config.image:
-        raise Unsupported("task.toml: verifier.environment.docker_image: an image of its own for grading")
-    if not config.separate or VERIFIER not in files:
-        return Fetched(), ()
-    context = {p.removeprefix("tests/"): body for p, body in files.items() if p.startswith("tests/")}
-    written = _TESTS_COPIED.sub("", text(dict(files), VERIFIER, root))
-    found = read_dockerfile(written, context, VERIFIER, workdir="/verifier")
-    remarks.append(f"{VERIFIER}: both boxes have the task's image, with the verifier's packages")
-    brought, layers = Fetched(), []
-    for line in found.build:
-        word, _, rest = line.partition(" ")
-        if word == "ENV":
-            layers.append(line)
-        elif word == "RUN" and line not in install_uv(None) and " 'uv" not in line:
-            brought += _packages(rest)
-    return brought, tuple(layers)
+        found = Environment(image=config.verifier_image, build=(), workdir=workdir, files={})
+        return Verifier(found, workdir)
+    return None
 
 
-def _packages(command: str) -> Fetched:
-    """What a RUN of a verifier's Dockerfile installs. Raises Unsupported if it does anything else."""
-    for words in commands(command):
-        if not fetches(words) and words[0] not in _HARMLESS:
-            raise Unsupported(f"{VERIFIER}: RUN {' '.join(words):.60}: an image of its own for grading")
-    return fetched(command, VERIFIER)
+def _start(written: str, workdir: str) -> str:
+    """The last WORKDIR, which need not be the task's; the tests' own folder is where grading lays them."""
+    chosen = re.findall(r"(?mi)^\s*WORKDIR\s+(\S+)\s*$", written)
+    return posixpath.normpath(posixpath.join("/", *chosen)) if chosen else workdir

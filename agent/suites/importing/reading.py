@@ -69,9 +69,16 @@ def _folders(folder: str, marker: str) -> list[str]:
 
 
 def folder(root: Path) -> dict[str, bytes]:
-    """Every file below a folder, by its path in it. Raises UserError for anything but plain files in bounds."""
+    """Every file below a folder, by its path in it.
+
+    Raises:
+        Unsupported: there is more than a box is given.
+        UserError: anything but plain files.
+    """
     try:
         found = tree.read_folder(str(root))
+    except tree.TooMuch as error:
+        raise Unsupported(str(error)) from error
     except tree.BadTree as error:
         raise UserError(str(root), str(error), "Fix it there, or take the task out.") from error
     if pair := tree.collision(found):

@@ -12,8 +12,10 @@ from agent.suites.importing.evals import Evals
 from agent.suites.importing.exercism import Exercism
 from agent.suites.importing.folder import PytestFolder
 from agent.suites.importing.harbor import Harbor
+from agent.suites.importing.harbor_sources import HUB, downloaded
 from agent.suites.importing.jsonl import HumanEval, Mbpp
 from agent.suites.importing.programs import EvalPlus, Programs
+from agent.suites.importing.swebench import SweBench
 from agent.suites.importing.terminalbench import TerminalBench
 from agent.suites.importing.write import SuiteWriter, grouped
 
@@ -23,6 +25,7 @@ IMPORTERS: Mapping[str, Importer] = {
         Harbor(),
         TerminalBench(),
         Exercism(),
+        SweBench(),
         HumanEval(),
         EvalPlus(),
         Mbpp(),
@@ -71,12 +74,13 @@ def import_suite(
         UserError: broken input, named by file and line, or no task that can be taken; nothing is written then.
     """
     source, dest = Path(source), Path(dest)
-    importer = chosen(kind, source)
-    _apart(source, dest)
-    with SuiteWriter(dest, replace=replace) as writer:
-        for read in importer.read(source, options):
-            done((writer.add(read) or read) if isinstance(read, Draft) else writer.refuse(read))
-        changed = writer.finish(importer.kind, source.resolve().name, prepare)
+    with downloaded(source) as there:
+        importer = chosen(kind, there)
+        _apart(there, dest)
+        with SuiteWriter(dest, replace=replace) as writer:
+            for read in importer.read(there, options):
+                done((writer.add(read) or read) if isinstance(read, Draft) else writer.refuse(read))
+            changed = writer.finish(importer.kind, _said(source), prepare)
     return Imported(
         kind=importer.kind,
         dest=dest,
@@ -86,6 +90,12 @@ def import_suite(
         reasons=grouped(refusal.feature for refusal in writer.refusals),
         remarks=writer.remarks,
     )
+
+
+def _said(source: Path) -> str:
+    """What the report calls a source."""
+    package = HUB.fullmatch(str(source))
+    return f"harbor://{package['package']}" if package else source.resolve().name
 
 
 def chosen(kind: str, source: Path) -> Importer:

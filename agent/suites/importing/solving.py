@@ -13,8 +13,10 @@ from pathlib import Path
 
 from agent.base.errors import CandidateFault
 from agent.base.types import BoxSpec, Ending, Files, Sandbox, Suite, Task
+from agent.suites.network import needs_network
 from agent.suites.rules import submitted_by
 from agent.trials.grading import WORKSPACE, box_for, in_workdir
+from agent.trials.stages import collect, prepare
 
 SCRIPTS = ("solve.sh", "solution.sh")
 FOLDER = ".solution"
@@ -72,11 +74,14 @@ async def _run(sandbox: Sandbox, image: str, task: Task) -> Solved:
     beside = {f"{FOLDER}/{path}": text.encode() for path, text in scripts.items()}
     box = await sandbox.open(box_for(task, BoxSpec(image=image, gateway=False)))
     try:
-        await box.put({**task.files, **beside}, WORKSPACE.rstrip("/"))
+        await box.put(task.files, WORKSPACE.rstrip("/"))
+        await prepare(box, task)
+        await box.put(beside, WORKSPACE.rstrip("/"))
         argv = in_workdir(task, ["bash", f"{WORKSPACE}{FOLDER}/{name}"])
         result = await box.run(argv, env=_env(task), timeout=task.solve_timeout)
         if result.ending is not Ending.EXITED:
             return Solved(task.id, {}, f"{name} did not finish: {result.ending.value}")
+        await collect(box, task)
         taken = await box.take(task.submit)
     except CandidateFault as fault:
         return Solved(task.id, {}, f"{name}: {fault}")
@@ -84,7 +89,13 @@ async def _run(sandbox: Sandbox, image: str, task: Task) -> Solved:
         await box.close()
     handed_in = submitted_by(task.submit)
     files = {path: body for path, body in taken.items() if handed_in(path) and task.files.get(path) != body}
-    return Solved(task.id, files, None if files else f"{name} left no file (exit code {result.exit_code})")
+    if files and not result.exit_code:
+        return Solved(task.id, files)
+    said = needs_network(result.output.decode(errors="replace"))
+    if files and not said:
+        return Solved(task.id, files)
+    why = f"needs a network: {said}" if said else f"{name} left no file (exit code {result.exit_code})"
+    return Solved(task.id, {}, why)
 
 
 def write_solutions(root: Path, solved: list[Solved]) -> None:

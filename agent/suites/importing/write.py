@@ -224,9 +224,19 @@ def _validate(draft: Draft) -> None:
     if not draft.instruction.strip() or _CONTROL.search(draft.instruction):
         raise Unsupported("an instruction that is empty or holds control characters")
     entry = expanded(entry, place := _Draft(Path(draft.origin)))
-    shared = {"image", "workdir", "user", "memory_mb", "cpus", "solve_timeout", "check_timeout", "junit"}
+    shared = {
+        "image",
+        "check_image",
+        "workdir",
+        "user",
+        "memory_mb",
+        "disk_mb",
+        "cpus",
+        "solve_timeout",
+        "check_timeout",
+        "junit",
+    }
     shared |= {"reward_path", "reward_key"}
-    check = entry.check or []
     task = Task(
         id=draft.id,
         split=Split.SEARCH,
@@ -235,13 +245,20 @@ def _validate(draft: Draft) -> None:
         tests=draft.tests or _texts(entry.tests),
         solution=draft.solution or _texts(entry.solution),
         submit=tuple(entry.submit or ()),
-        check=("bash", "-c", check) if isinstance(check, str) else tuple(check),
+        check=_argv(entry.check),
+        prepare=_argv(entry.prepare),
+        collect=_argv(entry.collect),
         reward=RewardKind(entry.reward or "junit"),
         build=tuple(entry.build or ()),
+        check_build=tuple(entry.check_build or ()),
         env=MappingProxyType(entry.env or {}),
         **{name: value for name in shared if (value := getattr(entry, name)) is not None},
     )
     rules.keep(task, place)
+
+
+def _argv(command: list[str] | str | None) -> tuple[str, ...]:
+    return ("bash", "-c", command) if isinstance(command, str) else tuple(command or ())
 
 
 def _loadable(part: str, files: Files) -> None:
@@ -277,10 +294,11 @@ def _write_task(folder: Path, draft: Draft, settings: Path) -> None:
     settings.rename(folder / "task.yaml")
     (folder / "instruction.md").write_text(draft.instruction.rstrip() + "\n", encoding="utf-8", newline="\n")
     for part in _PARTS:
-        _write_files(f"{folder}/{part}", getattr(draft, part))
+        write_files(f"{folder}/{part}", getattr(draft, part))
 
 
-def _write_files(root: str, files: Files) -> None:
+def write_files(root: str, files: Files) -> None:
+    """Write new files below a folder."""
     made: set[str] = set()
     for path, content in files.items():
         at = f"{root}/{path}"

@@ -19,7 +19,9 @@ from typing import Any, Self
 import asyncssh
 
 from agent.base import errors
-from agent.base.types import CallScope, Caps, Session
+from agent.base.gateway import Session
+from agent.base.tools import Tools
+from agent.base.types import CallScope, Caps
 from agent.trials.executor import Sessions
 
 USER = "ratchet"
@@ -39,12 +41,16 @@ class Address:
 
 
 class Desk:
-    """Serves the links of one run. `host` is the address of this machine that nodes can reach."""
+    """Serves the links of one run. `host` is the address of this machine that nodes can reach.
+
+    `tools` are what else the box of a trial may ask for, by the trial's name: they stay here, as they are no data.
+    """
 
     def __init__(self, gateway: Sessions, host: str) -> None:
         self._gateway, self._host = gateway, host
         self._folder = Path(tempfile.mkdtemp(prefix="rl-"))
         self._open: dict[str, Session] = {}
+        self.tools: dict[str, Tools] = {}
         self.links: set[asyncssh.SSHServerConnection] = set()
         self._server: asyncssh.SSHAcceptor | None = None
         self._keys = [asyncssh.generate_private_key("ssh-ed25519") for _ in range(2)]
@@ -99,6 +105,11 @@ class Desk:
         session: Session | None = None
         try:
             scope = read_scope(json.loads(await process.stdin.readline()))
+            if (trouble := self._gateway.trouble(*scope.models.values())) is not None:
+                process.stdout.write(json.dumps({"trouble": trouble}) + "\n")
+                process.exit(0)
+                return
+            scope = replace(scope, tools=self.tools.get(scope.trial))
             session = self._open[path] = await self._gateway.open(Path(path), scope)
             process.stdout.write(json.dumps({"path": path}) + "\n")
             await self._answer(process, session)
@@ -140,9 +151,9 @@ class _Guest(asyncssh.SSHServer):
 
 
 def told_scope(scope: CallScope) -> dict[str, Any]:
-    """A scope as it travels: the deadline counts from now."""
+    """A scope as it travels, without its tools: the deadline counts from now."""
     left = None if scope.deadline is None else scope.deadline - time.monotonic()
-    return {**asdict(replace(scope, models={}, deadline=left)), "models": dict(scope.models)}
+    return {**asdict(replace(scope, models={}, tools=None, deadline=left)), "models": dict(scope.models)}
 
 
 def read_scope(told: dict[str, Any]) -> CallScope:

@@ -46,6 +46,9 @@ class Link:
         """Listen at `socket` for one box of this node. Raises InfrastructureError."""
         return await self.run(self._session(socket, scope), OPEN_SECONDS)
 
+    def trouble(self, *_roles: str) -> None:
+        """None: what is known of the providers is known at the head, which says so when a session is opened."""
+
     async def close(self) -> None:
         """Let go of the head, which then closes what is still open."""
         if self.connection is not None:
@@ -65,8 +68,10 @@ class Link:
         connection = await self._connected()
         process = await connection.create_process(encoding="utf-8")
         process.stdin.write(json.dumps(told_scope(scope)) + "\n")
-        path = json.loads(await process.stdout.readline())["path"]
-        listener = await connection.forward_local_path(str(socket), path)
+        said = json.loads(await process.stdout.readline())
+        if "trouble" in said:
+            raise InfrastructureError(said["trouble"])
+        listener = await connection.forward_local_path(str(socket), said["path"])
         # Any user may connect: what protects the socket is the folder that it lies in.
         await asyncio.to_thread(socket.chmod, 0o666)
         return RemoteSession(self, process, listener, socket)

@@ -13,7 +13,7 @@ from typing import Any
 
 from agent.base.errors import InfrastructureError, UserError
 from agent.base.trust import trusted_hash
-from agent.base.types import Files, Trial
+from agent.base.types import Files, Grade, Trial
 from agent.trials.cluster import reaper
 from agent.trials.cluster.desk import Address
 from agent.trials.cluster.link import Link
@@ -36,6 +36,26 @@ class Ready:
 
 Answer = tuple[Any, Exception | tuple[str, str, str] | None]
 """What came of a piece of work: a value, or an infrastructure error, or the three parts of a user error."""
+
+
+HandedIn = tuple[Files, Grade]
+
+
+class Seen:
+    """A watcher that keeps what a trial hands in and the verdict, for the one who looks on at the head."""
+
+    def __init__(self) -> None:
+        self.last: HandedIn | None = None
+
+    def started(self) -> None:
+        """The head knows."""
+
+    def printed(self, chunk: bytes) -> None:
+        """The transcript has it."""
+
+    def graded(self, submission: Files, grade: Grade) -> None:
+        """Keep both."""
+        self.last = dict(submission), grade
 
 
 class Node:
@@ -63,14 +83,17 @@ class Node:
         """Whether this node's engine answers; removes what dead runs left there."""
         return await answered(self._sandbox.reap())
 
-    async def trial(self, facts: dict[str, Any], task: Parcel, scaffold: Parcel) -> Answer:
-        """One trial; `facts` are the job without its task. The value is a Trial."""
-        return await answered(self._trial(facts, task, scaffold))
+    async def trial(self, facts: dict[str, Any], task: Parcel, scaffold: Parcel, *, watched: bool) -> Answer:
+        """One trial; `facts` are the job without its task. The value is a Trial, and a HandedIn if it is watched."""
+        return await answered(self._trial(facts, task, scaffold, watched=watched))
 
-    async def _trial(self, facts: dict[str, Any], task: Parcel, scaffold: Parcel) -> Trial:
-        job = Job(task=await self._shelf.get(task), **facts)
+    async def _trial(
+        self, facts: dict[str, Any], task: Parcel, scaffold: Parcel, *, watched: bool
+    ) -> tuple[Trial, HandedIn | None]:
+        seen = Seen()
+        job = Job(task=await self._shelf.get(task), watcher=seen if watched else None, **facts)
         self._trees[job.tree] = await self._shelf.get(scaffold)
-        return await self._evaluator.trial(job)
+        return await self._evaluator.trial(job), seen.last
 
     async def visit(self, scaffold: Parcel, arguments: dict[str, Any]) -> Answer:
         """One visit. The value is a Visited."""

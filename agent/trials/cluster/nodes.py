@@ -99,7 +99,7 @@ class Nodes:
         with contextlib.suppress(RayError):
             await asyncio.to_thread(sdk.request_resources, num_cpus=0)
 
-    async def ask(self, name: str, method: str, *arguments: Any) -> Any:
+    async def ask(self, name: str, method: str, *arguments: Any, **options: Any) -> Any:
         """Have a node do something, and its answer. Cancelling this cancels the work there.
 
         Raises:
@@ -108,7 +108,7 @@ class Nodes:
         actor = self._actors.get(name)
         if actor is None:
             raise NodeLost(f"node {name[:8]} is gone")
-        reference = getattr(actor, method).remote(*arguments)
+        reference = getattr(actor, method).remote(*arguments, **options)
         try:
             return _value(await reference)
         except asyncio.CancelledError:

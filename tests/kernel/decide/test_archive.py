@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.kernel.decide.archive import Archive, Measure, SearchSettings
-from tests.kernel.decide.archives import archive
+from agent.kernel.decide.promotion import promising
+from agent.kernel.decide.strategies import Thompson
+from tests.kernel.decide.archives import archive, score
 
 TREES = st.lists(st.integers(0, 10_000), max_size=40).map(
     lambda picks: [None, *(pick % (index + 1) for index, pick in enumerate(picks))]
@@ -72,3 +75,21 @@ def test_trials_in_flight_count_and_are_forgotten_when_they_end() -> None:
     built.end(step)
     assert built.trials == 0
     assert built.own().tolist() == [[0.0], [0.0]]
+
+
+def test_a_retired_node_earns_no_further_trial_and_has_no_offspring() -> None:
+    built = archive([None, 0, 0], min_trials=5)
+    score(built, 0, wins=1, trials=5)
+    score(built, 1, wins=5, trials=5)
+    score(built, 2, wins=2, trials=5)
+    built.retire(1)
+    strategy, rng = Thompson(), np.random.default_rng(1)
+    for _ in range(40):
+        step = strategy.next(built, rng)
+        assert (step.node if isinstance(step, Measure) else step.parent) != 1
+        if isinstance(step, Measure):
+            built.record(step.node, 0.5)
+        else:
+            built.fail(step.parent)
+    assert built.node(1).trials == 5
+    assert promising(built) != 1

@@ -11,16 +11,9 @@ from hypothesis import strategies as st
 
 from agent.kernel.decide.archive import SearchSettings
 from agent.kernel.decide.gate import GateSettings, PairedTest, threshold
-from agent.kernel.decide.simulate import (
-    Prediction,
-    SimulatedCampaign,
-    World,
-    WorldSettings,
-    many_tests,
-    power_of,
-    predict,
-)
+from agent.kernel.decide.simulate import Prediction, SimulatedCampaign, many_tests, power_of, predict
 from agent.kernel.decide.strategies import STRATEGIES
+from agent.kernel.decide.world import World, WorldSettings
 
 GATE = GateSettings()
 

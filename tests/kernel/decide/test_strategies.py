@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.kernel.decide.archive import TRIALS, Archive, Expand, Measure, SearchSettings
+from agent.kernel.decide.archive import TRIALS, Archive, Compose, Expand, Measure, SearchSettings
 from agent.kernel.decide.statistics import FRESH
 from agent.kernel.decide.strategies import STRATEGIES, Strategy
 from tests.kernel.decide.archives import archive, score
@@ -26,6 +26,10 @@ def test_no_strategy_ever_touches_a_dead_node(seed: int, workers: int, kind: str
     built, chooser, flying = archive([None], min_trials=6), STRATEGIES[kind](), []
     for _ in range(120):
         step = chooser.next(built, rng)
+        if isinstance(step, Compose):
+            built.begin(step)
+            built.add(len(built), built.champion, alive=bool(rng.integers(2)), patches=step.patches)
+            continue
         node = built.node(step.node if isinstance(step, Measure) else step.parent)
         assert node.alive
         assert node.expandable or isinstance(step, Measure)
@@ -84,7 +88,11 @@ def test_an_improver_that_only_fails_does_not_starve_the_trials() -> None:
 
 
 def test_thompson_prefers_the_clade_that_does_well() -> None:
-    built, chooser, rng = archive([None, 0, 0, 1, 2]), STRATEGIES["thompson"](), np.random.default_rng(3)
+    built, chooser, rng = (
+        archive([None, 0, 0, 1, 2], parent_trials=0),
+        STRATEGIES["thompson"](),
+        np.random.default_rng(3),
+    )
     score(built, 3, 90, 100)
     score(built, 4, 10, 100)
     parents = [step.parent for step in (chooser.next(built, rng) for _ in range(100)) if isinstance(step, Expand)]
@@ -174,3 +182,20 @@ def test_dgm_prefers_good_nodes_with_few_children() -> None:
     steps = [STRATEGIES["dgm"]().next(built, rng) for _ in range(200)]
     parents = [step.parent for step in steps if isinstance(step, Expand)]
     assert parents.count(2) > 2 * parents.count(0) > 0
+
+
+@pytest.mark.parametrize("kind", ["thompson", "hgm"])
+def test_a_parent_is_measured_before_anything_is_built_on_it(kind: str) -> None:
+    built, rng = archive([None, 0], growth=0.9, parent_trials=4, min_trials=40), np.random.default_rng(1)
+    score(built, 0, 0, 30)
+    score(built, 1, 3, 3)
+    steps = [STRATEGIES[kind]().next(built, rng) for _ in range(40)]
+    assert {step.parent for step in steps if isinstance(step, Expand)} <= {0}
+    assert Measure(1, 3) in steps
+    built.begin(Measure(1, 3))  # what it lacks is in flight: the work goes on elsewhere
+    steps = [STRATEGIES[kind]().next(built, rng) for _ in range(40)]
+    assert {step.parent for step in steps if isinstance(step, Expand)} <= {0}
+    built.record(1, 1.0)
+    built.end(Measure(1, 3))
+    steps = [STRATEGIES[kind]().next(built, rng) for _ in range(40)]
+    assert 1 in {step.parent for step in steps if isinstance(step, Expand)}

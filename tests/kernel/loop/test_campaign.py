@@ -86,6 +86,39 @@ async def test_proposals_go_on_beside_a_test(make_lab: MakeLab) -> None:
         assert ledger.commits()
 
 
+async def test_proposals_go_on_beside_the_holdout(make_lab: MakeLab) -> None:
+    during = 0
+    count = itertools.count()
+
+    async def slowly(scene: FakeRun) -> object:
+        if b"of holdout" in scene.task["instruction.md"]:
+            await asyncio.sleep(0.3)
+        return solve(scene)
+
+    async def improve(scene: FakeRun) -> str:
+        nonlocal during
+        await asyncio.sleep(0.05)
+        with lab.ledger() as ledger:
+            kinds = {kind for _, _, kind, _ in ledger.events()}
+            during += "holdout" in kinds and "commit" not in kinds
+        scene.workspace[SETTINGS] = f"SKILL = 80\nN = {next(count)}\n".encode()
+        return ""
+
+    class Proposing:
+        """Measures the first candidate, then wants nothing but proposals."""
+
+        def next(self, archive: Archive, rng: np.random.Generator) -> Step:  # noqa: ARG002
+            first = archive.node(archive.ids[1]) if len(archive) > 1 else None
+            begun = 0 if first is None else first.trials + first.pending
+            return Expand(0) if first is None or begun >= archive.settings.enough else Measure(first.id, begun)
+
+    lab = make_lab(improve, solve=slowly, strategy=Proposing())
+    await lab.run()
+    with lab.ledger() as ledger:
+        assert ledger.commits()
+    assert during, "nothing was proposed while the holdout was measured"
+
+
 async def test_an_improver_that_hard_codes_the_search_tasks_is_not_committed(make_lab: MakeLab) -> None:
     def cheat(scene: FakeRun) -> None:
         scene.workspace[SETTINGS] = b"SKILL = 20\nCHEAT = 1\n"
@@ -392,7 +425,7 @@ async def test_a_patch_made_from_an_old_champion_is_merged_and_starts_afresh(mak
         assert await campaign.merger.onto_champion(merged) is merged
 
 
-async def test_a_patch_that_conflicts_with_the_new_champion_is_a_recorded_refusal(make_lab: MakeLab) -> None:
+async def test_a_patch_that_conflicts_with_the_new_champion_meets_it_as_its_own_tree(make_lab: MakeLab) -> None:
     lab = make_lab(better)
     async with lab.campaign() as campaign:
         await campaign.resume()
@@ -400,10 +433,85 @@ async def test_a_patch_that_conflicts_with_the_new_champion_is_a_recorded_refusa
         for one in (crowned, stale):
             await campaign.admission.smoke(one)
         campaign.state.crowned(crowned.id, "better")
-        assert await campaign.merger.onto_champion(stale) is None
-        lost = campaign.state.candidates[stale.id]
-        assert (lost.fate, "conflict" in lost.reason) == (Fate.REJECTED, True)
-        assert not campaign.state.archive.node(stale.id).expandable
+        assert await campaign.merger.onto_champion(stale) is stale
+        assert campaign.state.candidates[stale.id].fate is Fate.OPEN
+        assert campaign.state.archive.node(stale.id).expandable
+        said = [text for _, _, kind, text in campaign.state.ledger.events() if kind == "merge"]
+        assert len(said) == 1
+        assert "as its own tree" in said[0]
+        assert "conflict" in said[0]
+
+
+async def test_a_candidate_that_conflicts_with_the_champion_is_committed_as_the_difference_of_the_trees(
+    make_lab: MakeLab,
+) -> None:
+    lab = make_lab(lambda _: None, trials=400)
+    async with lab.campaign() as campaign:
+        await campaign.resume()
+        first, second = [await _candidate(campaign, {SETTINGS: b"SKILL = %d\n" % n}) for n in (40, 95)]
+        for one in (first, second):
+            await campaign.admission.smoke(one)
+        await _commit(campaign, first)
+        await _commit(campaign, second)
+        assert git(lab.repo, "show", f"ratchet/night:{SETTINGS}") == "SKILL = 95"
+        diff = git(lab.repo, "show", "--format=", "ratchet/night")
+        assert "-SKILL = 40" in diff
+        assert "+SKILL = 95" in diff
+
+
+async def _commit(campaign: Campaign, candidate: Candidate) -> None:
+    """Play a candidate's test against the champion to its end."""
+    assert await campaign.merger.onto_champion(candidate) is candidate
+    campaign.gate._open(candidate)
+    match = campaign.gate.match
+    assert match is not None
+    while match.decision is None:
+        await campaign.gate.pair(match, match.next_index())
+    verdict = campaign.gate.verdict_step(ending=False)
+    assert verdict is not None
+    await verdict.work()
+    assert campaign.state.champion == candidate.id
+
+
+async def test_patches_of_several_candidates_are_put_together_and_taken_out_again(make_lab: MakeLab) -> None:
+    lab = make_lab(better)
+    async with lab.campaign() as campaign:
+        await campaign.resume()
+        parts = [await _candidate(campaign, {f"prompts/{name}.md": b"x\n"}) for name in ("one", "two", "three")]
+        for one in parts:
+            await campaign.admission.smoke(one)
+        whole = frozenset(one.id for one in parts)
+        await campaign.merger.compose(whole)
+        made = campaign.state.candidates[4]
+        assert (made.parent, campaign.state.archive.patches(4)) == (0, whole)
+        names = {path for path in campaign.admission.mutable(made.tree or "") if path.startswith("prompts/")}
+        assert names == {"prompts/one.md", "prompts/two.md", "prompts/three.md", "prompts/solve.md"}
+        assert all(f"#{one.id} {one.subject}" in made.body for one in parts)
+        await campaign.merger.compose(whole)
+        assert len(campaign.state.candidates) == 5, "it is there already"
+        fewer = whole - {parts[1].id}
+        await campaign.merger.compose(fewer)
+        left = campaign.admission.mutable(campaign.state.candidates[5].tree or "")
+        assert "prompts/two.md" not in left
+        assert "prompts/three.md" in left
+    async with lab.campaign() as campaign:
+        await campaign.resume()
+        assert campaign.state.archive.patches(5) == fewer
+        assert fewer in campaign.state.archive.composed
+
+
+async def test_a_set_of_patches_that_conflict_is_made_of_those_that_merge(make_lab: MakeLab) -> None:
+    lab = make_lab(better)
+    async with lab.campaign() as campaign:
+        await campaign.resume()
+        changes = [{SETTINGS: b"SKILL = 55\n"}, {SETTINGS: b"SKILL = 70\n"}, {"prompts/one.md": b"x\n"}]
+        parts = [await _candidate(campaign, change) for change in changes]
+        for one in parts:
+            await campaign.admission.smoke(one)
+        await campaign.merger.compose(frozenset(one.id for one in parts))
+        made = campaign.state.candidates[4]
+        assert campaign.state.archive.patches(4) == {parts[0].id, parts[2].id}
+        assert campaign.admission.mutable(made.tree or "")[SETTINGS] == b"SKILL = 55\n"
 
 
 async def test_what_is_left_for_the_improver_tells_nothing_of_gate_and_holdout(make_lab: MakeLab) -> None:

@@ -12,6 +12,7 @@ BETTER = b"SKILL = 80\n"
 LEFT = {
     SETTINGS: BETTER,
     "PATCH.md": b"Raise SKILL\n",
+    ".aider.log": b"said",
     ".claude/settings.json": b"{}",
     ".git/config": b"[core]\n",
     "agent/notes.md": b"beside\n",
@@ -41,8 +42,21 @@ async def test_files_outside_the_mutable_paths_are_ignored_and_named(make_lab: M
     assert candidate.subject == "Raise SKILL"
     assert diff.count("diff --git") == 1
     assert transcript.startswith("said")
-    named = "`.claude/settings.json`, `.git/config`, `agent/notes.md`, `node_modules/a/index.js`, `x\\u202ey`"
+    named = "`.aider.log`, `.claude/settings.json`, `agent/notes.md`, `node_modules/a/index.js`, `x\\u202ey`"
     assert f"[ignored outside the mutable paths: {named} and 1 more]" in transcript
+
+
+async def test_a_refused_patch_keeps_its_message_and_its_diff(make_lab: MakeLab) -> None:
+    left = {SETTINGS: b"SKILL = (\n", "PATCH.md": b"Raise SKILL\n\nBecause it is low.\n"}
+    candidate, diff, _ = await proposed(make_lab, left)
+    assert candidate.fate is Fate.REFUSED
+    assert (candidate.subject, candidate.body) == ("Raise SKILL", "Because it is low.")
+    assert "+SKILL = (" in diff.splitlines()
+
+
+async def test_a_refused_patch_without_a_message_is_named_by_what_it_touches(make_lab: MakeLab) -> None:
+    candidate, _, _ = await proposed(make_lab, {SETTINGS: b"SKILL = (\n"})
+    assert candidate.subject == f"Change {SETTINGS}"
 
 
 async def test_a_patch_of_ignored_files_alone_is_refused_and_says_so(make_lab: MakeLab) -> None:

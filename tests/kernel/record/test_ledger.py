@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.base.errors import RecordBroken
+from agent.base.refusal import Aside
 from agent.base.types import Call, Candidate, Fate, Purpose, Trial, Usage
 from agent.kernel.record.ledger import Ledger
 from agent.models.ports import settled
+from tests.kernel.records import REFUSAL
 from tests.kernel.tamper import tampering
 
 
@@ -149,3 +152,31 @@ def test_a_file_that_is_no_ledger_is_a_broken_record(tmp_path: Path) -> None:
     (tmp_path / "l").write_text("not a database, but long enough to be looked at as one" * 100)
     with pytest.raises(RecordBroken):
         Ledger(tmp_path / "l")
+
+
+def test_what_a_call_has_to_say_besides_is_kept_with_it(ledger: Ledger) -> None:
+    plain = call(k=0)
+    cached = replace(call(k=1), cache_read=6, cache_write=2, saved=0.5, left_out=("seed", "top_p"))
+    costly = replace(call(k=2), role="improver", cache_write=9, saved=-0.125)
+    for one in (plain, cached, costly):
+        ledger.record_call(one)
+    assert ledger.calls() == [plain, cached, costly]
+    assert ledger.recall("m", "key", 1) == cached
+    assert ledger.cache_use() == [("improver", "p/m", 0, 9, -0.125), ("solver", "p/m", 6, 2, 0.5)]
+    assert ledger.left_out() == [("p/m", "seed", 1), ("p/m", "top_p", 1)]
+
+
+def test_calls_that_no_box_made_are_summed_by_what_they_were_for(ledger: Ledger) -> None:
+    for kind in (Aside.PROBE, Aside.PROBE, Aside.PREFLIGHT):
+        ledger.record_call(replace(call(), trial=kind, answer_scope=None))
+    ledger.record_call(call())
+    assert ledger.asides() == [("preflight", 1, 15, 0.25), ("probe", 2, 30, 0.5)]
+
+
+def test_refused_calls_are_kept_by_trial_and_equal_ones_are_one(ledger: Ledger) -> None:
+    again, other = replace(REFUSAL, times=7), replace(REFUSAL, trial="t2", reason="less", times=1)
+    for one in (REFUSAL, other, again):
+        ledger.record_refusal(one)
+    assert ledger.refusals("t1") == [replace(REFUSAL, times=9)]
+    assert ledger.refusals(last=1) == [other]
+    assert ledger.refusals() == [replace(REFUSAL, times=9), other]

@@ -19,7 +19,7 @@ from agent.kernel.record.ledger import Ledger
 from agent.kernel.record.schema import MIGRATIONS, SCHEMA_VERSION, described
 from agent.kernel.record.store import is_older
 from agent.review.audit.verify_ledger import verify_ledger
-from tests.kernel.records import VERSION_1, VERSION_2, fill, old_ledger
+from tests.kernel.records import VERSION_1, VERSION_2, VERSION_3, fill, old_ledger
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def old(tmp_path: Path) -> Path:
     return old_ledger(tmp_path / "ledger.sqlite")
 
 
-@pytest.fixture(params=[VERSION_1, VERSION_2], ids=lambda path: path.stem)
+@pytest.fixture(params=[VERSION_1, VERSION_2, VERSION_3], ids=lambda path: path.stem)
 def older(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     return old_ledger(tmp_path / "ledger.sqlite", request.param)
 
@@ -97,7 +97,7 @@ def test_a_migrated_ledger_has_the_columns_of_the_table(older: Path) -> None:
             assert {column for column, (_, key) in found.items() if key} == set(table.key)
 
 
-@pytest.mark.parametrize(("recorded", "version"), [(VERSION_1, 1), (VERSION_2, 2)])
+@pytest.mark.parametrize(("recorded", "version"), [(VERSION_1, 1), (VERSION_2, 2), (VERSION_3, 3)])
 def test_a_migration_makes_the_schema_that_it_made_when_it_was_released(
     tmp_path: Path, recorded: Path, version: int
 ) -> None:
@@ -109,11 +109,12 @@ def test_a_migration_makes_the_schema_that_it_made_when_it_was_released(
         assert described(db.execute) == released
 
 
-def test_a_ledger_of_version_2_keeps_its_chain_and_every_row(tmp_path: Path) -> None:
-    file = old_ledger(tmp_path / "ledger.sqlite", VERSION_2)
+@pytest.mark.parametrize(("recorded", "index"), [(VERSION_2, "place"), (VERSION_3, "pair_index")])
+def test_a_ledger_that_is_chained_keeps_its_chain_and_every_row(tmp_path: Path, recorded: Path, index: str) -> None:
+    file = old_ledger(tmp_path / "ledger.sqlite", recorded)
     with closing(sqlite3.connect(file)) as db:
         links = db.execute("SELECT n, digest FROM chain ORDER BY n").fetchall()
-        pairs = db.execute("SELECT test, place, void_side FROM pairs ORDER BY place").fetchall()
+        pairs = db.execute(f"SELECT test, {index}, void_side FROM pairs ORDER BY {index}").fetchall()
     with Ledger(file) as ledger:
         assert ledger.head() == (links[-1][0], links[-1][1].hex())
         assert verify_ledger(ledger) == []

@@ -166,7 +166,7 @@ async def test_retries_stop_when_the_campaign_cannot_pay_for_another(run_gateway
     models = {"solver": {**scripted_models["solver"], "attempts": 6}}
     async with run_gateway(models, providers={"solver": ScriptedProvider(cut)}, budget=budget) as bench:
         _, path = await bench.session()
-        with pytest.raises(openai.PermissionDeniedError):
+        with pytest.raises(openai.BadRequestError):
             await bench.openai(path).chat.completions.create(model="small", messages=ASK, max_tokens=400)
     assert generated == 2
     assert budget.spent.tokens == 840
@@ -228,7 +228,7 @@ async def test_one_oversized_call_is_refused_to_its_box_and_ends_nothing(
     ) as bench:
         session, path = await bench.session()
         client = bench.openai(path)
-        with pytest.raises(openai.PermissionDeniedError, match="more than the campaign has left") as refused:
+        with pytest.raises(openai.BadRequestError, match="more than the campaign has left") as refused:
             await client.chat.completions.create(model="small", messages=ASK, max_tokens=90_000)
         assert refused.value.code == "exceeds_budget"
         assert (await client.chat.completions.create(model="small", messages=ASK, max_tokens=9)).id
@@ -240,7 +240,7 @@ async def test_a_box_is_not_told_what_others_have_spent(run_gateway: Any, script
     models = {"solver": {**scripted_models["solver"], **PRICED}}
     async with run_gateway(models, providers={"solver": ScriptedProvider(lambda _: "ok")}, budget=budget) as bench:
         session, path = await bench.session()
-        with pytest.raises(openai.PermissionDeniedError) as refused:
+        with pytest.raises(openai.BadRequestError) as refused:
             await bench.openai(path).chat.completions.create(model="small", messages=ASK)
     assert session.out_of_budget
     assert "1.0" not in str(refused.value)

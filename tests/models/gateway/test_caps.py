@@ -41,7 +41,7 @@ async def test_concurrent_calls_cannot_overshoot_a_box_s_cap(run_gateway: Any, m
     async with run_gateway(models, providers={"solver": ScriptedProvider(talker)}) as bench:
         session, path = await bench.session(caps=caps)
         answers = await many(bench.openai(path), 20)
-    refused = [answer for answer in answers if isinstance(answer, openai.PermissionDeniedError)]
+    refused = [answer for answer in answers if isinstance(answer, openai.BadRequestError)]
     assert 0 < len(refused) < 20
     assert all(error.code == "cap_exhausted" for error in refused)
     assert session.usage.tokens_in + session.usage.tokens_out <= 1000
@@ -55,7 +55,7 @@ async def test_concurrent_calls_of_many_boxes_cannot_overshoot_the_campaign(run_
     async with run_gateway(models, providers={"solver": ScriptedProvider(talker)}, budget=budget) as bench:
         sessions = [await bench.session() for _ in range(4)]
         answers = await asyncio.gather(*(many(bench.openai(path), 10) for _, path in sessions))
-    refused = [answer for part in answers for answer in part if isinstance(answer, openai.PermissionDeniedError)]
+    refused = [answer for part in answers for answer in part if isinstance(answer, openai.BadRequestError)]
     assert 0 < len(refused) < 40
     assert budget.spent.tokens <= 2000
     assert budget.spent.tokens == sum(call.tokens_in + call.tokens_out for call in bench.record.calls)
@@ -68,7 +68,7 @@ async def test_a_campaign_that_resumes_continues_from_its_totals(run_gateway: An
     budget = Budget(Limits(dollars=1.0), Spent(dollars=0.999))
     async with run_gateway(models, providers={"solver": ScriptedProvider(talker)}, budget=budget) as bench:
         session, path = await bench.session()
-        with pytest.raises(openai.PermissionDeniedError, match="money is used up"):
+        with pytest.raises(openai.BadRequestError, match="money is used up"):
             await bench.openai(path).chat.completions.create(model="small", messages=ASK)
         assert session.out_of_budget
 
@@ -84,7 +84,7 @@ async def test_the_box_s_time_refuses_and_ends_calls(run_gateway: Any, scripted_
         client = bench.openai(path)
         with pytest.raises(openai.APIStatusError, match="time ran out during the call"):
             await client.chat.completions.create(model="small", messages=ASK)
-        with pytest.raises(openai.PermissionDeniedError, match="time is over"):
+        with pytest.raises(openai.BadRequestError, match="time is over"):
             await client.chat.completions.create(model="small", messages=ASK)
     assert session.fault is None, "a slow candidate is not an outage"
 

@@ -300,3 +300,19 @@ def test_a_pause_delays_also_a_box_that_had_more_if_it_was_not_refused() -> None
     assert shares.delayed(1.0) == {"busy"}
     shares.pause(9.0, ["busy"])
     assert shares.delayed(1.0) == set(), "it was refused, and had more than the mean"
+
+
+@settings(deadline=None)
+@given(FLOODS, st.integers(1, 32), st.integers(1, 8))
+def test_where_speed_is_shared_no_box_of_several_has_more_in_service_than_any_may(
+    floods: dict[str, int], slots: int, each: int
+) -> None:
+    shares: Shares[str] = Shares(slots, each=each)
+    filled(shares, floods)
+    served = Counter(ticket.payer for ticket in admitted(shares))
+    if len(floods) == 1:
+        assert shares.serving == min(slots, sum(floods.values())), "alone, a box may have everything"
+    else:
+        assert max(served.values()) <= each
+    at_its_limit = {box for box in floods if served[box] >= each}
+    assert len(floods) == 1 or not shares.delayed(0.0) & at_its_limit, "it waits for itself, so its time runs on"

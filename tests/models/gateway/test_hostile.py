@@ -241,13 +241,14 @@ async def test_a_refusal_that_nobody_waits_for_does_not_fill_the_log(caplog: pyt
         await refused.wait()
         raise BadCall(404, "no such model")
 
-    waiting: Any = asyncio.create_task(web._while_connected(Silent(), call()))  # type: ignore[arg-type]
+    under_way = asyncio.create_task(call())
+    waiting: Any = asyncio.create_task(web._ended(Silent(), under_way, None))  # type: ignore[arg-type]
     await asyncio.sleep(0.01)
     refused.set()
     await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.wait([waiting])
-    del waiting
+    del waiting, under_way
     gc.collect()
     await asyncio.sleep(0)
     assert caplog.text == ""

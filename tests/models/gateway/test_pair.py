@@ -455,3 +455,33 @@ async def test_a_provider_that_hangs_until_a_box_s_time_is_over_is_probed(
             await session.close()
             assert (session.fault is not None) == dead, "who works but takes long is slow, not down"
             await ended(call)
+
+
+async def test_a_question_that_one_side_drowned_in_its_own_flood_is_answered_to_the_other(
+    run_gateway: Any, scripted_models: Any
+) -> None:
+    """Else a candidate could ask what the champion will ask, make it fail, and leave the failure behind."""
+
+    class Drowns(ScriptedProvider):
+        flooded = True
+
+        async def ask(self, question: Question) -> Json:
+            if self.flooded and "shared" in str(question.body):
+                raise Trouble("HTTP 429", blame=Blame.BUSY, retry_after=0.01)
+            return await super().ask(question)
+
+    provider = Drowns(lambda _: "fine")
+    models = {"solver": {**scripted_models["solver"], "attempts": 1}}
+    async with run_gateway(models, providers={"solver": provider}) as bench:
+        candidate, path = await bench.session(answer_scope="pair")
+        _, other = await bench.session(answer_scope="pair")
+        candidate.clock.quieted = 1e9  # it has cost the others enough: no more attempts alone
+        ask = {"model": "small", "messages": [{"role": "user", "content": "shared"}]}
+        async with bench.http(path) as http:
+            refused = await http.post("/v1/chat/completions", json=ask)
+        provider.flooded = False
+        async with bench.http(other) as http:
+            answered = await http.post("/v1/chat/completions", json=ask)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "provider_refused")
+    assert answered.status_code == 200
+    assert candidate.fault is None

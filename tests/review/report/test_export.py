@@ -42,7 +42,7 @@ def test_every_format_holds_the_same_rows(file: Path, tmp_path: Path) -> None:
         counts = [{path.stem: rows for path, rows in export(ledger, tmp_path, kind)} for kind in FileFormat]
     assert counts[0] == counts[1] == counts[2]
     assert counts[0] == {
-        "candidates": 3, "trials": 18, "tests": 1, "pairs": 4, "commits": 1, "calls": 3, "events": 1,
+        "candidates": 3, "trials": 18, "tests": 1, "pairs": 4, "commits": 1, "calls": 4, "refusals": 1, "events": 1,
     }  # fmt: skip
     for table in TABLES:
         exact = rows_of(tmp_path, table.name, FileFormat.JSONL)

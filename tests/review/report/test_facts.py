@@ -14,6 +14,7 @@ from agent.config.campaign import Config
 from agent.kernel.decide.gate import GateSettings, PairedTest, threshold
 from agent.kernel.loop.settings import gate_settings
 from agent.kernel.record.ledger import Ledger
+from agent.models.dialects.transcript import with_output
 from agent.review.report.facts import MOST_COLUMNS, ReportFacts, collect
 from agent.review.report.page import render
 from agent.review.report.reasons import group_of
@@ -129,7 +130,8 @@ def test_before_and_after_are_the_same_search_task_and_seed(path: Path, facts: R
     shown = [patch for patch in facts.patches if patch.changes]
     assert shown
     with Ledger(path, read_only=True) as ledger:
-        search = {t.transcript: t for t in ledger.trials(purpose=Purpose.SEARCH)}
+        trials = ledger.trials(purpose=Purpose.SEARCH)
+        search = {with_output(ledger.calls(t.id), ledger.refusals(t.id), t.transcript): t for t in trials}
         for patch in shown:
             assert patch.wins + patch.losses + patch.ties > 0
             for change in patch.changes:

@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ from agent.review.terminal.style import render_diff
 from agent.review.terminal.verify import render_checks, render_fresh
 from sandbox.fake import FakeRun
 from tests.kernel.lab import SETTINGS, Lab, git, skill_of
+from tests.kernel.records import call
 from tests.review.conftest import Night
 
 DIFF = "diff --git a/x.py b/x.py\n--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-a = 1\n+a = [bold]2[/bold]\n"
@@ -182,6 +184,16 @@ def test_transcripts_are_of_the_search_trials_that_changed() -> None:
     text = shown(told, transcripts=True)
     assert "search task sum #0 scored 0: 3 of 5 tests failed old way #7 scored 1: ok new way" in text
     assert "no search trial changed its score" in shown(dossier(), transcripts=True)
+
+
+def test_transcripts_show_the_model_calls_and_keep_both_ends() -> None:
+    ask = b'{"messages":[{"content":"%s","role":"user"}]}' % b"line\\n".join([b"begin ", *[b""] * 200, b"end"])
+    answer = b'{"choices":[{"message":{"content":"the answer","role":"assistant"}}]}'
+    text = shown(
+        dossier(before=BEFORE, after=AFTER, calls=lambda _: [replace(call(ask), response=answer)]), transcripts=True
+    )
+    for words_ in ("call 1: solver", "begin line", "lines left out", "end --- answer the answer", "new way"):
+        assert words_ in text
 
 
 def test_of_the_gate_only_totals_are_shown() -> None:

@@ -162,9 +162,20 @@ def test_harbors_own_template_is_judged_by_its_report(task: dict[str, str], take
     assert (found.check_timeout, found.solve_timeout) == (600, 600)
 
 
-@pytest.mark.parametrize("line", ["RUN make /grader", "RUN git clone https://x.org/a", "FROM other"])
-def test_a_separate_verifier_with_more_than_packages_is_refused(line: str, refused: Any) -> None:
-    assert "tests/Dockerfile" in refused(SEPARATE, {"tests/Dockerfile": f"{SEPARATE['tests/Dockerfile']}{line}\n"})
+@pytest.mark.parametrize("line", ["RUN make /grader", "RUN git clone https://x.org/a", "COPY key.txt /grader/"])
+def test_a_separate_verifier_has_an_image_of_its_own(line: str, taken: Any) -> None:
+    changes = {"tests/Dockerfile": f"{SEPARATE['tests/Dockerfile']}{line}\n", "tests/key.txt": "secret"}
+    task, _ = taken(SEPARATE, changes)
+    word = "/grader/key.txt" if "COPY" in line else line
+    assert task.check_image == "python:3.12-slim"
+    assert any(word in layer for layer in task.check_build)
+    assert not any(word in layer for layer in task.build)
+
+
+@pytest.mark.parametrize("line", ["FROM other", "COPY key.txt /app/"])
+def test_a_verifier_image_that_cannot_be_made_is_refused(line: str, refused: Any) -> None:
+    changes = {"tests/Dockerfile": f"{SEPARATE['tests/Dockerfile']}{line}\n", "tests/key.txt": "secret"}
+    assert "tests/Dockerfile" in refused(SEPARATE, changes)
 
 
 def test_artifacts_of_a_separate_verifier_are_what_is_handed_in(taken: Any) -> None:
@@ -303,7 +314,14 @@ def test_the_working_directory_may_be_named_or_found(config: str, dockerfile: st
     assert f"ln -s /workspace {top}" in task.build[-1]
 
 
-@pytest.mark.parametrize("folder", ["/tmp", "/task", "/logs/x", "/proc"])
+def test_work_in_the_folder_of_the_instruction_keeps_the_instruction_there(taken: Any, refused: Any) -> None:
+    task, _ = taken(TASK, {"environment/Dockerfile": "FROM a\nCOPY x /task/\nWORKDIR /task\n", "environment/x": "1"})
+    assert task.files == {"x": b"1", "instruction.md": task.instruction.encode()}
+    elsewhere = {"environment/Dockerfile": "FROM a\nCOPY x /task/\nWORKDIR /app\n", "environment/x": "1"}
+    assert "COPY to /task, which a box fills itself" in refused(TASK, elsewhere)
+
+
+@pytest.mark.parametrize("folder", ["/tmp", "/logs/x", "/proc"])
 def test_a_working_directory_that_a_box_fills_itself_is_refused(folder: str, refused: Any) -> None:
     assert f"a working directory {folder}" in refused(TASK, {"environment/Dockerfile": f"FROM a\nWORKDIR {folder}\n"})
 

@@ -125,7 +125,7 @@ def test_an_import_that_is_broken_off_leaves_nothing(two: Path) -> None:
 
 def test_an_unknown_kind_or_source_names_what_there_is(two: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Use auto, harbor, terminal-bench, exercism"):
-        bring(two, "swebench")
+        bring(two, "no such kind")
     with pytest.raises(UserError, match="does not exist"):
         import_suite(AUTO, tmp_path / "nowhere", tmp_path / "suite", options=Options())
     (tmp_path / "empty").mkdir()

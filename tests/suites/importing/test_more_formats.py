@@ -40,6 +40,7 @@ PROGRAM = {
     "private_test_cases": [{"input": "5 6", "output": "11"}],
     "solution": "a, b = map(int, input().split())\nprint(a + b)\n",
 }
+SCORER = "import json, os, sys; sys.exit(open('answer.txt').read().strip() != json.load(open(os.environ['TARGET'])))"
 QUESTION = {"id": "q1", "input": "What is 6 * 7?", "ideal": "42"}
 
 
@@ -159,3 +160,68 @@ def test_they_are_proven_in_boxes(rows: Any, tmp_path: Path) -> None:
         dest = import_suite(kind, rows(row, name=f"{kind}.jsonl"), tmp_path / kind, options=Options()).dest
         (proof,) = asyncio.run(prove_suite(load_suite(dest), 1, None, Console(quiet=True)))
         assert (kind, proof.findings) == (kind, ())
+
+
+PROMPTFOO = """\
+prompts:
+  - 'Capital of {{country}}?'
+  - raw: 'Name the capital of {{country}}.'
+tests:
+  - vars: {country: France}
+    assert: [{type: icontains, value: Paris}]
+  - vars: {country: Peru}
+    assert: [{type: llm-rubric, value: right}]
+"""
+
+
+def test_a_promptfoo_configuration_is_each_test_with_each_prompt(tmp_path: Path) -> None:
+    source = tmp_path / "promptfooconfig.yaml"
+    source.write_text(PROMPTFOO)
+    done = import_suite("auto", source, tmp_path / "suite", options=Options())
+    tasks = {task.id: task for task in load_suite(done.dest).tasks}
+    assert set(tasks) == {"prompt-1-test-1", "prompt-2-test-1"}
+    assert tasks["prompt-2-test-1"].instruction.startswith("Name the capital of France.")
+    assert [refusal.feature for refusal in done.refused] == ["assert: llm-rubric"] * 2
+
+
+@pytest.mark.parametrize(
+    "text", ["prompts: p.txt\ntests: []\n", "prompts: ['file://p.txt']\ntests: [{vars: {a: b}}]\n"]
+)
+def test_a_promptfoo_configuration_in_several_files_is_the_users_to_join(text: str, tmp_path: Path) -> None:
+    source = tmp_path / "promptfooconfig.yaml"
+    source.write_text(text)
+    with pytest.raises(UserError):
+        import_suite("auto", source, tmp_path / "suite", options=Options())
+
+
+SAMPLE = {
+    "id": "s1",
+    "input": "Write the sum of data.txt.",
+    "target": "6",
+    "files": {"data.txt": "1 2 3\n"},
+    "setup": "tr ' ' '\\n' < data.txt > lines.txt",
+    "scorer": {"command": ["python3", "-I", "-c", SCORER]},
+}
+
+
+def test_a_sample_with_a_scorer_is_judged_by_its_command(rows: Any) -> None:
+    task = brought(rows(SAMPLE))
+    assert (task.reward, task.submit) == (RewardKind.EXIT, ("answer.txt",))
+    assert task.files == {"data.txt": b"1 2 3\n"}
+    assert task.prepare == ("bash", "-c", SAMPLE["setup"])
+    assert task.tests == {".target/target.json": b'"6"\n'}
+    assert brought(rows({**SAMPLE, "scorer": "test -s answer.txt"}, name="other.jsonl")).check[-3:-1] == ("bash", "-c")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"scorer": 7}, "scorer: not a command"),
+        ({"scorer": {"command": []}}, "scorer: not a command"),
+        ({"files": {"a": "https://x.org/a"}}, "files: 'a' is not written in the row"),
+        ({"setup": ["a"]}, "setup: not a script"),
+    ],
+)
+def test_a_sample_that_cannot_be_set_up_is_refused(changes: dict[str, Any], reason: str, rows: Any) -> None:
+    with pytest.raises(NothingTaken, match=reason):
+        brought(rows({**SAMPLE, **changes}))

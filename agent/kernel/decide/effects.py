@@ -1,0 +1,171 @@
+"""What each patch is worth, by the search trials of all candidates together. Pure, no I/O.
+
+A score is modelled as
+
+    level + effects of the candidate's patches + what the index gives to everybody + noise,
+
+with effects ~ N(0, tau^2) and indices ~ N(0, .). All candidates meet the same task with the same answers at the same
+index, so the third part takes out what they share; what is left is noise of the two that differ. A patch is measured
+by every candidate that holds it, not by its own few trials alone. tau is the one of `SPREADS` under which the scores
+are likeliest, so that a campaign's own proposals say how large effects are. Search decides nothing, so a model that is
+wrong costs trials and no error: the gate measures again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from agent.kernel.decide.statistics import EVERY, Floats, Ints, Rows
+
+SPREADS: Final = (0.02, 0.04, 0.07, 0.12, 0.2, 0.35)
+"""Standard deviations of effects, in score, that are tried."""
+_CAREFUL: Final = 4.0
+"""Average trials that each candidate's mean is shrunk by while the parts of the noise are told apart."""
+_LEAST_NOISE: Final = 0.01
+_MOST_SHARED: Final = 0.97
+
+
+@dataclass(frozen=True, slots=True)
+class Trials:
+    """Finished search trials: who (a row), at which index, with which score; equally long."""
+
+    rows: Ints
+    indices: Ints
+    scores: Floats
+
+
+class Observations:
+    """Search trials as they finish; room grows by doubling."""
+
+    def __init__(self) -> None:
+        self._ints, self._scores, self._count = np.zeros((2, 64), dtype=np.int64), np.zeros(64), 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, row: int, index: int, score: float) -> None:
+        """Keep one trial."""
+        if self._count == len(self._scores):
+            self._ints = np.concatenate([self._ints, np.zeros_like(self._ints)], axis=1)
+            self._scores = np.concatenate([self._scores, np.zeros_like(self._scores)])
+        self._ints[:, self._count] = row, index
+        self._scores[self._count] = score
+        self._count += 1
+
+    @property
+    def trials(self) -> Trials:
+        """All of them. Not to be written to."""
+        rows, indices = self._ints[:, : self._count]
+        return Trials(rows, indices, self._scores[: self._count])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Posterior:
+    """What the trials say of every patch and candidate.
+
+    `coefficients` are the mean level and the mean effect of each of `patches`, `root` a matrix R with R^T R their
+    covariance, `design` has a row for each candidate and a column for each coefficient. `noise` is the variance of a
+    trial beside what its index gives to everybody.
+    """
+
+    patches: tuple[int, ...]
+    coefficients: Floats
+    root: Floats
+    design: Floats
+    noise: float
+    spread: float
+
+    @property
+    def values(self) -> Floats:
+        """The expected score of each candidate."""
+        values: Floats = self.design @ self.coefficients
+        return values
+
+    @property
+    def effects(self) -> dict[int, float]:
+        """Patch -> its expected effect on the score."""
+        return dict(zip(self.patches, self.coefficients[1:].tolist(), strict=True))
+
+    def draw(self, rng: np.random.Generator) -> Floats:
+        """The scores of all candidates in one draw."""
+        values: Floats = self.design @ (self.coefficients + self.root.T @ rng.standard_normal(len(self.coefficients)))
+        return values
+
+    def lead(self, champion: int, rows: Rows = EVERY) -> tuple[Floats, Floats]:
+        """(lead, its standard error) of some rows over the row `champion`."""
+        contrast = self.design[rows] - self.design[champion]
+        errors: Floats = np.sqrt(((self.root @ contrast.T) ** 2).sum(axis=0))
+        return contrast @ self.coefficients, errors
+
+
+def fit(members: Sequence[frozenset[int]], trials: Trials, spreads: Sequence[float] = SPREADS) -> Posterior:
+    """The posterior, given the patches of each candidate; there is at least one trial."""
+    active, rows = np.unique(trials.rows, return_inverse=True)
+    seen, sums = _tables(len(active), Trials(rows, trials.indices, trials.scores))
+    shared, noise = _variances(seen, sums)
+    patches = tuple(sorted(set().union(*members)))
+    design = _design(members, patches)
+    weights = 1.0 / (noise / max(shared, 1e-9) + seen.sum(axis=0))
+    precision = (np.diag(seen.sum(axis=1)) - (seen * weights) @ seen.T) / noise
+    pull = (sums.sum(axis=1) - seen @ (weights * sums.sum(axis=0))) / noise
+    measured = design[active]
+    matrix, vector = measured.T @ precision @ measured, measured.T @ pull
+    fits = [_solve(matrix, vector, spread) for spread in spreads]
+    likeliest = max(range(len(fits)), key=lambda at: fits[at][0])
+    _, coefficients, root = fits[likeliest]
+    return Posterior(
+        patches=patches,
+        coefficients=coefficients,
+        root=root,
+        design=design,
+        noise=noise,
+        spread=spreads[likeliest],
+    )
+
+
+def _tables(count: int, trials: Trials) -> tuple[Floats, Floats]:
+    """(how often each row was run at each index, the sum of those scores)."""
+    _, index = np.unique(trials.indices, return_inverse=True)
+    seen, sums = np.zeros((2, count, int(index.max()) + 1))
+    np.add.at(seen, (trials.rows, index), 1.0)
+    np.add.at(sums, (trials.rows, index), trials.scores)
+    return seen, sums
+
+
+def _variances(seen: Floats, sums: Floats) -> tuple[float, float]:
+    """(variance of what an index gives to everybody, variance of the rest), by products of two rows' residuals."""
+    count = seen.sum()
+    centre = sums.sum() / count
+    means = (sums.sum(axis=1) + _CAREFUL * centre) / (seen.sum(axis=1) + _CAREFUL)
+    residuals = sums - seen * means[:, None]
+    total = max(float((residuals**2).sum() / count), _LEAST_NOISE)
+    together = seen.sum(axis=0)
+    pairs = float((together * (together - 1.0)).sum())
+    products = float((residuals.sum(axis=0) ** 2 - (residuals**2).sum(axis=0)).sum())
+    shared = min(max(products / pairs, 0.0), _MOST_SHARED * total) if pairs else 0.0
+    return shared, max(total - shared, _LEAST_NOISE)
+
+
+def _design(members: Sequence[frozenset[int]], patches: Sequence[int]) -> Floats:
+    column = {patch: at for at, patch in enumerate(patches, 1)}
+    design = np.zeros((len(members), len(patches) + 1))
+    design[:, 0] = 1.0
+    for row, held in enumerate(members):
+        design[row, [column[patch] for patch in held]] = 1.0
+    return design
+
+
+def _solve(matrix: Floats, vector: Floats, spread: float) -> tuple[float, Floats, Floats]:
+    """(log likelihood up to a constant, coefficients, R) under effects of one spread; the level is free."""
+    effects = len(vector) - 1
+    prior = np.full(len(vector), 1.0 / spread**2)
+    prior[0] = 1e-3
+    lower = np.linalg.cholesky(matrix + np.diag(prior))
+    root = np.linalg.inv(lower)
+    half = root @ vector
+    likelihood = float(half @ half) / 2 - float(np.log(np.diag(lower)).sum()) - effects * float(np.log(spread))
+    return likelihood, root.T @ half, root

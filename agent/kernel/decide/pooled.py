@@ -1,0 +1,207 @@
+"""The default search: Thompson sampling over what each patch is worth, and candidates put together of good patches.
+
+`effects` says what the trials of all candidates together say of every patch. From it follow the next trial (top-two
+Thompson sampling, Russo 2016), the next parent, the sets of patches that are worth putting together, and who meets
+the champion, and when. Pure, no I/O.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from agent.kernel.decide.archive import ALIVE, FAILED, PENDING, TRIALS, Archive, Compose, Expand, Measure, Step
+from agent.kernel.decide.bets import BETS
+from agent.kernel.decide.effects import SPREADS, Posterior, Trials, fit
+from agent.kernel.decide.statistics import Floats
+
+START: Final = 10
+"""Trials of the seed before anything else."""
+SECOND: Final = 0.3
+"""How often a trial goes to the second-best draw, so that the best one is told from its rivals."""
+DRAWS: Final = 8
+"""Draws in which a second-best is looked for."""
+STALE, STALE_SHARE = 8, 0.02
+"""New trials after which the model is fitted again: so many, or this part of all."""
+SPREAD_PAUSE: Final = 5
+"""Fits after which the spread of effects is looked for again."""
+ROWS: Final = 256
+"""Candidates in the model, the newest and the best ones, so that a fit takes no longer in a large archive."""
+PAUSE: Final = 20
+"""Trials between two candidates that are put together."""
+WORTH: Final = 0.03
+"""The smallest expected effect, in score, for which a patch is kept in a set."""
+GAIN: Final = 0.01
+"""How much better than every candidate a set of patches must be expected to be."""
+EQUAL: Final = 0.03
+"""Candidates whose expected scores differ by less are equal: the one of fewer patches meets the champion."""
+PATCH_COST: Final = 0.05
+"""What a parent must be better by for each patch that it holds beside the champion's, in score."""
+LEAD: Final = 1.65
+"""Standard errors by which a candidate must lead the champion."""
+CHEAP: Final = 0.03
+"""A test may begin at any time if it is expected to take at most this part of all trials ..."""
+LAST_CALL: Final = 1.3
+"""... and otherwise once what is left is so many times what it is expected to take."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spend:
+    """The trials of a campaign: foreseen, used, and used by the gate; ln(1 / level) of the next test."""
+
+    foreseen: float
+    used: int
+    gate: int
+    log_threshold: float
+
+
+class Pooled:
+    """One strategy for one archive; it keeps the last fit."""
+
+    def __init__(self) -> None:
+        self._posterior: Posterior | None = None
+        self._fitted = self._fits = self._composed = 0
+
+    # ------------------------------------------------------------------------------- the next step
+
+    def next(self, archive: Archive, rng: np.random.Generator) -> Step:
+        """The next step of the search."""
+        seed = archive.ids[0]
+        if archive.column(TRIALS)[0] + archive.column(PENDING)[0] < START or not len(archive.observations):
+            return _measure(archive, seed)
+        posterior = self._fit(archive)
+        if (wanted := self._composition(archive, posterior)) is not None:
+            self._composed = len(archive.observations)
+            return Compose(wanted)
+        able = archive.able
+        if archive.trials**archive.settings.growth >= archive.width and able.any():
+            return Expand(
+                archive.ids[_best((posterior.draw(rng) - PATCH_COST * _sizes(archive)) * _reliable(archive), able)]
+            )
+        return _measure(archive, archive.ids[self._contested(archive, posterior, rng)])
+
+    def _contested(self, archive: Archive, posterior: Posterior, rng: np.random.Generator) -> int:
+        """The row of the best draw; or, now and then, the best one of another draw that names another row."""
+        alive = archive.column(ALIVE)
+        first = _best(posterior.draw(rng), alive)
+        if rng.random() < SECOND:
+            draws = (_best(posterior.draw(rng), alive) for _ in range(DRAWS))
+            return next((row for row in draws if row != first), first)
+        return first
+
+    def _fit(self, archive: Archive) -> Posterior:
+        """The posterior, fitted again when there are new candidates or enough new trials."""
+        known, seen = self._posterior, len(archive.observations)
+        fresh = seen - self._fitted < max(STALE, STALE_SHARE * seen)
+        if known is None or len(known.design) != len(archive) or not fresh:
+            spreads = SPREADS if known is None or self._fits % SPREAD_PAUSE == 0 else [known.spread]
+            known = fit(*self._kept(archive), spreads)
+            self._posterior, self._fitted, self._fits = known, seen, self._fits + 1
+        return known
+
+    def _kept(self, archive: Archive) -> tuple[Sequence[frozenset[int]], Trials]:
+        """The candidates and trials that the model is about; the others are taken for the seed, without trials."""
+        members, trials = archive.members, archive.observations.trials
+        if len(archive) <= ROWS or self._posterior is None:
+            return members, trials
+        values = np.full(len(archive), np.inf)
+        values[: len(self._posterior.design)] = self._posterior.values
+        values[[0, archive.row(archive.champion)]] = np.inf
+        kept = np.zeros(len(archive), dtype=bool)
+        kept[np.argsort(-values, kind="stable")[:ROWS]] = True
+        ours = kept[trials.rows]
+        few = [held if kept[row] else frozenset() for row, held in enumerate(members)]
+        return few, Trials(trials.rows[ours], trials.indices[ours], trials.scores[ours])
+
+    # ------------------------------------------------------------------------------- sets of patches
+
+    def _composition(self, archive: Archive, posterior: Posterior) -> frozenset[int] | None:
+        """A set of patches that nobody holds and that should be better than all, or as good with fewer patches."""
+        if len(archive.observations) - self._composed < PAUSE:
+            return None
+        effects, alive = posterior.effects, archive.column(ALIVE) > 0
+        values = np.where(alive, posterior.values, -np.inf)
+        best = int(values.argmax())
+        wanted = frozenset(patch for patch, effect in effects.items() if effect > WORTH)
+        hoped = posterior.coefficients[0] + sum(effects[patch] for patch in wanted)
+        leaner = _lean(archive.members[best], archive, effects)
+        sets = [wanted] if hoped > values[best] + GAIN else []
+        return next((one for one in [*sets, leaner] if one and one not in archive.composed), None)
+
+    # ------------------------------------------------------------------------------- who meets the champion
+
+    def contender(self, archive: Archive, spend: Spend) -> int | None:
+        """The candidate that should meet the champion now, or None.
+
+        It was measured well enough and leads by `margin` and by LEAD standard errors; its test is cheap, or there will
+        not be enough trials for it later. It never met this champion.
+        """
+        settings, champion = archive.settings, archive.row(archive.champion)
+        if spend.gate / max(spend.foreseen, 1.0) > settings.max_gate_share or not len(archive.observations):
+            return None
+        posterior = self._fit(archive)
+        values = posterior.values
+        ready = (archive.column(TRIALS) >= (settings.enough + 1) // 2) & (archive.column(ALIVE) > 0)
+        rows = np.flatnonzero(ready & (values > values[champion] + settings.margin))
+        rows = rows[[(archive.ids[row], archive.champion) not in archive.tried for row in rows.tolist()]]
+        lead, error = posterior.lead(champion, rows)
+        sure = {
+            int(row): float(by) for row, by in zip(rows[lead > LEAD * error], lead[lead > LEAD * error], strict=True)
+        }
+        best = max(sure.values(), default=0.0)
+        if not best or not _affordable(best, posterior.noise, spend):
+            return None
+        equal = [row for row, by in sure.items() if by >= best - EQUAL]
+        return archive.ids[min(equal, key=lambda row: (len(archive.members[row]), -sure[row]))]
+
+
+def _affordable(lead: float, noise: float, spend: Spend) -> bool:
+    """Whether a test of such a lead is cheap, or must begin now because later it would not end."""
+    if spend.used >= spend.foreseen:
+        return False
+    cost = 2.0 * expected_pairs(lead, noise, spend.log_threshold)
+    return cost <= CHEAP * spend.foreseen or cost * LAST_CALL >= spend.foreseen - spend.used
+
+
+def expected_pairs(lead: float, noise: float, log_threshold: float) -> float:
+    """Pairs after which bets on a lead should have won, for scores of 0 and 1 (Kelly 1956).
+
+    The sides differ in so many pairs as the noise of two trials and the lead say; a mixture of bets is worth its best
+    one, less the logarithm of how many there are.
+    """
+    differ = min(1.0, max(2.0 * noise + lead**2, lead))
+    won, lost = (differ + lead) / 2.0, (differ - lead) / 2.0
+    rate = max(won * math.log1p(bet) + lost * math.log1p(-bet) for bet in BETS)
+    return (log_threshold + math.log(len(BETS))) / max(rate, 1e-9)
+
+
+def _lean(held: frozenset[int], archive: Archive, effects: dict[int, float]) -> frozenset[int]:
+    """A candidate's patches without those that seem to do nothing, but with all of the champion's."""
+    champion = archive.patches(archive.champion)
+    return frozenset(patch for patch in held if patch in champion or effects[patch] > WORTH)
+
+
+def _reliable(archive: Archive) -> Floats:
+    """The share of proposals from each row that may be expected to come to something."""
+    tried = archive.column(TRIALS) + 2.0
+    share: Floats = tried / (tried + archive.column(FAILED))
+    return share
+
+
+def _sizes(archive: Archive) -> Floats:
+    """The patches that each row holds beside the champion's."""
+    champion = archive.patches(archive.champion)
+    return np.asarray([len(held - champion) for held in archive.members], dtype=float)
+
+
+def _best(draws: Floats, allowed: np.ndarray) -> int:
+    return int(np.where(allowed > 0, draws, -np.inf).argmax())
+
+
+def _measure(archive: Archive, node: int) -> Measure:
+    row = archive.row(node)
+    return Measure(node, int(archive.column(TRIALS)[row] + archive.column(PENDING)[row]))

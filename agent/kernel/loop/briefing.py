@@ -1,0 +1,275 @@
+"""What an improver gets: the campaign as files with an index, and a git repository of every candidate.
+
+Covered: of gate and holdout nothing but the verdict's word; bounded in number and size, whatever boxes printed.
+Not covered: the texts are those of models and boxes, so an improver may read there what another one wants it to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from agent.base.types import Candidate, Fate, Files, Trial
+from agent.kernel.decide.gate import pairs_to_prove
+from agent.kernel.decide.informative import informative
+from agent.kernel.decide.predictions import Calibration, Sums, calibration, checked, predictions
+from agent.kernel.git.excerpt import Branch
+from agent.kernel.loop import pages
+from agent.kernel.loop.lessons import LESSONS, lessons_of
+from agent.kernel.loop.opening import with_recorded_windows
+from agent.kernel.loop.pages import Attempt
+from agent.kernel.loop.parts import Parts
+from agent.kernel.loop.settings import gate_settings
+from agent.kernel.loop.shown import SearchTasks
+from agent.kernel.record.rows import Result
+
+MOST_CANDIDATES = 60
+"""Candidates in tables and in the repository: the parent's relatives, the best, the latest."""
+
+MOST_BYTES = 4 << 20
+"""Bytes of all pages, and of the repository's pack."""
+
+Left = Mapping[str, int | None]
+"""What the campaign's limits leave, by name; None: no limit."""
+
+_SAID = 4000
+_BEST = 12
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Briefing:
+    """What is put below `/task/context`, and into the workspace beside the mutable paths."""
+
+    context: Files
+    beside: Files
+
+
+class Briefer:
+    """Writes briefings from the ledger. `tasks` are the search tasks that improvers may see."""
+
+    def __init__(self, parts: Parts, search: SearchTasks) -> None:
+        self._parts, self._state, self._config = parts, parts.state, parts.config
+        self.tasks, self._purpose = search.shown, search.purpose
+
+    async def write(self, parent: Candidate, left: Callable[[], Left]) -> Briefing:
+        """What the improver gets that is to build on `parent`; `left` says what is left of the campaign."""
+        attempts = self.attempts(self._chosen(parent))
+        repository = await asyncio.to_thread(self._repository, parent, attempts)
+        context = self._context(parent, left(), attempts)  # last: trials end meanwhile
+        lessons = lessons_of(self._state.ledger)
+        return Briefing(context=context, beside={**repository, **({LESSONS: lessons.encode()} if lessons else {})})
+
+    # ---------------------------------------------------------------------------- which candidates
+
+    def _relatives(self, parent: Candidate) -> list[int]:
+        """The champion, then ancestors, siblings and children of the parent, then the best of the archive."""
+        state, known = self._state, self._state.candidates
+        ancestors, at = list[int](), parent.parent
+        while at is not None:
+            ancestors.append(at)
+            at = known[at].parent
+        family = [c.id for c in known.values() if c.parent in {parent.id, parent.parent} and c.parent is not None]
+        scored = [c for c in known if state.score(c) is not None]
+        best = sorted(scored, key=lambda c: state.score(c) or 0.0, reverse=True)[:_BEST]
+        found = dict.fromkeys([state.champion, *ancestors, *reversed(family), *best])
+        return [one for one in found if one != parent.id]
+
+    def _chosen(self, parent: Candidate) -> list[Candidate]:
+        """The candidates that are shown, oldest first; the parent is among them."""
+        wanted = dict.fromkeys([parent.id, *self._relatives(parent), *reversed(self._state.candidates)])
+        return [self._state.candidates[one] for one in sorted(list(wanted)[:MOST_CANDIDATES])]
+
+    def attempts(self, chosen: Sequence[Candidate]) -> list[Attempt]:
+        """Candidates with their search results, verdicts and predictions."""
+        parents = {one.parent for one in chosen if one.parent is not None}
+        results = self._results({one.id for one in chosen} | parents)
+        verdicts = {row.candidate: row.verdict for row in self._state.ledger.tests() if row.verdict}
+        names = [task.id for task in self.tasks]
+        return [
+            Attempt(
+                candidate=one,
+                verdict=verdicts.get(one.id, ""),
+                reason=self._state.shown_reason(one, met=one.id in verdicts),
+                results=results.get(one.id, ()),
+                outcomes=checked(
+                    predictions(one.body, names)[0],
+                    sums(results.get(one.parent or 0, ())),
+                    sums(results.get(one.id, ())),
+                ),
+            )
+            for one in chosen
+        ]
+
+    def _results(self, candidates: set[int]) -> dict[int, list[Result]]:
+        shown, found = {task.id for task in self.tasks}, dict[int, list[Result]]()
+        for row in self._state.ledger.results(sorted(candidates), self._purpose):
+            if row.task in shown:
+                found.setdefault(row.candidate, []).append(row)
+        return found
+
+    # ---------------------------------------------------------------------------- pages
+
+    def _context(self, parent: Candidate, left: Left, attempts: Sequence[Attempt]) -> Files:
+        failures = self._state.failures(parent.id, self._purpose)
+        brief = self._state.brief(self._config.name, parent.id, left)
+        listed = [{"task": t.task, "reason": t.reason, "file": f"transcripts/{n}.md"} for n, t in _numbered(failures)]
+        found = self._calibration(attempts)
+        files = {
+            "brief.json": json.dumps({**brief, "failures": listed}, indent=1).encode(),
+            "README.md": pages.INDEX.encode(),
+            "campaign.md": (self._facts(parent, left) + "\n" + pages.calibration_words(found)).encode(),
+            "candidates.tsv": pages.candidates_table(attempts).encode(),
+            "results.tsv": pages.results_table(attempts).encode(),
+            "scores.tsv": pages.scores_table(attempts, self.tasks).encode(),
+            **{f"transcripts/{n}.md": pages.trial_page(t).encode() for n, t in _numbered(failures)},
+            **bounded(self._trials(parent, attempts), MOST_BYTES // 4),
+            **bounded(pages.task_files(self.tasks), MOST_BYTES // 4),
+            **bounded(self._attempt_pages(attempts), MOST_BYTES // 2),
+        }
+        return {f"context/{path}": body for path, body in files.items()}
+
+    def _attempt_pages(self, attempts: Sequence[Attempt]) -> dict[str, bytes]:
+        """The latest first, since the room may not suffice for all."""
+        files = {}
+        for one in reversed([one for one in attempts if one.candidate.parent is not None]):
+            diff, said = self._state.ledger.candidate_texts(one.candidate.id)
+            tail = said[-_SAID:] if one.candidate.fate is Fate.REFUSED else ""
+            files[f"attempts/{one.candidate.id}.md"] = pages.attempt_page(one, diff, tail).encode()
+        return files
+
+    def _trials(self, parent: Candidate, attempts: Sequence[Attempt]) -> dict[str, bytes]:
+        owners = {one.candidate.id for one in attempts}
+        shown = {task.id for task in self.tasks}
+        known = self._state.ledger.search_marks(sorted(owners), self._purpose)
+        marks = [mark for mark in known if mark.task in shown]
+        relatives = [one for one in self._relatives(parent) if one in owners]
+        rows = list[tuple[str, int, Trial, str]]()
+        for number, one in enumerate(informative(marks, parent.id, relatives), start=1):
+            if (trial := self._state.ledger.trial(one.mark.id)) is not None:
+                rows.append((f"trials/{number}.md", one.mark.candidate, self._state.told(trial), one.why))
+        listed = {"trials.tsv": pages.trials_table(rows).encode()}
+        return listed | {
+            file: pages.trial_page(trial, pages.about_trial(owner, trial, why)).encode()
+            for file, owner, trial, why in rows
+        }
+
+    def _calibration(self, attempts: Sequence[Attempt]) -> Calibration:
+        known = {one.candidate.id: sums(one.results) for one in attempts}
+        parts = (
+            calibration(one.outcomes, known.get(one.candidate.parent or 0, {}), known[one.candidate.id])
+            for one in attempts
+            if one.outcomes
+        )
+        return sum(parts, Calibration())
+
+    # ---------------------------------------------------------------------------- facts
+
+    def _facts(self, parent: Candidate, left: Left) -> str:
+        config = self._config
+        return pages.facts_page(
+            {
+                "The solver": self._solver(parent),
+                "What one trial may use": [
+                    ("model calls", config.boxes.trial_calls),
+                    ("model tokens, prompt and completion", config.boxes.trial_tokens),
+                    ("seconds", _range([task.solve_timeout for task in self.tasks])),
+                    ("memory", f"{config.boxes.memory_mb} MiB"),
+                    ("processors", f"{config.boxes.cpus:g}"),
+                ],
+                "What this proposal may use": [
+                    ("seconds", f"{config.boxes.propose_timeout:g}"),
+                    ("model calls", config.boxes.proposal_calls),
+                    ("model tokens, prompt and completion", config.boxes.proposal_tokens),
+                    ("trials of its workspace (`ratchet-try`)", config.proposals.tries),
+                    ("model tokens of these trials", config.proposals.try_tokens),
+                ],
+                "What the gate asks for": self._gate(),
+                "What is left": [
+                    ("trials of the search line", left.get("trials_left")),
+                    ("model tokens for proposals", left.get("tokens_left")),
+                    ("share of the campaign's budget that is used", f"{self._parts.budget.fraction():.0%}"),
+                ],
+            }
+        )
+
+    def _solver(self, parent: Candidate) -> list[tuple[str, object]]:
+        """The model behind a trial, and what the parent's search trials used of it on average."""
+        config = with_recorded_windows(self._config, self._state.ledger)
+        prices = (self._state.ledger.recollect("prices") or {}).get("dollars_per_million", {})
+        facts = list[tuple[str, object]]()
+        for model in config.models.of("solver"):
+            name = f"{model.provider}/{model.name}"
+            price = prices.get(name, {})
+            paid = None if price.get("input") is None else f"${price['input']:g} in, ${price['output']:g} out"
+            facts += [("model", name), ("context window, in tokens", model.window)]
+            facts += [("most tokens of one answer", model.output_limit), ("dollars per million tokens", paid)]
+        rows = self._results({parent.id}).get(parent.id, [])
+        trials = sum(row.trials for row in rows)
+        if trials:
+            each = {name: sum(getattr(row, name) for row in rows) / trials for name in ("calls", "tokens", "seconds")}
+            used = f"{each['calls']:.1f} calls, {each['tokens']:.0f} tokens, {each['seconds']:.1f} s"
+            facts.append((f"a trial of the parent, #{parent.id}, on average", used))
+        return facts
+
+    def _gate(self) -> list[tuple[str, object]]:
+        config, settings = self._config, gate_settings(self._config)
+        search = self._state.archive.settings
+        wanted = f"{search.enough} search trials, a lead of {search.margin:g} and of {search.min_z:g} standard errors"
+        proven = config.gate == "proven"
+        return [
+            ("before a test", f"{wanted} over the champion #{self._state.champion}"),
+            ("a test", "fresh trials in pairs against the champion, on tasks that are not shown"),
+            ("smallest gain worth finding, in score", f"{settings.smallest_effect:g}" if proven else None),
+            ("pairs", f"{pairs_to_prove(settings)} at the least, {settings.max_pairs} at the most" if proven else None),
+            ("pairs of a comparison", None if proven else config.gate_options.runs),
+        ]
+
+    # ---------------------------------------------------------------------------- the repository
+
+    def _repository(self, parent: Candidate, attempts: Sequence[Attempt]) -> Files:
+        """Every shown candidate that has a tree as a branch, checked out at the parent."""
+        branches = [_branch(one) for one in attempts if one.candidate.tree is not None]
+        room = min(MOST_BYTES, self._config.boxes.disk_mb << 17)
+        champion = {"champion": _name(self._state.champion)}
+        return self._parts.repository.excerpt().files(branches, _name(parent.id), champion, room)
+
+
+def sums(results: Sequence[Result]) -> Sums:
+    """Task -> trials and the sum of their scores."""
+    return {row.task: (row.trials, row.total) for row in results}
+
+
+def bounded(files: Mapping[str, bytes], most: int) -> Files:
+    """The first files, as many as there is room for."""
+    kept, size = dict[str, bytes](), 0
+    for path, body in files.items():
+        if (size := size + len(body)) > most:
+            break
+        kept[path] = body
+    return kept
+
+
+def _name(candidate: int) -> str:
+    return f"candidate/{candidate}"
+
+
+def _branch(one: Attempt) -> Branch:
+    known = one.candidate
+    return Branch(
+        name=_name(known.id),
+        tree=known.tree or "",
+        parent=None if known.parent is None else _name(known.parent),
+        message=f"{known.subject}\n\n{known.body}".strip(),
+        note=pages.note_of(one),
+    )
+
+
+def _numbered(trials: Sequence[Trial]) -> list[tuple[int, Trial]]:
+    return list(enumerate(trials, start=1))
+
+
+def _range(seconds: Sequence[float]) -> str:
+    low, high = min(seconds), max(seconds)
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}, by task"

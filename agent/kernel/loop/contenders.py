@@ -1,0 +1,39 @@
+"""Who meets the champion next, and what the campaign can still spend on it."""
+
+from __future__ import annotations
+
+from agent.kernel.decide.gate import threshold
+from agent.kernel.decide.pooled import Spend
+from agent.kernel.decide.promotion import Promoter, promising
+from agent.kernel.loop.parts import Parts
+from agent.kernel.loop.settings import opening_of
+
+
+class Contenders:
+    """One campaign's candidates for the gate."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts, self._state, self._config = parts, parts.state, parts.config
+
+    def next(self) -> int | None:
+        """The node that should meet the champion now, by the strategy's own rule if it has one."""
+        state, strategy = self._state, self._parts.strategy
+        if not isinstance(strategy, Promoter):
+            return promising(state.archive, self._gate_share())
+        settings = opening_of(self._config, self._parts.suite).settings
+        spend = Spend(
+            foreseen=self._foreseen(),
+            used=state.trials,
+            gate=state.gate_trials,
+            log_threshold=threshold(len(state.ledger.tests()) + 1, state.accepted, settings),
+        )
+        return strategy.contender(state.archive, spend)
+
+    def _gate_share(self) -> float:
+        """Share of the campaign's trials that the gate has used."""
+        return self._state.gate_trials / self._foreseen()
+
+    def _foreseen(self) -> float:
+        """The campaign's trials; without a limit on trials, as many as the other limits should allow."""
+        limit = self._config.budget.trials
+        return max(limit or self._state.trials / max(self._parts.budget.fraction(), 1e-9), 1.0)

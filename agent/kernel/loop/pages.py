@@ -1,0 +1,186 @@
+"""The files that tell an improver what a campaign knows, as text. The index of them is `README.md`.
+
+Only search is in them: its tasks, its trials, the verdict of a gate test in one word. Words of models are in some of
+them as they were written; the files are read in a box, by a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from agent.base.text import clean_line
+from agent.base.types import Candidate, Task, Trial
+from agent.kernel.decide.predictions import Calibration, Outcome
+from agent.kernel.decide.statistics import wilson
+from agent.kernel.record.rows import Result
+
+MOST_TRANSCRIPT = 64 << 10
+MOST_DIFF = 128 << 10
+MOST_FILES = 64 << 10
+"""Characters of one text, and bytes of one task's starting files, that are shown."""
+
+INDEX = """\
+# What the campaign knows
+
+| file | what is in it |
+|---|---|
+| `campaign.md` | the solver's model, what a trial may use, what the gate asks for, what is left |
+| `candidates.tsv` | a line for each candidate: parent, fate, score with its 95 % interval, tokens and seconds a trial |
+| `results.tsv` | a line for each task and candidate: trials, mean score, interval, tokens, seconds, time-outs |
+| `scores.tsv` | the same scores as a matrix: tasks in lines, candidates in columns, `solved/trials` |
+| `tasks/ID/` | each search task: what is asked, and the files that it starts with |
+| `trials.tsv`, `trials/*.md` | transcripts chosen for what they tell, and why each was chosen |
+| `transcripts/*.md` | the parent's latest failed trials |
+| `attempts/ID.md` | every attempt: its message, predictions, fate, reason and whole diff |
+| `brief.json` | the same in short |
+
+The workspace is a git repository of the mutable paths. Every candidate is a branch, `candidate/ID`; `champion` is the
+best one proven, `proposal` is checked out and begins at the parent. `git log --all` shows results as notes;
+`git diff candidate/3 candidate/7`, `git show candidate/7:PATH` and `git merge candidate/7` work. What counts in the end
+is the files of the workspace, not what is committed there.
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """One candidate as an improver may see it: `verdict` is of the gate, `reason` is none of the gate's figures."""
+
+    candidate: Candidate
+    verdict: str
+    reason: str
+    results: Sequence[Result]
+    outcomes: Sequence[Outcome]
+
+    @property
+    def trials(self) -> int:
+        """Search trials."""
+        return sum(row.trials for row in self.results)
+
+    @property
+    def mean(self) -> float:
+        """Mean search score; 0 before the first trial."""
+        return sum(row.total for row in self.results) / max(self.trials, 1)
+
+    @property
+    def fate(self) -> str:
+        """Where it stands, with the gate's verdict if there was one."""
+        return f"{self.candidate.fate} ({self.verdict} at the gate)" if self.verdict else str(self.candidate.fate)
+
+
+def clipped(text: str, most: int) -> str:
+    """The head and the tail of a text, and a note of how much is left out between them."""
+    if len(text) <= most:
+        return text
+    return f"{text[: most // 2]}\n[... {len(text) - most} characters left out ...]\n{text[-(most - most // 2) :]}"
+
+
+def candidates_table(attempts: Sequence[Attempt]) -> str:
+    """`candidates.tsv`."""
+    head = "id parent fate trials score low high tokens_per_trial seconds_per_trial time_outs bytes subject reason"
+    return _table(head.split(), [_candidate_row(one) for one in attempts])
+
+
+def _candidate_row(one: Attempt) -> list[object]:
+    known, trials = one.candidate, max(one.trials, 1)
+    scored = [f"{one.mean:.3f}", *_interval(one.mean, one.trials)] if one.trials else ["", "", ""]
+    tokens, seconds = sum(row.tokens for row in one.results), sum(row.seconds for row in one.results)
+    each = [f"{tokens / trials:.0f}", f"{seconds / trials:.1f}", sum(row.late for row in one.results)]
+    parent = "" if known.parent is None else known.parent
+    return [known.id, parent, one.fate, one.trials, *scored, *each, known.size, known.subject, one.reason]
+
+
+def results_table(attempts: Sequence[Attempt]) -> str:
+    """`results.tsv`."""
+    head = "task candidate trials score low high tokens_per_trial seconds_per_trial time_outs"
+    rows = sorted((row for one in attempts for row in one.results), key=lambda row: (row.task, row.candidate))
+    return _table(head.split(), [_result_row(row) for row in rows])
+
+
+def _result_row(row: Result) -> list[object]:
+    mean, n = row.total / row.trials, row.trials
+    figures = [f"{mean:.3f}", *_interval(mean, n), f"{row.tokens / n:.0f}", f"{row.seconds / n:.1f}", row.late]
+    return [row.task, row.candidate, n, *figures]
+
+
+def _interval(mean: float, n: int) -> list[str]:
+    return [f"{end:.3f}" for end in wilson(mean, n)]
+
+
+def scores_table(attempts: Sequence[Attempt], tasks: Sequence[Task]) -> str:
+    """`scores.tsv`."""
+    tried = [one for one in attempts if one.results]
+    cells = {(row.task, row.candidate): f"{row.total:g}/{row.trials}" for one in tried for row in one.results}
+    rows = [[task.id, *(cells.get((task.id, one.candidate.id), "") for one in tried)] for task in tasks]
+    return _table(["task", *(f"#{one.candidate.id}" for one in tried)], rows)
+
+
+def trials_table(rows: Sequence[tuple[str, int, Trial, str]]) -> str:
+    """`trials.tsv`, of (file, candidate, trial, why it was chosen)."""
+    lines = [[file, owner, t.task, f"{t.score:g}", t.reason, why] for file, owner, t, why in rows]
+    return _table(["file", "candidate", "task", "score", "reason", "why"], lines)
+
+
+def trial_page(trial: Trial, about: str = "") -> str:
+    """One transcript."""
+    head = f"# Task {trial.task}: score {trial.score:g} ({trial.reason})\n\n"
+    return head + (f"{about}\n\n" if about else "") + clipped(trial.transcript, MOST_TRANSCRIPT)
+
+
+def about_trial(candidate: int, trial: Trial, why: str) -> str:
+    """Whose trial it is, what it used, and why it was chosen."""
+    used = f"{trial.seconds:.1f} s, {trial.usage.calls} calls"
+    tokens = f"{trial.usage.tokens_in} tokens in, {trial.usage.tokens_out} out"
+    return f"Candidate #{candidate}; {used}, {tokens}. {why}."
+
+
+def attempt_page(one: Attempt, diff: str, said: str) -> str:
+    """One attempt with its whole diff; of a refused one, with the end of what its improver printed."""
+    known = one.candidate
+    facts = [f"Parent: #{known.parent}", f"Fate: {one.fate}", *([f"Reason: {one.reason}"] if one.reason else [])]
+    if one.trials:
+        low, high = _interval(one.mean, one.trials)
+        facts.append(f"Search score: {one.mean:.3f} [{low}, {high}] in {one.trials} trials")
+    facts += [f"Predicted: {outcome}" for outcome in one.outcomes]
+    parts = [f"# #{known.id}: {known.subject}", "\n".join(f"- {fact}" for fact in facts), known.body]
+    parts.append(f"```diff\n{clipped(diff, MOST_DIFF)}\n```" if diff else "")
+    parts.append(f"The end of its transcript:\n\n````\n{said}\n````" if said else "")
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def note_of(one: Attempt) -> str:
+    """The git note of a candidate."""
+    rows = "\n".join(f"{row.task}\t{row.total:g}/{row.trials}" for row in one.results)
+    low, high = _interval(one.mean, one.trials)
+    score = f"{one.mean:.3f} [{low}, {high}] in {one.trials} search trials" if one.trials else "not measured yet"
+    reason = f"\nreason: {one.reason}" if one.reason else ""
+    return f"fate: {one.fate}{reason}\nscore: {score}\n\n{rows}\n"
+
+
+def task_files(tasks: Sequence[Task]) -> dict[str, bytes]:
+    """The instruction and the starting files of each task; files of a task that has too many are left out."""
+    files = dict[str, bytes]()
+    for task in tasks:
+        root = f"tasks/{task.id}"
+        files[f"{root}/instruction.md"] = task.instruction.encode()
+        if sum(map(len, task.files.values())) <= MOST_FILES:
+            files |= {f"{root}/files/{path}": body for path, body in task.files.items()}
+    return files
+
+
+def calibration_words(calibration: Calibration) -> str:
+    """How far predictions could be trusted so far."""
+    return f"Predictions so far: {calibration}.\n"
+
+
+def facts_page(sections: Mapping[str, Sequence[tuple[str, object]]]) -> str:
+    """`campaign.md`: facts by heading; what is not known is left out."""
+    parts = []
+    for heading, facts in sections.items():
+        lines = [f"- {name}: {value}" for name, value in facts if value is not None]
+        parts.append(f"## {heading}\n\n" + "\n".join(lines))
+    return "# The campaign\n\n" + "\n\n".join(parts) + "\n"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    return "".join("\t".join(clean_line(str(cell)) for cell in row) + "\n" for row in (head, *rows))

@@ -1,0 +1,172 @@
+"""Ratchet: a real campaign (search, gate, git, ledger, gateway) with boxes in memory and a scripted proposer.
+
+    python -m bench.peers.drive_ratchet RESULTS.jsonl VARIANT --world add --seeds 1-20 --budget 2000
+
+VARIANT is `coupled` (both sides of a pair have the same luck, as shared answers give it), `independent`, or one of them
+with `-one-file`, where all patches change one file, so that git cannot merge them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from agent.base.trust import DEFAULT_MUTABLE
+from agent.base.types import BoxSpec, Caps, Purpose, Split, Suite, Task
+from agent.config.campaign import Config
+from agent.config.models import ModelsConfig
+from agent.kernel.decide.boundary import Boundary
+from agent.kernel.decide.budget import Budget, Limits, Spent
+from agent.kernel.decide.strategies import STRATEGIES
+from agent.kernel.git.repository import Repository
+from agent.kernel.loop.campaign import Campaign
+from agent.kernel.loop.parts import Parts
+from agent.kernel.loop.proposer import Proposer
+from agent.kernel.loop.settings import search_settings
+from agent.kernel.loop.state import Scaffolds, State
+from agent.kernel.record.ledger import Ledger
+from agent.models.gateway.record import MemoryRecord
+from agent.models.gateway.server import GatewayServer
+from agent.models.providers.scripted import ScriptedProvider
+from agent.trials.evaluator import Evaluator, Visit
+from bench.peers.driving import Pick, Run, drive
+from sandbox.fake import FakeRun, FakeSandbox, ran
+
+SIZES: Final[Mapping[Split, int]] = {Split.SEARCH: 20, Split.GATE: 25, Split.HOLDOUT: 15}
+HOLDOUT = range(SIZES[Split.SEARCH] + SIZES[Split.GATE], sum(SIZES.values()))
+FOLDER = f"{DEFAULT_MUTABLE[0]}/patches"
+ONE_FILE = f"{DEFAULT_MUTABLE[0]}/patches.txt"
+JUNIT = '<testsuite tests="1" failures="{bad}" errors="0" skipped="0"><testcase name="t">{why}</testcase></testsuite>'
+PARALLEL = 4
+
+
+def suite() -> Suite:
+    """The world's tasks, in three splits."""
+    splits = [split for split, size in SIZES.items() for _ in range(size)]
+    tasks = [
+        Task(
+            id=f"t-{n}", split=split, instruction=f"task {n}", files={"answer": b"?"}, submit=("answer",),
+            tests={"hidden": b"x"}, check=("check",), junit=1,
+        )
+        for n, split in enumerate(splits)
+    ]  # fmt: skip
+    return Suite(name="world", hash="world", tasks=tuple(tasks))
+
+
+def ids_of(files: Mapping[str, bytes]) -> list[int]:
+    """The patches that a scaffold holds."""
+    inside = [int(path.rsplit("/", 1)[1]) for path in files if path.startswith(f"{FOLDER}/")]
+    return inside or [int(line) for line in files.get(ONE_FILE, b"").split()]
+
+
+class Boxes:
+    """What runs in the boxes: the scaffold on tasks and on itself, and the check."""
+
+    def __init__(self, run: Run, *, coupled: bool, one_file: bool) -> None:
+        self._run, self._coupled, self._one_file = run, coupled, one_file
+
+    def scaffold(self, scene: FakeRun) -> object:
+        return self._improve(scene) if "context/brief.json" in scene.task else self._solve(scene)
+
+    def _improve(self, scene: FakeRun) -> object:
+        made = self._run.deal(ids_of(scene.scaffold))
+        if self._one_file:
+            scene.workspace[ONE_FILE] = "".join(f"{n}\n" for n in made).encode()
+        else:
+            scene.workspace[f"{FOLDER}/{made[-1]}"] = f"patch {made[-1]}\n".encode()
+        scene.workspace["PATCH.md"] = f"Patch {made[-1]}\n".encode()
+        return ran("ok")
+
+    def _solve(self, scene: FakeRun) -> object:
+        task = int(scene.task["instruction.md"].split()[1])
+        right = self._run.trial(ids := ids_of(scene.scaffold), task)
+        if self._coupled:
+            luck = hashlib.sha256(f"{scene.env['RATCHET_SEED']} {task}".encode()).digest()
+            right = int.from_bytes(luck[:6], "big") / 2**48 < self._run.world.chances(ids)[task]
+        scene.workspace["answer"] = b"right" if right else b"wrong"
+        return ran("ok")
+
+    def check(self, scene: FakeRun) -> object:
+        right = scene.workspace["answer"] == b"right"
+        path = scene.env["RATCHET_JUNIT"].removeprefix("/workspace/")
+        scene.workspace[path] = JUNIT.format(bad=int(not right), why="" if right else "<failure/>").encode()
+        return ran("", exit_code=0 if right else 1)
+
+
+def search(run: Run, variant: str) -> Pick:
+    boxes = Boxes(run, coupled=variant.startswith("coupled"), one_file=variant.endswith("one-file"))
+    with tempfile.TemporaryDirectory(prefix="peers-") as folder:
+        return asyncio.run(_campaign(run, boxes, Path(folder)))
+
+
+def _repository(folder: Path) -> Path:
+    for path in DEFAULT_MUTABLE:
+        (folder / path).mkdir(parents=True)
+        (folder / path / "start").write_text("start\n")
+    identity = ["-c", "user.name=bench", "-c", "user.email=bench@example.org"]
+    for command in (["init", "-q", "-b", "main"], ["add", "-A"], [*identity, "commit", "-qm", "Start"]):
+        subprocess.run(["git", *command], cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+async def _campaign(run: Run, boxes: Boxes, folder: Path) -> Pick:
+    """A campaign as `ratchet run` makes it, with its defaults and a budget of trials."""
+    unused = {"provider": "scripted", "script": "unused.yaml"}
+    models = ModelsConfig.model_validate(dict.fromkeys(("solver", "improver"), unused))
+    config = Config.model_validate(
+        {
+            "name": "bench", "suite": "unused", "models": models, "runs": folder / "runs", "seed": run.world.seed,
+            "budget": {"trials": run.budget}, "boxes": {"parallel": PARALLEL, "patience_minutes": 0.001},
+        }
+    )  # fmt: skip
+    tasks, silent = suite(), {role: ScriptedProvider(lambda _: "no") for role in models.roles}
+    budget = Budget(Limits(seconds=36_000.0), Spent())
+    with Ledger(folder / "ledger.sqlite") as ledger:
+        repository = Repository.open(_repository(folder / "repo"), "bench", DEFAULT_MUTABLE)
+        repository.claim()
+        ledger.remember("base", repository.base)
+        ledger.remember("suite", tasks.hash)
+        sandbox = FakeSandbox({"scaffold": boxes.scaffold, "check": boxes.check}, folder=folder / "boxes")  # type: ignore[dict-item]
+        gateway = GatewayServer(models, MemoryRecord(), budget, providers=silent)
+        async with gateway, sandbox as opened:
+            scaffolds = Scaffolds(repository.read)
+            visit = Visit(opened, gateway, BoxSpec(image="i", gateway=True), ("scaffold",))
+            state = State(ledger, search_settings(config, tasks))
+            evaluator = Evaluator(
+                sandbox=opened, visit=visit, image="i", scaffolds=scaffolds, caps=Caps(), parallel=2 * PARALLEL
+            )
+            campaign = Campaign(
+                Parts(
+                    config=config, suite=tasks, state=state, repository=repository, gateway=gateway,
+                    scaffolds=scaffolds, evaluator=evaluator,
+                    proposer=Proposer(
+                        visit=visit, instruction="improve", boundary=Boundary(), caps=Caps(), timeout=10
+                    ),
+                    strategy=STRATEGIES[config.search.strategy](), budget=budget, provenance={},
+                )
+            )  # fmt: skip
+            await campaign.run()
+            return _picked(run, state, ids_of(scaffolds[state.candidates[state.champion].tree or ""]))
+
+
+def _picked(run: Run, state: State, ids: list[int]) -> Pick:
+    """The champion, and the held-out score that its commit states."""
+    held_out = [*state.ledger.scores(Purpose.HOLDOUT, state.champion).values()]
+    return Pick(
+        ids,
+        sum(held_out) / len(held_out) if held_out else None,
+        state.accepted,
+        run.world.true(ids, HOLDOUT),
+        {"used": state.trials, "tests": len(state.ledger.tests())},
+    )
+
+
+if __name__ == "__main__":
+    kind = sys.argv.pop(2)
+    drive(f"ratchet, {kind}", lambda run: search(run, kind))

@@ -1,0 +1,66 @@
+"""What each patch is worth: the model of the search trials."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.kernel.decide.effects import Observations, Posterior, Trials, fit
+
+CHAIN = [frozenset[int](), frozenset({1}), frozenset({1, 2}), frozenset({3})]
+
+
+def observed(members: list[frozenset[int]], effects: dict[int, float], *, count: int, coupled: bool) -> Trials:
+    """Trials of every candidate at the same indices, with chances that add up."""
+    rng, seen = np.random.default_rng(4), Observations()
+    shared = rng.random(count)
+    for row, held in enumerate(members):
+        chance = 0.4 + sum(effects[patch] for patch in held)
+        luck = shared if coupled else rng.random(count)
+        for index in range(count):
+            seen.add(row, index, float(luck[index] < chance))
+    return seen.trials
+
+
+@pytest.mark.parametrize("coupled", [True, False])
+def test_effects_are_found_where_each_patch_is_held_by_several(coupled: bool) -> None:
+    true = {1: 0.2, 2: -0.2, 3: 0.0}
+    found = fit(CHAIN, observed(CHAIN, true, count=600, coupled=coupled))
+    assert found.effects == pytest.approx(true, abs=0.08)
+    assert found.values == pytest.approx([0.4, 0.6, 0.4, 0.4], abs=0.08)
+
+
+def test_answers_that_all_share_make_leads_surer() -> None:
+    true = {1: 0.1, 2: 0.0, 3: 0.0}
+    apart, together = (fit(CHAIN, observed(CHAIN, true, count=100, coupled=c), [0.1]) for c in (False, True))
+    assert together.noise < apart.noise / 2
+    assert together.lead(0)[1][1] < apart.lead(0)[1][1]
+
+
+def test_the_spread_of_effects_is_learnt_from_the_campaign() -> None:
+    members = [frozenset[int](), *(frozenset({n}) for n in range(1, 31))]
+    small = fit(members, observed(members, dict.fromkeys(range(1, 31), 0.0), count=60, coupled=True))
+    large = fit(members, observed(members, {n: 0.4 * (n % 2) for n in range(1, 31)}, count=60, coupled=True))
+    assert small.spread < 0.05
+    assert large.spread > 0.1
+
+
+def test_a_candidate_with_hardly_a_trial_is_expected_to_score_what_its_patches_do() -> None:
+    trials = observed(CHAIN, {1: 0.3, 2: 0.0, 3: 0.3}, count=200, coupled=True)
+    both = fit([*CHAIN, frozenset({1, 3})], trials)
+    assert both.values[4] == pytest.approx(both.values[1] + both.effects[3])
+    assert both.lead(0)[1][4] > both.lead(0)[1][1]
+
+
+@given(st.integers(0, 2**20))
+@settings(max_examples=20, deadline=None)
+def test_draws_have_the_mean_and_spread_that_the_posterior_says(seed: int) -> None:
+    found: Posterior = fit(CHAIN, observed(CHAIN, {1: 0.2, 2: 0.0, 3: 0.1}, count=40, coupled=False), [0.1])
+    rng = np.random.default_rng(seed)
+    draws = np.stack([found.draw(rng) for _ in range(600)])
+    lead, error = found.lead(0)
+    assert draws.mean(axis=0) == pytest.approx(found.values, abs=0.03)
+    assert (draws - draws[:, :1]).std(axis=0) == pytest.approx(error, abs=0.02)
+    assert lead == pytest.approx(found.values - found.values[0])

@@ -1,0 +1,123 @@
+"""The default search: next steps, sets of patches, and who meets the champion when."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from agent.kernel.decide.archive import Archive, Compose, Expand, Measure, SearchSettings
+from agent.kernel.decide.pooled import ROWS, START, Pooled, Spend, expected_pairs
+from tests.kernel.decide.archives import archive
+
+RICH = Spend(foreseen=100_000, used=100, gate=0, log_threshold=5.7)
+
+
+def run(built: Archive, chances: dict[int, float], trials: int) -> Archive:
+    """So many trials of each node; chance is shared by all nodes at the same index."""
+    luck = np.random.default_rng(3).random(trials)
+    for node, chance in chances.items():
+        for index in range(trials):
+            built.record(node, float(luck[index] < chance), index)
+    return built
+
+
+def test_the_seed_is_measured_first_and_no_longer_than_needed() -> None:
+    built, chooser, rng = archive([None]), Pooled(), np.random.default_rng(1)
+    for turn in range(START):
+        assert chooser.next(built, rng) == Measure(0, turn)
+        built.record(0, 0.0)
+    assert chooser.next(built, rng) == Expand(0)
+
+
+def test_good_patches_of_two_branches_are_put_together_once() -> None:
+    built = run(archive([None, 0, 0, 0]), {0: 0.3, 1: 0.5, 2: 0.5, 3: 0.3}, 40)
+    chooser, rng = Pooled(), np.random.default_rng(1)
+    step = chooser.next(built, rng)
+    assert step == Compose(frozenset({1, 2}))
+    built.begin(step)
+    run(built, {0: 0.3}, 30)
+    assert not isinstance(chooser.next(built, rng), Compose)
+
+
+def test_a_patch_without_effect_is_taken_out() -> None:
+    built = run(archive([None, 0, 1, 2]), {0: 0.3, 1: 0.3, 2: 0.6, 3: 0.9}, 40)
+    assert Pooled().next(built, np.random.default_rng(1)) == Compose(frozenset({2, 3}))
+
+
+def test_a_lucky_baseline_does_not_keep_a_good_candidate_from_the_gate() -> None:
+    built = archive([None, 0])
+    for index in range(13):
+        built.record(0, float(index < 11), index)
+    chooser, rng = Pooled(), np.random.default_rng(1)
+    for _ in range(400):
+        if chooser.contender(built, RICH) == 1:
+            break
+        step = chooser.next(built, rng)
+        if isinstance(step, Measure):
+            built.record(step.node, float(rng.random() < 0.6) if step.node == 0 else 1.0, step.turn)
+        elif isinstance(step, Expand):
+            built.fail(step.parent)
+    assert chooser.contender(built, RICH) == 1
+    assert built.node(0).trials > 20, "the champion's own estimate is refined"
+
+
+def test_a_test_waits_until_its_lead_is_worth_it_or_time_runs_out() -> None:
+    built = run(archive([None, 0]), {0: 0.4, 1: 0.55}, 200)
+    scarce = replace(RICH, foreseen=2000, used=600)
+    assert Pooled().contender(built, RICH) == 1
+    assert Pooled().contender(built, scarce) is None
+    assert Pooled().contender(built, replace(scarce, used=1900)) == 1
+    assert Pooled().contender(built, replace(scarce, used=2000)) is None
+    assert Pooled().contender(built, replace(RICH, gate=90_000)) is None
+
+
+def test_of_equals_the_one_with_fewer_patches_meets_the_champion() -> None:
+    built = Archive(SearchSettings(min_trials=20))
+    for node, parent in enumerate([None, 0, 1]):
+        built.add(node, parent)
+    run(built, {0: 0.3, 1: 0.8, 2: 0.8}, 60)
+    assert Pooled().contender(built, RICH) == 1
+    built.tried.add((1, 0))
+    assert Pooled().contender(built, RICH) == 2
+
+
+def test_nothing_retired_is_measured_expanded_or_promoted() -> None:
+    built = run(archive([None, 0]), {0: 0.3, 1: 0.9}, 60)
+    built.retire(1)
+    chooser, rng = Pooled(), np.random.default_rng(1)
+    steps = [chooser.next(built, rng) for _ in range(30)]
+    assert all(1 not in (getattr(step, "node", 0), getattr(step, "parent", 0)) for step in steps)
+    assert chooser.contender(built, RICH) is None
+
+
+def test_a_large_archive_is_judged_by_its_newest_and_best_candidates() -> None:
+    built = archive([None, *[0] * (ROWS + 60)])
+    chances = {node: 0.9 if node in {5, 300} else 0.2 for node in built.ids}
+    run(built, chances, 12)
+    chooser, rng = Pooled(), np.random.default_rng(1)
+    for _ in range(3):
+        chooser.next(built, rng)
+        built.add(len(built), 0)
+        run(built, {len(built) - 1: 0.2}, 12)
+    step = chooser.next(built, rng)
+    fitted = chooser._posterior
+    assert fitted is not None
+    assert len(fitted.patches) < ROWS
+    assert {5, 300} <= set(fitted.patches)
+    assert {int(row) for row in np.argsort(-fitted.values)[:2]} == {5, 300}
+    assert isinstance(step, Compose | Measure | Expand)
+
+
+@pytest.mark.parametrize("lead", [0.05, 0.1, 0.3])
+def test_a_test_is_expected_to_take_as_long_as_simulated_ones_do(lead: float) -> None:
+    """Independent sides at .4: the noise of a pair is that of two trials."""
+    from agent.kernel.decide.gate import GateSettings, threshold  # noqa: PLC0415
+    from agent.kernel.decide.simulate import many_tests  # noqa: PLC0415
+
+    rng, gate, most = np.random.default_rng(5), replace(GateSettings(), max_pairs=4000), 4000
+    x = (rng.random((60, most)) < 0.4 + lead) * 1.0 - (rng.random((60, most)) < 0.4)
+    accepted, taken = many_tests(x, threshold(1, 0, gate), gate)
+    seen = float(taken[accepted].mean())
+    assert 0.4 < expected_pairs(lead, 0.24, threshold(1, 0, gate)) / seen < 2.5
