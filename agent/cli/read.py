@@ -127,7 +127,7 @@ def calls(
     of: Of = None,
     name: CampaignName = None,
 ) -> None:
-    """List recorded model calls, and those that were refused; --trial shows them in full."""
+    """List model calls, refused ones too; --trial shows them in full."""
     from agent.cli.keeping import open_kept
     from agent.review.terminal.calls import print_calls, print_refusals
 
