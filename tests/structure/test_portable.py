@@ -18,6 +18,7 @@ LINUX_PATHS = ("/proc", "/sys", "/dev/shm", "/etc/machine-id", "/run/")
 IN_A_BOX = {
     *(f"sandbox/{file}.py" for file in ("runner", "carry", "forward", "workspace", "install", "limits", "areas")),
     "sandbox/check/ratchet_check.py",
+    "agent/suites/in_box_leaks.py",
 }
 """They run in a box, or say what a box has: boxes are Linux everywhere."""
 
