@@ -7,12 +7,14 @@ beside it, whose record is thrown away unless a ledger is given to keep it.
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -21,7 +23,7 @@ from agent.base.errors import UserError
 from agent.base.machine import cores
 from agent.base.refusal import Refusal
 from agent.base.trust import trusted_hash
-from agent.base.types import BoxSpec, Call, CallRecord, Caps, Files, Sandbox, Suite
+from agent.base.types import BoxSpec, Call, CallRecord, Caps, Files, Suite
 from agent.config.campaign import Config
 from agent.config.improve import ITSELF, Improver, improver_of
 from agent.config.models import ModelsConfig
@@ -48,8 +50,10 @@ from agent.models.providers.discovery import with_windows
 from agent.models.providers.obliging import Obliging, Silent
 from agent.suites.images import task_images
 from agent.suites.loader import load_suite
-from agent.trials.evaluator import Evaluator, Visit
-from agent.trials.preparing import Prepared, Recipe
+from agent.trials.cluster.seats import Need
+from agent.trials.evaluator import Visit, boxes_of, evaluator_of
+from agent.trials.executor import Executor, Machines, Orders, Visitor
+from agent.trials.preparing import Prepared, Recipe, build
 from sandbox.architecture import foreign_images
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.engine import engine_status
@@ -81,6 +85,7 @@ async def campaign_parts(config: Config, ledger: Ledger, console: Console) -> As
     budget = budget_of(config, ledger, hours=config.budget.hours)
     accepted = sum(row.test is not None for row in ledger.commits())
     ended = limit_reached(config, budget, accepted=accepted, trials=ledger.count_trials()) is not None
+    improver = improver_of(config.improve)
     async with _trial_parts(
         config,
         suite,
@@ -89,17 +94,16 @@ async def campaign_parts(config: Config, ledger: Ledger, console: Console) -> As
         budget=budget,
         folder=config.folder,
         console=console,
+        improver=improver,
         ask=not ended,
     ) as trials:
         ledger.remember("base", repository.base)
         ledger.remember("prices", snapshot(config.models))
         remember_windows(ledger, trials.models)
         boundary.check_seed(repository.read(repository.tree_of(repository.base)))
-        improver = improver_of(config.improve)
-        visit = trials.visit if improver is None else await _visit_of(improver, config, trials.visit, console.print)
         ledger.remember(IMPROVER, ITSELF if improver is None else improver.name)
         proposer = Proposer(
-            visit=visit,
+            visit=trials.visit,
             instruction=INSTRUCTION.read_text(encoding="utf-8"),
             boundary=boundary,
             caps=config.boxes.proposal_caps(),
@@ -109,14 +113,13 @@ async def campaign_parts(config: Config, ledger: Ledger, console: Console) -> As
         yield _parts(config, ledger, proposer, trials)
 
 
-async def _visit_of(improver: Improver, config: Config, visit: Visit, say: Callable[[str], None]) -> Visit:
-    """Visits of another improver: on the scaffold's image, so that it can try its change, unless it names one."""
+async def _box_of(improver: Improver, config: Config, say: Callable[[str], None]) -> BoxSpec:
+    """The box of another improver: on the scaffold's image, so that it can try its change, unless it names one."""
     scaffold = config.scaffold
     base, below = (improver.image, ()) if improver.image else (scaffold.image, scaffold.build)
     image = await asyncio.to_thread(ensure_image, base, layers=(*below, *improver.layers), say=say)
     spec = config.boxes.spec(image)
-    memory = max(improver.memory_mb, spec.memory_mb)
-    return visit.other(replace(spec, memory_mb=memory), improver.command)
+    return replace(spec, memory_mb=max(improver.memory_mb, spec.memory_mb))
 
 
 def _files_of(improver: Improver, repository: Repository) -> Files:
@@ -207,7 +210,7 @@ _BRIEF = {"campaign": "doctor", "scores": {"champion": None, "parent": None}, "a
 class Program:
     """A program as it is tried: its visits, what lies in its boxes, the model that obliges it, every call."""
 
-    visit: Visit
+    visit: Visitor
     files: Files
     task: Files
     workspace: Files
@@ -233,15 +236,15 @@ async def programs(config: Config, say: Callable[[str], None]) -> AsyncIterator[
         async with gateway, _sandbox(config, Path(name)) as sandbox:
             visit = Visit(sandbox, gateway, config.boxes.spec(image), scaffold.command)
             scaffolds, tree = _scaffolds(config, repository), repository.tree_of(repository.base)
-            prepared = _prepared(config, sandbox, scaffolds, visit.spec, Path(name))
-            files = scaffolds[tree] if prepared is None else await prepared.files(tree)
+            recipe = _recipe(config, image)
+            files = scaffolds[tree] if recipe is None else await build(sandbox, recipe, scaffolds[tree])
             agent = Program(visit=visit, files=files, task={}, workspace={}, model=model, record=record)
             found = {"agent": agent}
             if (improver := improver_of(config.improve)) is not None:
-                other = await _visit_of(improver, config, visit, say)
+                other = await _box_of(improver, config, say)
                 found["improver"] = replace(
                     agent,
-                    visit=other,
+                    visit=partial(visit, spec=other, command=improver.command),
                     files=_files_of(improver, repository),
                     task={"context/brief.json": json.dumps(_BRIEF).encode()},
                     workspace={**repository.read(tree), **_repository_of(repository, tree)},
@@ -275,6 +278,7 @@ async def _trial_parts(
     budget: Budget,
     folder: Path,
     console: Console,
+    improver: Improver | None = None,
     replay: ReplaySource | None = None,
     record: CallRecord | None = None,
     ask: bool = True,
@@ -284,31 +288,25 @@ async def _trial_parts(
     models = await asyncio.to_thread(with_windows, config.models)
     learned = LearnedParameters(ledger)
     gateway = GatewayServer(models, record or ledger, budget, seed=config.seed, replay=replay, learned=learned)
-    async with gateway, _sandbox(config, folder) as sandbox:
+    other = None if improver is None else await _box_of(improver, config, console.print)
+    scaffolds, orders = _scaffolds(config, repository), _orders(config, image, images)
+    kinds = {orders.spec, other or orders.spec}
+    kinds.update(kind for task in suite.tasks for kind in boxes_of(task, orders.spec, images))
+    where = _on_cluster if config.executor.kind == "ray" else _on_this_machine
+    async with gateway, where(config, orders, kinds, gateway, folder, console) as (machines, visit):
         for note in await preflight(gateway) if ask else ():
             console.print(note)
-        visit = Visit(sandbox, gateway, config.boxes.spec(image), config.scaffold.command)
-        scaffolds = _scaffolds(config, repository)
-        evaluator = Evaluator(
-            sandbox=sandbox,
-            visit=visit,
-            image=image,
-            images=images,
-            scaffolds=scaffolds,
-            caps=config.boxes.trial_caps(),
-            parallel=config.boxes.parallel,
-            starved=config.boxes.starved,
-            prepared=_prepared(config, sandbox, scaffolds, visit.spec, folder),
-        )
+        recipe = orders.recipe
+        prepared = Prepared(machines.build, scaffolds, recipe.key, folder / "prepared") if recipe else None
         yield TrialParts(
             suite=suite,
             repository=repository,
             budget=budget,
             models=models,
             gateway=gateway,
-            visit=visit,
+            visit=visit if improver is None else partial(visit, spec=other, command=improver.command),
             scaffolds=scaffolds,
-            evaluator=evaluator,
+            evaluator=Executor(machines, scaffolds, config.boxes.parallel, prepared),
         )
 
 
@@ -317,20 +315,62 @@ def _scaffolds(config: Config, repository: Repository) -> Scaffolds:
     return Scaffolds(lambda tree: {**repository.read(tree, config.scaffold.include), **repository.read(tree)})
 
 
-def _prepared(
-    config: Config, sandbox: Sandbox, scaffolds: Mapping[str, Files], spec: BoxSpec, folder: Path
-) -> Prepared | None:
+def _recipe(config: Config, image: str) -> Recipe | None:
     """What builds a candidate before its trials, if `scaffold.prepare` asks for it."""
     scaffold = config.scaffold
     if not scaffold.prepare:
         return None
-    recipe = Recipe(
+    return Recipe(
         command=scaffold.prepare,
-        spec=replace(spec, gateway=False),
+        spec=replace(config.boxes.spec(image), gateway=False),
         timeout=scaffold.prepare_timeout,
         starved=config.boxes.starved,
     )
-    return Prepared(sandbox, scaffolds, recipe, folder / "prepared")
+
+
+def _orders(config: Config, image: str, images: Mapping[str, str]) -> Orders:
+    return Orders(
+        run=uuid.uuid4().hex[:8],
+        campaign=config.name,
+        spec=config.boxes.spec(image),
+        command=config.scaffold.command,
+        runtime=config.boxes.runtime,
+        images=images,
+        caps=config.boxes.trial_caps(),
+        starved=config.boxes.starved,
+        recipe=_recipe(config, image),
+    )
+
+
+@asynccontextmanager
+async def _on_this_machine(
+    config: Config, orders: Orders, _kinds: Collection[BoxSpec], gateway: GatewayServer, folder: Path, _console: Console
+) -> AsyncIterator[tuple[Machines, Visitor]]:
+    """Boxes on this machine's engine."""
+    async with _sandbox(config, folder) as sandbox:
+        visit = Visit(sandbox, gateway, orders.spec, orders.command)
+        yield evaluator_of(orders, sandbox, visit), visit
+
+
+@asynccontextmanager
+async def _on_cluster(
+    config: Config, orders: Orders, kinds: Collection[BoxSpec], gateway: GatewayServer, _folder: Path, console: Console
+) -> AsyncIterator[tuple[Machines, Visitor]]:
+    """Boxes on the nodes of a Ray cluster, each on its node's engine."""
+    if importlib.util.find_spec("ray") is None:
+        raise UserError("executor.kind", "the package `ray` is not installed", "Run `pip install 'ratchet-rsi[ray]'`.")
+    from agent.trials.cluster.machines import cluster  # noqa: PLC0415 - takes the extra `ray`
+
+    async with cluster(
+        orders,
+        address=config.executor.address,
+        images={kind.image for kind in kinds},
+        need=Need.of(kinds, config.executor.resources),
+        gateway=gateway,
+        parallel=config.boxes.parallel,
+        say=console.print,
+    ) as found:
+        yield found
 
 
 async def _images(config: Config, suite: Suite, console: Console) -> tuple[str, Mapping[str, str]]:

@@ -11,7 +11,7 @@ from agent.base.types import Call, Ending, Usage
 from agent.cli.conformance import Attempt, judge
 from agent.models.ports import Question
 from agent.models.providers.obliging import Obliging
-from agent.trials.evaluator import Visited
+from agent.trials.executor import Visited
 from sandbox.fake import ran
 from tests.cli.test_init import ratchet
 

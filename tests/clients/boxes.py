@@ -12,7 +12,8 @@ from uvicorn import Config, Server
 
 from agent.base.gateway import Gateway
 from agent.base.types import BoxSpec, CallScope, Caps, Files, Usage
-from agent.trials.evaluator import MODEL_ALIAS, Visit, Visited
+from agent.trials.evaluator import MODEL_ALIAS, Visit
+from agent.trials.executor import Visited
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.image import ensure_image
 from tests.clients.recipes import Recipe

@@ -20,7 +20,8 @@ from agent.kernel.loop.proposer import Proposal
 from agent.kernel.loop.shown import search_tasks
 from agent.kernel.loop.state import patches_key
 from agent.kernel.loop.tries import Tries
-from agent.trials.evaluator import Job, seed_of
+from agent.trials.evaluator import seed_of
+from agent.trials.executor import Job
 from agent.trials.preparing import PREPARE_FAILED, PrepareFailed
 
 

@@ -15,7 +15,8 @@ from agent.base.types import Purpose, Task
 from agent.kernel.decide.bets import SMALLEST_FACTOR
 from agent.kernel.decide.gate import GateSettings
 from agent.review.summary import Estimate
-from agent.trials.evaluator import Evaluator, Job, seed_of
+from agent.trials.evaluator import seed_of
+from agent.trials.executor import Executor, Job
 from agent.trials.pairs import Void, both
 from agent.trials.waiting import all_of
 
@@ -44,7 +45,7 @@ class Comparison:
 
 
 async def compare(
-    evaluator: Evaluator, tasks: Sequence[Task], trees: tuple[str, str], pairs: int, done: Callable[[], object]
+    evaluator: Executor, tasks: Sequence[Task], trees: tuple[str, str], pairs: int, done: Callable[[], object]
 ) -> Comparison:
     """New coupled pairs of two trees on tasks drawn by weight; nothing recorded is used.
 
