@@ -92,8 +92,7 @@ def machines(count: int, cpus: int) -> Iterator[Machines]:
         head = f"{NET}.1"
         folder = Path(tempfile.mkdtemp(prefix="rr-", dir="/tmp"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        start = [RAY, "start", "--block", "--disable-usage-stats"]
-        roots = [f"--temp-dir={folder}", "--object-store-memory=400000000"]
+        start = [RAY, "start", "--block", "--disable-usage-stats", "--object-store-memory=400000000"]
         log = stack.enter_context((folder / "log").open("wb"))
         stack.enter_context(
             _process(
@@ -104,14 +103,16 @@ def machines(count: int, cpus: int) -> Iterator[Machines]:
                     f"--port={PORT}",
                     "--num-cpus=0",
                     "--include-dashboard=false",
-                    *roots,
+                    f"--temp-dir={folder / 'head'}",
                 ],
                 log,
                 {},
             )
         )
         _await(f"{head}:{PORT}")
-        nodes = [stack.enter_context(_machine(n, cpus, [*start, roots[1]], log)) for n in range(1, count + 1)]
+        # Nodes that start in one folder at the same time may take the same socket.
+        own = [[*start, f"--temp-dir={folder / str(n)}"] for n in range(1, count + 1)]
+        nodes = [stack.enter_context(_machine(n, cpus, command, log)) for n, command in enumerate(own, 1)]
         yield Machines(f"{head}:{PORT}", nodes)
 
 

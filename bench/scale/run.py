@@ -15,6 +15,7 @@ import os
 import signal
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -31,7 +32,7 @@ from sandbox.image import ensure_image
 NEED = Need(cpus=1.0, memory=512 << 20, custom={})
 SEATS = 2
 LEFT_LOOKS = 90
-READY_SECONDS = 900.0
+READY_SECONDS = 300.0
 
 
 async def compare(there: Executor, here: Executor, options: argparse.Namespace) -> dict[str, Any]:
@@ -117,6 +118,7 @@ async def measure(cluster: Machines, image: str, options: argparse.Namespace) ->
 
     def say(line: str) -> None:
         said.append(line)
+        print(line, file=sys.stderr, flush=True)
         if len([line for line in said if "boxes at a time" in line]) == options.nodes:
             all_ready.set()
 
