@@ -14,7 +14,7 @@ from agent.base.types import Files, Trial
 from agent.trials.cluster.desk import Desk
 from agent.trials.cluster.node import HandedIn
 from agent.trials.cluster.nodes import Nodes, Say, connect, disconnect
-from agent.trials.cluster.parcels import Parcels, pack_images
+from agent.trials.cluster.parcels import Images, Parcels
 from agent.trials.cluster.seats import Need
 from agent.trials.executor import Job, Orders, Sessions, Visited, Visitor
 
@@ -143,10 +143,10 @@ async def cluster(
     say(f"executor: joining the Ray cluster at {address}")
     host = await asyncio.to_thread(connect, address)
     try:
-        packed = await asyncio.to_thread(pack_images, images)
+        known = await asyncio.to_thread(Images, images)
         async with (
             Desk(gateway, host) as desk,
-            Nodes(orders, desk.address, packed, need, wanted=parallel, say=say) as nodes,
+            Nodes(orders, desk.address, known, need, wanted=parallel, say=say) as nodes,
         ):
             found = Cluster(nodes, desk)
             yield found, found.visit

@@ -17,7 +17,7 @@ from agent.base.types import Files, Grade, Trial
 from agent.trials.cluster import reaper
 from agent.trials.cluster.desk import Address
 from agent.trials.cluster.link import Link
-from agent.trials.cluster.parcels import Image, Parcel, Shelf, unpack_images
+from agent.trials.cluster.parcels import Image, Parcel, Shelf, lacking, load
 from agent.trials.evaluator import Visit, evaluator_of
 from agent.trials.executor import Job, Orders
 from agent.trials.heartbeat import unstopped
@@ -30,11 +30,10 @@ READY_PER_CORE = 2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ready:
-    """What a node says of itself when it can work: its host, the hash of its trusted code, images that it loaded."""
+    """What a node says of itself when it can work: its host, and the hash of its trusted code."""
 
     host: str
     kernel: str
-    loaded: int
 
 
 Answer = tuple[Any, RatchetError | None]
@@ -72,14 +71,21 @@ class Node:
         self._visit = Visit(self._sandbox, self._link, orders.spec, orders.command)
         self._evaluator = evaluator_of(orders, self._sandbox, self._visit)
 
-    async def open(self, images: tuple[Image, ...]) -> Answer:
-        """Load the images that this node's engine lacks, and make it ready. The value is a Ready."""
-        return await answered(self._open(images))
+    async def lacking(self, images: tuple[Image, ...]) -> Answer:
+        """Which images this node's engine does not have."""
+        return await answered(asyncio.to_thread(lacking, images))
 
-    async def _open(self, images: tuple[Image, ...]) -> Ready:
-        loaded = await asyncio.to_thread(unpack_images, images)
+    async def load(self, parts: list[Any]) -> Answer:
+        """Give an image to this node's engine."""
+        return await answered(asyncio.to_thread(load, parts))
+
+    async def open(self) -> Answer:
+        """Get ready, once all images are there. The value is a Ready."""
+        return await answered(self._open())
+
+    async def _open(self) -> Ready:
         await self._sandbox.__aenter__()
-        return Ready(host=platform.node(), kernel=trusted_hash(), loaded=loaded)
+        return Ready(host=platform.node(), kernel=trusted_hash())
 
     async def look(self) -> Answer:
         """Whether this node's engine answers; removes what dead runs left there."""

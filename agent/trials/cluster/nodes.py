@@ -24,7 +24,7 @@ from agent.base.errors import InfrastructureError, SandboxDown, UserError
 from agent.base.trust import trusted_hash
 from agent.trials.cluster.desk import Address
 from agent.trials.cluster.node import Answer, Node, Ready
-from agent.trials.cluster.parcels import Image
+from agent.trials.cluster.parcels import Images
 from agent.trials.cluster.seats import Need, Seats
 from agent.trials.executor import NodeLost, Orders
 
@@ -65,9 +65,7 @@ def disconnect() -> None:
 class Nodes:
     """Every node of the cluster that can hold a box; `wanted` is how many boxes the campaign could use at a time."""
 
-    def __init__(
-        self, orders: Orders, address: Address, images: tuple[Image, ...], need: Need, *, wanted: int, say: Say
-    ) -> None:
+    def __init__(self, orders: Orders, address: Address, images: Images, need: Need, *, wanted: int, say: Say) -> None:
         self._orders, self._address, self._images, self._need, self._say = orders, address, images, need, say
         self._wanted = wanted
         self.seats = Seats()
@@ -154,25 +152,29 @@ class Nodes:
     async def _begin(self, name: str, seats: int) -> None:
         """Bring a node up; one that fails is tried again after a rest."""
         try:
-            ready = await self._opened(name, seats)
+            ready, loaded = await self._opened(name, seats)
         except (InfrastructureError, UserError, RayTaskError) as error:
             self._lose(name, _first_line(error))
             await asyncio.sleep(REST_SECONDS)
             self._tasks.pop(name, None)
             return
-        loaded = f", {ready.loaded} images sent" if ready.loaded else ""
-        self._say(f"node {name[:8]} on {ready.host}: {seats} boxes at a time{loaded}")
+        sent = f", {loaded} images sent" if loaded else ""
+        self._say(f"node {name[:8]} on {ready.host}: {seats} boxes at a time{sent}")
         self.seats.add(name, seats)
 
-    async def _opened(self, name: str, seats: int) -> Ready:
+    async def _opened(self, name: str, seats: int) -> tuple[Ready, int]:
+        """A node that is ready, and how many images it was sent."""
         self._starting += 1
         try:
             self._actors[name] = self._actor(name, seats)
-            ready: Ready = await self.ask(name, "open", self._images)
+            lacking = await self.ask(name, "lacking", self._images.all)
+            for image in lacking:
+                await self.ask(name, "load", list(await asyncio.to_thread(self._images.parts, image)))
+            ready: Ready = await self.ask(name, "open")
         finally:
             self._starting -= 1
         _check_version(ready)
-        return ready
+        return ready, len(lacking)
 
     def _actor(self, name: str, seats: int) -> Any:
         bundle = self._need.bundle(seats)

@@ -1,7 +1,7 @@
 """What travels to nodes in one piece, named by its content: scaffolds, tasks, images. Ray carries each to a node once.
 
-On the head, `Parcels` puts a thing into Ray's object store the first time that it is asked for. On a node, `Shelf`
-fetches what it does not have yet.
+On the head, `Parcels` and `Images` put a thing into Ray's object store the first time that it is asked for. On a node,
+`Shelf` fetches what it does not have yet.
 """
 
 from __future__ import annotations
@@ -9,13 +9,16 @@ from __future__ import annotations
 import copyreg
 import hashlib
 import pickle
+import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import ray
+from docker import APIClient
 
 from agent.base.errors import SandboxDown
 from sandbox.engine import ENGINE_ERRORS, brief, connect
@@ -77,48 +80,56 @@ class Shelf:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image of the boxes: its tag, its id at the head's engine, and its content in parts."""
+    """An image of the boxes: its tag, and its id at the head's engine."""
 
     tag: str
     id: str
-    parts: tuple[Any, ...]
 
 
-def pack_images(tags: Iterable[str]) -> tuple[Image, ...]:
-    """The images of a campaign from this machine's engine. Raises SandboxDown."""
+class Images:
+    """The head's side: images of this machine's engine, each read when the first node lacks it.
+
+    Raises:
+        SandboxDown: the engine does not have one, or does not answer.
+    """
+
+    def __init__(self, tags: Iterable[str]) -> None:
+        with _engine("read") as client:
+            self.all = tuple(Image(tag, _id_of(client, tag)) for tag in sorted(set(tags)))
+        self._parts: dict[Image, tuple[Any, ...]] = {}
+        self._turn = threading.Lock()
+
+    def parts(self, image: Image) -> tuple[Any, ...]:
+        """Where Ray has an image, in parts. Takes as long as reading it, the first time."""
+        with self._turn:
+            if image not in self._parts:
+                with _engine("read") as client:
+                    self._parts[image] = tuple(ray.put(part) for part in client.get_image(image.tag, chunk_size=CHUNK))
+            return self._parts[image]
+
+
+def _id_of(client: APIClient, tag: str) -> str:
+    return str(client.inspect_image(tag)["Id"])  # type: ignore[no-untyped-call]
+
+
+def lacking(images: Iterable[Image]) -> list[Image]:
+    """Those that this node's engine does not have. Raises SandboxDown."""
+    with _engine("found") as client:
+        return [image for image in images if all(found["Id"] != image.id for found in client.images(image.tag))]
+
+
+def load(parts: Iterable[Any]) -> None:
+    """Give this node's engine an image; holds one part at a time in memory. Raises SandboxDown."""
+    with _engine("loaded") as client:
+        client.load_image(ray.get(part) for part in parts)  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _engine(done: str) -> Iterator[APIClient]:
     client = connect(timeout=LOAD_SECONDS)
     try:
-        return tuple(_pack(client, tag) for tag in sorted(set(tags)))
+        yield client
     except ENGINE_ERRORS as error:
-        raise SandboxDown(f"an image cannot be read: {brief(error)}") from error
+        raise SandboxDown(f"an image cannot be {done}: {brief(error)}") from error
     finally:
         client.close()
-
-
-def _pack(client: Any, tag: str) -> Image:
-    parts = tuple(ray.put(chunk) for chunk in client.get_image(tag, chunk_size=CHUNK))
-    return Image(tag, str(client.inspect_image(tag)["Id"]), parts)
-
-
-def unpack_images(images: Iterable[Image]) -> int:
-    """Give this node's engine the images that it does not have; how many these were. Raises SandboxDown."""
-    client = connect(timeout=LOAD_SECONDS)
-    try:
-        missing = [image for image in images if not _has(client, image)]
-        for image in missing:
-            client.load_image(_parts(image))  # type: ignore[no-untyped-call]
-    except ENGINE_ERRORS as error:
-        raise SandboxDown(f"an image cannot be loaded: {brief(error)}") from error
-    finally:
-        client.close()
-    return len(missing)
-
-
-def _has(client: Any, image: Image) -> bool:
-    return any(found["Id"] == image.id for found in client.images(image.tag))
-
-
-def _parts(image: Image) -> Iterator[bytes]:
-    """Its bytes, of which a node holds one part at a time in memory."""
-    for part in image.parts:
-        yield ray.get(part)
