@@ -50,7 +50,6 @@ from agent.models.providers.discovery import with_windows
 from agent.models.providers.obliging import Obliging, Silent
 from agent.suites.images import task_images
 from agent.suites.loader import load_suite
-from agent.trials.cluster.seats import Need
 from agent.trials.evaluator import Visit, boxes_of, evaluator_of
 from agent.trials.executor import Executor, Machines, Orders, Visitor
 from agent.trials.preparing import Prepared, Recipe, build
@@ -357,20 +356,25 @@ async def _on_cluster(
     config: Config, orders: Orders, kinds: Collection[BoxSpec], gateway: GatewayServer, _folder: Path, console: Console
 ) -> AsyncIterator[tuple[Machines, Visitor]]:
     """Boxes on the nodes of a Ray cluster, each on its node's engine."""
-    if importlib.util.find_spec("ray") is None:
-        raise UserError("executor.kind", "the package `ray` is not installed", "Run `pip install 'ratchet-rsi[ray]'`.")
+    _check_extra()
     from agent.trials.cluster.machines import cluster  # noqa: PLC0415 - takes the extra `ray`
 
-    async with cluster(
-        orders,
-        address=config.executor.address,
-        images={kind.image for kind in kinds},
-        need=Need.of(kinds, config.executor.resources),
-        gateway=gateway,
-        parallel=config.boxes.parallel,
-        say=console.print,
-    ) as found:
+    parallel = config.boxes.parallel
+    async with cluster(orders, kinds, config.executor, gateway, parallel=parallel, say=console.print) as found:
         yield found
+
+
+def cluster_seats(config: Config) -> list[int]:
+    """How many boxes each node of the configured cluster could hold at a time. Raises UserError."""
+    _check_extra()
+    from agent.trials.cluster.nodes import survey  # noqa: PLC0415 - takes the extra `ray`
+
+    return survey(config.executor, config.boxes.spec(""))
+
+
+def _check_extra() -> None:
+    if importlib.util.find_spec("ray") is None:
+        raise UserError("executor.kind", "the package `ray` is not installed", "Run `pip install 'ratchet-rsi[ray]'`.")
 
 
 async def _images(config: Config, suite: Suite, console: Console) -> tuple[str, Mapping[str, str]]:

@@ -33,7 +33,7 @@ from agent.models.gateway.server import GatewayServer
 from agent.models.providers import weights
 from agent.models.providers.discovery import local_servers
 from agent.suites.loader import load_suite
-from agent.wiring import programs
+from agent.wiring import cluster_seats, programs
 from sandbox.architecture import foreign_images
 from sandbox.endpoint import endpoint
 from sandbox.engine import engine_status, start_engine
@@ -109,6 +109,8 @@ def _of_config(config: Config, say: Callable[[str], None], *, boxes: bool) -> It
     yield repo
     yield tried("models", lambda: _models(config))
     yield tried("prices", lambda: _prices(config))
+    if config.executor.kind == "ray":
+        yield _cluster(config)
     if boxes and repo.ok:
         yield from _agents(config, say)
 
@@ -263,6 +265,18 @@ def _models(config: Config) -> str:
     notes = asyncio.run(try_them())
     named = (f"{role}: {'/'.join(m.name for m in config.models.of(role))}" for role in config.models.roles)
     return ", ".join(named) + "".join(f"\n     {note}" for note in notes)
+
+
+def _cluster(config: Config) -> Finding:
+    """How much room the nodes of the Ray cluster have."""
+    try:
+        seats = [count for count in cluster_seats(config) if count]
+    except RatchetError as error:
+        return failed("cluster", error)
+    text = f"{len(seats)} nodes with room for {sum(seats)} boxes at a time"
+    return Finding(
+        what="cluster", ok=bool(seats) or None, text=text, fix="start nodes, unless the cluster grows itself"
+    )
 
 
 def _prices(config: Config) -> str:

@@ -23,13 +23,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from agent.trials.cluster.seats import Need
+from agent.base.types import BoxSpec
+from agent.config.campaign import ExecutorConfig
 from agent.trials.executor import Executor
 from bench.scale.machines import Machine, Machines, machines
 from bench.scale.work import SCAFFOLDS, Tally, gateway, local, orders, pairs
 from sandbox.image import ensure_image
 
-NEED = Need(cpus=1.0, memory=512 << 20, custom={})
 SEATS = 2
 LEFT_LOOKS = 90
 READY_SECONDS = 300.0
@@ -127,10 +127,9 @@ async def measure(cluster: Machines, image: str, options: argparse.Namespace) ->
             gateway() as server,
             joined(
                 orders(image, "ray"),
-                address=cluster.address,
-                images={image},
-                need=NEED,
-                gateway=server,
+                (BoxSpec(image=image, gateway=True),),
+                ExecutorConfig(kind="ray", address=cluster.address),
+                server,
                 parallel=parallel,
                 say=say,
             ) as (nodes, _),

@@ -102,14 +102,14 @@ def simulate(nodes: int, model: float, costs: Costs, head: Head, seed: int = 1) 
         pause = node + (model if done < CALLS else 0.0)
         heapq.heappush(events, (kept + pause * rng.uniform(1 - SPREAD, 1 + SPREAD), box, (done + 1) % (CALLS + 1)))
     seconds = end - begin
-    ideal = boxes / trial_seconds(model)
+    ideal = boxes * CALLS / trial_seconds(model)
     waits.sort()
     return {
         "nodes": nodes,
         "calls_a_second": round(calls / seconds, 1),
         "trials_a_minute": round(60 * trials / seconds),
-        "of_ideal": round(trials / seconds / ideal, 2),
-        "head_busy": round((line.busy - busy_before) / seconds / head.gateways, 2),
+        "of_ideal": round(calls / seconds / ideal, 2),
+        "head_busy": round(min(1.0, (line.busy - busy_before) / seconds / head.gateways), 2),
         "rows_a_second": round((calls + trials) / seconds, 1),
         "flushes_a_second": round(
             (writer.flushes - flushes_before) / seconds if head.batched else (calls + trials) / seconds, 1

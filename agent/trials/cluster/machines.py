@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agent.base.tools import Clock, Tools
-from agent.base.types import Files, Trial
+from agent.base.types import BoxSpec, Files, Trial
+from agent.config.campaign import ExecutorConfig
 from agent.trials.cluster.desk import Desk
 from agent.trials.cluster.node import HandedIn
 from agent.trials.cluster.nodes import Nodes, Say, connect, disconnect
@@ -125,28 +126,21 @@ def _here() -> str:
 
 @asynccontextmanager
 async def cluster(
-    orders: Orders,
-    *,
-    address: str,
-    images: Collection[str],
-    need: Need,
-    gateway: Sessions,
-    parallel: int,
-    say: Say,
+    orders: Orders, kinds: Collection[BoxSpec], where: ExecutorConfig, gateway: Sessions, *, parallel: int, say: Say
 ) -> AsyncIterator[tuple[Cluster, Visitor]]:
-    """The cluster at an address, ready: at least one node can run boxes. `images` are those of all boxes.
+    """A cluster that is ready: at least one node can run boxes. `kinds` are all that the campaign opens.
 
     Raises:
         UserError: there is no such cluster, or none of its nodes can run a box.
         SandboxDown: the images cannot be read from this machine's engine.
     """
-    say(f"executor: joining the Ray cluster at {address}")
-    host = await asyncio.to_thread(connect, address)
+    say(f"executor: joining the Ray cluster at {where.address}")
+    host = await asyncio.to_thread(connect, where.address)
     try:
-        known = await asyncio.to_thread(Images, images)
+        known = await asyncio.to_thread(Images, {kind.image for kind in kinds})
         async with (
             Desk(gateway, host) as desk,
-            Nodes(orders, desk.address, known, need, wanted=parallel, say=say) as nodes,
+            Nodes(orders, desk.address, known, Need.of(kinds, where.resources), wanted=parallel, say=say) as nodes,
         ):
             found = Cluster(nodes, desk)
             yield found, found.visit

@@ -21,6 +21,7 @@ from agent.trials.cluster.parcels import Image, Parcel, Shelf, lacking, load
 from agent.trials.evaluator import Visit, evaluator_of
 from agent.trials.executor import Job, Orders
 from agent.trials.heartbeat import unstopped
+from sandbox.architecture import foreign_images
 from sandbox.docker_sandbox import DockerSandbox
 
 T = TypeVar("T")
@@ -30,10 +31,11 @@ READY_PER_CORE = 2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ready:
-    """What a node says of itself when it can work: its host, and the hash of its trusted code."""
+    """What a node says of itself when it can work: its host, the hash of its trusted code, images that do not fit."""
 
     host: str
     kernel: str
+    foreign: list[str]
 
 
 Answer = tuple[Any, RatchetError | None]
@@ -79,13 +81,14 @@ class Node:
         """Give an image to this node's engine."""
         return await answered(asyncio.to_thread(load, parts))
 
-    async def open(self) -> Answer:
+    async def open(self, images: tuple[Image, ...]) -> Answer:
         """Get ready, once all images are there. The value is a Ready."""
-        return await answered(self._open())
+        return await answered(self._open({image.tag for image in images}))
 
-    async def _open(self) -> Ready:
+    async def _open(self, images: set[str]) -> Ready:
         await self._sandbox.__aenter__()
-        return Ready(host=platform.node(), kernel=trusted_hash())
+        foreign = await asyncio.to_thread(foreign_images, images)
+        return Ready(host=platform.node(), kernel=trusted_hash(), foreign=foreign)
 
     async def look(self) -> Answer:
         """Whether this node's engine answers; removes what dead runs left there."""

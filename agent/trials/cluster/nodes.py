@@ -22,6 +22,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from agent.base.children import with_our_code
 from agent.base.errors import InfrastructureError, SandboxDown, UserError
 from agent.base.trust import trusted_hash
+from agent.base.types import BoxSpec
+from agent.config.campaign import ExecutorConfig
 from agent.trials.cluster.desk import Address
 from agent.trials.cluster.node import Answer, Node, Ready
 from agent.trials.cluster.parcels import Images
@@ -55,6 +57,16 @@ def connect(address: str) -> str:
         raise UserError("executor.address", f"no Ray cluster answers at {address} ({said})", fix) from error
     own = ray.get_runtime_context().get_node_id()
     return next(str(node["NodeManagerAddress"]) for node in members() if node["NodeID"] == own)
+
+
+def survey(where: ExecutorConfig, kind: BoxSpec) -> list[int]:
+    """How many boxes of a kind each node of a cluster could hold at a time. Raises UserError."""
+    need = Need.of((kind,), where.resources)
+    connect(where.address)
+    try:
+        return [need.fits(node["Resources"]) for node in members() if node["Alive"]]
+    finally:
+        disconnect()
 
 
 def disconnect() -> None:
@@ -160,6 +172,8 @@ class Nodes:
             return
         sent = f", {loaded} images sent" if loaded else ""
         self._say(f"node {name[:8]} on {ready.host}: {seats} boxes at a time{sent}")
+        for line in ready.foreign:
+            self._say(f"node {name[:8]} on {ready.host}: {line}")
         self.seats.add(name, seats)
 
     async def _opened(self, name: str, seats: int) -> tuple[Ready, int]:
@@ -170,7 +184,7 @@ class Nodes:
             lacking = await self.ask(name, "lacking", self._images.all)
             for image in lacking:
                 await self.ask(name, "load", list(await asyncio.to_thread(self._images.parts, image)))
-            ready: Ready = await self.ask(name, "open")
+            ready: Ready = await self.ask(name, "open", self._images.all)
         finally:
             self._starting -= 1
         _check_version(ready)

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from agent.base.tools import Clock
-from agent.base.types import CallScope, Caps, Purpose
+from agent.base.types import BoxSpec, CallScope, Caps, Purpose
+from agent.config.campaign import ExecutorConfig
 from agent.trials.executor import Executor, Job, Visitor
 from agent.trials.preparing import Prepared, PrepareFailed, Recipe
 from bench.scale.work import SCAFFOLDS, gateway, orders, pairs, tasks
@@ -22,7 +23,7 @@ ray = pytest.importorskip("ray")
 
 from agent.trials.cluster.machines import cluster  # noqa: E402 - need the extra `ray`
 from agent.trials.cluster.node import Seen  # noqa: E402
-from agent.trials.cluster.seats import Need  # noqa: E402
+from agent.trials.cluster.nodes import survey  # noqa: E402
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
@@ -42,18 +43,9 @@ async def one_node(folder: Path, **changes: object) -> AsyncIterator[tuple[Execu
     """A cluster with room for two boxes."""
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     told = replace(orders(ensure_image(), "one"), **changes)  # type: ignore[arg-type]
-    need = Need.of({told.spec}, {})
     async with (
         gateway() as server,
-        cluster(
-            told,
-            address="auto",
-            images={told.spec.image},
-            need=need,
-            gateway=server,
-            parallel=2,
-            say=lambda _: None,
-        ) as (machines, visit),
+        cluster(told, {told.spec}, ExecutorConfig(), server, parallel=2, say=lambda _: None) as (machines, visit),
     ):
         prepared = Prepared(machines.build, TREES, told.recipe.key, folder) if told.recipe else None
         yield Executor(machines, TREES, 2, prepared), visit
@@ -110,3 +102,10 @@ async def test_a_node_builds_a_scaffold_once_and_says_what_a_box_sees_of_it(tmp_
         assert (unbuilt.score, unbuilt.transcript) == (0, "there is no main.py\n")
         with pytest.raises(PrepareFailed, match="exit code 3"):
             await executor.scaffold("broken")
+
+
+def test_doctor_learns_how_many_boxes_the_nodes_can_hold_and_leaves_the_cluster() -> None:
+    ray.init(num_cpus=3, resources={"ratchet": 2}, include_dashboard=False, log_to_driver=False)
+    found = survey(ExecutorConfig(resources={"ratchet": 1}), BoxSpec(image="i", gateway=True, memory_mb=64))
+    assert found == [2], "the custom resource bounds it"
+    assert not ray.is_initialized()
