@@ -1,4 +1,4 @@
-"""Which node has room for a box: seats are given in the order in which they were asked for."""
+"""Which node has room for a box: seats are given in the order in which they were asked for, as far as they fit."""
 
 from __future__ import annotations
 
@@ -124,12 +124,21 @@ class Seats:
         self._serve()
 
     def _serve(self) -> None:
-        """Seat those that wait, in their order, each on the node with most room."""
-        while self._waiting and self._places:
-            count, turn = self._waiting[0]
-            best = max(self._places.values(), key=lambda place: place.free)
-            if best.free < count:
+        """Seat those that wait, in their order, each on the node with most room.
+
+        That node is kept for one who does not fit there yet, and others may pass on other nodes.
+        """
+        kept = set[Place]()
+        for count, turn in list(self._waiting):
+            places = [place for place in self._places.values() if place not in kept and place.total >= count]
+            best = max(places, key=lambda place: place.free, default=None)
+            if best is None:
+                continue
+            if best.free < 1:
                 return
-            self._waiting.popleft()
+            if best.free < count:
+                kept.add(best)
+                continue
+            self._waiting.remove((count, turn))
             best.taken += count
             turn.set_result(best)

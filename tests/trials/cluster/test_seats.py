@@ -41,6 +41,25 @@ async def test_a_pair_that_waits_is_not_overtaken_by_single_trials() -> None:
     assert order == ["pair", "single"]
 
 
+async def test_a_node_with_some_room_is_kept_for_a_pair_and_others_pass_on_other_nodes() -> None:
+    seats = Seats()
+    seats.add("half", 2)
+    async with AsyncExitStack() as first, AsyncExitStack() as second:
+        await first.enter_async_context(seats.take())
+        seats.add("full", 1)
+        await second.enter_async_context(seats.take(1))
+        pair = asyncio.create_task(seats.take(2).__aenter__())
+        await asyncio.sleep(0.01)
+        single = asyncio.create_task(seats.take().__aenter__())
+        await asyncio.sleep(0.01)
+        assert not single.done(), "the free seat is kept for the pair"
+        await second.aclose()
+        assert await single == "full"
+        assert not pair.done()
+        await first.aclose()
+        assert await pair == "half"
+
+
 async def test_a_node_that_left_is_given_to_nobody_and_one_that_joins_is() -> None:
     seats = Seats()
     seats.add("first", 1)
