@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,10 +78,11 @@ class Machine:
 
 @dataclass
 class Machines:
-    """A head without room for boxes, at `address`, and its nodes."""
+    """A head without room for boxes, at `address`, and its nodes; `join` starts one more."""
 
     address: str
     nodes: list[Machine]
+    join: Callable[[], None]
 
 
 @contextmanager
@@ -110,10 +111,17 @@ def machines(count: int, cpus: int) -> Iterator[Machines]:
             )
         )
         _await(f"{head}:{PORT}")
-        # Nodes that start in one folder at the same time may take the same socket.
-        own = [[*start, f"--temp-dir={folder / str(n)}"] for n in range(1, count + 1)]
-        nodes = [stack.enter_context(_machine(n, cpus, command, log)) for n, command in enumerate(own, 1)]
-        yield Machines(f"{head}:{PORT}", nodes)
+        nodes = list[Machine]()
+
+        def join() -> None:
+            number = len(nodes) + 1
+            # Nodes that start in one folder at the same time may take the same socket.
+            own = [*start, f"--temp-dir={folder / str(number)}"]
+            nodes.append(stack.enter_context(_machine(number, cpus, own, log)))
+
+        for _ in range(count):
+            join()
+        yield Machines(f"{head}:{PORT}", nodes, join)
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 python -m bench.scale.run [--nodes N] [--rounds N] [--pairs N] [--kill-pairs N]     writes result.json beside this file
 
 By turns: some pairs on this machine's engine, the same pairs on the cluster. Then one long run on the cluster: a node's
-process is killed in the middle, and a little later a whole node. Takes root, dockerd and the extra `ray`.
+process is killed in the middle, a little later a whole node, and then a new node joins. Takes root, dockerd and the
+extra `ray`.
 """
 
 from __future__ import annotations
@@ -58,21 +59,22 @@ async def compare(there: Executor, here: Executor, options: argparse.Namespace) 
 
 
 async def endure(there: Executor, cluster: Machines, options: argparse.Namespace) -> dict[str, Any]:
-    """Many pairs; two nodes fail on the way."""
+    """Many pairs; two nodes fail on the way, and a new one joins."""
     events: list[str] = []
-    failing = asyncio.create_task(fail(cluster.nodes, options, events))
+    failing = asyncio.create_task(fail(cluster, options, events))
     tally = await pairs(there, options.kill_pairs, options.nodes * SEATS)
     await failing
     left = await settled(cluster.nodes[1])
     return {**summary(tally), "events": events, "containers_left_by_the_killed_process": left}
 
 
-async def fail(nodes: list[Machine], options: argparse.Namespace, events: list[str]) -> None:
-    """Kill our process on the second node, then all of the first node."""
-    start = time.monotonic()
+async def fail(cluster: Machines, options: argparse.Namespace, events: list[str]) -> None:
+    """Kill our process on the second node, then all of the first node; then start a new node."""
+    start, nodes = time.monotonic(), cluster.nodes
     steps: list[tuple[float, str, Callable[[], None]]] = [
         (options.kill_after, "the process of node 2 was killed", lambda: kill_process(nodes[1])),
         (options.kill_after, "all of node 1 was killed", nodes[0].kill),
+        (options.kill_after / 2, "one more node was started", cluster.join),
     ]
     for pause, text, act in steps:
         await asyncio.sleep(pause)
@@ -114,13 +116,16 @@ async def measure(cluster: Machines, image: str, options: argparse.Namespace) ->
     from agent.trials.cluster.machines import cluster as joined  # noqa: PLC0415 - after the environment is set
 
     parallel, said, begun = options.nodes * SEATS, list[str](), time.monotonic()
-    all_ready = asyncio.Event()
 
     def say(line: str) -> None:
         said.append(line)
         print(line, file=sys.stderr, flush=True)
-        if len([line for line in said if "boxes at a time" in line]) == options.nodes:
-            all_ready.set()
+
+    async def ready(times: int) -> None:
+        """Wait until nodes have become ready so many times."""
+        async with asyncio.timeout(READY_SECONDS):
+            while sum("boxes at a time" in line for line in said) < times:
+                await asyncio.sleep(0.1)
 
     with tempfile.TemporaryDirectory(prefix="rs-") as folder:
         async with (
@@ -135,13 +140,14 @@ async def measure(cluster: Machines, image: str, options: argparse.Namespace) ->
             ) as (nodes, _),
             local(orders(image, "here"), server, Path(folder), parallel) as here,
         ):
-            await asyncio.wait_for(all_ready.wait(), READY_SECONDS)
+            await ready(options.nodes)
             there = Executor(nodes, SCAFFOLDS, parallel)
             found: dict[str, Any] = {"ready_seconds": round(time.monotonic() - begun)}
             if options.rounds:
                 found["compared"] = await compare(there, here, options)
             if options.kill_pairs:
                 found["failures"] = await endure(there, cluster, options)
+                await ready(options.nodes + 2)  # the second node again, and the new one
     return {**found, "said": said, "containers_left": [node.containers() for node in cluster.nodes[1:]]}
 
 

@@ -40,8 +40,8 @@ def test_verdicts_are_the_same_as_on_one_machine_and_lost_nodes_void_their_pairs
     assert failures["void_pairs"] > 0
     assert all(reason.startswith("both: node ") for reason in failures["reasons"])
     assert failures["containers_left_by_the_killed_process"] == 0
-    assert found["containers_left"] == [0]
-    assert sum("1 images sent" in line for line in found["said"]) == 2
+    assert set(found["containers_left"]) == {0}
+    assert sum("1 images sent" in line for line in found["said"]) == 3, "one node joined in the middle"
 
 
 def test_a_campaign_whose_head_was_killed_resumes_and_leaves_nothing_on_the_nodes(tmp_path: Path) -> None:
