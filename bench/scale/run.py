@@ -116,16 +116,19 @@ async def measure(cluster: Machines, image: str, options: argparse.Namespace) ->
     from agent.trials.cluster.machines import cluster as joined  # noqa: PLC0415 - after the environment is set
 
     parallel, said, begun = options.nodes * SEATS, list[str](), time.monotonic()
+    came = asyncio.Semaphore(0)
 
     def say(line: str) -> None:
         said.append(line)
         print(line, file=sys.stderr, flush=True)
+        if "boxes at a time" in line:
+            came.release()
 
     async def ready(times: int) -> None:
-        """Wait until nodes have become ready so many times."""
+        """Wait until nodes have become ready so many times more."""
         async with asyncio.timeout(READY_SECONDS):
-            while sum("boxes at a time" in line for line in said) < times:
-                await asyncio.sleep(0.1)
+            for _ in range(times):
+                await came.acquire()
 
     with tempfile.TemporaryDirectory(prefix="rs-") as folder:
         async with (
@@ -147,7 +150,7 @@ async def measure(cluster: Machines, image: str, options: argparse.Namespace) ->
                 found["compared"] = await compare(there, here, options)
             if options.kill_pairs:
                 found["failures"] = await endure(there, cluster, options)
-                await ready(options.nodes + 2)  # the second node again, and the new one
+                await ready(2)  # the second node again, and the new one
     return {**found, "said": said, "containers_left": [node.containers() for node in cluster.nodes[1:]]}
 
 
