@@ -55,8 +55,8 @@ class PlacedTools:
 class Cluster:
     """Machines, as an executor needs them, and a Visitor: work goes to a node with room for it."""
 
-    def __init__(self, nodes: Nodes, desk: Desk) -> None:
-        self._nodes, self._desk, self._parcels = nodes, desk, Parcels()
+    def __init__(self, nodes: Nodes, desk: Desk, parcels: Parcels) -> None:
+        self._nodes, self._desk, self._parcels = nodes, desk, parcels
 
     @asynccontextmanager
     async def room(self, boxes: int = 1) -> AsyncIterator[None]:
@@ -142,7 +142,7 @@ async def cluster(
             Desk(gateway, host) as desk,
             Nodes(orders, desk.address, known, Need.of(kinds, where.resources), wanted=parallel, say=say) as nodes,
         ):
-            found = Cluster(nodes, desk)
+            found = Cluster(nodes, desk, Parcels())
             yield found, found.visit
     finally:
         await asyncio.to_thread(disconnect)
