@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -19,5 +20,9 @@ class OneName(BuildHookInterface[Any]):
         if version == "editable":
             build_data["force_include_editable"] = DOOR
             return
-        house = {name: f"{NAME}/house/{name}" for name in PACKAGES}
+        house = {name: f"{NAME}/house/{name}" for name in (*PACKAGES, *self._pages())}
         build_data["force_include"] |= {**DOOR, **house, "agent/base/py.typed": f"{NAME}/py.typed"}
+
+    def _pages(self) -> list[str]:
+        """What `ratchet docs` shows."""
+        return [str(page.relative_to(self.root)) for page in sorted(Path(self.root, "docs").rglob("*.md"))]

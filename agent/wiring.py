@@ -7,12 +7,10 @@ beside it, whose record is thrown away unless a ledger is given to keep it.
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import tempfile
-import uuid
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,27 +18,27 @@ from pathlib import Path
 from rich.console import Console
 
 from agent.base.errors import UserError
-from agent.base.machine import cores
 from agent.base.refusal import Refusal
 from agent.base.trust import trusted_hash
 from agent.base.types import BoxSpec, Call, CallRecord, Caps, Files, Suite
 from agent.config.campaign import Config
 from agent.config.improve import ITSELF, Improver, improver_of
 from agent.config.models import ModelsConfig
+from agent.kernel.decide.boundary import Boundary
 from agent.kernel.decide.budget import Budget
 from agent.kernel.decide.strategies import STRATEGIES
 from agent.kernel.git.excerpt import Branch
 from agent.kernel.git.repository import Repository
 from agent.kernel.loop.briefing import MOST_BYTES
-from agent.kernel.loop.opening import IMPROVER, check_unchanged, open_repository, remember_windows
+from agent.kernel.loop.opening import IMPROVER, open_repository, remember_fixed, remember_windows
 from agent.kernel.loop.parts import Parts, TrialParts
 from agent.kernel.loop.proposer import Proposer
 from agent.kernel.loop.settings import boundary_of, budget_of, limit_reached, search_settings, unprovable
+from agent.kernel.loop.starting import Start
 from agent.kernel.loop.state import Scaffolds, State
-from agent.kernel.loop.tripwires import check_tripwire
-from agent.kernel.loop.warm import check_warm_start
 from agent.kernel.record.learned import LearnedParameters
 from agent.kernel.record.ledger import Ledger
+from agent.kernel.record.under_way import UnderWay, book_cut_off
 from agent.models.gateway.preflight import preflight
 from agent.models.gateway.prices import check_caps, snapshot, unknown_prices
 from agent.models.gateway.record import MemoryRecord, WatchedRecord
@@ -50,11 +48,11 @@ from agent.models.providers.discovery import with_windows
 from agent.models.providers.obliging import Obliging, Silent
 from agent.suites.images import task_images
 from agent.suites.loader import load_suite
-from agent.trials.evaluator import Visit, boxes_of, evaluator_of
-from agent.trials.executor import Executor, Machines, Orders, Visitor
-from agent.trials.preparing import Prepared, Recipe, build
+from agent.trials.evaluator import Visit, boxes_of
+from agent.trials.executor import Executor, Visitor
+from agent.trials.places import on_cluster, on_this_machine, orders_of, recipe_of, sandbox_of
+from agent.trials.preparing import Prepared, build
 from sandbox.architecture import foreign_images
-from sandbox.docker_sandbox import DockerSandbox
 from sandbox.engine import engine_status
 from sandbox.image import ensure_image
 
@@ -67,49 +65,61 @@ INSTRUCTION = Path(__file__).parents[1] / "tasks" / "self-improvement" / "instru
 @asynccontextmanager
 async def campaign_parts(config: Config, ledger: Ledger, console: Console) -> AsyncIterator[Parts]:
     """Everything a campaign needs, checked before anything is spent. Raises UserError."""
-    config.models.need(("solver", "improver"))
-    _check_models(config, console)
-    suite, repository = load_suite(config.suite), open_repository(config, ledger)
-    repository.check_include(config.scaffold.include, config.improve.include)
-    for remark in repository.remarks(config.scaffold.include):
-        console.print(remark)
-    if problem := unprovable(config, suite):
-        console.print(f"nothing can be proven: {problem}")
-    repository.claim()
-    check_unchanged(config, ledger, suite)
-    if config.warm_start is not None:
-        check_warm_start(config.warm_start, suite, repository)
-    check_tripwire(ledger)
+    suite, repository = _started(config, ledger, console)
     boundary = boundary_of(config)
+    if left := book_cut_off(config.folder, ledger):
+        console.print(f"{left} model calls were cut off with the last run; they are booked at their upper bound")
     budget = budget_of(config, ledger, hours=config.budget.hours)
     accepted = sum(row.test is not None for row in ledger.commits())
     ended = limit_reached(config, budget, accepted=accepted, trials=ledger.count_trials()) is not None
     improver = improver_of(config.improve)
-    async with _trial_parts(
-        config,
-        suite,
-        ledger=ledger,
-        repository=repository,
-        budget=budget,
-        folder=config.folder,
-        console=console,
-        improver=improver,
-        ask=not ended,
-    ) as trials:
-        ledger.remember("base", repository.base)
-        ledger.remember("prices", snapshot(config.models))
-        remember_windows(ledger, trials.models)
-        boundary.check_seed(repository.read(repository.tree_of(repository.base)))
-        ledger.remember(IMPROVER, ITSELF if improver is None else improver.name)
-        proposer = Proposer(
-            visit=trials.visit,
-            instruction=INSTRUCTION.read_text(encoding="utf-8"),
-            boundary=boundary,
-            caps=config.boxes.proposal_caps(),
-            timeout=config.boxes.propose_timeout,
-            program=None if improver is None else _files_of(improver, repository),
-        )
-        yield _parts(config, ledger, proposer, trials)
+    with closing(UnderWay(config.folder)) as journal:
+        async with _trial_parts(
+            config,
+            suite,
+            ledger=ledger,
+            repository=repository,
+            budget=budget,
+            folder=config.folder,
+            console=console,
+            improver=improver,
+            ask=not ended,
+            journal=journal,
+        ) as trials:
+            yield _campaign(config, ledger, boundary, trials, improver)
+
+
+def _campaign(
+    config: Config, ledger: Ledger, boundary: Boundary, trials: TrialParts, improver: Improver | None
+) -> Parts:
+    repository = trials.repository
+    ledger.remember("base", repository.base)
+    ledger.remember("prices", snapshot(config.models))
+    remember_windows(ledger, trials.models)
+    ledger.remember(IMPROVER, ITSELF if improver is None else improver.name)
+    proposer = Proposer(
+        visit=trials.visit,
+        instruction=INSTRUCTION.read_text(encoding="utf-8"),
+        boundary=boundary,
+        caps=config.boxes.proposal_caps(),
+        timeout=config.boxes.propose_timeout,
+        program=None if improver is None else _files_of(improver, repository),
+    )
+    return _parts(config, ledger, proposer, trials)
+
+
+def _started(config: Config, ledger: Ledger, console: Console) -> tuple[Suite, Repository]:
+    """Suite and repository of a campaign that has passed every check which needs no box and no model."""
+    start = Start(config, ledger)
+    for check in start.checks():
+        check.look()
+    _say_unknown_prices(config, console)
+    for remark in start.repository.remarks(config.scaffold.include):
+        console.print(remark)
+    if problem := unprovable(config, start.suite):
+        console.print(f"nothing can be proven: {problem}")
+    remember_fixed(config, ledger, start.suite)
+    return start.suite, start.repository
 
 
 async def _box_of(improver: Improver, config: Config, say: Callable[[str], None]) -> BoxSpec:
@@ -232,10 +242,10 @@ async def programs(config: Config, say: Callable[[str], None]) -> AsyncIterator[
     image = await asyncio.to_thread(ensure_image, scaffold.image, layers=scaffold.build, say=say)
     with tempfile.TemporaryDirectory(prefix="ratchet-") as name:
         gateway = GatewayServer(models, record, providers={OBLIGING: model, SILENT: Silent()})
-        async with gateway, _sandbox(config, Path(name)) as sandbox:
+        async with gateway, sandbox_of(config, Path(name)) as sandbox:
             visit = Visit(sandbox, gateway, config.boxes.spec(image), scaffold.command)
             scaffolds, tree = _scaffolds(config, repository), repository.tree_of(repository.base)
-            recipe = _recipe(config, image)
+            recipe = recipe_of(config, image)
             files = scaffolds[tree] if recipe is None else await build(sandbox, recipe, scaffolds[tree])
             agent = Program(visit=visit, files=files, task={}, workspace={}, model=model, record=record)
             found = {"agent": agent}
@@ -263,6 +273,10 @@ def _repository_of(repository: Repository, tree: str) -> Files:
 def _check_models(config: Config, console: Console) -> None:
     config.models.check_keys()
     check_caps(config.models, Caps(dollars=config.budget.dollars, tokens=config.budget.tokens))
+    _say_unknown_prices(config, console)
+
+
+def _say_unknown_prices(config: Config, console: Console) -> None:
     if unknown := unknown_prices(config.models):
         console.print(f"no price is known for {', '.join(unknown)}: its calls count as tokens, not as money")
 
@@ -281,18 +295,24 @@ async def _trial_parts(
     replay: ReplaySource | None = None,
     record: CallRecord | None = None,
     ask: bool = True,
+    journal: UnderWay | None = None,
 ) -> AsyncIterator[TrialParts]:
     """Images, then gateway and boxes, open. `folder` holds the boxes' sockets; `ask`: every model has answered once."""
     image, images = await _images(config, suite, console)
     models = await asyncio.to_thread(with_windows, config.models)
     learned = LearnedParameters(ledger)
-    gateway = GatewayServer(models, record or ledger, budget, seed=config.seed, replay=replay, learned=learned)
+    gateway = GatewayServer(
+        models, record or ledger, budget, seed=config.seed, replay=replay, learned=learned, journal=journal
+    )
     other = None if improver is None else await _box_of(improver, config, console.print)
-    scaffolds, orders = _scaffolds(config, repository), _orders(config, image, images)
+    scaffolds, orders = _scaffolds(config, repository), orders_of(config, image, images)
     kinds = {orders.spec, other or orders.spec}
     kinds.update(kind for task in suite.tasks for kind in boxes_of(task, orders.spec, images))
-    where = _on_cluster if config.executor.kind == "ray" else _on_this_machine
-    async with gateway, where(config, orders, kinds, gateway, folder, console) as (machines, visit):
+    if config.executor.kind == "ray":
+        place = on_cluster(config, orders, gateway, kinds, console.print)
+    else:
+        place = on_this_machine(config, orders, gateway, folder)
+    async with gateway, place as (machines, visit):
         for note in await preflight(gateway) if ask else ():
             console.print(note)
         recipe = orders.recipe
@@ -314,69 +334,6 @@ def _scaffolds(config: Config, repository: Repository) -> Scaffolds:
     return Scaffolds(lambda tree: {**repository.read(tree, config.scaffold.include), **repository.read(tree)})
 
 
-def _recipe(config: Config, image: str) -> Recipe | None:
-    """What builds a candidate before its trials, if `scaffold.prepare` asks for it."""
-    scaffold = config.scaffold
-    if not scaffold.prepare:
-        return None
-    return Recipe(
-        command=scaffold.prepare,
-        spec=replace(config.boxes.spec(image), gateway=False),
-        timeout=scaffold.prepare_timeout,
-        starved=config.boxes.starved,
-    )
-
-
-def _orders(config: Config, image: str, images: Mapping[str, str]) -> Orders:
-    return Orders(
-        run=uuid.uuid4().hex[:8],
-        campaign=config.name,
-        spec=config.boxes.spec(image),
-        command=config.scaffold.command,
-        runtime=config.boxes.runtime,
-        images=images,
-        caps=config.boxes.trial_caps(),
-        starved=config.boxes.starved,
-        recipe=_recipe(config, image),
-    )
-
-
-@asynccontextmanager
-async def _on_this_machine(
-    config: Config, orders: Orders, _kinds: Collection[BoxSpec], gateway: GatewayServer, folder: Path, _console: Console
-) -> AsyncIterator[tuple[Machines, Visitor]]:
-    """Boxes on this machine's engine."""
-    async with _sandbox(config, folder) as sandbox:
-        visit = Visit(sandbox, gateway, orders.spec, orders.command)
-        yield evaluator_of(orders, sandbox, visit), visit
-
-
-@asynccontextmanager
-async def _on_cluster(
-    config: Config, orders: Orders, kinds: Collection[BoxSpec], gateway: GatewayServer, _folder: Path, console: Console
-) -> AsyncIterator[tuple[Machines, Visitor]]:
-    """Boxes on the nodes of a Ray cluster, each on its node's engine."""
-    _check_extra()
-    from agent.trials.cluster.machines import cluster  # noqa: PLC0415 - takes the extra `ray`
-
-    parallel = config.boxes.parallel
-    async with cluster(orders, kinds, config.executor, gateway, parallel=parallel, say=console.print) as found:
-        yield found
-
-
-def cluster_seats(config: Config) -> list[int]:
-    """How many boxes each node of the configured cluster could hold at a time. Raises UserError."""
-    _check_extra()
-    from agent.trials.cluster.nodes import survey  # noqa: PLC0415 - takes the extra `ray`
-
-    return survey(config.executor, config.boxes.spec(""))
-
-
-def _check_extra() -> None:
-    if importlib.util.find_spec("ray") is None:
-        raise UserError("executor.kind", "the package `ray` is not installed", "Run `pip install 'ratchet-rsi[ray]'`.")
-
-
 async def _images(config: Config, suite: Suite, console: Console) -> tuple[str, Mapping[str, str]]:
     """The image of the boxes, and those of tasks that name one of their own, by task id."""
     if not (engine := engine_status()).ok:
@@ -387,9 +344,3 @@ async def _images(config: Config, suite: Suite, console: Console) -> tuple[str, 
     for line in await asyncio.to_thread(foreign_images, {image, *images.values()}):
         console.print(line)
     return image, images
-
-
-def _sandbox(config: Config, folder: Path) -> DockerSandbox:
-    # Boxes are made as fast as the cores allow, however many trials run: more of them ready would only wait.
-    ready = min(config.boxes.parallel, 2 * cores())
-    return DockerSandbox(uuid.uuid4().hex[:8], config.name, folder, ready=ready, runtime=config.boxes.runtime)

@@ -35,7 +35,7 @@ def test_a_wheel_owns_one_top_level_name(wheel: Path) -> None:
 
 def test_a_wheel_holds_what_git_tracks_and_nothing_else(wheel: Path) -> None:
     packages = ("agent", "sandbox", "tasks", "prompts", "recipes")
-    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *packages]
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *packages, "docs/*.md"]
     tracked = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     inside = [name.removeprefix("ratchet_rsi/house/") for name in names(wheel) if "/house/" in name]
     assert sorted(inside) == sorted(path for path in tracked if (ROOT / path).is_file())
@@ -64,3 +64,6 @@ def test_the_quickstart_runs_from_a_wheel_in_an_empty_environment(wheel: Path, t
     campaign.write_text(campaign.read_text().replace(LAST, "budget:\n  trials: 6\n"))
     assert "6 trials" in ratchet("run", folder=mine)
     assert "No patch was accepted yet" in ratchet("log", folder=mine)
+    for page in re.findall(r"`ratchet docs ([a-z/-]+)`", ratchet("docs", "faq") + ratchet("docs")):
+        assert ratchet("docs", page)
+    assert "# Models" in ratchet("docs", "models")

@@ -7,6 +7,7 @@ the engine or the folder) is not taken for dead.
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import os
 import platform
@@ -93,3 +94,11 @@ def _text(path: str) -> str:
 
 def _short(text: str, length: int) -> str:
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:length]
+
+
+def login() -> str:
+    """The login name of who runs this process, for the record; its user's number where there is no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return f"user {os.getuid()}"

@@ -116,7 +116,7 @@ def _calls_pass(made: Attempt) -> Finding:
         return Finding(what=made.who, ok=True, text=f"its model calls pass ({len(made.calls)})")
     said = refused[0].response.decode(errors="replace")[:LAST_WORDS]
     text = f"{len(refused)} of {len(made.calls)} model calls were refused: {said}"
-    fix = "docs/models.md says what the gateway takes; `switches` in the recipes show how known agents are set"
+    fix = "`ratchet docs models` says what the gateway takes; `switches` in the recipes show how known agents are set"
     return Finding(what=made.who, ok=None if len(refused) < len(made.calls) else False, text=text, fix=fix)
 
 

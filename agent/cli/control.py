@@ -143,12 +143,11 @@ def reject(
 
 
 def _decide(candidate: int, path: Path, name: str | None, by: str | None, *, why: str | None) -> None:
-    import getpass
-
+    from agent.base.owner import login
     from agent.base.text import clean_line
     from agent.kernel.loop.approval import Request
     from agent.live.control import decide
 
-    who, reason = clean_line(by or getpass.getuser()), clean_line(why or "")
+    who, reason = clean_line(by or login()), clean_line(why or "")
     request = Request(approve=why is None, candidate=candidate, by=who, why=reason)
     typer.echo(decide(load(path, {"name": name}), request))

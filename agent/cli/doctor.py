@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import subprocess
-import sys
-import tempfile
-import textwrap
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from contextlib import ExitStack
 from functools import cache, partial
 from pathlib import Path
 
@@ -22,77 +17,90 @@ from agent.cli.calibrating import headroom, last_calibration
 from agent.cli.conformance import OBLIGING_SECONDS, conform
 from agent.cli.findings import Finding, failed, tried
 from agent.cli.forecast import SECONDS_PER_TRIAL, SEED_SCORE, forecast
+from agent.cli.machine import boxes_start, disk, elsewhere, engine, git, load, local_servers, python
 from agent.config.campaign import Config, ScaffoldConfig, load_config
-from agent.kernel.loop.opening import open_repository
+from agent.kernel.loop.opening import open_ledger
 from agent.kernel.loop.settings import unprovable
-from agent.kernel.record.ledger import Ledger
+from agent.kernel.loop.starting import Start
+from agent.kernel.record.lock import holder, named
 from agent.models.gateway.preflight import preflight
-from agent.models.gateway.prices import unknown_prices
 from agent.models.gateway.record import MemoryRecord
 from agent.models.gateway.server import GatewayServer
 from agent.models.providers import weights
-from agent.models.providers.discovery import local_servers
-from agent.suites.loader import load_suite
-from agent.wiring import cluster_seats, programs
-from sandbox.architecture import foreign_images
-from sandbox.endpoint import endpoint
-from sandbox.engine import engine_status, start_engine
+from agent.review.terminal.folding import folded
+from agent.suites.images import task_images
+from agent.trials.places import cluster_seats
+from agent.wiring import programs
 from sandbox.image import ensure_image, image_megabytes
-from sandbox.load import host_load
-from sandbox.trying import engine_runtimes, try_boxes
 
-WAYS = {
-    True: "the engine shares this machine's folders: files and model calls go through one",
-    False: "the engine is elsewhere (in a virtual machine, a container, another machine): files and calls go "
-    "through its API, and load over there voids no trial",
-}
-"""By whether the engine shares folders: what kind of engine it is, and what that means."""
-NEEDED_GIT = (2, 38)
-NEEDED_DISK_GB = 2
-FAST_RUNTIME = "crun"
+Say = Callable[[str], None]
 _MARKS = {True: ("ok   ", "green"), False: ("FAIL ", "bold red"), None: ("note ", "yellow")}
+_INDENT = 14
+"""Columns before the text of a finding."""
 
 
 def examine(path: Path | None, *, repair: bool) -> bool:
     """Print every finding; True if nothing is wrong. Without a `path`, nothing of a configuration is checked."""
     console = Console(highlight=False)
     fine = True
-    for finding in _findings(path, repair=repair, say=lambda line: console.print(Text(f"  {line}", style="dim"))):
+    said: set[str] = set()
+    for finding in _findings(path, repair=repair, say=partial(_say, console)):
         fine = fine and finding.ok is not False
-        console.print(Text(*_MARKS[finding.ok]) + Text(f"{finding.what:<8} {finding.text}", style=""), soft_wrap=True)
-        if finding.fix and not finding.ok:
-            console.print(Text(textwrap.indent(f"fix: {finding.fix}", "     ")), soft_wrap=True)
+        if finding.ok is not False or finding.text not in said:  # what fails for the same reason is said once
+            _print(finding, console)
+        said.add(finding.text)
     return fine
 
 
-def _findings(path: Path | None, *, repair: bool, say: Callable[[str], None]) -> Iterator[Finding]:
-    yield _python()
-    yield _git()
-    yield _disk()
-    yield _load()
-    engine = _engine(repair=repair, say=say)
-    yield engine
+def _say(console: Console, line: str) -> None:
+    for piece in folded(f"  {line}", console.width, 2):
+        console.print(Text(piece, style="dim"), soft_wrap=True)
+
+
+def _print(finding: Finding, console: Console) -> None:
+    mark, style = _MARKS[finding.ok]
+    for number, line in enumerate(folded(f"{mark}{finding.what:<8} {finding.text}", console.width, _INDENT)):
+        text = Text(line)
+        if number == 0:
+            text.stylize(style, 0, len(mark.rstrip()))
+        console.print(text, soft_wrap=True)
+    if finding.fix and not finding.ok:
+        for line in folded(f"fix: {finding.fix}", console.width - len(mark)):
+            console.print(Text(f"{' ' * len(mark)}{line}"), soft_wrap=True)
+
+
+def _findings(path: Path | None, *, repair: bool, say: Say) -> Iterator[Finding]:
+    yield from (python(), git(), disk(), load())
+    found = engine(repair=repair, say=say)
+    yield found
     config = None
     if path is not None:
         finding, config = _config(path)
         yield finding
-    boxes = engine.ok is True
+    boxes = found.ok is True
     for finding in _of_engine(config, say) if boxes else ():
         boxes = boxes and finding.ok is not False
         yield finding
     if _embedded(config) or weights.present():
+        say("loading the embedded model; its weights are fetched the first time")
         yield tried("weights", lambda: weights.fast().name)
-    yield from _local_servers(config)
+    yield from local_servers(config)
     if config is not None:
         yield from _of_config(config, say, boxes=boxes)
 
 
-def _of_engine(config: Config | None, say: Callable[[str], None]) -> Iterator[Finding]:
+def _of_engine(config: Config | None, say: Say) -> Iterator[Finding]:
     image = cache(partial(_image, config, say))
     yield (made := tried("image", lambda: f"{image()}, {image_megabytes(image())} MB"))
     if made.ok:
-        yield from _boxes(config.boxes.runtime if config else None, image())
-        yield from _elsewhere(image())
+        say("starting boxes")
+        yield from boxes_start(config.boxes.runtime if config else None, image())
+        yield from elsewhere(image())
+
+
+def _image(config: Config | None, say: Say) -> str:
+    scaffold = config.scaffold if config else ScaffoldConfig()
+    return ensure_image(scaffold.image, layers=scaffold.build, say=say)
 
 
 def _embedded(config: Config | None) -> bool:
@@ -100,22 +108,51 @@ def _embedded(config: Config | None) -> bool:
     return any(model.provider == "embedded" for model in models)
 
 
-def _of_config(config: Config, say: Callable[[str], None], *, boxes: bool) -> Iterator[Finding]:
-    suite = cache(partial(load_suite, config.suite))
-    yield tried("suite", lambda: _suite(suite()))
-    yield tried("proof", lambda: _proof(config, suite))
-    yield tried("headroom", lambda: headroom(config, suite()))
-    repo = tried("repo", lambda: _repo(config))
-    yield repo
-    yield tried("models", lambda: _models(config))
-    yield tried("prices", lambda: _prices(config))
-    if config.executor.kind == "ray":
-        yield _cluster(config)
-    if boxes and repo.ok:
-        yield from _agents(config, say)
+def _config(path: Path) -> tuple[Finding, Config | None]:
+    try:
+        config = load_config(path)
+    except UserError as error:
+        return Finding(what="config", ok=False, text=f"{error.field}: {error.problem}", fix=error.fix), None
+    return Finding(what="config", ok=True, text=f"{path}: campaign {config.name}"), config
 
 
-def _agents(config: Config, say: Callable[[str], None]) -> list[Finding]:
+# ------------------------------------------------------------------------------------ what a campaign needs
+
+
+def _of_config(config: Config, say: Say, *, boxes: bool) -> Iterator[Finding]:
+    with ExitStack() as opened:
+        ledger = None
+        if (config.folder / "ledger.sqlite").exists():
+            try:
+                ledger = opened.enter_context(open_ledger(config))
+            except RatchetError as error:
+                yield failed("runs", error)
+        start, passed = Start(config, ledger), True
+        for check in start.checks():
+            yield (finding := tried(check.what, check.look))
+            passed = passed and finding.ok is True
+        yield from _remarks(config, start) if passed else ()
+        yield tried("proof", lambda: _proof(config, start))
+        yield tried("headroom", lambda: headroom(config, start.suite))
+        if boxes and passed and any(task.image or task.build or task.check_image for task in start.suite.tasks):
+            yield tried("images", lambda: _task_images(config, start.suite, say))
+        if config.executor.kind == "ray":
+            yield _cluster(config)
+        say("asking every model once")
+        yield tried("models", lambda: _models(config))
+        if boxes and passed:
+            yield from _agents(config, say)
+
+
+def _remarks(config: Config, start: Start) -> Iterator[Finding]:
+    for remark in start.repository.remarks(config.scaffold.include):
+        yield Finding(what="repo", ok=None, text=remark)
+    if (pid := holder(config.folder)) is not None:
+        text = f"{named(pid)} is running this campaign"
+        yield Finding(what="runs", ok=None, text=text, fix="wait for it, or `ratchet stop`")
+
+
+def _agents(config: Config, say: Say) -> list[Finding]:
     """Whether the agent, and its improver if that is another program, keep the contract."""
     say(f"trying the agent in boxes, without a real model: {OBLIGING_SECONDS:.0f} s at most, after it is built")
 
@@ -129,105 +166,17 @@ def _agents(config: Config, say: Callable[[str], None]) -> list[Finding]:
         return [failed("agent", error)]
 
 
-def _python() -> Finding:
-    version = ".".join(map(str, sys.version_info[:3]))
-    return Finding(what="python", ok=sys.version_info >= (3, 11), text=version, fix="install Python 3.11 or later")
+def _task_images(config: Config, suite: Suite, say: Say) -> str:
+    scaffold = config.scaffold
+    images = task_images(suite, scaffold.image, layers=scaffold.build, say=say)
+    return f"{len(set(images.values()))} of tasks are ready"
 
 
-def _git() -> Finding:
-    fix = "apt-get install git"
-    if shutil.which("git") is None:
-        return Finding(what="git", ok=False, text="not found", fix=fix)
-    text = subprocess.run(["git", "--version"], capture_output=True, text=True, check=True).stdout.split()[2]
-    version = tuple(int(part) for part in text.split(".")[:2])
-    return Finding(what="git", ok=version >= NEEDED_GIT, text=text, fix=f"{fix}  (2.38 or later)")
-
-
-def _disk() -> Finding:
-    free = shutil.disk_usage(tempfile.gettempdir()).free / 1e9
-    text = f"{free:.1f} GB free for temporary files in {tempfile.gettempdir()}"
-    return Finding(
-        what="disk",
-        ok=free >= NEEDED_DISK_GB,
-        text=text,
-        fix=f"free {NEEDED_DISK_GB} GB, or set TMPDIR to another disk",
-    )
-
-
-def _load() -> Finding:
-    load = host_load()
-    fix = "stop other programs, or lower `boxes.parallel`: trials that others starve are void and retried"
-    return Finding(what="load", ok=None if load.heavy else True, text=load.line, fix=fix)
-
-
-def _local_servers(config: Config | None) -> Iterator[Finding]:
-    """Model servers on this machine that the configuration does not use yet, and how to use them."""
-    used = {model.base_url for model in config.models.all()} if config else set()
-    for found in local_servers():
-        if found.base_url not in used:
-            text = f"{found.server} at {found.base_url} offers {len(found.models)} models"
-            yield Finding(what="local", ok=None, text=text, fix=f"to use it, write in campaign.yaml:\n{found.block()}")
-
-
-def _engine(*, repair: bool, say: Callable[[str], None]) -> Finding:
-    try:
-        status = start_engine(say) if repair else engine_status()
-    except RatchetError as error:
-        return Finding(what="docker", ok=False, text=str(error), fix=getattr(error, "fix", "see the line above"))
-    return Finding(what="docker", ok=status.ok, text=status.line, fix=status.fix)
-
-
-def _config(path: Path) -> tuple[Finding, Config | None]:
-    try:
-        config = load_config(path)
-    except UserError as error:
-        return Finding(what="config", ok=False, text=f"{error.field}: {error.problem}", fix=error.fix), None
-    return Finding(what="config", ok=True, text=f"{path}: campaign {config.name}"), config
-
-
-def _image(config: Config | None, say: Callable[[str], None]) -> str:
-    scaffold = config.scaffold if config else ScaffoldConfig()
-    return ensure_image(scaffold.image, layers=scaffold.build, say=say)
-
-
-def _boxes(runtime: str | None, image: str) -> Iterator[Finding]:
-    """Whether boxes start under the runtime that is set, and whether crun, if the engine has it, would be faster."""
-    start = cache(lambda name: asyncio.run(try_boxes(image, name)))
-    named = f"runtime {runtime}" if runtime else "the engine's default runtime"
-    yield (found := tried("boxes", lambda: f"one takes {start(runtime).seconds:.2f} s under {named}"))
-    if found.ok:
-        yield Finding(what="engine", ok=True, text=WAYS[start(runtime).shared])
-    if not found.ok or runtime or FAST_RUNTIME not in engine_runtimes():
-        return
-    with_it = tried("boxes", lambda: f"one takes {start(FAST_RUNTIME).seconds:.2f} s under runtime {FAST_RUNTIME}")
-    if not with_it.ok:
-        with_it = replace(with_it, ok=None)
-    elif start(FAST_RUNTIME).seconds < start(runtime).seconds:
-        with_it = replace(
-            with_it, ok=None, fix=f"to use it, write in campaign.yaml:\nboxes: {{runtime: {FAST_RUNTIME}}}"
-        )
-    yield with_it
-
-
-def _elsewhere(image: str) -> Iterator[Finding]:
-    """What may go wrong with an engine elsewhere: another processor, a way there that everybody can take."""
-    for line in foreign_images({image}):
-        yield Finding(what="image", ok=None, text=line, fix="name an image for the engine's processor")
-    if endpoint().plain:
-        text = f"{endpoint().host} is neither encrypted nor protected: what reaches that port is root there"
-        yield Finding(what="engine", ok=None, text=text, fix="use ssh://user@host, or TLS (DOCKER_TLS_VERIFY)")
-
-
-def _suite(suite: Suite) -> str:
-    sizes = ", ".join(f"{len(suite.split(split))} {split}" for split in Split)
-    return f"{suite.name}@{suite.hash}: {sizes} tasks"
-
-
-def _proof(config: Config, load: Callable[[], Suite]) -> str:
+def _proof(config: Config, start: Start) -> str:
     """What the budget can prove on this suite. Raises UserError if that is nothing."""
     if config.gate != "proven":
         return f"gate: {config.gate} proves nothing, and commits say so"
-    suite = load()
+    suite = start.suite
     if all(task.deterministic for task in suite.split(Split.GATE)):
         return "every gate task is deterministic: fixed runs of each side decide"
     if (error := unprovable(config, suite)) is not None:
@@ -243,28 +192,15 @@ def _proof(config: Config, load: Callable[[], Suite]) -> str:
     return f"{prediction.sentence.rstrip('.')}{known}"
 
 
-def _repo(config: Config) -> str:
-    file = config.folder / "ledger.sqlite"
-    if file.exists():
-        with Ledger(file, read_only=True) as ledger:
-            repository = open_repository(config, ledger)
-    else:
-        repository = open_repository(config, None)
-    repository.claim()
-    repository.check_include(config.scaffold.include, config.improve.include)
-    left_out = "".join(f"\n     {remark}" for remark in repository.remarks(config.scaffold.include))
-    return f"{repository.branch} starts from {repository.base[:10]}{left_out}"
-
-
 def _models(config: Config) -> str:
     async def try_them() -> list[str]:
         async with GatewayServer(config.models, MemoryRecord()) as gateway:
             return await preflight(gateway)
 
-    config.models.need(("solver", "improver"))
+    config.models.check_keys()
     notes = asyncio.run(try_them())
     named = (f"{role}: {'/'.join(m.name for m in config.models.of(role))}" for role in config.models.roles)
-    return ", ".join(named) + "".join(f"\n     {note}" for note in notes)
+    return ", ".join(named) + "".join(f"\n{note}" for note in notes)
 
 
 def _cluster(config: Config) -> Finding:
@@ -276,11 +212,4 @@ def _cluster(config: Config) -> Finding:
     text = f"{len(seats)} nodes with room for {sum(seats)} boxes at a time"
     return Finding(
         what="cluster", ok=bool(seats) or None, text=text, fix="start nodes, unless the cluster grows itself"
-    )
-
-
-def _prices(config: Config) -> str:
-    unknown = unknown_prices(config.models)
-    return (
-        f"no price is known for {', '.join(unknown)}: limit tokens, not dollars" if unknown else "known for every model"
     )

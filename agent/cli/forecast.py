@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import numpy as np
+
 from agent.base.types import Split, Suite
 from agent.config.campaign import Config
 from agent.kernel.decide.simulate import Prediction, predict
+from agent.kernel.decide.world import World, WorldSettings
 from agent.kernel.loop.settings import gate_settings, search_settings
 
 SECONDS_PER_TRIAL = 30.0
@@ -49,3 +54,37 @@ def forecast(
         coupled=True,
         seed=config.seed,
     )
+
+
+def explained(config: Config, prediction: Prediction, seconds_per_trial: float, score: float) -> Iterator[str]:
+    """A prediction for people: what can be proven, each figure with its meaning, and what was assumed."""
+    yield prediction.sentence
+    yield ""
+    for figure, meaning in _figures(config, prediction):
+        yield f"{figure:>10}  {meaning}"
+    yield ""
+    yield "Assumed:"
+    yield f"  the seed scores {score:.2g} (--score, or what `ratchet tasks calibrate` measured)"
+    yield f"  a trial takes {seconds_per_trial:g} s (--seconds-per-trial)"
+    yield f"  of ten proposals one is worth about {_worth(score):.0f} points, two do harm, seven do nothing"
+    yield "  both sides of a pair share their luck wherever a patch changes nothing"
+    yield "A point is a hundredth of the score. This says what the arithmetic allows, not what your model will find."
+
+
+def _figures(config: Config, prediction: Prediction) -> Iterator[tuple[str, str]]:
+    yield f"{prediction.trials:,}", "trials fit into the budget"
+    if prediction.hours is not None:
+        yield f"{prediction.hours:.2g}", f"hours that they take, {config.boxes.parallel} at a time"
+    if prediction.dollars is not None:
+        yield f"${prediction.dollars:,.2f}", "for their model calls"
+    yield f"{prediction.proposals:.0f}", "patches are proposed"
+    yield f"{prediction.pairs_without_effect:.0f}", "pairs until a gate test gives up on a patch that does nothing"
+    yield f"{prediction.commits:.1f}", "patches are committed, on average over the simulated campaigns"
+    yield f"{100 * prediction.gain:.1f}", "points are gained by them"
+
+
+def _worth(score: float) -> float:
+    """Points that a good patch of the simulated world is worth on average."""
+    settings = WorldSettings(gate_tasks=2000, base=score)
+    world = World(settings, np.random.default_rng(0))
+    return 100 * (world.mean(settings.effect) - world.mean(0.0))

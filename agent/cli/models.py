@@ -20,5 +20,9 @@ def models_test(path: ConfigPath = DEFAULT_CONFIG) -> None:
     from agent.models.gateway.features import try_models
     from agent.review.terminal.calls import print_tried
 
-    tried = asyncio.run(try_models(load(path, {}).models))
-    raise typer.Exit(0 if print_tried(tried, terminal()) else 2)
+    console, answered = terminal(), list[bool]()
+    models = load(path, {}).models
+    count = sum(len(models.of(role)) for role in models.roles)
+    typer.echo(f"making a few small calls to each of {count} models, one after the other", err=True)
+    asyncio.run(try_models(models, told=lambda one: answered.append(print_tried(one, console))))
+    raise typer.Exit(0 if all(answered) else 2)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from agent.base.errors import UserError
-from agent.cli.options import DEFAULT_CONFIG, AsJson, CampaignName, ConfigPath, check_order, load, terminal
+from agent.cli.options import DEFAULT_CONFIG, AsJson, CampaignName, ConfigPath, again, check_order, load, terminal
 from agent.kernel.loop.opening import open_ledger, open_repository
 
 app = typer.Typer()
@@ -132,8 +132,12 @@ def calls(
     from agent.review.terminal.calls import print_calls, print_refusals
 
     with open_ledger(load(path, {"name": name})) if of is None else open_kept(of) as ledger:
-        print_calls(ledger.calls(trial, last), terminal(), full=trial is not None)
-        print_refusals(ledger.refusals(trial, last), terminal())
+        made, refused = ledger.calls(trial, last), ledger.refusals(trial, last)
+        if trial is not None and not (made or refused or ledger.trial(trial)):
+            problem = f"there is no trial or proposal {trial!r} with calls"
+            raise UserError("--trial", problem, f"Run `{again('calls', path, name)}` to see the last ones.")
+        print_calls(made, terminal(), full=trial is not None)
+        print_refusals(refused, terminal())
 
 
 @app.command()

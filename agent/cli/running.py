@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from agent.base.errors import UserError
+from agent.base.owner import login
 from agent.base.trust import trusted_hash
 from agent.config.campaign import Config
 from agent.config.record import recorded
@@ -22,7 +23,7 @@ from agent.kernel.record.running import listed
 from agent.live.notifications import Notifier
 from agent.live.panel import watch
 from agent.live.signals import stop_on_signals
-from agent.review.audit.decisions import CONFIGURATION, KERNEL
+from agent.review.audit.decisions import CONFIGURATION, KERNEL, STARTED_BY
 from agent.review.summary import summarise
 from agent.review.terminal.summary import print_summary
 from agent.wiring import campaign_parts
@@ -65,6 +66,7 @@ async def _campaign(config: Config, ledger: Ledger, hint: Hint, console: Console
     async with campaign_parts(config, ledger, console) as parts:
         campaign = Campaign(parts)
         interrupted = stop_on_signals(campaign, console.print)
+        ledger.remember(STARTED_BY, login())
         ledger.remember(KERNEL, trusted_hash())
         ledger.remember(CONFIGURATION, recorded(config))
         ledger.note("begin", f"process {os.getpid()} runs the campaign")

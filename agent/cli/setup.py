@@ -8,11 +8,9 @@ from typing import Annotated
 import typer
 
 from agent.base.errors import UserError
-from agent.cli.options import DEFAULT_CONFIG, ConfigPath, again, load
+from agent.cli.options import DEFAULT_CONFIG, ConfigPath, again, load, terminal
 
 app = typer.Typer()
-
-_FIGURES = ("trials", "hours", "dollars", "proposals", "pairs_without_effect", "commits", "gain")
 
 
 @app.command()
@@ -92,10 +90,12 @@ def doctor(
         bool, typer.Option("--fix", help="fix what can be fixed (as root, install and start Docker)")
     ] = False,
 ) -> None:
-    """Check Docker, image, git, disk, suite, models and prices.
+    """Check everything that `ratchet run` needs before it starts.
 
-    Each failure shows how to fix it.
+    The machine, the engine and its boxes, suite, repository, models, and the agent itself. Each failure shows how to
+    fix it.
     """
+    typer.echo("checking this machine and the configuration")
     from agent.cli.doctor import examine
 
     raise typer.Exit(0 if examine(path if path.exists() or path != DEFAULT_CONFIG else None, repair=fix) else 2)
@@ -107,26 +107,30 @@ def simulate(
     *,
     seconds_per_trial: Annotated[float, typer.Option(min=0.01, help="seconds that one trial takes")] = 30.0,
     cost_per_trial: Annotated[float | None, typer.Option(min=0.0, help="US dollars that one trial costs")] = None,
-    score: Annotated[float, typer.Option(min=0.01, max=0.99, help="mean score of the seed scaffold")] = 0.35,
+    score: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=0.99, help="mean score of the seed; default: as last calibrated, else 0.35"),
+    ] = None,
 ) -> None:
     """Predict what this suite and budget can prove.
 
     The prediction simulates campaigns with the same gate and search.
     """
-    from agent.cli.forecast import forecast
+    from agent.cli.calibrating import last_calibration
+    from agent.cli.forecast import SEED_SCORE, explained, forecast
+    from agent.review.terminal.folding import folded
     from agent.suites.loader import load_suite
 
     config = load(path, {})
+    suite = load_suite(config.suite)
+    known = score or (last_calibration(config, suite) or {}).get("score") or SEED_SCORE
+    typer.echo("simulating campaigns with the gate and search of this file; this takes some seconds", err=True)
     prediction = forecast(
-        config,
-        load_suite(config.suite),
-        seconds_per_trial=seconds_per_trial,
-        cost_per_trial=cost_per_trial,
-        score=score,
+        config, suite, seconds_per_trial=seconds_per_trial, cost_per_trial=cost_per_trial, score=known
     )
     if prediction is None:
         raise UserError("budget", "no limit bounds the number of trials", "Set budget.trials, or add --cost-per-trial.")
-    typer.echo(prediction.sentence)
-    for name in _FIGURES:
-        value = getattr(prediction, name)
-        typer.echo(f"  {name:<22} {'-' if value is None else f'{value:.4g}'}")
+    console = terminal()
+    for line in explained(config, prediction, seconds_per_trial, known):
+        for piece in folded(line, console.width, 2 if line.startswith(" ") else 0):
+            typer.echo(piece)

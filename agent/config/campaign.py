@@ -5,31 +5,21 @@ Every key has a safe default. Relative paths are relative to the folder of the f
 
 from __future__ import annotations
 
-import difflib
-import types
-import typing
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from agent.base import yaml
-from agent.base.errors import UserError
 from agent.base.trust import DEFAULT_MUTABLE
 from agent.base.types import BoxSpec, Caps
+from agent.config.control import CommitConfig, NotifyConfig, TripwireConfig
+from agent.config.explaining import explain
 from agent.config.improve import ImproveConfig
 from agent.config.layers import checked_layer
 from agent.config.models import ModelsConfig
-from agent.config.section import Section
+from agent.config.section import Count, Positive, Section, Share
 from agent.config.shipped import suite_path
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-RENAMED = {"search.sureness": "search.min_z"}
-"""Keys of earlier versions, and what they are called now."""
 
 
 class ScaffoldConfig(Section):
@@ -130,13 +120,13 @@ class BudgetConfig(Section):
     hours: Positive | None = Field(default=8.0, description="hours of running time, over all runs of the campaign")
     tokens: Count | None = Field(default=None, description="model tokens, prompt and completion")
     dollars: Positive | None = Field(default=None, description="US dollars for model calls; needs known prices")
-    trials: Count | None = Field(default=None, description="trials of all kinds")
+    trials: Count | None = Field(default=None, description="trials of all kinds; those in flight then still finish")
     commits: Count | None = Field(default=None, description="accepted patches to stop after")
 
     @model_validator(mode="after")
     def _bounded(self) -> BudgetConfig:
         if all(getattr(self, name) is None for name in type(self).model_fields):
-            raise ValueError("every limit is null: the campaign would never end; set one")
+            raise ValueError("every limit is null, so the campaign would never end. Set one")
         return self
 
 
@@ -223,49 +213,6 @@ class PatchConfig(Section):
     max_kb: Count = Field(default=512, description="KiB of all changed files together, after the patch")
 
 
-class CommitConfig(Section):
-    """How the campaign's commits look."""
-
-    sign: bool | str = Field(
-        default=False, description="sign each commit with git's own signing; a text names the key to sign with"
-    )
-    author: Annotated[str, Field(pattern=r"^[^<>\n]+ <[^<>\s]+>$")] | None = Field(
-        default=None, description="author of each commit, as `Name <email>`; by default Ratchet, like the committer"
-    )
-
-
-class TripwireConfig(Section):
-    """When a campaign stops, or a patch waits, until a person has looked."""
-
-    holdout_drop: Share | None = Field(
-        default=None, description="stop if a champion's held-out score is more than this below its predecessor's"
-    )
-    dollars_per_point: Positive | None = Field(
-        default=None, description="stop if each proven point (hundredth of a score) has cost more dollars than this"
-    )
-    patch_kb: Positive | None = Field(
-        default=None, description="an accepted patch with more KiB of difference waits for `ratchet approve`"
-    )
-    flags: tuple[str, ...] = Field(
-        default=(), description="an accepted patch waits if one of its flags holds one of these words"
-    )
-
-
-class NotifyConfig(Section):
-    """Who is notified of what. A notification that fails is recorded and does no harm."""
-
-    command: tuple[str, ...] = Field(
-        default=(), description="program and arguments to run; it gets the event as JSON on standard input"
-    )
-    webhook: Annotated[str, Field(pattern=r"^(https?://|\$[A-Za-z_])")] | None = Field(
-        default=None, description="URL to POST the event to as JSON; $NAME reads it from the environment"
-    )
-    events: tuple[Literal["commit", "approval", "tripwire", "pause", "resume", "stall", "warning", "end"], ...] = Field(
-        default=("commit", "approval", "tripwire", "pause", "stall", "warning", "end"),
-        description="kinds of events to send",
-    )
-
-
 class Config(Section):
     """The whole of campaign.yaml."""
 
@@ -339,44 +286,10 @@ def read_config(path: Path, overrides: dict[str, Any] | None = None) -> Config:
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
-        raise _explain(path, error) from error
+        raise explain(path, error, raw, Config) from error
 
 
 def _set(raw: dict[str, Any], parts: list[str], value: Any) -> None:
     for part in parts[:-1]:
         raw = raw.setdefault(part, {})
     raw[parts[-1]] = value
-
-
-def _explain(path: Path, error: ValidationError) -> UserError:
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"]) or "file"
-    if first["type"] != "extra_forbidden":
-        message = first["msg"].removeprefix("Value error, ")
-        fix = "Add it." if first["type"] == "missing" else f"Fix it (you wrote {first['input']!r})."
-        return UserError(f"{path}: {field}", message[0].lower() + message[1:], fix)
-    if (renamed := RENAMED.get(field)) is not None:
-        return UserError(f"{path}: {field}", "the key was renamed", f"Write `{renamed}`.")
-    known = _keys(Config, first["loc"][:-1])
-    close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0.5)
-    fix = f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(known)}."
-    return UserError(f"{path}: {field}", "unknown key", fix)
-
-
-def _keys(model: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:
-    """The keys that are allowed at a location in the file."""
-    for part in loc:
-        if isinstance(part, int):
-            continue
-        if part in model.model_fields:
-            inner = _model_in(model.model_fields[part].annotation)
-        else:  # the name of a user's own role
-            inner = next((m for f in model.model_fields.values() if (m := _model_in(f.annotation))), None)
-        model = inner or model
-    return [*model.model_fields]
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
-        return annotation if issubclass(annotation, BaseModel) else None
-    return next((m for a in typing.get_args(annotation) if (m := _model_in(a))), None)

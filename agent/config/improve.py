@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
+from agent.base.complaints import suggestion
 from agent.base.types import NO_FILES, Files
 from agent.config.layers import checked_layer
 from agent.config.recipes import load_recipe, recipe_names
@@ -33,11 +34,11 @@ class ImproveConfig(Section):
     @model_validator(mode="after")
     def _one_way(self) -> ImproveConfig:
         if self.recipe is not None and (self.command or self.build or self.include):
-            raise ValueError("`recipe` already names command, build and include; leave these out")
+            raise ValueError("`recipe` already names command, build and include. Leave these out")
         if self.recipe is not None and self.recipe not in recipe_names():
-            raise ValueError(f"there is no recipe {self.recipe!r}; there are {', '.join(recipe_names())}")
+            raise ValueError(f"there is no recipe {self.recipe!r}. {suggestion(self.recipe, recipe_names())}")
         if self.recipe is None and not self.command and (self.image or self.build or self.include):
-            raise ValueError("another improver needs its `command`, or a `recipe`")
+            raise ValueError("another improver needs its `command`, or a `recipe`. Add one")
         return self
 
 

@@ -149,14 +149,15 @@ class ModelConfig(Strict):
         for key, providers in _ONLY_FOR.items():
             if key in self.model_fields_set and self.provider not in providers:
                 msg = (
-                    f"`{_spelled(key)}` does nothing for provider {self.provider}; it is for {' and '.join(providers)}"
+                    f"`{_spelled(key)}` does nothing for provider {self.provider}; it is for {' and '.join(providers)}."
+                    " Remove it"
                 )
                 raise ValueError(msg)
         if self.provider in KEY_ENV and not self.model:
-            msg = f"provider {self.provider} needs `model`: the model's name at the provider"
+            msg = f"provider {self.provider} needs `model`. Add the model's name at the provider"
             raise ValueError(msg)
         if self.provider == "scripted" and self.script is None:
-            msg = "provider scripted needs `script`: the path of a YAML script"
+            msg = "provider scripted needs `script`. Add the path of a YAML script"
             raise ValueError(msg)
         return self
 
@@ -165,7 +166,7 @@ class ModelConfig(Strict):
         for key, names in (("drop", self.drop), ("set", self.always), ("extra_body", self.extra_body)):
             for name in names:
                 if name in _NOT_A_PARAMETER and not (key == "drop" and name in _DROPPABLE):
-                    msg = f"`{key}: {name}` does nothing: {_NOT_A_PARAMETER[name]}"
+                    msg = f"`{key}: {name}` does nothing: {_NOT_A_PARAMETER[name]}. Remove it"
                     raise ValueError(msg)
         for one, other in (("drop", "set"), ("drop", "extra_body"), ("set", "extra_body"), ("drop", "pass")):
             both = self._listed(one) & self._listed(other)
@@ -176,7 +177,7 @@ class ModelConfig(Strict):
             msg = f"`pass: {min(beyond)}` does nothing: it reaches beyond the call. Set it with `extra_body`"
             raise ValueError(msg)
         if self.provider == "openai" and any(name.startswith("anthropic-") for name in self.passed):
-            msg = "`pass: anthropic-*` does nothing for provider openai; such headers are for anthropic"
+            msg = "`pass: anthropic-*` does nothing for provider openai; such headers are for anthropic. Remove it"
             raise ValueError(msg)
         return self
 
@@ -277,7 +278,7 @@ class ModelsConfig(RootModel[dict[str, tuple[ModelConfig, ...]]]):
     def _none_empty(cls, value: dict[str, tuple[ModelConfig, ...]]) -> dict[str, tuple[ModelConfig, ...]]:
         for role, models in value.items():
             if not models:
-                msg = f"role {role} has no model"
+                msg = f"role {role} has no model. Add one"
                 raise ValueError(msg)
         return value
 

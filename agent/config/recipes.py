@@ -54,7 +54,7 @@ def load_recipe(name: str) -> Recipe:
     names = recipe_names()
     if name not in names:
         close = difflib.get_close_matches(name, names, n=1)
-        fix = f"Did you mean {close[0]!r}?" if close else "docs/own-agent.md says how any other agent is put to work."
+        fix = f"Did you mean {close[0]!r}?" if close else "`ratchet docs own-agent` says how to use any other agent."
         raise UserError("--agent", f"there is no recipe {name!r}; there are {', '.join(names)}", fix)
     folder = RECIPES / name
     return Recipe(name=name, data=yaml.load(folder / "recipe.yaml"), files=_files(folder / "files"))

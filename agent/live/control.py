@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import shlex
 import shutil
@@ -16,6 +15,7 @@ from rich.text import Text
 
 from agent.base.children import python_module, with_our_code
 from agent.base.errors import RecordBroken, UserError
+from agent.base.owner import login
 from agent.base.text import clean_line
 from agent.config.campaign import Config
 from agent.kernel.loop.approval import Approvals, Request, leave, refusal
@@ -81,7 +81,7 @@ def continue_past_tripwire(config: Config) -> None:
     """
     open_ledger(config).close()
     with held(config.folder), Ledger(config.folder / "ledger.sqlite") as ledger:
-        pass_tripwire(ledger, getpass.getuser())
+        pass_tripwire(ledger, login())
 
 
 def _begun(process: subprocess.Popen[bytes], folder: Path, before: int) -> bool:

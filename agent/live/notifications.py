@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from agent.base.errors import RatchetError, UserError
+from agent.base.errors import RatchetError
 from agent.base.text import clean_line
-from agent.config.campaign import Config, NotifyConfig
+from agent.config.campaign import Config
 from agent.kernel.record.ledger import Ledger
 
 POLL_SECONDS, MOST_SECONDS = 1.0, 30.0
@@ -43,7 +43,7 @@ class Notifier:
     def __init__(self, config: Config, ledger: Ledger, hint: Callable[[str], str]) -> None:
         self._hint = hint
         self._campaign, self._config, self._ledger = config.name, config.notify, ledger
-        self._address = _address(config.notify)
+        self._address = config.notify.address
         self._wanted = {_KINDS[name]: name for name in config.notify.events}
         self._secret = {model.key_env for model in config.models.all() if model.key_env}
         sent = ledger.recollect(_SENT)
@@ -130,14 +130,3 @@ def _send(address: str, body: bytes) -> None:
     request = urllib.request.Request(address, data=body, headers=headers, method="POST")  # noqa: S310 (http only, checked)
     with urllib.request.urlopen(request, timeout=MOST_SECONDS):  # noqa: S310 (http only, checked)
         pass
-
-
-def _address(config: NotifyConfig) -> str | None:
-    if config.webhook is None or not config.webhook.startswith("$"):
-        return config.webhook
-    name = config.webhook[1:]
-    value = os.environ.get(name, "")
-    if not value.startswith(("http://", "https://")):
-        problem = f"the variable {name} is not a web address"
-        raise UserError("notify.webhook", problem, f"Run `export {name}=https://...` first.")
-    return value

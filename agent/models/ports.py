@@ -31,10 +31,13 @@ def settled(status: int) -> bool:
     return status == OK or (status in _REFUSALS and status not in _NOT_FINAL)
 
 
+PROVIDER_REFUSED = "provider_refused"
+"""The code of a call that a provider did not answer although it works."""
+
 FlightId = tuple[str, str, int]
 """What identifies a call on its way: scope of shared answers (or trial), key of the question, occurrence."""
 
-MISSHAPEN = (KeyError, TypeError, ValueError, AttributeError, IndexError)
+MISSHAPEN = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 """What reading JSON of an unexpected shape raises; caught only around code that reads JSON from outside."""
 
 
@@ -92,8 +95,8 @@ class Blame(StrEnum):
 class Trouble(ProviderDown):
     """One attempt at a provider failed. `retry_after` in seconds, as the provider asked.
 
-    `billed` tells that the provider may have generated an answer all the same, and bill it: the request was sent
-    and no error status came back.
+    `billed` tells that the provider may have generated an answer all the same, and bill it: the request was sent and
+    no error status came back, or one that says only that somebody stopped waiting, or that the answer was malformed.
     """
 
     def __init__(
@@ -147,6 +150,18 @@ class Learned(Protocol):
 
     def warn(self, text: str) -> None:
         """Tell the user of something that makes the campaign's calls useless."""
+        ...
+
+
+class Journal(Protocol):
+    """Keeps which calls are under way, so that one that a crash cuts off can be booked all the same."""
+
+    def sent(self, call: Call, number: int | None) -> int:
+        """A call is sent, with the most that it may cost; its number, by which a further attempt names it."""
+        ...
+
+    def ended(self, number: int) -> None:
+        """The call's row is in the record."""
         ...
 
 
@@ -255,7 +270,7 @@ class Hold(Protocol):
     """A reservation of the campaign's budget."""
 
     def settle(self, tokens: int, dollars: float) -> None:
-        """Replace the reservation by what was really spent; the first settling counts."""
+        """Replace the reservation by what was really spent, which may be more; the first settling counts."""
         ...
 
 
@@ -263,7 +278,7 @@ class Budget(Protocol):
     """The campaign's hard limits, asked before each fresh call."""
 
     async def reserve(self, tokens: int, dollars: float) -> Hold | None:
-        """Set aside an upper bound for one call; None when the campaign cannot pay for it."""
+        """Set aside what one call may take; None when the campaign cannot pay for it."""
         ...
 
     def exhausted(self) -> str | None:

@@ -9,6 +9,9 @@ from collections.abc import Iterable
 from urllib.parse import quote, quote_plus
 
 MASK = "[key removed]"
+_NUMBER = re.compile(r"[0-9.eE+-]+")
+_NUMBER_MASK = "1"
+"""A key that could be a JSON number is replaced by one, so that what a box wrote stays JSON."""
 _MIN_KEY = 8
 _COMMON = re.compile(
     r"""a|abc|admin|any|anything|api|apikey|bar|bearer|change|changeme|cpp|default|demo|dummy|empty|example|fake|foo|free
@@ -52,8 +55,12 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """The text without keys."""
-        return self._text.sub(MASK, text) if self._text else text
+        return self._text.sub(lambda found: _mask(found[0]), text) if self._text else text
 
     def raw(self, data: bytes) -> bytes:
         """The bytes without keys."""
-        return self._bytes.sub(MASK.encode(), data) if self._bytes else data
+        return self._bytes.sub(lambda found: _mask(found[0].decode()).encode(), data) if self._bytes else data
+
+
+def _mask(key: str) -> str:
+    return _NUMBER_MASK if _NUMBER.fullmatch(key) else MASK

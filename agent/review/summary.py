@@ -51,7 +51,7 @@ class Summary:
 
     Scores are of search tasks before the first commit, of held-out tasks after it. `improver` names the program that
     wrote the patches if that is not the scaffold itself. `saved` is what the prompt caches of providers saved, in
-    dollars.
+    dollars. `untried` are the candidates without a search trial.
     """
 
     baseline: Estimate | None
@@ -69,6 +69,7 @@ class Summary:
     seconds: float
     ending: str
     improver: str | None = None
+    untried: frozenset[int] = frozenset()
 
 
 def summarise(ledger: Ledger) -> Summary:
@@ -94,5 +95,7 @@ def summarise(ledger: Ledger) -> Summary:
         saved=sum(row.saved for row in ledger.cache_use()),
         seconds=float(ledger.recollect("seconds") or 0.0),
         ending=end.text if end else "not ended",
+        untried=frozenset(c.id for c in ledger.candidates())
+        - {row.candidate for row in ledger.tallies(Purpose.SEARCH)},
         improver=None if (improver := ledger.recollect(IMPROVER)) in {None, ITSELF} else improver,
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from agent.scaffold import examples, settings
 from agent.scaffold.extract import compiles, extract
-from agent.scaffold.model import Model
+from agent.scaffold.model import Model, text_of
 from agent.scaffold.place import Place, clip, say
 from agent.scaffold.prompting import render, shot
 
@@ -56,7 +56,7 @@ def solve(model: Model, place: Place, window: int | None) -> None:
 def draw(model: Model, place: Place, messages: list[dict[str, Any]], name: str) -> Answer:
     """Ask once and try the answer on the visible examples."""
     message = model.chat(messages, max_tokens=settings.MAX_TOKENS, temperature=settings.TEMPERATURE / 100, stop=STOP)
-    reply = message.get("content") or ""
+    reply = text_of(message.get("content"))
     say("Reply", reply)
     code = extract(reply, settings.EXTRACT)
     valid = compiles(code, name)

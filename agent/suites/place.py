@@ -11,16 +11,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from agent.base import yaml
+from agent.base.complaints import in_words, telling
 from agent.base.errors import UserError
 from agent.suites.format import Defaults, InFile, TaskEntry
-
-_NOT_THERE = object()
-_WHY = {
-    "string_type": "is not text; put it in quotes",
-    "missing": "is missing",
-    "string_too_short": "is empty",
-    "finite_number": "is not a finite number",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +33,7 @@ class Place:
 
     def explain(self, error: ValidationError, model: type[BaseModel], raw: Any) -> UserError:
         """The first complaint of pydantic in words for people."""
-        first, keys, value = _telling(error, raw)
+        first, keys, value = telling(error.errors(), raw)
         kind, fix = first["type"], "Fix that field."
         if kind == "extra_forbidden":
             fields = _fields(model, keys)
@@ -52,40 +45,9 @@ class Place:
                 f"{value!r:.60} is not a plain name: 1 to 64 of a-z, 0-9, '.', '_', '-', beginning with a-z or 0-9"
             )
         else:
-            problem = _WHY.get(kind) or f"{first['msg'][0].lower()}{first['msg'][1:]} (you wrote {value!r:.60})"
+            problem, fix = in_words(first, value)
         who = _task_name(keys, raw)
         return Place(self.file, self.keys, self.task or who).error(keys or ("file",), problem, fix)
-
-
-def _telling(error: ValidationError, raw: Any) -> tuple[Any, tuple[int | str, ...], Any]:
-    """The first complaint; of several about one value (a union), the one that reaches deepest into it."""
-    told = [(said, *_known(said["loc"], raw, missing=said["type"] == "missing")) for said in error.errors()]
-    here = told[0][1]
-    return max(
-        (one for one in told if one[1][: len(here)] == here),
-        key=lambda one: (len(one[1]), one[0]["type"] == "extra_forbidden"),
-    )
-
-
-def _known(loc: tuple[int | str, ...], raw: Any, *, missing: bool) -> tuple[tuple[int | str, ...], Any]:
-    """The part of pydantic's location that is in the file, and the value there; names of union members fall away."""
-    keys: list[int | str] = []
-    for part in loc:
-        inner = _step(raw, part)
-        if inner is not _NOT_THERE:
-            raw = inner
-        elif not (missing and part is loc[-1]):
-            continue
-        keys.append(part)
-    return tuple(keys), raw
-
-
-def _step(raw: Any, part: int | str) -> Any:
-    if isinstance(raw, dict):
-        return raw.get(part, _NOT_THERE)
-    if isinstance(raw, list) and isinstance(part, int) and part < len(raw):
-        return raw[part]
-    return _NOT_THERE
 
 
 def _task_name(keys: tuple[int | str, ...], raw: Any) -> str:

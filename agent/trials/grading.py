@@ -60,8 +60,8 @@ def refuse_starved(run: RunResult, share: float = STARVED_SHARE) -> None:
     """
     if share < 1 and run.pressure > max(STARVED_SECONDS, share * run.seconds):
         raise Starved(
-            f"other programs took the processors for {run.pressure:.0f} of the {run.seconds:.0f} s of a run; "
-            "stop them, or move the campaign to a quieter machine"
+            f"other programs took the processors for {run.pressure:.0f} of the {run.seconds:.0f} s of a run"
+            f" (boxes.starved: {share:g})"
         )
 
 

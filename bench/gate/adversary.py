@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from agent.base.types import Side
-from agent.kernel.decide.gate import GateSettings, PairedTest, PairOutcome, Verdict, threshold
+from agent.kernel.decide.gate import Decision, GateSettings, PairedTest, PairOutcome, Verdict, threshold
 from agent.kernel.decide.voids import VoidPair, VoidRule
 from agent.kernel.decide.world import World, WorldSettings, sigmoid
 from agent.kernel.loop.determinism import ROUNDS, fixed_part, index_of
@@ -25,6 +25,8 @@ from agent.kernel.record.rows import PairRow
 
 Rng = np.random.Generator
 Pairs = Iterator[PairOutcome]
+Meets = Callable[[Rng, int, int], Decision | None]
+"""One test of a campaign: its randomness, its index, and the commits before it; None if it came to no verdict."""
 PAIRS = 500
 DEMO = GateSettings(alpha=0.05, spending=1, lambdas=(0.24, 0.48, 0.9), smallest_effect=0.15)
 """The kind of test that demo.yaml asks for: large effects, one index; its first test has the level .025."""
@@ -36,13 +38,18 @@ class Attack:
 
     name: str
     what: str
-    open: Callable[[Rng], bool]
-    closed: Callable[[Rng], bool]
+    open: Meets
+    closed: Meets
 
 
-def rate(accepts: Callable[[Rng], bool], tests: int, seed: int, channel: int) -> float:
-    """The share of tests that accept."""
-    return sum(accepts(np.random.default_rng((seed, channel, n))) for n in range(tests)) / tests
+def rate(meets: Meets, tests: int, seed: int, channel: int) -> float:
+    """The share of first tests that accept."""
+    return sum(accepted(meets(np.random.default_rng((seed, channel, n)), 1, 0)) for n in range(tests)) / tests
+
+
+def accepted(decision: Decision | None) -> bool:
+    """Whether a test ended with a commit."""
+    return decision is not None and decision.accepted
 
 
 def bound(level: float, tests: int) -> float:
@@ -50,17 +57,17 @@ def bound(level: float, tests: int) -> float:
     return level + 2.33 * math.sqrt(level * (1.0 - level) / tests)
 
 
-def decided(test: PairedTest, pairs: Pairs) -> bool:
-    """Whether a test accepts, after `PAIRS` pairs at most."""
+def decided(test: PairedTest, pairs: Pairs) -> Decision | None:
+    """The verdict of a test, after `PAIRS` pairs at most."""
     for outcome, _ in zip(pairs, range(PAIRS), strict=False):
         if (decision := test.feed([outcome])) is not None:
-            return decision.accepted
-    return False
+            return decision
+    return None
 
 
-def played(pairs: Callable[[Rng], Pairs], settings: GateSettings = DEMO) -> Callable[[Rng], bool]:
-    """The first test of a campaign on pairs of one kind."""
-    return lambda rng: decided(PairedTest(settings, 1, 0), pairs(rng))
+def played(pairs: Callable[[Rng], Pairs], settings: GateSettings = DEMO) -> Meets:
+    """A test on pairs of one kind."""
+    return lambda rng, index, commits: decided(PairedTest(settings, index, commits), pairs(rng))
 
 
 # ------------------------------------------------------------------------------------ starve
@@ -114,15 +121,15 @@ def redraw(*, once: bool) -> Callable[[Rng], Pairs]:
 # ------------------------------------------------------------------------------------ void
 
 
-def void(settings: GateSettings, *, label: str) -> Callable[[Rng], bool]:
+def void(settings: GateSettings, *, label: str) -> Meets:
     """Sees both scores, and voids a pair that it loses, as long as one more void does not end the test.
 
     `label`: the side that the void is put down to; `random` picks one each time, and `own` voids its own failures
     without looking at the champion.
     """
 
-    def accepts(rng: Rng) -> bool:
-        test = PairedTest(settings, 1, 0)
+    def meets(rng: Rng, index: int, commits: int) -> Decision | None:
+        test = PairedTest(settings, index, commits)
         pairs = rng.random((PAIRS, 2)) < 0.5
         for a, b in pairs.astype(float):
             lost = b < a if label != "own" else b < 1.0
@@ -130,10 +137,10 @@ def void(settings: GateSettings, *, label: str) -> Callable[[Rng], bool]:
             if lost and not ends(test, hidden := voided(rng, label, a, b)):
                 outcome = hidden
             if (decision := test.feed([outcome])) is not None:
-                return decision.accepted
-        return False
+                return decision
+        return None
 
-    return accepts
+    return meets
 
 
 def voided(rng: Rng, label: str, a: float, b: float) -> VoidPair:
@@ -152,27 +159,27 @@ def ends(test: PairedTest, pair: VoidPair) -> bool:
 # ------------------------------------------------------------------------------------ deterministic luck
 
 
-def lucky(tasks: int, random_tasks: int, rounds: int) -> Callable[[Rng], bool]:
+def lucky(tasks: int, random_tasks: int, rounds: int) -> Meets:
     """A suite declared deterministic, on some tasks of which both scaffolds toss a coin."""
 
-    def accepts(rng: Rng) -> bool:
+    def meets(rng: Rng, number: int, commits: int) -> Decision | None:
         shares = {f"t{n}": 1 / tasks for n in range(tasks)}
-        bar, runs = threshold(1, 0, DEMO), list[PairRow]()
+        bar, runs = threshold(number, commits, DEMO), list[PairRow]()
         while (part := fixed_part(shares, rounds, bar, runs)).missing:
             for name, turn in part.missing:
                 index = index_of(int(name[1:]), turn, tasks)
                 runs.append(run_row(index, name, *tossed(rng, name, random_tasks)))
-        test, seed = PairedTest(DEMO, 1, 0, part.fixed()), int(rng.integers(2**31))
+        test, seed = PairedTest(DEMO, number, commits, part.fixed()), int(rng.integers(2**31))
         for index, outcome in zip(range(PAIRS), coins(rng), strict=False):
             if (decision := test.decide()) is not None:
-                return decision.accepted
+                return decision
             again = [(name, tossed(rng, name, random_tasks)) for name in part.rechecks(seed, 1, index)]
             if any(run != part.runs[name] for name, run in again):
-                return False  # two runs differ: the test ends void
+                return None  # two runs differ: the test ends void
             test.feed([outcome])
-        return False
+        return None
 
-    return accepts
+    return meets
 
 
 def tossed(rng: Rng, task: str, random_tasks: int) -> tuple[float, float]:

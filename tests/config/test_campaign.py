@@ -9,7 +9,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from agent.base.errors import UserError
-from agent.config.campaign import RENAMED, Config, load_config
+from agent.config.campaign import Config, load_config
+from agent.config.explaining import RENAMED
 from agent.config.template import render_template
 
 GOOD = "suite: tasks/starter\nmodels:\n  solver: {provider: embedded}\n  improver: {provider: embedded}\n"
@@ -45,9 +46,9 @@ def test_the_commented_template_says_exactly_the_defaults(tmp_path: Path) -> Non
         (GOOD + "budget: {hours: -1}\n", "budget.hours", "greater than 0"),
         (GOOD + "budget: {hours: .nan}\n", "budget.hours", "finite"),
         (GOOD + "budget: {hours: null}\n", "budget", "never end"),
-        (GOOD + "name: ../evil\n", "name", "pattern"),
+        (GOOD + "name: ../evil\n", "name", "cannot name a branch"),
         (GOOD + "scaffold: {build: [COPY a b]}\n", "scaffold.build.0", "Begin with RUN"),
-        (GOOD + "seed: -1\n", "seed", "greater than or equal to 0"),
+        (GOOD + "seed: -1\n", "seed", "of at least 0"),
         (GOOD.replace("suite: tasks/starter\n", ""), "suite", "Add it"),
         ("suite: [\n", "campaign.yaml", "YAML"),
         ("- 1\n", "campaign.yaml", "mapping"),

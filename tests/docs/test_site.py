@@ -101,6 +101,20 @@ def test_no_page_names_a_command_that_does_not_exist() -> None:
         assert words == [] or words[0] in known, line
 
 
+def test_the_figures_of_search_and_gate_are_those_of_the_record() -> None:
+    page = " ".join((DOCS / "concepts" / "search-and-gate.md").read_text().split())
+    rows = [line.split("|") for line in (ROOT / "bench" / "gate" / "RESULTS.md").read_text().splitlines()]
+    large = next(n for n, row in enumerate(rows) if "T = 60: 20,000 trials" in row[0]) + 1
+    table = [row for row in rows[large : large + 14] if len(row) > 5]
+    found = {row[1].strip(" *"): [word.split()[0] for word in row[2:5]] for row in table}
+    once, ours = found["keep if one paired run is better"], found["search line + gate (ours)"]
+    commits, false, gain = (round(float(figure)) for figure in once)
+    assert f"makes {commits} commits of which {false} are false, and gains {gain} points" in page
+    commits, false, gain = (round(float(figure)) for figure in ours)
+    assert false == 0
+    assert f"makes {commits}, none of them false, and gains {gain} points" in page
+
+
 def keys() -> Iterator[str]:
     for line in render_template().splitlines():
         if match := re.match(r"^( *)([a-z_]+):", line):

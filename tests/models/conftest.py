@@ -20,7 +20,7 @@ from agent.config.models import ModelsConfig
 from agent.models.gateway.record import MemoryRecord
 from agent.models.gateway.server import GatewayServer
 from agent.models.gateway.session import BoxSession
-from agent.models.ports import Budget, Learned, Provider, ReplaySource
+from agent.models.ports import Budget, Journal, Learned, Provider, ReplaySource
 
 
 @dataclass
@@ -67,10 +67,11 @@ async def running(
     budget: Budget | None = None,
     replay: ReplaySource | None = None,
     learned: Learned | None = None,
+    journal: Journal | None = None,
 ) -> AsyncIterator[Bench]:
     kept = record or MemoryRecord()
     config = ModelsConfig.model_validate(models)
-    server = GatewayServer(config, kept, budget, providers=providers, replay=replay, learned=learned)
+    server = GatewayServer(config, kept, budget, providers=providers, replay=replay, learned=learned, journal=journal)
     with tempfile.TemporaryDirectory(prefix="gw") as folder:
         async with AsyncExitStack() as stack, server as gateway:
             bench = Bench(gateway, kept, Path(folder), AsyncExitStack())

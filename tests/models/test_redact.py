@@ -42,6 +42,14 @@ def test_a_key_is_removed_in_its_usual_spellings(spelled: str) -> None:
     assert MASK.encode() in Redactor([KEY]).raw(spelled.encode())
 
 
+@pytest.mark.parametrize("number", ["12345678", "-12345678.5", "123456789", "0.12345678e3", "9123456789"])
+def test_a_key_of_digits_leaves_json_as_json(number: str) -> None:
+    """Else a box that guesses it could make its call impossible to record, and its trial void."""
+    clean = Redactor(["12345678"]).raw(b'{"seed":%s,"text":"12345678"}' % number.encode())
+    assert b"12345678" not in clean
+    assert json.loads(clean)["text"] == "1"
+
+
 def test_no_key_changes_nothing() -> None:
     assert Redactor([]).text("text") == "text"
     assert Redactor(["ab"]).raw(b"ab") == b"ab", "a word that short would be found everywhere"

@@ -20,6 +20,12 @@ def test_the_code_of_one_answer_is_handed_in(lab: Lab) -> None:
     assert len(outcome.requests) == 1
 
 
+def test_an_answer_in_parts_beside_its_reasoning_is_handed_in(lab: Lab) -> None:
+    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "```python\nno\n```"}]}
+    lab.run({"content": [thinking, {"type": "text", "text": GOOD}]})
+    assert lab.text("solution.py") == "def double(n):\n    return 2 * n\n"
+
+
 def test_a_request_shows_the_task_and_the_starting_file_and_stops_after_the_code(lab: Lab) -> None:
     outcome = lab.run(GOOD)
     (request,) = outcome.requests

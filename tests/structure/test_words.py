@@ -35,7 +35,7 @@ RETIRED = {
 ALLOWED = {
     ("CHANGELOG.md", "sureness"),  # names the key's old name
     ("CHANGELOG.md", "memo"),  # likewise, a column
-    ("agent/config/campaign.py", "sureness"),  # the error that names the new one
+    ("agent/config/explaining.py", "sureness"),  # the error that names the new one
     ("agent/kernel/record/schema.py", "memo"),  # ledgers of older versions
     ("agent/review/report/reasons.py", "turned down"),  # likewise
     ("docs/ledger.md", "memo"),  # names what was renamed

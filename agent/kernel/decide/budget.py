@@ -40,7 +40,7 @@ class Spent:
 
 
 class Reservation:
-    """An upper bound set aside for one call, until it is settled."""
+    """What is set aside for one call, until it is settled."""
 
     def __init__(self, budget: Budget, tokens: int, dollars: float) -> None:
         self._budget, self.tokens, self.dollars = budget, tokens, dollars
@@ -83,9 +83,9 @@ class Budget:
         return Spent(dollars=self._dollars, tokens=self._tokens, calls=self._calls, seconds=seconds)
 
     async def reserve(self, tokens: int, dollars: float) -> Reservation | None:
-        """Set aside an upper bound for one call; None when the campaign cannot pay for it.
+        """Set aside what one call may take; None when the campaign cannot pay for it.
 
-        Near a limit this waits until calls in flight have settled, since their bounds are generous. Whether a smaller
+        Near a limit this waits until calls in flight have settled: most take less than was set aside. Whether a smaller
         call may still be paid for, `exhausted` says.
         """
         while self._short(tokens, dollars, self._held):

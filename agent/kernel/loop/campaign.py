@@ -19,7 +19,7 @@ from agent.kernel.loop.load import Load
 from agent.kernel.loop.match import Match
 from agent.kernel.loop.merging import Merger
 from agent.kernel.loop.parts import Parts, Planned, StepKind, Work
-from agent.kernel.loop.pausing import LOAD_WAIT, LONGEST_WAIT, TICK, Pauses, cancel
+from agent.kernel.loop.pausing import LOAD_WAIT, LONGEST_WAIT, QUIETER, TICK, Pauses, cancel
 from agent.kernel.loop.resuming import resume
 from agent.kernel.loop.sabotage import Sabotage
 from agent.kernel.loop.same import SameCheck
@@ -130,7 +130,7 @@ class Campaign:
         if errors:
             self.load.see_errors(errors)
             loaded = all(isinstance(error, Starved) for error in errors)
-            await self._pause(str(errors[0]), LOAD_WAIT if loaded else LONGEST_WAIT)
+            await self._pause(QUIETER if loaded else str(errors[0]), LOAD_WAIT if loaded else LONGEST_WAIT)
         elif done:
             self.pauses.works_again()
         await self._attend()

@@ -5,13 +5,14 @@ Heavy imports happen inside the functions, so that `ratchet --help` answers at o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agent.base.errors import UserError
 
 if TYPE_CHECKING:
     from agent.base.types import Suite
-    from agent.config.campaign import CommitConfig, Config
+    from agent.config.campaign import Config
+    from agent.config.control import CommitConfig
     from agent.config.models import ModelsConfig
     from agent.kernel.git.messages import CommitStyle
     from agent.kernel.git.repository import Repository
@@ -63,17 +64,27 @@ def check_unchanged(config: Config, ledger: Ledger, suite: Suite) -> None:
     """Refuse to resume a campaign whose suite, mutable paths or seed differ from those that it started with."""
     from agent.kernel.loop.shown import SHARE
 
-    scaffold = config.scaffold
-    facts = {"suite": suite.hash, "scaffold.mutable": list(scaffold.mutable), "seed": config.seed}
-    facts |= {"scaffold.frozen": list(scaffold.frozen), "scaffold.prepare": list(scaffold.prepare)}
-    for field, value in facts.items():
+    for field, value in (*_fixed(config, suite).items(), (SHARE, config.search.shown)):
         known = ledger.recollect(field)
         if known is not None and known != value:
             raise UserError(field, f"was {known} when campaign {config.name} started", "Choose a new `name`.")
+
+
+def remember_fixed(config: Config, ledger: Ledger, suite: Suite) -> None:
+    """Record what no later run of the campaign may change."""
+    for field, value in _fixed(config, suite).items():
         ledger.remember(field, value)
-    known = ledger.recollect(SHARE)
-    if known is not None and known != config.search.shown:
-        raise UserError(SHARE, f"was {known} when campaign {config.name} started", "Choose a new `name`.")
+
+
+def _fixed(config: Config, suite: Suite) -> dict[str, Any]:
+    scaffold = config.scaffold
+    return {
+        "suite": suite.hash,
+        "scaffold.mutable": list(scaffold.mutable),
+        "seed": config.seed,
+        "scaffold.frozen": list(scaffold.frozen),
+        "scaffold.prepare": list(scaffold.prepare),
+    }
 
 
 def remember_windows(ledger: Ledger, models: ModelsConfig) -> None:

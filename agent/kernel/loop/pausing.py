@@ -16,6 +16,9 @@ FIRST_WAIT, LONGEST_WAIT = 2.0, 120.0
 LOAD_WAIT = 5.0
 """The most after a starved trial: fewer run at a time already, and load often passes soon."""
 
+QUIETER = "the machine is starved: stop other programs, use a quieter machine, or raise `boxes.starved`"
+"""Why a campaign pauses after starved trials, whose own events have the figures."""
+
 TICK = 1.0
 """Seconds between two looks at requests, providers and the watchdog while nothing ends by itself."""
 

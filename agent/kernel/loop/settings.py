@@ -82,7 +82,8 @@ def limit_reached(config: Config, budget: Budget, *, accepted: int, trials: int)
     if limits.commits is not None and accepted >= limits.commits:
         return f"{limits.commits} accepted, as many as asked for (budget.commits)"
     if limits.trials is not None and trials >= limits.trials:
-        return f"the campaign's trials are used up ({trials} of {limits.trials})"
+        over = f", {trials - limits.trials} were in flight at the limit" if trials > limits.trials else ""
+        return f"the campaign's trials are used up ({trials} of {limits.trials}{over})"
     return None
 
 

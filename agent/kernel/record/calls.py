@@ -95,6 +95,14 @@ class Calls(Store):
         )
         return [CacheRow(*row) for row in self._rows(sql)]
 
+    def saved(self, candidate: int) -> float:
+        """What the providers' prompt caches saved in a candidate's finished trials, in dollars."""
+        sql = (
+            "SELECT total(saved) FROM details JOIN calls USING (id)"
+            " WHERE calls.trial IN (SELECT id FROM trials WHERE candidate = ?)"
+        )
+        return float(self._rows(sql, candidate)[0][0])
+
     def left_out(self) -> list[LeftOutRow]:
         """What was not sent of requests, by model and name, with the number of calls."""
         sql = (

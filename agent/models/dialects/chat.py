@@ -152,7 +152,10 @@ def tokens(answer: Json) -> Tokens | None:
         return None
     details = usage.get("prompt_tokens_details")
     cached = count(details.get("cached_tokens")) if isinstance(details, dict) else 0
-    return counted(count(usage.get("prompt_tokens")), count(usage.get("completion_tokens")), read=cached or 0)
+    given, made, total = (count(usage.get(f"{name}_tokens")) for name in ("prompt", "completion", "total"))
+    if given is not None and made is not None and total is not None:
+        made = max(made, total - given)  # several providers count reasoning in the total alone
+    return counted(given, made, read=cached or 0)
 
 
 def count(value: Any) -> int | None:

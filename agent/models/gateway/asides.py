@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from functools import partial
 
 from agent.base.errors import BudgetSpent
 from agent.base.refusal import Aside
@@ -16,7 +17,9 @@ from agent.models.dialects import checks
 from agent.models.dialects.formats import FORMATS
 from agent.models.gateway import bill as billing
 from agent.models.gateway.bill import Bill
-from agent.models.ports import OK, BadCall, Budget, Dialect, Json, Post, Trouble
+from agent.models.gateway.calls import cut_off
+from agent.models.gateway.journal import Entry
+from agent.models.ports import OK, BadCall, Budget, Dialect, Journal, Json, Post, Trouble
 from agent.models.redact import Redactor
 
 
@@ -24,10 +27,17 @@ class Asides:
     """The books for one model's calls of this kind. Satisfies `ports.Asides`."""
 
     def __init__(
-        self, role: str, model: ModelConfig, record: CallRecord, redactor: Redactor, budget: Budget | None
+        self,
+        role: str,
+        model: ModelConfig,
+        *,
+        record: CallRecord,
+        redactor: Redactor,
+        budget: Budget | None,
+        journal: Journal,
     ) -> None:
         self._role, self._model, self._record = role, model, record
-        self._redactor, self._budget = redactor, budget
+        self._redactor, self._budget, self._journal = redactor, budget, journal
 
     async def __call__(self, kind: Aside, native: Dialect, body: Json, post: Post) -> Json:
         """The answer to a request, booked.
@@ -37,7 +47,9 @@ class Asides:
             BadCall: the provider refused it.
             Trouble: no answer.
         """
-        bill = await self._reserved(native, body)
+        named = (kind, self._role, f"{self._model.provider}/{self._model.name}", "")
+        entry = Entry(self._journal, partial(cut_off, *named))
+        bill = await self._reserved(native, body, entry)
         started, answer = time.monotonic(), None
         bill.sent()
         try:
@@ -54,15 +66,17 @@ class Asides:
             bill.seconds = time.monotonic() - started
             if bill.tokens.total:
                 self._record.record_call(self._row(kind, body, answer, bill))
+            entry.ended()
         return answer
 
-    async def _reserved(self, native: Dialect, body: Json) -> Bill:
+    async def _reserved(self, native: Dialect, body: Json, entry: Entry) -> Bill:
         request = checks.canonical(body)
         wanted = FORMATS[native].output_limit(body)
         bill = Bill(
             self._model,
             billing.size(self._model, len(request), billing.estimate(request), body, wanted),
             self._budget,
+            entry.sent,
         )
         try:
             await bill.afford()

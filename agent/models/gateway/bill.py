@@ -2,11 +2,12 @@
 
 Three figures for the size of a prompt, each used where it is right:
 
-- *estimate*: tokens, counted from classes of characters, about 1.4 times what tokenizers make of text and code. A
-  provider's rate and a box's own caps reserve it; what came is booked. So a box can exceed its cap once, by as much
-  as its text is denser than any text or code.
-- *bound*: a token is at least one byte. The campaign's budget reserves it, so that its limits hold whatever happens;
-  away from the limits that costs nothing, and within one bound of a limit a call that may not fit is refused.
+- *estimate*: tokens, counted from classes of characters, about 1.4 times what tokenizers make of text and code. All
+  limits on tokens reserve it: a provider's rate, a box's caps, the campaign's budget. What came is booked, so a limit
+  can be exceeded once, by as much as the text of the calls under way is denser than any text or code: made of rare
+  letters, it has up to three times as many tokens.
+- *bound*: a token is at least one byte. The campaign's money is reserved by it, so that its limit holds whatever
+  happens; it is booked where nobody says what was used.
 - *reported*: what the provider says. It is booked if it can be true: above zero, and below the bound (with some room
   for text that the provider adds, and for answers longer than asked). Otherwise the bound is booked.
 
@@ -59,24 +60,27 @@ class Size:
 
     @property
     def tokens(self) -> int:
-        """What a rate and a box's caps reserve."""
+        """What limits on tokens reserve."""
         return self.estimate + self.output
 
     @property
     def most(self) -> Tokens:
-        """What the campaign reserves, and what is booked when nobody says what was used."""
+        """What is booked when nobody says what was used."""
         return Tokens(input=self.bound, output=self.output)
 
 
-def size(model: ModelConfig, length: int, text: int, body: Json, wanted: int | None) -> Size:
-    """The size of a request: its `length` in bytes, its `text` in estimated tokens; `wanted` is the answer's limit."""
+def size(model: ModelConfig, length: int, text: int, body: Json, wanted: int | None, *, answers: int = 1) -> Size:
+    """The size of a request: its `length` in bytes, its `text` in estimated tokens.
+
+    `wanted` is the limit of each of its `answers`, in tokens.
+    """
     messages = body.get("messages", body.get("input"))
     parts = 1 + (len(messages) if isinstance(messages, list) else 1)
     bound = length + _BYTES_PER_TEMPLATE * parts
     if model.window is not None and enforces_window(model):
         bound = min(bound, model.window)
     guess = min(bound, text + _TOKENS_PER_TEMPLATE * parts)
-    output = output_limit(model, wanted) * int(body.get("n") or 1)
+    output = output_limit(model, wanted) * answers
     worth, dollars = prices.bound(model, guess, output), prices.bound(model, bound, output)
     return Size(estimate=guess, bound=bound, output=output, worth=worth, dollars=dollars)
 
@@ -132,11 +136,18 @@ class Columns(TypedDict):
 class Bill:
     """One call's attempts and what they cost. An attempt that is cut off is booked at its bound.
 
-    `seconds` is the time with the provider, waiting between attempts included, without waiting in line.
+    `seconds` is the time with the provider, waiting between attempts included, without waiting in line. `told` hears of
+    each attempt before it is sent.
     """
 
-    def __init__(self, model: ModelConfig, expected: Size, budget: Budget | None) -> None:
-        self._model, self._size, self._budget = model, expected, budget
+    def __init__(
+        self,
+        model: ModelConfig,
+        expected: Size,
+        budget: Budget | None,
+        told: Callable[[Bill], None] = lambda _: None,
+    ) -> None:
+        self._model, self._size, self._budget, self._told = model, expected, budget, told
         self._hold: Hold | None = None
         self._open = False
         self.tokens, self.dollars, self.saved = Tokens(), 0.0, 0.0
@@ -156,12 +167,13 @@ class Bill:
         """
         if self._budget is None or self._hold is not None:
             return
-        self._hold = await self._budget.reserve(self._size.most.total, self._size.dollars)
+        self._hold = await self._budget.reserve(self._size.tokens, self._size.dollars)
         if self._hold is None:
             raise _unaffordable(self._budget.exhausted())
 
     def sent(self) -> None:
-        """An attempt is on its way."""
+        """An attempt is on its way. Raises RecordBroken."""
+        self._told(self)
         self._open = True
         self.attempts += 1
 
@@ -183,6 +195,13 @@ class Bill:
     def release(self) -> None:
         """Give back what is reserved: no attempt follows for a while, and others may need it meanwhile."""
         self._settle(0, 0.0)
+
+    @property
+    def worst(self) -> tuple[Tokens, float | None]:
+        """What the call has cost if nothing more is heard of its next attempt; no dollars without a price."""
+        most = self._size.most
+        unpriced = self.unpriced or prices.cost(self._model, most) is None
+        return self.tokens + most, None if unpriced else self.dollars + self._size.dollars
 
     def columns(self) -> Columns:
         """What the row of a call says about its cost."""

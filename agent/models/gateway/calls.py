@@ -68,6 +68,12 @@ class Rows:
         body = FORMATS[ask.read.dialect].error(status, self._redactor.text(said), code)
         return self._row(ask, sent, checks.canonical(body), status, bill)
 
+    def under_way(self, ask: Ask, bill: Bill) -> Call:
+        """A call of which nothing more is heard: without texts, at its bound."""
+        model = ask.upstream.model
+        named = (ask.scope.trial, ask.read.role, f"{model.provider}/{model.name}", ask.read.key)
+        return cut_off(*named, bill, k=ask.k, answer_scope=ask.scope.answer_scope)
+
     def _row(self, ask: Ask, sent: Carried, response: bytes, status: int, bill: Bill) -> Call:
         return Call(
             trial=ask.scope.trial,
@@ -84,6 +90,30 @@ class Rows:
             left_out=ask.left_out(sent),
             **bill.columns(),
         )
+
+
+def cut_off(
+    trial: str, role: str, model: str, key: str, bill: Bill, *, k: int = 0, answer_scope: str | None = None
+) -> Call:
+    """The row of a call that ended with the process that made it."""
+    tokens, dollars = bill.worst
+    return Call(
+        trial=trial,
+        role=role,
+        model=model,
+        key=key,
+        k=k,
+        answer_scope=answer_scope,
+        fresh=True,
+        request=b"{}",
+        response=b"{}",
+        status=GIVEN_UP,
+        tokens_in=tokens.input,
+        tokens_out=tokens.output,
+        dollars=dollars,
+        seconds=bill.seconds,
+        retries=bill.attempts,
+    )
 
 
 def _without_bulk(read: Read) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from agent.base.errors import ProviderDown
+from agent.base.errors import ProviderDown, RecordBroken
 from agent.base.types import Call, CallRecord
 from agent.models.dialects import checks, translate
 from agent.models.gateway import bill as billing
@@ -15,9 +15,10 @@ from agent.models.gateway.bill import Bill
 from agent.models.gateway.calls import Ask, Rows
 from agent.models.gateway.first import FirstAnswers
 from agent.models.gateway.intake import SMALL_BYTES, misshapen
+from agent.models.gateway.journal import Entry
 from agent.models.gateway.session import as_shared
 from agent.models.gateway.upstream import Work
-from agent.models.ports import MISSHAPEN, BadCall, Budget, Json, Question, ReplaySource, Tokens, settled
+from agent.models.ports import MISSHAPEN, BadCall, Budget, Journal, Json, Question, ReplaySource, Tokens, settled
 
 
 class Drawing:
@@ -27,12 +28,14 @@ class Drawing:
         self,
         record: CallRecord,
         rows: Rows,
+        *,
         budget: Budget | None,
         replay: ReplaySource | None,
         first: FirstAnswers,
+        journal: Journal,
     ) -> None:
         self._record, self._rows, self._budget, self._replay = record, rows, budget, replay
-        self._first = first
+        self._first, self._journal = first, journal
 
     async def draw(self, ask: Ask, sent: translate.Carried, flight: Flight) -> Call:
         """An answer, or a refusal that settles the question. `sent` is the request in the provider's dialect.
@@ -45,7 +48,18 @@ class Drawing:
         replayed = self._replay.find(ask.scope.trial, ask.read.key, ask.k) if self._replay is not None else None
         if replayed is not None:
             return as_shared(replayed, ask.scope.trial)
-        bill = Bill(ask.upstream.model, ask.size, self._budget)
+        entry = Entry(self._journal, partial(self._rows.under_way, ask))
+        try:
+            call = await self._drawn(ask, sent, flight, Bill(ask.upstream.model, ask.size, self._budget, entry.sent))
+        except RecordBroken:
+            raise  # it has no row, so it stays in the journal
+        except BaseException:
+            entry.ended()
+            raise
+        entry.ended()
+        return call
+
+    async def _drawn(self, ask: Ask, sent: translate.Carried, flight: Flight, bill: Bill) -> Call:
         try:
             answer = await ask.upstream.ask(self._work(ask, sent.body, flight, bill))
         except (BadCall, ProviderDown) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from agent.base.errors import InfrastructureError, UserError
@@ -51,8 +52,12 @@ class Tried:
     notes: tuple[str, ...] = ()
 
 
-async def try_models(models: ModelsConfig, record: CallRecord | None = None) -> list[Tried]:
+async def try_models(
+    models: ModelsConfig, record: CallRecord | None = None, told: Callable[[Tried], object] = lambda _: None
+) -> list[Tried]:
     """Try every model of every role with a handful of calls. Streaming is the gateway's own, so always there.
+
+    `told` hears of each as soon as it is tried.
 
     Raises:
         UserError: a key, an extra or a script is missing.
@@ -63,7 +68,11 @@ async def try_models(models: ModelsConfig, record: CallRecord | None = None) -> 
     }
     stated = {f"{role}/{i}": model for role in models.roles for i, model in enumerate(models.of(role))}
     async with GatewayServer(ModelsConfig(apart), record or MemoryRecord()) as gateway:
-        return [await _Trial(gateway, name, stated[name]).tried() for name in apart]
+        tried = []
+        for name in apart:
+            tried.append(await _Trial(gateway, name, stated[name]).tried())
+            told(tried[-1])
+        return tried
 
 
 class _Trial:

@@ -54,5 +54,5 @@ def empty(answer: Json) -> str | None:
     if message.get("content") or message.get("tool_calls") or message.get("refusal"):
         return None
     if any(message.get(name) for name in ("reasoning_content", "reasoning", "reasoning_details")):
-        return "answered nothing but reasoning: turn its thinking off (see docs/models.md), or raise `max_output`"
+        return "answered nothing but reasoning: turn its thinking off (`ratchet docs models`), or raise `max_output`"
     return "answered with an empty text"

@@ -2,9 +2,9 @@
 
 A box must not be able to void its own bad trial. So a failure counts as the provider's only if a trivial call fails
 too. The first probe is made at once. If it fails, that may still be the doing of our boxes (a rate used up, a server
-busy with their calls): then nothing new is sent, what is in service ends, and the provider is probed again, for as
-long as it asks us to wait. Only a provider that fails then as well is down. One box may cost the others so many
-seconds of that and no more; after them a busy provider is its own doing.
+busy with their calls): then nothing new is sent, all that is in service ends, and the provider is probed again, a busy
+one for more than a minute. Only a provider that fails then as well is down. One box may cost the others so many seconds
+of that and no more; after them a busy provider is its own doing.
 """
 
 from __future__ import annotations
@@ -21,8 +21,29 @@ from agent.models.ports import Blame, KeyRefused, Provider, Trouble
 
 _MINUTE = 60.0
 _PROBE_SECONDS = 60.0
-_QUIET_SECONDS = 30.0
+_LONGEST_WAIT = 30.0
+BUSY_SECONDS = 75.0
+"""For how long a busy provider is tried again: longer than the minute for which providers count their limits."""
 QUIET_SECONDS_PER_BOX = 60.0
+
+
+class _Patience:
+    """How long a busy provider is waited for, once nothing of ours is in service. Times in seconds."""
+
+    def __init__(self, timeout: float) -> None:
+        self._own, self._most, self._end = min(BUSY_SECONDS, timeout), math.inf, math.inf
+
+    @property
+    def left(self) -> float:
+        """Seconds; infinite before it has begun."""
+        return self._end - time.monotonic()
+
+    def begin(self, asked: float | None) -> None:
+        """Nothing is in service: begin to wait, or wait as long as the provider asks for."""
+        now = time.monotonic()
+        if self._most == math.inf:
+            self._most, self._end = now + BUSY_SECONDS, now + self._own
+        self._end = max(self._end, min(now + (asked or 0.0), self._most))
 
 
 class Health:
@@ -93,22 +114,27 @@ class Health:
         return trouble.blame is Blame.BUSY and patience > QUIET_SECONDS_PER_BOX
 
     async def _probe_quietly(self, trouble: Trouble, boxes: frozenset[StillClock]) -> None:
-        seconds = min(_QUIET_SECONDS, self._model.timeout)
-        end, wait, alone = time.monotonic() + seconds, 1.0, not self._line.served()
-        async with self._line.quiet(seconds, boxes):
-            while True:
-                if trouble.blame is not Blame.BUSY and alone:
-                    raise trouble  # nothing of ours was in its way, and it does not ask for patience
-                left = end - time.monotonic()
-                await asyncio.sleep(max(0.0, min(left, trouble.retry_after or wait)))
+        """Probe until the provider works, or fails although nothing of ours is in its way. Raises Trouble.
+
+        A failure beside a call that is in service may be that call's doing; each ends within its own time limit.
+        """
+        wait, alone, patience = 1.0, not self._line.served(), _Patience(self._model.timeout)
+        latest = time.monotonic() + self._model.timeout
+        async with self._line.quiet(boxes):
+            while not alone or (trouble.blame is Blame.BUSY and patience.left > 0):
+                alone = await self._line.drained(wait) or time.monotonic() >= latest
+                if alone:
+                    patience.begin(trouble.retry_after)
+                    await asyncio.sleep(max(0.0, min(patience.left, trouble.retry_after or wait)))
                 try:
                     await self.probe()
                 except Trouble as again:
-                    trouble, alone, wait = again, True, wait * 2
-                    if time.monotonic() >= end or again.blame is Blame.FINAL:
+                    trouble, wait = again, min(wait * 2, _LONGEST_WAIT)
+                    if again.blame is Blame.FINAL:
                         raise
                 else:
                     return
+            raise trouble
 
     def trip(self, error: ProviderDown) -> None:
         """Open the circuit: calls fail at once until a probe succeeds. A script or a record is never down."""

@@ -1,7 +1,8 @@
 """Reading what boxes send: bounded, in linear time, and large bodies away from the event loop and in fair turns.
 
 Covered: the number of JSON values and messages (before anything is built from them), nesting, bodies that one box
-sends to make all others wait. Small bodies are read at once: a thread costs more than they do.
+sends to make all others wait. Small bodies are read on the loop, since a thread costs more than they do, but one at a
+time, in fair turns as well: between two of them the loop does everything else that is due.
 Not covered: the interpreter's lock, which a thread holds for up to some 50 ms while it parses the largest body.
 """
 
@@ -33,7 +34,8 @@ _AT_ONCE = 2
 class Read:
     """A checked request: as it came, as the `question` that all who ask it share, and in its canonical form.
 
-    `key` is the hash of the question; `headers` are those that the role's models pass on.
+    `key` is the hash of the question; `headers` are those that the role's models pass on. `wanted` is the limit of each
+    of the `answers` that are asked for, in tokens.
     """
 
     dialect: Dialect
@@ -45,14 +47,20 @@ class Read:
     key: str
     tokens: int
     wanted: int | None
+    answers: int
 
 
 class Intake:
     """Reads the bodies of all boxes."""
 
     def __init__(self, models: ModelsConfig) -> None:
-        self.line = Line(_AT_ONCE)
+        self._line, self._small = Line(_AT_ONCE), Line(1)
         self._models = models
+
+    @property
+    def lines(self) -> tuple[Line, Line]:
+        """Where boxes may have to wait."""
+        return self._line, self._small
 
     async def read(
         self, box: StillClock, aliases: Mapping[str, str], dialect: Dialect, raw: bytes, headers: Mapping[str, str]
@@ -73,9 +81,12 @@ class Intake:
         return await self._in_turn(box, raw, partial(count, self._models, aliases, raw))
 
     async def _in_turn(self, box: StillClock, raw: bytes, work: Callable[[], T]) -> T:
+        turn = Turn([box], float(len(raw)))
         if len(raw) <= SMALL_BYTES:
-            return work()
-        async with self.line.turn(Turn([box], float(len(raw)))):
+            async with self._small.turn(turn):
+                await asyncio.sleep(0)  # the turn is held meanwhile: the next read is in another round of the loop
+                return work()
+        async with self._line.turn(turn):
             return await asyncio.to_thread(work)
 
 
@@ -144,6 +155,7 @@ def _named(dialect: Dialect, body: Json, role: str, passed: frozenset[str], head
         key=hashlib.sha256(checks.canonical(question)).hexdigest(),
         tokens=estimate(request),
         wanted=form.output_limit(body),
+        answers=(body.get("n") or 1) if dialect is Dialect.CHAT else 1,
     )
 
 

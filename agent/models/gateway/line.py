@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from agent.models.gateway.fair import Bucket, Shares, Ticket
 
@@ -121,19 +121,27 @@ class Line:
         return self._shares.payers()
 
     @asynccontextmanager
-    async def quiet(self, seconds: float, culprits: frozenset[StillClock]) -> AsyncIterator[None]:
-        """Admit nobody, because of some boxes, once what is in service has ended or so many seconds have passed."""
+    async def quiet(self, culprits: frozenset[StillClock]) -> AsyncIterator[None]:
+        """Admit nobody, because of some boxes."""
         self._shares.hold(culprits)
         self._turn()
         start = time.monotonic()
         try:
-            await self._drained(seconds)
             yield
         finally:
             for box in culprits:
                 box.quieted += time.monotonic() - start
             self._shares.release(culprits)
             self._turn()
+
+    async def drained(self, seconds: float) -> bool:
+        """Wait until nothing is in service, so many seconds at most; whether that came about."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._shares.serving:
+                    self._ended.clear()
+                    await self._ended.wait()
+        return not self._shares.serving
 
     @asynccontextmanager
     async def still(self, ticket: Turn) -> AsyncIterator[None]:
@@ -151,15 +159,6 @@ class Line:
         """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
-
-    async def _drained(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                while self._shares.serving:
-                    self._ended.clear()
-                    await self._ended.wait()
-        except TimeoutError:
-            return
 
     async def _wait(self, ticket: Turn, *, again: bool) -> None:
         self._shares.wait(ticket, first=again)

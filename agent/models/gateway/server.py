@@ -29,13 +29,14 @@ from agent.base.types import Call, CallRecord, CallScope
 from agent.config.models import ModelsConfig
 from agent.models.dialects.translate import Carried
 from agent.models.gateway import bill as billing
-from agent.models.gateway.answers import AnswerCache
+from agent.models.gateway.answers import AnswerCache, Flight
 from agent.models.gateway.asides import Asides
 from agent.models.gateway.bill import OUT_OF_BUDGET
 from agent.models.gateway.calls import Ask, Rows, Told, refusal
 from agent.models.gateway.drawing import Drawing, translated
 from agent.models.gateway.first import FirstAnswers
-from agent.models.gateway.intake import Intake, Read
+from agent.models.gateway.intake import Intake, Read, misshapen
+from agent.models.gateway.journal import NoJournal
 from agent.models.gateway.line import Line
 from agent.models.gateway.listener import Listener
 from agent.models.gateway.refusals import Refusals
@@ -43,16 +44,20 @@ from agent.models.gateway.session import BoxSession, as_shared
 from agent.models.gateway.upstream import Upstream
 from agent.models.gateway.upstreams import Upstreams
 from agent.models.ports import (
+    MISSHAPEN,
     NO_HEADERS,
     OK,
+    PROVIDER_REFUSED,
     Answered,
     BadCall,
     Budget,
     Dialect,
+    Journal,
     Json,
     Learned,
     Provider,
     ReplaySource,
+    settled,
 )
 from agent.models.providers.parameters import MemoryLearned
 from agent.models.redact import Redactor
@@ -61,7 +66,8 @@ from agent.models.redact import Redactor
 class GatewayServer:
     """A Gateway. `providers` replaces the provider of a role, for tests and scripted demos.
 
-    `learned` keeps which parameters models were found not to take, over restarts of the campaign.
+    `learned` keeps which parameters models were found not to take, and `journal` which calls are under way, over
+    restarts of the campaign.
     """
 
     def __init__(
@@ -73,22 +79,30 @@ class GatewayServer:
         replay: ReplaySource | None = None,
         providers: Mapping[str, Provider] | None = None,
         learned: Learned | None = None,
+        journal: Journal | None = None,
         seed: int = 0,
     ) -> None:
         self.models = models
         self.redactor = Redactor(_keys(models))
         self._record, self._seed = record, seed
-        self._learned = learned or MemoryLearned()
+        self._learned, journal = learned or MemoryLearned(), journal or NoJournal()
         self._upstreams = Upstreams(
             models,
             providers or {},
             self.redactor,
             self._learned,
-            partial(Asides, record=record, redactor=self.redactor, budget=budget),
+            partial(Asides, record=record, redactor=self.redactor, budget=budget, journal=journal),
         )
         self._sessions: set[BoxSession] = set()
         self._intake, self._answers = Intake(models), AnswerCache(record)
-        self._drawing = Drawing(record, Rows(self.redactor), budget, replay, FirstAnswers(self._learned))
+        self._drawing = Drawing(
+            record,
+            Rows(self.redactor),
+            budget=budget,
+            replay=replay,
+            first=FirstAnswers(self._learned),
+            journal=journal,
+        )
         self._refusals = Refusals(record, self.redactor)
         self._listener = Listener(self)
 
@@ -182,7 +196,10 @@ class GatewayServer:
         read = await self._intake.read(session.clock, session.scope.models, dialect, raw, headers)
         if session.closed:
             raise BadCall(403, "this box is over", code="deadline_exceeded")
-        ask = self._named(session, read)
+        try:
+            ask = self._named(session, read)
+        except MISSHAPEN as error:
+            raise misshapen(error) from error
         session.hold(read.key, ask.size.tokens, ask.size.worth)
         accepted(read.body)
         told = await _within_deadline(session, session.start(self._carried(session, ask)))
@@ -205,11 +222,12 @@ class GatewayServer:
     # ---------------------------------------------------------------- the steps
 
     def _named(self, session: BoxSession, read: Read) -> Ask:
-        """Which occurrence of which question for which model this is."""
+        """Which occurrence of which question for which model this is. Raises BadCall."""
         k = session.occurrences(read.key)
         scope = session.scope
         upstream = self._upstreams.choose(read.role, f"{self._seed}/{scope.answer_scope or scope.trial}/{read.key}/{k}")
-        size = billing.size(upstream.model, len(read.request), read.tokens, read.body, read.wanted)
+        length, wanted = len(read.request), read.wanted
+        size = billing.size(upstream.model, length, read.tokens, read.body, wanted, answers=read.answers)
         return Ask(read=read, scope=scope, k=k, upstream=upstream, size=size)
 
     async def _carried(self, session: BoxSession, ask: Ask) -> Told:
@@ -241,24 +259,32 @@ class GatewayServer:
 
     async def _recalled_or_drawn(self, session: BoxSession, ask: Ask, sent: Carried) -> Call:
         asked_at = session.clock.own()
-        call = self._answers.recalled(ask.name) if ask.scope.answer_scope is not None else None
-        if call is None:
-            flight, mine = self._answers.join(
-                ask.name, session.clock, ask.upstream.line, ask.size.tokens, partial(self._drawing.draw, ask, sent)
-            )
-            call = await asyncio.shield(flight.task)
-            if mine:
-                return call
+        call, mine = await self._settled(session, ask, sent)
+        if mine:
+            return call
         await session.clock.reach(asked_at + call.seconds)
         call = replace(as_shared(call, ask.scope.trial), left_out=ask.left_out(sent))
         self._record.record_call(call)
         return call
 
+    async def _settled(self, session: BoxSession, ask: Ask, sent: Carried) -> tuple[Call, bool]:
+        """What settled the question, and whether this very box had it drawn."""
+        while True:
+            known = self._answers.recalled(ask.name) if ask.scope.answer_scope is not None else None
+            if known is not None:
+                return known, False
+            flight, mine = self._answers.join(
+                ask.name, session.clock, ask.upstream.line, ask.size.tokens, partial(self._drawing.draw, ask, sent)
+            )
+            call = await _landed(flight, mine=mine)
+            if call is not None:
+                return call, mine
+
     # ---------------------------------------------------------------- opening and shutting
 
     def _lines(self, scope: CallScope) -> list[Line]:
         """Every line in which a box may have to wait."""
-        return [self._intake.line, *(upstream.line for upstream in self._upstreams.all(scope.models.values()))]
+        return [*self._intake.lines, *(upstream.line for upstream in self._upstreams.all(scope.models.values()))]
 
     async def _shut(self, session: BoxSession) -> None:
         self._sessions.discard(session)
@@ -282,6 +308,16 @@ class GatewayServer:
                 session.out_of_budget, trouble = True, None
             if trouble is not None:
                 session.blame(trouble)
+
+
+async def _landed(flight: Flight, *, mine: bool) -> Call | None:
+    """What came of a flight; None if another box's calls may have made it fail: then it is nobody else's answer."""
+    try:
+        return await asyncio.shield(flight.task)
+    except BadCall as error:
+        if mine or error.code != PROVIDER_REFUSED or settled(error.status):
+            raise
+        return None
 
 
 async def _within_deadline(session: BoxSession, task: asyncio.Task[Told]) -> Told:

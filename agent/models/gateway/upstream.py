@@ -24,10 +24,11 @@ from agent.models.dialects.formats import FORMATS
 from agent.models.gateway import bill as billing
 from agent.models.gateway.answers import Flight
 from agent.models.gateway.bill import Bill
-from agent.models.gateway.health import QUIET_SECONDS_PER_BOX, Health
+from agent.models.gateway.health import BUSY_SECONDS, QUIET_SECONDS_PER_BOX, Health
 from agent.models.gateway.line import Line
 from agent.models.ports import (
     MISSHAPEN,
+    PROVIDER_REFUSED,
     Asides,
     BadCall,
     Blame,
@@ -171,19 +172,25 @@ class Upstream:
             await self._judge(work)
             why = "" if error.blame is Blame.BUSY else f": {error}"
             said = f"the provider works, but not on this request{why}"
-            # What failed beside other calls of its box, and not alone, does not answer anybody else's question.
-            raise BadCall(400 if work.alone else 403, said, code="provider_refused") from None
+            # What failed beside other calls, or for a limit that others may have used up, is nobody else's answer.
+            settles = work.alone and error.blame is not Blame.BUSY
+            raise BadCall(400 if settles else 403, said, code=PROVIDER_REFUSED) from None
 
     async def _persist(self, work: Work) -> Json:
         while True:
             try:
                 return await self._attempt(work, self.model.timeout - work.bill.seconds)
             except Trouble as error:
-                if error.blame not in _AGAIN or work.bill.attempts >= self.model.attempts:
+                if error.blame not in _AGAIN or self._tried_enough(work, error):
                     raise
                 await self._back_off(work, error)
                 if max(work.bill.seconds, work.paused) >= self.model.timeout:
                     raise
+
+    def _tried_enough(self, work: Work, error: Trouble) -> bool:
+        """A limit a minute that another box used up must have had time to refill."""
+        used_up = work.bill.attempts >= self.model.attempts
+        return used_up and (error.blame is not Blame.BUSY or work.paused >= BUSY_SECONDS)
 
     async def _once_more(self, work: Work) -> Json:
         """The deciding attempt: alone, unless it failed by taking too long, which others need not wait for again."""
@@ -193,8 +200,8 @@ class Upstream:
             if not work.hung and patience:
                 async with self.line.still(work.flight.ticket):
                     await stack.enter_async_context(self._alone)
-                    await stack.enter_async_context(self.line.quiet(_ALONE_SECONDS, boxes))
-                work.alone = True
+                    await stack.enter_async_context(self.line.quiet(boxes))
+                    work.alone = await self.line.drained(_ALONE_SECONDS)
                 return await self._send(work, min(_ALONE_SECONDS, self.model.timeout))
             return await self._attempt(work, self.model.timeout)
 

@@ -17,6 +17,8 @@ _AUTH = (401, 403)
 _REFUSED = (402, 404, 405)
 _BUSY = (429, 503, 529)
 _AGAIN = (408, 409, 425)
+_GAVE_UP = (408, 504, 524)
+"""Somebody on the way stopped waiting for an answer that the model may have written all the same."""
 _SERVER = 500
 _BODY_SHOWN = 500
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
@@ -37,11 +39,12 @@ class Loading(Trouble):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Detail:
-    """What an error body says."""
+    """What an error body says. `written`: the model wrote an answer, and the server found it malformed."""
 
     message: str
     code: str | None
     param: str
+    written: bool = False
 
 
 def detail(text: str) -> Detail:
@@ -52,7 +55,7 @@ def detail(text: str) -> Detail:
         title = _TITLE.search(text)
         return Detail(message=replies.shown(title[1] if title else text), code=None, param="")
     message, code = faults.said(body)
-    return Detail(message=message, code=code, param=_param(body))
+    return Detail(message=message, code=code, param=_param(body), written=_written(body))
 
 
 def is_json(text: str) -> bool:
@@ -69,6 +72,11 @@ def _param(body: Any) -> str:
     loc = first.get("loc")
     named = first.get("param") or (".".join(map(str, loc)) if isinstance(loc, list) else "")
     return str(named)
+
+
+def _written(body: Any) -> bool:
+    error = body.get("error") if isinstance(body, dict) else None
+    return isinstance(error, dict) and "failed_generation" in error
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -98,7 +106,7 @@ def sort_status(status: int, said: Detail, headers: Mapping[str, str], *, key_en
     if status in _BUSY:
         kind = Loading if any(word in said.message.lower() for word in _LOADING) else Trouble
         return kind(text, blame=Blame.BUSY, retry_after=retry_after(headers))
-    if status >= _SERVER or status in _AGAIN:
-        return Trouble(text, retry_after=retry_after(headers))
+    if said.written or status >= _SERVER or status in _AGAIN:
+        return Trouble(text, retry_after=retry_after(headers), billed=said.written or status in _GAVE_UP)
     about = f"{said.param} {said.message}"
     return Rejected(status, said.message[:2000], code=said.code or "invalid_request", about=about)

@@ -19,7 +19,7 @@ from typing import IO
 from agent.base.children import python_module, with_our_code
 from agent.base.errors import ProviderDown
 from agent.config.models import EMBEDDED_SLOTS, ModelConfig
-from agent.models.ports import Asides, BadCall, Blame, Dialect, Json, Question, Trouble, unbooked
+from agent.models.ports import PROVIDER_REFUSED, Asides, BadCall, Blame, Dialect, Json, Question, Trouble, unbooked
 from agent.models.providers import embedded, weights
 from agent.models.providers.sdk import OpenAIProvider, Unreachable
 from agent.models.redact import Redactor
@@ -125,7 +125,7 @@ class EmbeddedProvider:
                 return await self._asked(question)
             except _Died as error:
                 why = f"this request brought the model's process down: {error}"
-                raise BadCall(400, why, code="provider_refused") from error
+                raise BadCall(400, why, code=PROVIDER_REFUSED) from error
 
     async def _asked(self, question: Question) -> Json:
         await self.start()

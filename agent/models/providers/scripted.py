@@ -22,6 +22,7 @@ from typing import Any, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from agent.base.complaints import in_words, telling
 from agent.base.errors import UserError
 from agent.models.dialects import chat
 from agent.models.ports import Blame, Dialect, Json, Question, Trouble
@@ -77,11 +78,17 @@ def load(path: Path) -> Script:
         UserError: the file is missing or is not a script.
     """
     try:
-        return Script.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return Script.model_validate(raw)
     except OSError as error:
         raise UserError("script", f"{path} cannot be read ({error.strerror})", "Name an existing file") from None
-    except (yaml.YAMLError, ValidationError, UnicodeDecodeError) as error:
-        raise UserError("script", f"{path} is not a script: {error}", "See docs/models.md, `scripted`") from None
+    except ValidationError as error:
+        said, keys, value = telling(error.errors(), raw)
+        problem, fix = in_words(said, value)
+        where = ".".join(map(str, keys)) or "file"
+        raise UserError("script", f"{path} is not a script: {where}: {problem}", fix) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError("script", f"{path} is not a script: {error}", "`ratchet docs models` shows one.") from None
 
 
 Reply = str | Line | Json

@@ -200,7 +200,10 @@ class _SdkProvider:
             return Trouble(f"{self._base} redirects to {target}. Set `base_url` to that", blame=Blame.FINAL)
         told = errors.detail(error.response.text)
         clean = errors.Detail(
-            message=self._redactor.text(told.message), code=told.code, param=self._redactor.text(told.param)
+            message=self._redactor.text(told.message),
+            code=told.code,
+            param=self._redactor.text(told.param),
+            written=told.written,
         )
         key_env = self._model.key_env or "no key"
         return errors.sort_status(status, clean, error.response.headers, key_env=key_env)

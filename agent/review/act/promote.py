@@ -106,8 +106,11 @@ def plan(
     Raises:
         UserError: the working tree is not ready, an id was never accepted, or there is nothing to promote.
     """
-    branch = checkout.check_ready(campaign_branch)
     rows = accepted(commits)[::-1]
+    if not rows:
+        problem = f"no patch of {campaign_branch} was accepted yet"
+        raise UserError("promote", problem, "`ratchet log --rejected` says why; `ratchet run` continues the campaign.")
+    branch = checkout.check_ready(campaign_branch)
     picked = _chosen(rows, only, checkout) if only else _missing(rows, checkout)
     if not picked:
         raise UserError("promote", f"branch {branch} already has all of it", "There is nothing to do.")

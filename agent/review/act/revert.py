@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from agent.base.errors import Refused, UserError
+from agent.base.owner import login
 from agent.base.types import Candidate, Fate
 from agent.kernel.decide.boundary import SUBJECT_CHARS
 from agent.kernel.decide.evidence import REVERTS_TRAILER
@@ -61,7 +62,7 @@ def revert(target: Candidate, ledger: Ledger, repository: Repository, opening: O
     diff = repository.diff(before, tree)
     ledger.add_revert(candidate, diff=diff, sha=commit, parent=tip, reverts=target.id)
     repository.advance(commit, tip, "patch reverted")
-    ledger.note("revert", f"#{target.id} was reverted by #{number} ({commit[:10]})")
+    ledger.note("revert", f"#{target.id} was reverted by #{number} ({commit[:10]}); decided by {login()}")
     return Reverted(sha=commit, candidate=number, trees=(before, tree))
 
 

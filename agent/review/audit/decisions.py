@@ -6,8 +6,9 @@ Everything is read from the ledger. Texts of models appear only as subjects, cle
 from __future__ import annotations
 
 import json
+import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,8 +22,16 @@ _DECISIONS = {
 }  # fmt: skip
 """Kind of an event that is a decision -> who decided."""
 
-KERNEL, CONFIGURATION = "kernel", "configuration"
-"""Names of the values that `ratchet run` keeps at each start: the hash of the trusted code, and the configuration."""
+KERNEL, CONFIGURATION, STARTED_BY = "kernel", "configuration", "started by"
+"""Names of the values that `ratchet run` keeps at each start: the hash of the trusted code, the configuration, and the
+login name of who started it."""
+
+_PERSON = "a person"
+_NAMED = re.compile(
+    r"^(?:#\d+ was (?:approved|rejected) by (?P<a>[^:]+)|(?P<b>.+?) continued past a tripwire"
+    r"|(?:approval|rejection) of #\d+ by (?P<c>.+?) was not done|.*; decided by (?P<d>.+)$)"
+)
+"""The name of the person in the text of an event."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,19 +82,37 @@ def audit_log(campaign: str, ledger: Ledger) -> AuditLog:
 def _events(ledger: Ledger) -> Iterator[Decision]:
     for event in ledger.events():
         if event.kind in _DECISIONS:
-            yield Decision(at=event.at, by=_DECISIONS[event.kind], kind=event.kind, text=clean_line(event.text))
+            by = _DECISIONS[event.kind]
+            who = _named(event.text) if by == _PERSON else by
+            yield Decision(at=event.at, by=who, kind=event.kind, text=clean_line(event.text))
+
+
+def _named(text: str) -> str:
+    """Who decided, by an event's text; "a person" in ledgers of older versions."""
+    found = _NAMED.match(text)
+    name = next((name for name in found.groups() if name), "") if found else ""
+    return "gate" if name == "the gate (approve" else clean_line(name) or _PERSON
 
 
 def _changes(ledger: Ledger) -> Iterator[Decision]:
     """Each start whose kernel or configuration differs from that of the start before."""
+    starters = ledger.history(STARTED_BY)
     for at, kernel in ledger.history(KERNEL):
-        yield Decision(at=at, by="a person", kind="kernel", text=f"the trusted code is {kernel[:12]}")
+        yield Decision(at=at, by=_starter(starters, at), kind="kernel", text=f"the trusted code is {kernel[:12]}")
     before: Mapping[str, Any] = {}
     for at, raw in ledger.history(CONFIGURATION):
         now = _flat(raw)
         text = "; ".join(_changed(before, now)) if before else f"{len(now)} keys, as listed by `--json`"
-        yield Decision(at=at, by="a person", kind="configuration", text=clean_line(text or "the same as before"))
+        yield Decision(
+            at=at, by=_starter(starters, at), kind="configuration", text=clean_line(text or "the same as before")
+        )
         before = now
+
+
+def _starter(starters: Sequence[tuple[float, str]], at: float) -> str:
+    """Who started the campaign last at a time."""
+    names = [name for since, name in starters if since <= at]
+    return clean_line(names[-1]) if names else _PERSON
 
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
@@ -139,7 +166,7 @@ def as_markdown(log: AuditLog) -> str:
         "",
         "| time (UTC) | by | what | |",
         "|---|---|---|---|",
-        *(f"| {_when(one.at)} | {one.by} | {one.kind} | {_cell(one.text)} |" for one in log.decisions),
+        *(f"| {_when(one.at)} | {_cell(one.by)} | {one.kind} | {_cell(one.text)} |" for one in log.decisions),
         "",
         "## What each commit rests on",
         "",

@@ -267,7 +267,7 @@ class _Reader:
         differ = [after.score - before.score for before, after in pairs]
         return Patch(
             candidate=candidate,
-            group=group_of(candidate),
+            group=group_of(candidate, tried=self.estimate(candidate.id) is not None),
             base=base,
             commit=self.commits.get(candidate.id),
             reverts=self.reverts.get(candidate.id),

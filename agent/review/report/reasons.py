@@ -9,7 +9,8 @@ from agent.kernel.decide.gate import Verdict
 
 ACCEPTED: Final = "Accepted"
 WAITING: Final = "Passed the gate, waiting for approval"
-NEVER_PROMISING: Final = "Never promising enough for the gate"
+OPEN: Final = "Not at the gate: too few trials so far, or too small a lead"
+UNTRIED: Final = "Not at the gate: no search trial yet"
 OUTDATED: Final = "Passed against an older champion, tested again"
 
 _REJECTIONS: Final = {
@@ -33,14 +34,15 @@ _REFUSALS: Final = {
 }
 
 
-def group_of(candidate: Candidate) -> str:
-    """The group of a candidate's fate, by the words of its reason."""
+def group_of(candidate: Candidate, *, tried: bool = True) -> str:
+    """The group of a candidate's fate, by the words of its reason; `tried`: it had search trials."""
     if candidate.fate is Fate.CHAMPION:
         return ACCEPTED
     if candidate.fate is Fate.WAITING:
         return WAITING
     if candidate.fate is Fate.OPEN:
-        return OUTDATED if candidate.reason.startswith("passed the gate") else NEVER_PROMISING
+        outdated = candidate.reason.startswith("passed the gate")
+        return OUTDATED if outdated else OPEN if tried else UNTRIED
     if candidate.fate is Fate.REJECTED:
         return next((group for words, group in _REJECTIONS.items() if candidate.reason.startswith(words)), "Rejected")
     return next((group for words, group in _REFUSALS.items() if words in candidate.reason), "Refused: other reasons")

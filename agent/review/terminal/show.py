@@ -34,7 +34,8 @@ TRANSCRIPT_LINES = 60
 class Dossier:
     """Everything about one candidate. `before` and `after` are search trials by index, of `base` and of itself.
 
-    `diff` is its patch against `against`, in words; `calls` and `refusals` read the model calls of a trial.
+    `diff` is its patch against `against`, in words; `calls` and `refusals` read the model calls of a trial. `saved` is
+    what prompt caches saved, in dollars.
     """
 
     candidate: Candidate
@@ -52,6 +53,7 @@ class Dossier:
     refusals: Callable[[str], Sequence[Refusal]] = lambda _: ()
     trials: Mapping[Purpose, int]
     usage: Usage
+    saved: float = 0.0
 
 
 def collect(candidate: Candidate, ledger: Ledger, repository: Repository, *, parent: bool = False) -> Dossier:
@@ -81,6 +83,7 @@ def collect(candidate: Candidate, ledger: Ledger, repository: Repository, *, par
         refusals=ledger.refusals,
         trials={purpose: sum(t.purpose is purpose for t in every) for purpose in Purpose},
         usage=sum((t.usage for t in every), Usage()),
+        saved=ledger.saved(candidate.id),
     )
 
 
@@ -120,7 +123,7 @@ def render_show(dossier: Dossier, console: Console, *, transcripts: bool = False
     console.print(Text(visible(why(dossier), 1000)))
     if dossier.flags:
         flags = [visible(flag) for flag in dossier.flags]
-        _section(console, "look at this first (flags; docs/unattended.md)", flags)
+        _section(console, "look at this first (flags: `ratchet docs unattended`)", flags)
     if candidate.body:
         _section(console, "in its author's words", visible_lines(candidate.body))
     if commit is not None:
@@ -240,6 +243,8 @@ def _cost(dossier: Dossier) -> str:
     counts = ", ".join(f"{n} {purpose}" for purpose, n in dossier.trials.items() if n) or "no"
     money = f"${usage.dollars:.4f}" + (f" and {usage.unpriced} calls without a price" if usage.unpriced else "")
     tokens = usage.tokens_in + usage.tokens_out
+    if dossier.saved:
+        money += f"; prompt caches saved ${dossier.saved:.4f}"
     return f"{counts} trials; {usage.calls} model calls, {usage.fresh_calls} of them fresh; {tokens:,} tokens; {money}"
 
 

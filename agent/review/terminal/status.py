@@ -1,8 +1,9 @@
-"""What `ratchet status` prints: how a campaign activity_now, read while it runs."""
+"""What `ratchet status` prints: the state of a campaign, read while it runs."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -16,8 +17,10 @@ from agent.kernel.loop.approval import Approvals
 from agent.kernel.record.ledger import Ledger
 from agent.live.status import Activity, activity, recorded
 from agent.review.summary import Summary, summarise
+from agent.review.terminal.folding import folded
 
 SHOWN_EVENTS = 5
+_INDENT = 14
 
 
 def print_status(config: Config, ledger: Ledger, console: Console, *, as_json: bool) -> None:
@@ -26,11 +29,39 @@ def print_status(config: Config, ledger: Ledger, console: Console, *, as_json: b
     if as_json:
         print(json.dumps(facts, indent=1, sort_keys=True))  # noqa: T201 (for programs: no wrapping, no colour)
         return
-    for name, value in facts.items():
-        if name != "events":
-            console.print(Text(f"{name.replace('_', ' '):<18}{_shown(value)}"))
+    for name, value in _lines(facts):
+        for line in folded(f"{name:<{_INDENT}}{value}", console.width, _INDENT):
+            console.print(Text(line), soft_wrap=True)
+    console.print(Text("\nlast events", style="bold"))
     for event in facts["events"]:
-        console.print(Text(f"  {event}"))
+        for line in folded(f"  {event}", console.width, 4):
+            console.print(Text(line), soft_wrap=True)
+
+
+def _lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What people want to know first, in groups; what there is none of is left out."""
+    process = f" (process {facts['pid']})" if facts["pid"] else ""
+    yield facts["campaign"], f"{facts['state']}{process}"
+    for name in ("at", "in_flight", "waiting"):
+        if facts[name]:
+            yield name.replace("_", " "), _shown(facts[name])
+    if facts["state"] == "stopped" and facts["why"]:
+        yield "why", _shown(facts["why"])
+    yield "champion", f"#{facts['champion']}" if facts["champion"] else "the seed; nothing was accepted yet"
+    if facts["champion"]:
+        yield "its score", _shown(facts["champion_score"])
+    yield "seed's score", _shown(facts["baseline"])
+    yield "patches", f"{facts['proposals']} proposed, {facts['accepted']} accepted, {facts['rejected']} rejected"
+    yield "trials", f"{facts['trials']:,} in {_duration(facts['seconds'])} of running"
+    shared = f", and {facts['shared_calls']:,} shared answers" if facts["shared_calls"] else ""
+    yield "model calls", f"{facts['calls']:,}{shared}; {facts['tokens']:,} tokens"
+    saved = f"; prompt caches saved ${facts['saved_by_caches']:.4f}" if facts["saved_by_caches"] else ""
+    yield "cost", f"${facts['dollars']:.4f}{saved}"
+
+
+def _duration(seconds: float) -> str:
+    minutes = seconds / 60
+    return f"{minutes:.1f} min" if minutes < 60 else f"{minutes / 60:.1f} h"  # noqa: PLR2004 (an hour)
 
 
 def status(config: Config, ledger: Ledger) -> dict[str, Any]:
@@ -57,6 +88,7 @@ def _doing(now: Activity) -> dict[str, Any]:
     at = now.now.test if now.now and now.pid is not None else None
     return {
         "state": f"{now.doing}: {now.why}" if explained else now.doing,
+        "why": now.why,
         "pid": now.pid,
         "at": at.sentence if at else None,
         "in_flight": now.now.in_flight if now.now else [],

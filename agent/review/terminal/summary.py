@@ -61,7 +61,10 @@ def _print_candidates(summary: Summary, hint: Callable[[str], str], console: Con
     waiting = sum(c.fate is Fate.WAITING for c in made)
     counts = [f"{len(accepted)} accepted", f"{len(down)} rejected"]
     counts += [f"{waiting} waiting for approval"] if waiting else []
-    counts.append(f"{len(made) - len(accepted) - len(down) - waiting} not promising enough for the gate")
+    undecided = [c for c in made if c.fate is Fate.OPEN]
+    untried = sum(c.id in summary.untried for c in undecided)
+    if undecided:
+        counts.append(f"{len(undecided)} not at the gate" + (f" ({untried} without a trial)" if untried else ""))
     console.print(f"\n{len(made)} patches proposed: {', '.join(counts)}", style="bold", highlight=False)
     for candidate in accepted + down[-SHOWN_REJECTED:]:
         style = "green" if candidate.fate is Fate.CHAMPION else "dim"

@@ -167,7 +167,7 @@ class NothingTaken(UserError):
         self.reasons = grouped(refusal.feature for refusal in refusals)
         why = f"; {refusals[0].origin}: {refusals[0].feature}" if refusals else ""
         problem = f"holds no task that can be taken{why}"
-        super().__init__(source, problem, "docs/importing.md says what is supported.")
+        super().__init__(source, problem, "`ratchet docs importing` says what is supported.")
 
 
 def grouped(reasons: Iterable[str]) -> list[dict[str, Any]]:

@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.base.types import Files, Split, Task
-from agent.kernel.decide.flags import SHOWN, Flag, FlagFinder, in_one_line
+from agent.config.control import FLAG_KINDS
+from agent.kernel.decide.flags import _TEXT, SHOWN, Flag, FlagFinder, in_one_line
+from agent.kernel.decide.parsing import _CALLS, _MODULES
 from agent.suites.loader import load_suite
 from tests.kernel.decide.readings import readings_of
 from tests.kernel.lab import task
@@ -51,6 +53,11 @@ def test_what_a_patch_adds_is_flagged_with_its_place(added: str, kind: str) -> N
     seen = found("x = 0\n", f"x = 0\n{added}\n")
     assert any(flag.startswith(f"{kind} ({PATH}:") for flag in seen), seen
     assert found(f"{added}\n", f"{added}\ny = 2\n") == []
+
+
+def test_the_configuration_knows_every_kind_of_flag() -> None:
+    own = {"checks switched off", "names a task", "text of a task"}
+    assert {*_TEXT, *_MODULES, *_CALLS, *own} == set(FLAG_KINDS)
 
 
 def test_code_that_only_moves_to_another_file_is_not_flagged() -> None:

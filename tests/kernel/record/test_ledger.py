@@ -180,3 +180,11 @@ def test_refused_calls_are_kept_by_trial_and_equal_ones_are_one(ledger: Ledger) 
     assert ledger.refusals("t1") == [replace(REFUSAL, times=9)]
     assert ledger.refusals(last=1) == [other]
     assert ledger.refusals() == [replace(REFUSAL, times=9), other]
+
+
+def test_what_caches_saved_is_counted_for_each_candidate(ledger: Ledger) -> None:
+    for number, saved in ((1, 0.5), (1, 0.25), (2, -0.1)):
+        name = f"{number}/{saved}"
+        ledger.add_trial(trial(name), candidate=number, index=int(saved * 100) % 7)
+        ledger.record_call(replace(call(k=int(saved * 100)), trial=name, cache_read=5, saved=saved))
+    assert [ledger.saved(number) for number in range(3)] == [0.0, 0.75, -0.1]

@@ -77,6 +77,15 @@ def test_a_use_that_can_be_true_is_believed() -> None:
     assert bill.believed(chat.tokens, answer(used(90, 0), ""), expected()) is not None, "nothing was written"
 
 
+def test_reasoning_that_is_in_the_total_alone_is_booked() -> None:
+    reasoned = {"prompt_tokens": 90, "completion_tokens": 5, "total_tokens": 130}
+    assert bill.believed(chat.tokens, answer(reasoned), expected()) == Tokens(input=90, output=40)
+    for total in (0, 95, None, "130", -1):
+        assert bill.believed(chat.tokens, answer({**reasoned, "total_tokens": total}), expected()) == Tokens(
+            input=90, output=5
+        )
+
+
 def test_a_cache_count_that_cannot_be_true_earns_no_discount() -> None:
     model = ModelConfig(provider="openai", model="m", price={"input": 1000, "output": 0, "cache_read": 0})
     paper = bill.Bill(model, expected(), None)
@@ -109,11 +118,57 @@ def test_an_estimate_is_above_what_tokenizers_count_and_well_below_the_bytes(tex
 
 def test_a_large_prompt_of_a_coding_agent_does_not_reserve_its_bytes(scripted_models: Any) -> None:
     model = ModelConfig.model_validate(scripted_models["solver"])
-    text = ("You are a coding agent. Read the file, run the tests, and fix what fails.\n" * 1100).encode()
+    text = AGENT.encode()
     found = bill.size(model, len(text), bill.estimate(text), {"messages": [{}]}, 4096)
     assert len(text) > 80_000
     assert found.estimate < 30_000
     assert found.bound > 80_000
+
+
+AGENT = "You are a coding agent. Read the file, run the tests, and fix what fails.\n" * 1100
+"""More than 80,000 bytes, which tokenizers make about 20,000 tokens of."""
+
+
+async def test_a_campaign_s_tokens_are_reserved_as_tokens_and_not_as_bytes(
+    run_gateway: Any, scripted_models: Any
+) -> None:
+    budget = Budget(Limits(tokens=60_000))
+    scripted = ScriptedProvider(lambda _: answer(used(20_000, 5)))
+    async with run_gateway(scripted_models, providers={"solver": scripted}, budget=budget) as bench:
+        _, path = await bench.session()
+        prompt = [{"role": "user", "content": AGENT}]
+        for _ in range(2):
+            await bench.openai(path).chat.completions.create(model="small", messages=prompt, max_tokens=50)
+    assert budget.spent.tokens == 40_010
+
+
+async def test_money_is_reserved_at_the_bound_whatever_the_text_is_made_of(
+    run_gateway: Any, scripted_models: Any
+) -> None:
+    models = {"solver": {**scripted_models["solver"], **PRICED}}
+    budget = Budget(Limits(dollars=60.0))
+    async with run_gateway(models, providers={"solver": ScriptedProvider(lambda _: "yes")}, budget=budget) as bench:
+        _, path = await bench.session()
+        prompt = [{"role": "user", "content": AGENT}]
+        with pytest.raises(openai.BadRequestError, match="more than the campaign has left"):
+            await bench.openai(path).chat.completions.create(model="small", messages=prompt, max_tokens=50)
+    assert budget.spent.dollars == 0
+
+
+async def test_tokens_beyond_what_was_reserved_are_booked_and_end_the_limit(
+    run_gateway: Any, scripted_models: Any
+) -> None:
+    dense = "xq zj kv wb " * 200
+    budget = Budget(Limits(tokens=1500))
+    scripted = ScriptedProvider(lambda _: answer(used(len(dense) - 300, 5)))
+    async with run_gateway(scripted_models, providers={"solver": scripted}, budget=budget) as bench:
+        _, path = await bench.session()
+        client = bench.openai(path)
+        prompt = [{"role": "user", "content": dense}]
+        await client.chat.completions.create(model="small", messages=prompt, max_tokens=50)
+        with pytest.raises(openai.BadRequestError, match="tokens are used up"):
+            await client.chat.completions.create(model="small", messages=ASK, max_tokens=50)
+    assert budget.spent.tokens == len(dense) - 295
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.models.gateway import intake
-from agent.models.ports import BadCall, Json
+from agent.models.gateway.session import BoxSession
+from agent.models.ports import BadCall, Dialect, Json
 from agent.models.providers.scripted import ScriptedProvider
 
 VALUES = st.recursive(
@@ -135,3 +136,18 @@ async def test_clients_that_count_tokens_first_get_an_estimate(run_gateway: Any,
             assert 150 < reply.json()["input_tokens"] < 400
             assert (await http.post("/v1/messages/count_tokens", json={"model": "x"})).status_code == 404
     assert session.usage.calls == 0
+
+
+async def test_many_small_bodies_of_one_box_do_not_come_before_another_box_s(
+    run_gateway: Any, scripted_models: Any
+) -> None:
+    models = {"solver": {**scripted_models["solver"], "concurrency": 64}}
+    async with run_gateway(models, providers={"solver": ScriptedProvider(lambda _: "ok")}) as bench:
+        (flood, _), (other, _) = await bench.session(trial="flood"), await bench.session(trial="other")
+
+        def call(session: BoxSession, text: str) -> asyncio.Task[Any]:
+            body = {"model": "small", "messages": [{"role": "user", "content": text}]}
+            return asyncio.create_task(bench.gateway.call(session, Dialect.CHAT, json.dumps(body).encode()))
+
+        await asyncio.gather(*(call(flood, f"junk {n}") for n in range(40)), call(other, "my own"))
+    assert [one.trial for one in bench.record.calls].index("other") < 5

@@ -76,7 +76,9 @@ async def test_a_quiet_line_admits_nobody_and_continues_afterwards() -> None:
     line, box = Line(2), StillClock("box")
     long = asyncio.create_task(visit(line, Turn([box]), 0.1))
     await asyncio.sleep(0)
-    async with line.quiet(5.0, frozenset({box})):
+    async with line.quiet(frozenset({box})):
+        assert not await line.drained(0.01)
+        assert await line.drained(5.0)
         assert long.done(), "it waited for what was in service"
         late = asyncio.create_task(visit(line, Turn([box]), 0.0))
         await asyncio.sleep(0.05)

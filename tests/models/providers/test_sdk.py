@@ -13,7 +13,7 @@ import pytest
 from agent.base.errors import UserError
 from agent.config.models import ModelConfig
 from agent.models.dialects.translate import BETA
-from agent.models.ports import BadCall, Dialect, Json, Question, Trouble
+from agent.models.ports import BadCall, Blame, Dialect, Json, Question, Trouble
 from agent.models.providers import errors, families, network
 from agent.models.providers.parameters import MemoryLearned, Parameters
 from agent.models.providers.sdk import AnthropicProvider, OpenAIProvider
@@ -91,6 +91,29 @@ async def test_a_provider_that_fails_the_probe_is_down(serve: Any, status: int) 
 def test_a_server_that_loads_its_model_says_so() -> None:
     told = errors.detail('{"error": {"message": "Loading model", "code": 503}}')
     assert isinstance(errors.sort_status(503, told, {}, key_env="K"), errors.Loading)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "billed"),
+    [
+        (500, {"message": "it broke"}, False),
+        (503, {"message": "busy"}, False),
+        (408, {"message": "the operation timed out"}, True),
+        (504, "<html><title>504 Gateway Time-out</title></html>", True),
+        (524, "<html><title>A timeout occurred</title></html>", True),
+        (400, {"message": "Failed to call a function.", "failed_generation": "<function=x>{"}, True),
+    ],
+)
+async def test_an_answer_that_was_written_but_not_delivered_is_billed_and_asked_for_again(
+    serve: Any, status: int, error: Any, billed: bool
+) -> None:
+    async with serve(lambda *_: (status, error if isinstance(error, str) else {"error": error})) as server:
+        provider = await opened(server.url + "/v1")
+        with pytest.raises(Trouble) as failed:
+            await provider.ask(question())
+        await provider.close()
+    assert failed.value.billed is billed
+    assert failed.value.blame in (Blame.BROKEN, Blame.BUSY)
 
 
 # ---------------------------------------------------------------- parameters

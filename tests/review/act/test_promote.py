@@ -164,3 +164,9 @@ def test_the_command_asks_first_and_without_anybody_to_ask_does_nothing(night: N
     assert done.exit_code == 0, done.output
     assert "2 files changed" not in done.output
     assert subjects(night) == ["start", "Say how in the prompt"]
+
+
+def test_a_campaign_without_an_accepted_patch_has_nothing_to_promote(night: Night) -> None:
+    checkout = Checkout(night.repo)
+    with pytest.raises(UserError, match=r"no patch of ratchet/night was accepted yet.*log --rejected"):
+        plan(checkout, "ratchet/night", [], [], squash=False)

@@ -6,7 +6,7 @@ import json
 
 from agent.config.campaign import Config
 from agent.config.record import HIDDEN, recorded
-from agent.review.audit.decisions import CONFIGURATION, KERNEL, as_markdown, audit_log
+from agent.review.audit.decisions import CONFIGURATION, KERNEL, STARTED_BY, as_markdown, audit_log
 from tests.review.conftest import Night
 
 
@@ -58,3 +58,21 @@ def test_no_secret_is_recorded_with_the_configuration() -> None:
     assert "secret" not in kept
     assert "pass@" not in kept
     assert HIDDEN in kept
+
+
+def test_a_person_is_named_where_the_record_has_a_name(night: Night) -> None:
+    with night.ledger(write=True) as ledger:
+        ledger.remember(STARTED_BY, "ada")
+        ledger.remember(KERNEL, "b" * 64)
+        for kind, text in (
+            ("approved", "#7 was approved by grace h."),
+            ("approved", "#8 was approved by the gate (approve: auto)"),
+            ("rejected", "#9 was rejected by eve: reads the clock"),
+            ("continued", "joan continued past a tripwire: $3"),
+            ("request", "approval of #7 by bob was not done: too late"),
+            ("revert", "#7 was reverted by #9 (abc); decided by ida"),
+            ("revert", "#7 was reverted by #9 (abc)"),
+        ):
+            ledger.note(kind, text)
+        found = [one.by for one in audit_log("night", ledger).decisions][-8:]
+    assert found == ["ada", "grace h.", "gate", "eve", "joan", "bob", "ida", "a person"]

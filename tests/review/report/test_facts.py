@@ -185,7 +185,7 @@ def test_the_heat_map_keeps_the_seed_and_the_last_champions_when_there_are_too_m
     ("fate", "reason", "group"),
     [
         (Fate.CHAMPION, "accepted: x", "Accepted"),
-        (Fate.OPEN, "", "Never promising enough for the gate"),
+        (Fate.OPEN, "", "Not at the gate: too few trials so far, or too small a lead"),
         (Fate.OPEN, "passed the gate against an older champion", "Passed against an older champion, tested again"),
         (Fate.WAITING, "waits for approval; x", "Passed the gate, waiting for approval"),
         (Fate.REJECTED, "turned down by eve: no", "Rejected by a person"),

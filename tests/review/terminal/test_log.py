@@ -170,6 +170,11 @@ def test_show_prints_fate_reason_words_evidence_and_patch() -> None:
     assert text.endswith("what its improver printed thinking")
 
 
+def test_show_says_what_prompt_caches_saved_if_they_saved_anything() -> None:
+    assert "$0.5000; prompt caches saved $0.1200" in shown(dossier(saved=0.12))
+    assert "caches" not in shown(dossier())
+
+
 def test_show_counts_wins_and_losses_a_task_on_the_same_trials() -> None:
     text = shown(dossier(before=BEFORE, after=AFTER))
     assert "sum 1 0.00 1.00 1 " in text

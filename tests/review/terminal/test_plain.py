@@ -61,3 +61,13 @@ def test_every_command_prints_on_a_terminal_that_knows_only_ascii(night: Night, 
     printed = done.stdout.decode("ascii")
     assert "Gr\\xf6\\xdfe" in printed
     assert "Raise SKILL to 60" in printed
+
+
+def test_status_and_calls_fit_80_columns_and_an_unknown_trial_is_an_error(night: Night) -> None:
+    for command in (["status"], ["calls"], ["calls", "--last", "3"]):
+        shown = night.ratchet(*command)
+        assert shown.exit_code == 0
+        assert max(len(line) for line in shown.stdout.splitlines()) <= 80, command
+    assert "patches" in night.ratchet("status").stdout
+    done = night.ratchet("calls", "--trial", "nothing")
+    assert "there is no trial or proposal 'nothing' with calls" in str(done.exception)

@@ -1,0 +1,111 @@
+"""`python -m bench.gate.attacked [--quick]`: whole campaigns under attack, with the default search strategy.
+
+No patch has an effect. Each knows the search tasks by heart, so that it is promising at once, and attacks its tests at
+the gate by one channel of `adversary`, against the defences. Search, promotion and thresholds are the real ones. Writes
+ATTACKS.md next to this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from agent.kernel.decide.archive import SearchSettings
+from agent.kernel.decide.gate import GateSettings
+from agent.kernel.decide.pooled import Pooled
+from agent.kernel.decide.simulate import SimulatedCampaign
+from agent.kernel.decide.world import World, WorldSettings
+from bench.gate import adversary
+from bench.gate.adversary import DEMO, Attack
+
+RESULTS = Path(__file__).with_name("ATTACKS.md")
+SEED = 2028
+TRIALS = 1_000
+CAMPAIGNS = 50
+NOTHING_TO_FIND = WorldSettings(search_tasks=20, gate_tasks=25, good=0.0, harmful=0.0)
+BY_HEART = 0.98
+"""The chance that a patch solves a search task."""
+VOID_PAIRS = 20
+"""What a test that came to no verdict cost, in pairs."""
+
+
+class Attacked(SimulatedCampaign):
+    """A campaign of `TRIALS` trials in which every candidate but the seed attacks."""
+
+    def __init__(self, attack: Attack, rng: np.random.Generator) -> None:
+        search = SearchSettings(task_count=NOTHING_TO_FIND.search_tasks, growth=0.66)
+        super().__init__(World(NOTHING_TO_FIND, rng), TRIALS, search=search, gate=DEMO, strategy=Pooled(), smoke=True)
+        self._attack = attack
+
+    def _trial(self, node: int, turn: int) -> None:
+        if node == 0:
+            super()._trial(node, turn)
+            return
+        self.archive.record(node, float(self.world.rng.random() < BY_HEART), turn)
+        self.used += 1
+
+    def _meet(self, node: int, settings: GateSettings) -> None:  # noqa: ARG002 - the attack has its own
+        self.tests += 1
+        decision = self._attack.closed(self.world.rng, self.tests, self.commits)
+        self.archive.tried.add((node, self.archive.champion))
+        pairs = VOID_PAIRS if decision is None else decision.pairs
+        self.used += 2 * pairs
+        self.gate_used += 2 * pairs
+        if adversary.accepted(decision):
+            self.commits += 1
+            self.false_commits += 1
+            self.archive.crown(node)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """What campaigns came to: the share with a false commit, and tests a campaign."""
+
+    share: float
+    tests: float
+
+
+def seen(attack: Attack, campaigns: int, channel: int) -> Seen:
+    """Run them."""
+    ends = [Attacked(attack, np.random.default_rng((SEED, channel, n))).run() for n in range(campaigns)]
+    return Seen(
+        share=sum(end.false_commits > 0 for end in ends) / campaigns, tests=sum(end.tests for end in ends) / campaigns
+    )
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a few campaigns; nothing is written")
+    campaigns = 10 if parser.parse_args().quick else CAMPAIGNS
+    most = adversary.bound(DEMO.level, campaigns)
+    lines = [
+        "# Whole campaigns under attack",
+        "",
+        f"Seed {SEED}; {campaigns} campaigns of {TRIALS:,} trials a row, `search.strategy: pooled`,",
+        f"alpha {DEMO.level:.2f}. Command: `python -m bench.gate.attacked`. No patch has an effect; each knows",
+        "the search tasks by heart and attacks every test at the gate. The bar is what a rate of alpha",
+        f"shows at most in so many campaigns, 99 times in 100: {most:.3f}.",
+        "",
+        "| attack | tests a campaign | campaigns with a false commit | met |",
+        "|---|---|---|---|",
+    ]
+    print("\n".join(lines), flush=True)
+    missed = 0
+    for channel, attack in enumerate(adversary.ATTACKS):
+        found = seen(attack, campaigns, channel)
+        missed += found.share > most
+        met = "yes" if found.share <= most else "**no**"
+        lines.append(f"| {attack.name} | {found.tests:.1f} | {found.share:.3f} | {met} |")
+        print(lines[-1], flush=True)
+    if campaigns == CAMPAIGNS:
+        RESULTS.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return int(missed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,26 @@
+"""The end of a campaign on one screen: what is said of each group of candidates is true."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from io import StringIO
+
+from rich.console import Console
+
+from agent.base.types import Candidate, Fate
+from agent.review.summary import summarise
+from agent.review.terminal.summary import print_summary
+from tests.review.conftest import Night
+
+
+def test_a_candidate_without_a_trial_is_not_called_unpromising(night: Night) -> None:
+    with night.ledger() as ledger:
+        summary = summarise(ledger)
+    tree = summary.candidates[0].tree
+    new = [Candidate(id=n, parent=0, tree=tree, subject="s", body="", fate=Fate.OPEN, reason="") for n in (901, 902)]
+    summary = replace(summary, candidates=(summary.candidates[0], *new), untried=frozenset({902}))
+    console = Console(file=StringIO(), width=80)
+    print_summary(summary, name="night", hint=lambda command: f"ratchet {command}", console=console)
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "2 patches proposed: 0 accepted, 0 rejected, 2 not at the gate (1 without a" in said
+    assert max(map(len, said.splitlines())) <= 80
