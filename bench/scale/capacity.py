@@ -3,7 +3,8 @@
 python -m bench.scale.capacity [--sessions N] [--calls N]     writes capacity.json beside this file
 
 The head is a process of its own: gateway, desk and ledger as in a campaign. Boxes are clients at the end of a link, as
-on a node, and their model answers at once, over HTTP, as a hosted one would. Takes the extra `ray`.
+on a node, and their model answers at once, over HTTP, as a hosted one would. Trials are sent to a node that answers at
+once instead of running them. Takes the extra `ray`.
 """
 
 from __future__ import annotations
@@ -19,18 +20,27 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import httpx2
+import ray
 
+from agent.base.children import with_our_code
 from agent.base.types import Call, CallScope, Candidate, Fate, Purpose, Trial, Usage
 from agent.config.models import ModelsConfig
 from agent.kernel.record.ledger import Ledger
 from agent.models.gateway.server import GatewayServer
 from agent.trials.cluster.desk import Address, Desk
 from agent.trials.cluster.link import Link
+from agent.trials.cluster.machines import Cluster
+from agent.trials.cluster.node import Answer
+from agent.trials.cluster.parcels import Parcel, Parcels, Shelf
+from agent.trials.cluster.seats import Seats
+from agent.trials.executor import Executor, Job
 from bench.gateway.run import start_model
+from bench.scale.work import tasks
 
 HERE = Path(__file__).parent
 TURNS = 8
@@ -110,6 +120,55 @@ async def through_link(sessions: int, calls: int) -> dict[str, float]:
     }
 
 
+class Answering:
+    """A node's process that runs nothing: it unpacks what it is sent and tells of a trial."""
+
+    def __init__(self) -> None:
+        self._shelf = Shelf()
+
+    async def trial(self, scaffold: Parcel, facts: dict[str, Any], task: Parcel, *, watched: bool) -> Answer:
+        """A trial and no more."""
+        await self._shelf.get(scaffold)
+        await self._shelf.get(task)
+        return (replace(trial(0), id=facts["name"]), watched or None), None
+
+
+class OneNode:
+    """Nodes as the head's `Cluster` knows them, of which there is one."""
+
+    def __init__(self, parallel: int) -> None:
+        self.seats = Seats()
+        self.seats.add("node", parallel)
+        self._actor = ray.remote(Answering).options(max_concurrency=parallel).remote()
+
+    async def ask(self, _node: str, method: str, *arguments: Any, **options: Any) -> Any:
+        """As `Nodes.ask`."""
+        return (await getattr(self._actor, method).remote(*arguments, **options))[0]
+
+
+async def trials(count: int, parallel: int) -> dict[str, float]:
+    """The head's processor time of a trial, without its calls and its row."""
+    files = {f"agent/part{number}.py": SAID.encode() * 4 for number in range(16)}
+    machines = Cluster(OneNode(parallel), None, Parcels())  # type: ignore[arg-type]
+    executor = Executor(machines, {"tree": files}, parallel)
+    job = Job(tree="tree", task=tasks()[0], purpose=Purpose.SEARCH, seed=1, answer_scope=None)
+    await executor.trial(job)
+    used, start = time.process_time(), time.perf_counter()
+    await asyncio.gather(*(executor.trial(job) for _ in range(count)))
+    used, took = time.process_time() - used, time.perf_counter() - start
+    return {"cpu_ms_a_trial": 1000 * used / count, "trials_a_second": count / took}
+
+
+def through_ray(count: int, parallel: int) -> dict[str, float]:
+    """The same, in a cluster of this machine alone."""
+    path = with_our_code(os.environ)["PYTHONPATH"]
+    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": path}})
+    try:
+        return asyncio.run(trials(count, parallel))
+    finally:
+        ray.shutdown()
+
+
 def record() -> dict[str, float]:
     """What the ledger costs: wall and processor time of a call's row and a trial's, each a transaction of its own."""
     with tempfile.TemporaryDirectory(prefix="rc", dir=HERE) as folder, Ledger(Path(folder) / "l.sqlite") as ledger:
@@ -163,6 +222,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sessions", type=int, default=32)
     parser.add_argument("--calls", type=int, default=64, help="of each session, a multiple of eight")
+    parser.add_argument("--trials", type=int, default=400)
     parser.add_argument("--node", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=HERE / "capacity.json")
     options = parser.parse_args()
@@ -173,6 +233,7 @@ def main() -> None:
         "load_average": os.getloadavg(),
         "one_session": asyncio.run(through_link(1, 2 * options.calls)),
         "many_sessions": asyncio.run(through_link(options.sessions, options.calls)),
+        "trials": through_ray(options.trials, options.sessions),
         "record": record(),
     }
     text = json.dumps(found, indent=1)

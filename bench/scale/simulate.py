@@ -1,6 +1,6 @@
 """What a cluster of so many nodes asks of its head, and what gives way first: a simulation on the measured costs.
 
-python -m bench.scale.simulate     reads capacity.json and result.json beside this file, writes simulation.json
+python -m bench.scale.simulate     reads capacity.json beside this file, writes simulation.json
 
 Every box works in a loop: its node makes it, the model is asked some times, its work is graded. Each call, and each
 trial at its end, is work of the head, which does one thing at a time, in the order in which it comes. `Head` says how:
@@ -131,10 +131,10 @@ HEADS = {
 }
 
 
-def read_costs(capacity: dict[str, Any], result: dict[str, Any]) -> Costs:
-    """The measured costs. A trial's holds that of three calls of a scripted model as well: it is on the high side."""
+def read_costs(capacity: dict[str, Any]) -> Costs:
+    """The measured costs."""
     call, record = capacity["many_sessions"]["cpu_ms_a_call"], capacity["record"]
-    trial = result["compared"]["head_cpu_ms_a_trial"] + record["trial_cpu_ms"]
+    trial = capacity["trials"]["cpu_ms_a_trial"] + record["trial_cpu_ms"]
     return Costs(
         call=call / 1000,
         trial=trial / 1000,
@@ -147,7 +147,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=HERE / "simulation.json")
     options = parser.parse_args()
-    costs = read_costs(*(json.loads((HERE / name).read_text()) for name in ("capacity.json", "result.json")))
+    costs = read_costs(json.loads((HERE / "capacity.json").read_text()))
     found = {
         model: {name: [simulate(nodes, seconds, costs, head) for nodes in NODES] for name, head in HEADS.items()}
         for model, seconds in MODELS.items()
