@@ -148,8 +148,10 @@ async def measure(cluster: Machines, image: str, options: argparse.Namespace) ->
             found: dict[str, Any] = {"ready_seconds": round(time.monotonic() - begun)}
             if options.rounds:
                 found["compared"] = await compare(there, here, options)
+                print(json.dumps(found), file=sys.stderr, flush=True)
             if options.kill_pairs:
                 found["failures"] = await endure(there, cluster, options)
+                print(json.dumps(found["failures"]), file=sys.stderr, flush=True)
                 await ready(2)  # the second node again, and the new one
     return {**found, "said": said, "containers_left": [node.containers() for node in cluster.nodes[1:]]}
 

@@ -104,8 +104,20 @@ class Images:
         with self._turn:
             if image not in self._parts:
                 with _engine("read") as client:
-                    self._parts[image] = tuple(ray.put(part) for part in client.get_image(image.tag, chunk_size=CHUNK))
+                    self._parts[image] = tuple(map(ray.put, joined(client.get_image(image.tag), CHUNK)))
             return self._parts[image]
+
+
+def joined(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """The same bytes in larger pieces, each of `size` bytes or a little more but the last: engines send small ones."""
+    part = bytearray()
+    for piece in pieces:
+        part += piece
+        if len(part) >= size:
+            yield bytes(part)
+            part.clear()
+    if part:
+        yield bytes(part)
 
 
 def _id_of(client: APIClient, tag: str) -> str:

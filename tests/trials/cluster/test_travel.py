@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent.base.errors import InfrastructureError, ProviderDown
 from agent.base.tools import Clock
@@ -21,6 +23,7 @@ pytest.importorskip("ray")
 
 from agent.trials.cluster.machines import PLACE, PlacedTools
 from agent.trials.cluster.node import Seen, answered
+from agent.trials.cluster.parcels import joined
 
 
 async def test_an_error_of_a_node_is_as_early_at_the_head_and_names_the_same_calls() -> None:
@@ -42,6 +45,14 @@ async def test_an_error_that_came_late_is_late_at_the_head() -> None:
     _, error = pickle.loads(pickle.dumps(await answered(work())))  # noqa: S301 - our own
     assert not error.early
     assert error.under_way == frozenset()
+
+
+@given(st.lists(st.binary(max_size=9)), st.integers(1, 20))
+def test_an_image_is_sent_in_few_pieces_that_are_the_same_bytes(pieces: list[bytes], size: int) -> None:
+    parts = list(joined(pieces, size))
+    assert b"".join(parts) == b"".join(pieces)
+    assert all(size <= len(part) < size + 9 for part in parts[:-1])
+    assert all(parts)
 
 
 def solve(run: FakeRun) -> RunResult:
