@@ -80,7 +80,8 @@ class Engine:
 
     def _run(self, *command: str) -> subprocess.Popen[bytes]:
         with (self.home / "log").open("ab") as log:
-            return subprocess.Popen(command, stdout=log, stderr=log)
+            # Ctrl-C is for us, and we end it in order.
+            return subprocess.Popen(command, stdout=log, stderr=log, process_group=0)
 
     def start(self) -> None:
         """Start dockerd and wait until it answers."""

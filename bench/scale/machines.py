@@ -184,6 +184,7 @@ def _process(command: list[str], log: IO[bytes], env: dict[str, str]) -> Iterato
         stdout=log,
         stderr=log,
         env={**os.environ, **QUIET, **env},
+        process_group=0,  # Ctrl-C is for us: a cluster that ends at once would take its driver with it
     )
     try:
         yield process
