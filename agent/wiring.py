@@ -26,14 +26,21 @@ from agent.config.improve import ITSELF, Improver, improver_of
 from agent.config.models import ModelsConfig
 from agent.kernel.decide.boundary import Boundary
 from agent.kernel.decide.budget import Budget
-from agent.kernel.decide.strategies import STRATEGIES
 from agent.kernel.git.excerpt import Branch
 from agent.kernel.git.repository import Repository
 from agent.kernel.loop.briefing import MOST_BYTES
-from agent.kernel.loop.opening import IMPROVER, open_repository, remember_fixed, remember_windows
+from agent.kernel.loop.opening import IMPROVER, open_repository, remember_fixed, remember_windows, scaffold_layers
 from agent.kernel.loop.parts import Parts, TrialParts
 from agent.kernel.loop.proposer import Proposer
-from agent.kernel.loop.settings import boundary_of, budget_of, limit_reached, search_settings, unprovable
+from agent.kernel.loop.settings import (
+    aim_of,
+    boundary_of,
+    budget_of,
+    limit_reached,
+    search_settings,
+    strategy_of,
+    unprovable,
+)
 from agent.kernel.loop.starting import Start
 from agent.kernel.loop.state import Scaffolds, State
 from agent.kernel.record.learned import LearnedParameters
@@ -54,9 +61,11 @@ from agent.trials.places import on_cluster, on_this_machine, orders_of, recipe_o
 from agent.trials.preparing import Prepared, build
 from sandbox.architecture import foreign_images
 from sandbox.engine import engine_status
-from sandbox.image import ensure_image
+from sandbox.image import NO_LAYERS, ensure_image
 
-INSTRUCTION = Path(__file__).parents[1] / "tasks" / "self-improvement" / "instruction.md"
+INSTRUCTIONS = Path(__file__).parents[1] / "tasks" / "self-improvement"
+ITS_OWN, ANOTHERS = "instruction.md", "another.md"
+"""What the scaffold is asked when it improves itself, and what another program is asked."""
 
 
 # ------------------------------------------------------------------------------------ a campaign
@@ -99,7 +108,7 @@ def _campaign(
     ledger.remember(IMPROVER, ITSELF if improver is None else improver.name)
     proposer = Proposer(
         visit=trials.visit,
-        instruction=INSTRUCTION.read_text(encoding="utf-8"),
+        instruction=(INSTRUCTIONS / (ITS_OWN if improver is None else ANOTHERS)).read_text(encoding="utf-8"),
         boundary=boundary,
         caps=config.boxes.proposal_caps(),
         timeout=config.boxes.propose_timeout,
@@ -114,7 +123,7 @@ def _started(config: Config, ledger: Ledger, console: Console) -> tuple[Suite, R
     for check in start.checks():
         check.look()
     _say_unknown_prices(config, console)
-    for remark in start.repository.remarks(config.scaffold.include):
+    for remark in start.repository.remarks(config.scaffold.include, config.scaffold.build):
         console.print(remark)
     if problem := unprovable(config, start.suite):
         console.print(f"nothing can be proven: {problem}")
@@ -122,11 +131,13 @@ def _started(config: Config, ledger: Ledger, console: Console) -> tuple[Suite, R
     return start.suite, start.repository
 
 
-async def _box_of(improver: Improver, config: Config, say: Callable[[str], None]) -> BoxSpec:
+async def _box_of(improver: Improver, config: Config, repository: Repository, say: Callable[[str], None]) -> BoxSpec:
     """The box of another improver: on the scaffold's image, so that it can try its change, unless it names one."""
-    scaffold = config.scaffold
-    base, below = (improver.image, ()) if improver.image else (scaffold.image, scaffold.build)
-    image = await asyncio.to_thread(ensure_image, base, layers=(*below, *improver.layers), say=say)
+    own = repository.layers(improver.layers, "improve.build")
+    base, below = improver.image, NO_LAYERS
+    if base is None:
+        base, below = config.scaffold.image, scaffold_layers(config, repository)
+    image = await asyncio.to_thread(ensure_image, base, layers=below + own, say=say)
     spec = config.boxes.spec(image)
     return replace(spec, memory_mb=max(improver.memory_mb, spec.memory_mb))
 
@@ -140,13 +151,13 @@ def _parts(config: Config, ledger: Ledger, proposer: Proposer, trials: TrialPart
     return Parts(
         config=config,
         suite=trials.suite,
-        state=State(ledger, search_settings(config, trials.suite)),
+        state=State(ledger, search_settings(config, trials.suite), aim_of(config)),
         repository=trials.repository,
         gateway=trials.gateway,
         scaffolds=trials.scaffolds,
         evaluator=trials.evaluator,
         proposer=proposer,
-        strategy=STRATEGIES[config.search.strategy](),
+        strategy=strategy_of(config),
         budget=trials.budget,
         provenance=_provenance(config, trials.suite),
     )
@@ -239,7 +250,8 @@ async def programs(config: Config, say: Callable[[str], None]) -> AsyncIterator[
     models = ModelsConfig(dict.fromkeys((OBLIGING, SILENT), (solver,)))
     scaffold, record, model = config.scaffold, MemoryRecord(), Obliging()
     repository = open_repository(config, None)
-    image = await asyncio.to_thread(ensure_image, scaffold.image, layers=scaffold.build, say=say)
+    layers = scaffold_layers(config, repository)
+    image = await asyncio.to_thread(ensure_image, scaffold.image, layers=layers, say=say)
     with tempfile.TemporaryDirectory(prefix="ratchet-") as name:
         gateway = GatewayServer(models, record, providers={OBLIGING: model, SILENT: Silent()})
         async with gateway, sandbox_of(config, Path(name)) as sandbox:
@@ -250,7 +262,7 @@ async def programs(config: Config, say: Callable[[str], None]) -> AsyncIterator[
             agent = Program(visit=visit, files=files, task={}, workspace={}, model=model, record=record)
             found = {"agent": agent}
             if (improver := improver_of(config.improve)) is not None:
-                other = await _box_of(improver, config, say)
+                other = await _box_of(improver, config, repository, say)
                 found["improver"] = replace(
                     agent,
                     visit=partial(visit, spec=other, command=improver.command),
@@ -279,6 +291,10 @@ def _check_models(config: Config, console: Console) -> None:
 def _say_unknown_prices(config: Config, console: Console) -> None:
     if unknown := unknown_prices(config.models):
         console.print(f"no price is known for {', '.join(unknown)}: its calls count as tokens, not as money")
+    dollars = config.gate_options.objective != "score" and config.gate_options.cost == "dollars"
+    if dollars and (missing := unknown_prices(config.models, "solver")):
+        fix = "Set `price` on the model, or gate_options.cost: tokens."
+        raise UserError("gate_options.cost", f"no price is known for {', '.join(missing)}", fix)
 
 
 @asynccontextmanager
@@ -298,13 +314,14 @@ async def _trial_parts(
     journal: UnderWay | None = None,
 ) -> AsyncIterator[TrialParts]:
     """Images, then gateway and boxes, open. `folder` holds the boxes' sockets; `ask`: every model has answered once."""
-    image, images = await _images(config, suite, console)
+    repository.check_suite(config.suite, config.scaffold.include, config.improve.include)
+    image, images = await _images(config, suite, repository, console)
     models = await asyncio.to_thread(with_windows, config.models)
     learned = LearnedParameters(ledger)
     gateway = GatewayServer(
         models, record or ledger, budget, seed=config.seed, replay=replay, learned=learned, journal=journal
     )
-    other = None if improver is None else await _box_of(improver, config, console.print)
+    other = None if improver is None else await _box_of(improver, config, repository, console.print)
     scaffolds, orders = _scaffolds(config, repository), orders_of(config, image, images)
     kinds = {orders.spec, other or orders.spec}
     kinds.update(kind for task in suite.tasks for kind in boxes_of(task, orders.spec, images))
@@ -334,11 +351,13 @@ def _scaffolds(config: Config, repository: Repository) -> Scaffolds:
     return Scaffolds(lambda tree: {**repository.read(tree, config.scaffold.include), **repository.read(tree)})
 
 
-async def _images(config: Config, suite: Suite, console: Console) -> tuple[str, Mapping[str, str]]:
+async def _images(
+    config: Config, suite: Suite, repository: Repository, console: Console
+) -> tuple[str, Mapping[str, str]]:
     """The image of the boxes, and those of tasks that name one of their own, by task id."""
     if not (engine := engine_status()).ok:
         raise UserError("docker", engine.line, f"Run `{engine.fix}`.")
-    base, layers = config.scaffold.image, config.scaffold.build
+    base, layers = config.scaffold.image, scaffold_layers(config, repository)
     image = await asyncio.to_thread(ensure_image, base, layers=layers, say=console.print)
     images = await asyncio.to_thread(task_images, suite, base, layers=layers, say=console.print)
     for line in await asyncio.to_thread(foreign_images, {image, *images.values()}):

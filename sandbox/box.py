@@ -122,13 +122,22 @@ class DockerBox:
             return
         if root != WORKSPACE:
             raise ValueError(f"no area {root!r} in a box")
-        try:
-            archive = frames.to_tar(to_box(files))
-        except frames.Malformed as error:
-            raise CandidateFault(str(error)) from error
-        if len(archive) > frames.MAX_PUT:
-            raise CandidateFault(f"more than {frames.MAX_PUT >> 20} MiB of files")
-        await self._transfer(frames.PUT, archive, 0)
+        await self._transfer(frames.PUT, _packed(files), 0)
+
+    async def hide(self, tests: Files, *, sealed: bool) -> None:
+        """Put hidden tests into `/tests` of a machine."""
+        self._check_alive()
+        await self._transfer(frames.HIDE, (b"1" if sealed else b"0") + _packed(tests), 0)
+
+    async def freeze(self, *, most: int) -> bytes:
+        """What differs in a machine from its image; nothing here looks into it."""
+        self._check_alive()
+        return await self._transfer(frames.FREEZE, json.dumps({"most": most}).encode(), most)
+
+    async def thaw(self, snapshot: bytes) -> None:
+        """Make the changes of another machine in this one."""
+        self._check_alive()
+        await self._transfer(frames.THAW, snapshot, 0)
 
     async def run(
         self,
@@ -208,11 +217,18 @@ class DockerBox:
             said.add(kind, payload)
 
     async def take(
-        self, globs: Sequence[str], *, without: Sequence[str] = (), max_files: int = 256, max_bytes: int = 4 << 20
+        self,
+        globs: Sequence[str],
+        *,
+        without: Sequence[str] = (),
+        max_files: int = 256,
+        max_bytes: int = 4 << 20,
+        root: str = WORKSPACE,
     ) -> Files:
-        """Regular files below `/workspace` that match a glob, checked again on this side."""
+        """Regular files below `root` that match a glob, checked again on this side."""
         self._check_alive()
-        order = {"globs": list(globs), "without": list(without), "max_files": max_files, "max_bytes": max_bytes}
+        bounds = {"max_files": max_files, "max_bytes": max_bytes}
+        order = {"globs": list(globs), "without": list(without), "root": root, **bounds}
         limit = frames.tar_limit(max_files, max_bytes)
         payload = await self._transfer(frames.TAKE, json.dumps(order).encode(), limit)
         try:
@@ -280,6 +296,17 @@ class DockerBox:
         finally:  # also when cancelled here: only this call still knows the box
             if self.on_close is not None:
                 await self.on_close(self)
+
+
+def _packed(files: Files) -> bytes:
+    """Files as an archive. Raises CandidateFault for paths that cannot be, and for too much."""
+    try:
+        archive = frames.to_tar(to_box(files))
+    except frames.Malformed as error:
+        raise CandidateFault(str(error)) from error
+    if len(archive) > frames.MAX_PUT:
+        raise CandidateFault(f"more than {frames.MAX_PUT >> 20} MiB of files")
+    return archive
 
 
 def _lost(reason: str) -> CandidateFault:

@@ -15,6 +15,7 @@ from pathlib import Path
 import docker
 
 from agent.base.errors import UserError
+from agent.base.executable import Executable
 from agent.base.text import clean_line
 
 EXTRA_CERTIFICATES = "NODE_EXTRA_CA_CERTS"
@@ -93,7 +94,7 @@ def _archive(files: Mapping[str, bytes]) -> io.BytesIO:
     with tarfile.open(fileobj=out, mode="w") as tar:
         for name, content in sorted(files.items()):
             member = tarfile.TarInfo(name)
-            member.size, member.mode = len(content), 0o644
+            member.size, member.mode = len(content), 0o755 if isinstance(content, Executable) else 0o644
             tar.addfile(member, io.BytesIO(content))
     out.seek(0)
     return out

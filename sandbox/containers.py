@@ -23,7 +23,7 @@ from sandbox.endpoint import endpoint
 from sandbox.engine import ENGINE_ERRORS, brief, connect, engine_name, unpack
 from sandbox.install import INTERPRETER
 from sandbox.limits import limits
-from sandbox.users import IN_USE, OWN, TRIES, any_user, container_name, users_of
+from sandbox.users import IN_USE, MACHINES, MAPPED, OWN, TRIES, any_user, container_name, users_of
 from sandbox.wire import Wire
 
 RUNNER = (INTERPRETER, "-E", "-s", "-S", "/usr/lib/ratchet/__main__.py")
@@ -39,6 +39,9 @@ ENV = {
     "PYTHONDONTWRITEBYTECODE": "1",
     "RATCHET_BOX": "1",
 }
+MACHINE_ENV = {**ENV, "HOME": "/root", "USER": "root", "LOGNAME": "root"}
+MACHINE_MARGIN_MB, BLOCK_SHARE = 64, 1.25
+"""What a copy of an image takes beyond its size: files take whole pages."""
 
 
 Thread = Callable[..., Awaitable[Any]]
@@ -86,6 +89,7 @@ class Containers:
         self._endpoint, self._url = endpoint(), ""
         self._client: docker.APIClient | None = None
         self._cpus, self.podman, self.users = 1.0, False, OWN
+        self._apparmor = False
 
     @property
     def may_share(self) -> bool:
@@ -114,6 +118,7 @@ class Containers:
         try:
             info = await self.call("info")
             self._cpus, self.users = float(info["NCPU"]), users_of(info)
+            self._apparmor = any("name=apparmor" in str(one) for one in info.get("SecurityOptions") or ())
             self.podman = "Podman" in engine_name(await self.call("version"))
         except ENGINE_ERRORS as error:
             raise SandboxDown(f"the engine does not answer: {brief(error)}") from error
@@ -161,8 +166,9 @@ class Containers:
     def _create(self, client: docker.APIClient, order: Order) -> tuple[str, int]:
         """Create the container. A user id whose name is in use belongs to another box: try another."""
         fixed = order.spec.user
+        users = self.machine_ids() if order.spec.machine else self.users
         for _ in range(TRIES):
-            user = fixed or any_user(self.users)
+            user = fixed or any_user(users)
             title = f"ratchet-{order.name}" if fixed else container_name(user)
             settings = self._settings(client, order, user)
             try:
@@ -172,16 +178,27 @@ class Containers:
                     raise
         raise SandboxDown("every user id that was tried belongs to another box")
 
+    def machine_ids(self) -> range:
+        """The ids of machines. Raises UserError if the engine can give none."""
+        if self.users is MAPPED:
+            problem = "needs 65,536 user ids a box, and this engine has no more for all of them"
+            fix = "Use an engine that runs as root, without a remapped user namespace."
+            raise UserError("profile: machine", problem, fix)
+        if self._runtime and "runsc" in self._runtime:
+            problem = f"is not offered with boxes.runtime: {self._runtime}"
+            raise UserError("profile: machine", problem, "Leave the runtime out, or the tasks of this profile.")
+        return MACHINES
+
     def _settings(self, client: docker.APIClient, order: Order, user: int) -> dict[str, Any]:
         """Everything that makes the container a box."""
         spec = replace(order.spec, user=user)
         return {
             "image": spec.image,
             "entrypoint": list(RUNNER),
-            "command": _options(order),
-            "user": f"{user}:{user}",
-            "working_dir": "/workspace",
-            "environment": ENV,
+            "command": _options(replace(order, spec=spec)),
+            "user": "0:0" if spec.machine else f"{user}:{user}",
+            "working_dir": "/" if spec.machine else "/workspace",
+            "environment": MACHINE_ENV if spec.machine else ENV,
             "hostname": "box",
             "stdin_open": True,
             # A namespace with loopback and nothing else; Docker then spares itself what it makes for mode `none`.
@@ -191,7 +208,14 @@ class Containers:
             "labels": self._labels(order.campaign),
             "host_config": {
                 **client.create_host_config(
-                    **limits(spec, order.folder, cpus=self._cpus, podman=self.podman),
+                    **limits(
+                        spec,
+                        order.folder,
+                        cpus=self._cpus,
+                        podman=self.podman,
+                        image_mb=_copy_mb(client, spec.image) if spec.machine else 0,
+                        apparmor=self._apparmor,
+                    ),
                     runtime=self._runtime,
                 ),
                 "LogConfig": {"Type": "none"},
@@ -251,8 +275,16 @@ class Containers:
 
 def _options(order: Order) -> list[str]:
     """The runner's command line."""
-    way = ["--gateway", *([] if order.folder else ["--stream"])] if order.spec.gateway else []
-    return way + (["--probe"] if order.probe else [])
+    spec = order.spec
+    way = ["--gateway", *([] if order.folder else ["--stream"])] if spec.gateway else []
+    machine = ["--machine", str(spec.user), str(spec.disk_mb)] if spec.machine else []
+    return [*way, *(["--probe"] if order.probe else []), *machine]
+
+
+def _copy_mb(client: docker.APIClient, image: str) -> int:
+    """MiB that a copy of an image's root may take."""
+    size = int(client.inspect_image(image)["Size"])  # type: ignore[no-untyped-call]
+    return int((size >> 20) * BLOCK_SHARE) + MACHINE_MARGIN_MB
 
 
 def _remove(client: docker.APIClient, container: str) -> None:

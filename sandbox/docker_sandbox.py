@@ -34,7 +34,9 @@ from sandbox.reap import reap
 from sandbox.users import MAPPED, ours
 from sandbox.wire import Lost
 
-READY_SECONDS = 60.0
+READY_SECONDS, MACHINE_SECONDS = 60.0, 600.0
+"""How long a box may take to become ready; one with a machine copies its image first."""
+
 PROBE_MEMORY_MB, PROBE_PROCESSES = 128, 16
 PROBE_SOCKET = "probe.sock"
 
@@ -187,7 +189,7 @@ class DockerSandbox:
                 await self._thread(remove_folder, folder)
                 raise
             box = self._wrap(order, folder, started)
-            said = await self._ready(box, started, spec.image)
+            said = await self._ready(box, started, spec)
         if probe and not said:
             await box.close()
             raise Unshared
@@ -212,14 +214,14 @@ class DockerSandbox:
             started.wire.relay(box.socket)
         return box
 
-    async def _ready(self, box: DockerBox, started: Started, image: str) -> bytes:
+    async def _ready(self, box: DockerBox, started: Started, spec: BoxSpec) -> bytes:
         """What the runner says when it is ready."""
         try:
-            async with asyncio.timeout(READY_SECONDS):
+            async with asyncio.timeout(MACHINE_SECONDS if spec.machine else READY_SECONDS):
                 kind, said = await started.wire.receive(frames.CHUNK)
         except (Lost, TimeoutError, frames.Malformed) as error:
             await box.close()
-            raise await self._containers.never_ready(image, started.wire.stderr, error) from error
+            raise await self._containers.never_ready(spec.image, started.wire.stderr, error) from error
         if kind != frames.READY:
             await box.close()
             raise SandboxDown("a box did not become ready: the image does not hold our runner")

@@ -205,10 +205,18 @@ class FakeBox:
         return _bounded(result, output_limit, time.monotonic() - start)
 
     async def take(
-        self, globs: Sequence[str], *, without: Sequence[str] = (), max_files: int = 256, max_bytes: int = 4 << 20
+        self,
+        globs: Sequence[str],
+        *,
+        without: Sequence[str] = (),
+        max_files: int = 256,
+        max_bytes: int = 4 << 20,
+        root: str = WORKSPACE,
     ) -> Files:
-        """Files of the workspace that match."""
+        """Files of the workspace that match; a fake box has no other files."""
         self._check_alive()
+        if root != WORKSPACE:
+            return {}
         matches = frames.matcher(globs)
         found = {path: content for path, content in self._left(without).items() if matches(path)}
         for path in found:
@@ -231,6 +239,28 @@ class FakeBox:
         skipped = frames.matcher(without)
         files = self._areas[WORKSPACE]
         return {path: body for path, body in files.items() if not any(map(skipped, _and_folders(path)))}
+
+    async def hide(self, tests: Files, *, sealed: bool) -> None:  # noqa: ARG002 - no program changes an area
+        """Put hidden tests into `/tests`."""
+        await self.put(tests, "/tests")
+
+    async def freeze(self, *, most: int) -> bytes:
+        """The workspace: a fake box has no other files."""
+        self._check_alive()
+        frozen = frames.to_tar(self._areas[WORKSPACE])
+        if len(frozen) > most:
+            raise CandidateFault(f"what was changed takes more than {most} bytes")
+        return frozen
+
+    async def thaw(self, snapshot: bytes) -> None:
+        """Make the workspace what another box had."""
+        self._check_alive()
+        try:
+            found = frames.from_tar(snapshot, max_files=MOST_NAMES, max_bytes=len(snapshot))
+        except frames.Malformed as error:
+            raise CandidateFault(str(error)) from error
+        self._areas[WORKSPACE].clear()
+        self._areas[WORKSPACE].update(found)
 
     async def close(self) -> None:
         """Destroy the box."""

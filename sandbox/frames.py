@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,8 +24,11 @@ HEAD = struct.Struct("!cI")
 PUT = b"P"  # tar of files for /workspace; answered by OK or FAULT
 RUN = b"R"  # JSON: argv, env, timeout, limit, asks; answered by OUT*, LATE*, DONE
 MORE = b"M"  # JSON: the seconds that the command may run beyond its timeout; answers LATE
-TAKE = b"T"  # JSON: globs, without, max_files, max_bytes; answered by FILES or FAULT
+TAKE = b"T"  # JSON: globs, without, max_files, max_bytes, root; answered by FILES or FAULT
 NAME = b"N"  # JSON: without, most; answered by NAMES or FAULT
+HIDE = b"H"  # one byte that says whether nothing may change them, tar of files for /tests; answered by OK or FAULT
+FREEZE = b"Z"  # JSON: most; answered by FILES (see `snapshot`) or FAULT
+THAW = b"W"  # what FREEZE gave; answered by OK or FAULT
 # box -> host
 READY = b"Y"
 OUT = b"O"
@@ -96,6 +100,10 @@ class Decoder:
         return kind, payload
 
 
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
+
+
+@lru_cache(maxsize=1 << 13)
 def crossing_fault(path: str) -> str | None:
     """Why a relative path may not cross the wall of a box, or None if it may."""
     try:
@@ -104,12 +112,12 @@ def crossing_fault(path: str) -> str | None:
         return "is not valid UTF-8"
     if not raw or len(raw) > PATH_MAX:
         return "is empty" if not raw else "is too long"
-    if any(c < " " or c == "\x7f" for c in path):
+    if _CONTROL.search(path):
         return "has a control character"
     parts = path.split("/")
-    if any(part in {"", ".", ".."} for part in parts):
+    if not {"", ".", ".."}.isdisjoint(parts):
         return "is not a plain relative path"
-    if any(len(part.encode()) > NAME_MAX for part in parts):
+    if len(raw) > NAME_MAX and any(len(part.encode()) > NAME_MAX for part in parts):
         return "is too long"
     return None
 
@@ -206,8 +214,13 @@ def matcher(globs: Iterable[str]) -> Callable[[str], bool]:
 
     `*` and `?` stay within a folder, `**` crosses folders, `[...]` is a class; a glob that ends in `/` means all below.
     """
-    whole = re.compile("|".join(f"(?:{_regex(glob)})" for glob in globs) or r"(?!)", re.DOTALL)
+    whole = _compiled(tuple(globs))
     return lambda path: whole.fullmatch(path) is not None
+
+
+@lru_cache(maxsize=1024)
+def _compiled(globs: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{_regex(glob)})" for glob in globs) or r"(?!)", re.DOTALL)
 
 
 def literal(path: str) -> str:

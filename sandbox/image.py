@@ -23,6 +23,7 @@ from filelock import FileLock
 from requests.exceptions import RequestException
 
 from agent.base.errors import SandboxDown, UserError
+from agent.config.layers import Layers
 from sandbox.build import build
 from sandbox.engine import ENGINE_ERRORS, apt_install, brief, connect
 from sandbox.interpreter import install_lines, make_copy, recipe
@@ -45,7 +46,12 @@ BOX_FILES = (
     "channels.py",
     "carry.py",
     "forward.py",
+    "copying.py",
+    "errands.py",
+    "machine.py",
+    "privileges.py",
     "runner.py",
+    "snapshot.py",
     "workspace.py",
     "install.py",
     "check/ratchet_check.py",
@@ -64,12 +70,16 @@ _PRUNE = (
 )
 
 Say = Callable[[str], None]
+NO_LAYERS = Layers()
+STABLE = "ratchet-box"
+"""What Dockerfiles of users name in FROM: our own image, as the version made it that looked last."""
 
 
 def ensure_image(
     base: str | None = None,
     *,
-    layers: Sequence[str] = (),
+    layers: Layers = NO_LAYERS,
+    machine: bool = False,
     say: Say = print,
     client: docker.APIClient | None = None,
 ) -> str:
@@ -78,7 +88,8 @@ def ensure_image(
     Args:
         base: a Linux image that the engine has or can pull; it needs no Python. None chooses one. One that this
             version made itself is used as it is.
-        layers: Dockerfile instructions that a scaffold or a suite wants on top of the base.
+        layers: what a scaffold or a suite wants on top of the base.
+        machine: whether it is for boxes whose whole root can be changed, which need tools of our own in any image.
         client: of the engine; None connects.
         say: told in one line what was chosen, and what takes long.
 
@@ -90,29 +101,36 @@ def ensure_image(
     lock = Path(tempfile.gettempdir()) / f"ratchet-image-{os.geteuid()}.lock"
     with FileLock(lock):
         try:
-            return _ensure(client, base, tuple(layers), say)
+            return _ensure(client, base, layers, say, machine=machine)
         except (DockerException, RequestException) as error:
             raise SandboxDown(f"the image could not be built: {brief(error)}") from error
 
 
-def _ensure(client: docker.APIClient, base: str | None, layers: tuple[str, ...], say: Say) -> str:
-    files = _box_files()
+def _ensure(client: docker.APIClient, base: str | None, layers: Layers, say: Say, *, machine: bool) -> str:
     origin = _named(client, base, say) if base else "default:" + _hash(REGISTRY_BASE, DEBIAN_SUITE, str(DEBIAN_RECIPE))
-    content = _hash(*(f"{name}={content!r}" for name, content in files.items()), repr(recipe()))
-    if base and not layers and _label(client, base) == content:
+    content = _hash(*(f"{name}={content!r}" for name, content in _box_files().items()), repr(recipe()))
+    if base and not layers.lines and not machine and _label(client, base) == content:
         return origin
-    tag = "ratchet-box:" + _hash(origin, *layers, content)
-    if _exists(client, tag):
-        return tag
-    own, python = own_base(client, say)
-    copy = _copy(client, own, python, say) if base else None
-    ground = base or own
-    if layers:
-        ground = _layered(client, ground, layers, "ratchet-base:" + _hash(origin, *layers), say)
-    lines = (*install_lines(python, copy), f"LABEL {LABEL}={content}")
-    build(client, ground, lines, files, tag, online=False)
-    say(f"image: {tag} is ready, {_megabytes(client, tag)} MB, made from {ground.partition('@')[0]}")
+    tag = "ratchet-box:" + _hash(origin, *layers.lines, content, *(["machine"] if machine else []))
+    if not _exists(client, tag):
+        ground, lines = _ground(client, base, layers, origin, say, machine=machine)
+        build(client, ground, (*lines, f"LABEL {LABEL}={content}"), _box_files(), tag, online=False)
+        say(f"image: {tag} is ready, {_megabytes(client, tag)} MB, made from {ground.partition('@')[0]}")
+    if base is None and not layers.lines and not machine:
+        client.tag(tag, STABLE, "latest")
     return tag
+
+
+def _ground(
+    client: docker.APIClient, base: str | None, layers: Layers, origin: str, say: Say, *, machine: bool
+) -> tuple[str, Sequence[str]]:
+    """The image on which our own files go, and the lines that put them there."""
+    own, python = own_base(client, say)
+    copy = _copy(client, own, python, say) if base or machine else None
+    ground = base or own
+    if layers.lines:
+        ground = _layered(client, ground, layers, "ratchet-base:" + _hash(origin, *layers.lines), say)
+    return ground, install_lines(python, copy)
 
 
 def _copy(client: docker.APIClient, ground: str, python: str, say: Say) -> str:
@@ -124,11 +142,11 @@ def _copy(client: docker.APIClient, ground: str, python: str, say: Say) -> str:
     return tag
 
 
-def _layered(client: docker.APIClient, ground: str, layers: tuple[str, ...], tag: str, say: Say) -> str:
+def _layered(client: docker.APIClient, ground: str, layers: Layers, tag: str, say: Say) -> str:
     """An image with further layers, built once for their content."""
     if not _exists(client, tag):
-        say(f"image: building {len(layers)} extra layers")
-        build(client, ground, layers, {}, tag, online=True)
+        say(f"image: building {len(layers.lines)} extra layers")
+        build(client, ground, layers.lines, layers.files, tag, online=True)
     return tag
 
 

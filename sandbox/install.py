@@ -23,7 +23,20 @@ INTERPRETER = f"{HERE}/python/bin/python3"
 
 CERTIFICATES = "/usr/lib/ratchet-certificates"  # see build.py
 AREAS = ("scaffold", "task", "tests")
-PACKAGE = ("__init__.py", "frames.py", "channels.py", "carry.py", "forward.py", "runner.py", "workspace.py")
+PACKAGE = (
+    "__init__.py",
+    "frames.py",
+    "channels.py",
+    "carry.py",
+    "forward.py",
+    "copying.py",
+    "errands.py",
+    "machine.py",
+    "privileges.py",
+    "runner.py",
+    "snapshot.py",
+    "workspace.py",
+)
 START = "from sandbox.runner import guarded\n\nguarded()\n"
 COMMANDS = "/usr/local/bin"
 CHECKER, IMAGE_PYTHON = ("ratchet_check.py", "ratchet_plain.py"), "image_python"
@@ -38,7 +51,7 @@ def main() -> None:
     own_interpreter()
     install_checker(theirs)
     install_runner()
-    for folder in ("/workspace", "/run/ratchet", COMMANDS):
+    for folder in ("/workspace", "/run/ratchet", f"{HERE}/root", COMMANDS):
         os.makedirs(folder, exist_ok=True)
     for area in AREAS:
         if not os.path.lexists(f"/{area}"):

@@ -11,6 +11,10 @@ from agent.base.types import BoxSpec
 from sandbox.areas import MOUNTED
 
 SECCOMP = Path(__file__).parent / "seccomp.json"
+SECCOMP_MACHINE = Path(__file__).parent / "seccomp_machine.json"
+TO_BUILD = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETGID", "SETUID"]
+"""Capabilities with which a machine is made, and which our runner gives up before anything of a candidate runs."""
+
 SHM_MB = 16
 INODES, SHM_INODES = 128, 256
 """Files of a MiB of the workspace, and all files of the shared memory."""
@@ -20,7 +24,9 @@ PROCESSES = 30_000
 """Podman's default, 2^20, is more than a service without CAP_SYS_RESOURCE may grant; `pids_limit` is what counts."""
 
 
-def limits(spec: BoxSpec, folder: Path | None, *, cpus: float, podman: bool) -> dict[str, Any]:
+def limits(
+    spec: BoxSpec, folder: Path | None, *, cpus: float, podman: bool, image_mb: int = 0, apparmor: bool = False
+) -> dict[str, Any]:
     """Arguments for the engine's host configuration.
 
     Args:
@@ -28,12 +34,20 @@ def limits(spec: BoxSpec, folder: Path | None, *, cpus: float, podman: bool) -> 
         folder: what the box sees of the host, read-only; None gives it a volume of the engine instead.
         cpus: how many processors the engine has.
         podman: whether the engine is Podman.
+        image_mb: what a machine's copy of its image takes; it is not the candidate's.
+        apparmor: whether the engine confines containers by AppArmor, whose usual profile refuses all mounts.
     """
-    memory = spec.memory_mb << 20
+    memory = (spec.memory_mb + image_mb) << 20
+    seccomp = SECCOMP_MACHINE if spec.machine else SECCOMP
     return {
         "network_mode": "none",
         "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges:true", f"seccomp={SECCOMP if podman else SECCOMP.read_text()}"],
+        **({"cap_add": TO_BUILD} if spec.machine else {}),
+        "security_opt": [
+            "no-new-privileges:true",
+            f"seccomp={seccomp if podman else seccomp.read_text()}",
+            *(["apparmor=unconfined"] if spec.machine and apparmor else []),
+        ],
         "read_only": True,
         "pids_limit": spec.pids,
         "mem_limit": memory,
@@ -59,12 +73,15 @@ def _areas(folder: Path | None) -> docker.types.Mount:
 
 
 def _docker_mounts(spec: BoxSpec) -> dict[str, str]:
+    shared = f"rw,nosuid,nodev,noexec,size={SHM_MB}m,nr_inodes={SHM_INODES},mode=1777"
+    if spec.machine:
+        return {"/dev/shm": shared}  # noqa: S108 - in the box
     owner = f"uid={spec.user},gid={spec.user}"
     scratch = f"rw,nosuid,nodev,exec,size={spec.disk_mb}m,nr_inodes={spec.disk_mb * INODES},{owner},mode=0755"
     return {
         "/workspace": scratch,
         "/tmp": scratch,  # noqa: S108 - in the box
-        "/dev/shm": f"rw,nosuid,nodev,noexec,size={SHM_MB}m,nr_inodes={SHM_INODES},mode=1777",  # noqa: S108
+        "/dev/shm": shared,  # noqa: S108 - in the box
     }
 
 
@@ -73,6 +90,8 @@ def _podman_mounts(spec: BoxSpec) -> dict[str, str]:
 
     `U` gives a mount to the box's user. Podman makes /run and /var/tmp writable without a limit unless they are named.
     """
+    if spec.machine:
+        return {"/dev/shm": f"rw,nosuid,nodev,noexec,size={SHM_MB}m,mode=1777"}  # noqa: S108 - in the box
     scratch = f"rw,nosuid,nodev,exec,size={spec.disk_mb}m,U"
     return {
         "/workspace": scratch,

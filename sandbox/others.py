@@ -30,6 +30,7 @@ KTHREADD, INIT = 2, 1
 UTIME, CSTIME, PPID, STARTED = 11, 14, 1, 19  # fields of /proc/<pid>/stat after the name
 PROXY = re.compile(r"docker-proxy|rootlessport|slirp4netns|pasta.*|conmon")
 ESTABLISHED, LISTENING = "01", "0A"
+OUR_RUNNER = "/usr/lib/ratchet/__main__.py\0"
 OUR_CODE = re.compile(rb"(^|[\0/])agent[./]")
 
 
@@ -89,7 +90,7 @@ class Others:
         """Whether a process is in none of our boxes."""
         status = _status(pid)
         users, levels = status.get("Uid", "").split(), status.get("NSpid", "").split()
-        if not users or not levels:
+        if not users or not levels or (users[0] == "0" and _makes_a_machine(pid)):
             return False
         return len(levels) <= self._levels or (self._containers and not self._ours(int(users[0])))
 
@@ -144,6 +145,11 @@ def _ancestors(process: _Process | None, processes: dict[int, _Process]) -> Iter
 
 def _runs_our_code(pid: int) -> bool:
     return OUR_CODE.search(_read(PROC / str(pid) / "cmdline").encode(errors="surrogateescape")) is not None
+
+
+def _makes_a_machine(pid: int) -> bool:
+    """Whether it is the runner of a box, which is root until its machine is made."""
+    return OUR_RUNNER in _read(PROC / str(pid) / "cmdline")
 
 
 def _status(pid: int) -> dict[str, str]:

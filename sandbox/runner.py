@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from sandbox.carry import Carrier
+    from sandbox.machine import Machine
 
 PR_SET_DUMPABLE = 4
 PROBE_SOCKET = "/run/ratchet/probe.sock"
@@ -141,11 +142,14 @@ class Limit:
 class Runner:
     """Serves one host until it goes.
 
-    A box with a gateway has either a `listener`, which a forwarder in a process of its own serves, or a `carrier`.
+    A box with a gateway has either a `listener`, which a forwarder in a process of its own serves, or a `carrier`. With
+    a `machine` everything but this process is inside of it.
     """
 
-    def __init__(self, host: Host, listener: object = None, carrier: Carrier | None = None) -> None:
-        self.host, self.listener, self.carrier = host, listener, carrier
+    def __init__(
+        self, host: Host, listener: object = None, carrier: Carrier | None = None, *, machine: Machine | None = None
+    ) -> None:
+        self.host, self.listener, self.carrier, self.machine = host, listener, carrier, machine
         self.forwarder = self.command = 0
         self.status: int | None = None
         self.orphans = 0
@@ -163,14 +167,18 @@ class Runner:
             kind, payload = self.host.receive()
             if kind == frames.RUN:
                 self.run(**json.loads(payload))
-            elif kind in {frames.PUT, frames.TAKE, frames.NAME}:
+            elif kind in {frames.PUT, frames.TAKE, frames.NAME, frames.HIDE, frames.FREEZE, frames.THAW}:
                 self.answer(kind, payload)
             # The rest came after the command had ended: more time for it, bytes for its connections.
 
     def answer(self, kind: bytes, payload: bytes) -> None:
         """PUT and TAKE: whatever the file system refuses is told, not raised."""
         try:
-            if kind == frames.PUT:
+            if self.machine is not None:
+                from sandbox import errands  # noqa: PLC0415 - loaded before the machine was there
+
+                self.host.send(*errands.inside(self.machine, kind, payload))
+            elif kind == frames.PUT:
                 workspace.put(payload)
                 self.host.send(frames.OK)
             elif kind == frames.NAME:
@@ -211,6 +219,9 @@ class Runner:
 
     def spawn(self, argv: list[str], env: dict[str, str], out: int, output: Output) -> None:
         """Start the command; one that cannot be started has ended with 127."""
+        if self.machine is not None:
+            self.command = self.machine.command(argv, {**os.environ, **env}, out, OOM_SCORE_OF_COMMANDS)
+            return
         actions = [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_DUP2, out, 1),
@@ -360,13 +371,18 @@ def main() -> NoReturn:
     for number in (signal.SIGINT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    machine = None
+    if "--machine" in sys.argv:
+        from sandbox import errands  # noqa: PLC0415 - most boxes start faster without
+
+        machine = errands.machine_of(sys.argv)
     host = Host(os.dup(0), os.dup(1))
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)
-    os.chdir(workspace.ROOT)
+    os.chdir("/" if machine else workspace.ROOT)
     os.umask(0o022)
-    Runner(host, *gateway(host)).serve(probe() if "--probe" in sys.argv else b"")
+    Runner(host, *gateway(host), machine=machine).serve(probe() if "--probe" in sys.argv else b"")
 
 
 def guarded() -> NoReturn:

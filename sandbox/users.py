@@ -18,6 +18,9 @@ OWN = range(600_000, 1_000_000)
 MAPPED = range(10_000, 60_000)
 """For an engine whose containers see only 65,536 ids: rootless, or with a remapped user namespace."""
 
+MACHINES = range(1 << 30, (1 << 31) - (1 << 17), 1 << 17)
+"""For machines: each has the id and, above it, the 65,536 that its user namespace maps (see `sandbox.machine`)."""
+
 TRIES = 50
 IN_USE: Counter[int] = Counter()
 """How many living boxes of this process, over all its sandboxes, have an id."""
@@ -51,4 +54,5 @@ def _all_mapped() -> bool:
 
 def ours(user: int) -> bool:
     """Whether a living box of this process has the id."""
-    return IN_USE[user] > 0
+    above = user - MACHINES.start
+    return IN_USE[user - above % MACHINES.step if above >= 0 else user] > 0

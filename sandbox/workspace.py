@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 ROOT = "/workspace"
 
 
-def put(archive: bytes) -> None:
+def put(archive: bytes, root: str = ROOT) -> None:
     """Write plain files below the workspace; what is in the way is replaced."""
     for path, content in frames.from_host(archive).items():
         *folders, name = path.split("/")
-        folder = ROOT
+        folder = root
         for part in folders:
             folder += "/" + part
             clear(folder, keep_folder=True)
@@ -50,15 +50,15 @@ def clear(path: str, *, keep_folder: bool) -> None:
         os.unlink(path)
 
 
-def take(globs: list[str], without: list[str], max_files: int, max_bytes: int) -> bytes:
-    """Plain files of the workspace that match, as a tar; nothing that matches `without`, nor below such a folder.
+def take(globs: list[str], without: list[str], max_files: int, max_bytes: int, root: str = ROOT) -> bytes:
+    """Plain files below a folder that match, as a tar; nothing that matches `without`, nor below such a folder.
 
     Raises:
         frames.Malformed: a match is not a plain file, has an unusable name, or there is too much.
     """
     matches, left = frames.matcher(globs), max_bytes
     found: dict[str, bytes] = {}
-    for entry, path in walk(ROOT, frames.matcher(without)):
+    for entry, path in walk(root, frames.matcher(without)):
         if path.endswith("/") or not matches(path):
             continue
         fault = frames.crossing_fault(path)

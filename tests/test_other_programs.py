@@ -32,6 +32,9 @@ print("log:", run("git", "log", "--format=%s"))
 assert run("git", "status", "--porcelain") == "", "the work tree is clean"
 assert not pathlib.Path("tests").exists(), "frozen paths are not shown"
 assert json.loads(pathlib.Path("/task/context/brief.json").read_text())
+assert pathlib.Path("/task/instruction.md").read_text().startswith("# Improve an agent")
+known = pathlib.Path("/task/context/campaign.md").read_text()
+assert "/scaffold/bin/solve" in known and "compileall" in known and "tests, tools" in known
 solve = pathlib.Path("src/solve.py")
 solve.write_text(solve.read_text().replace('"wrong"', '"right"'))
 for n in range(2000):
@@ -178,7 +181,7 @@ git diff --stat
 
 
 def test_an_agent_with_a_recipe_improves_another_one_through_the_gateway(tmp_path: Path) -> None:
-    rules = [{"match": "exit code 0", "reply": "Done."}, {"match": "Improve yourself", "reply": REWRITE}]
+    rules = [{"match": "exit code 0", "reply": "Done."}, {"match": "Improve an agent", "reply": REWRITE}]
     script = json.dumps({"rules": [*rules, {"reply": "ready"}]})
     folder = repository(tmp_path, {**campaign(), "improve": {"recipe": "shell"}}, script=script)
     done = ratchet(folder, "run", seconds=1200)

@@ -6,7 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from agent.base.types import CallScope, Usage
+from agent.base.types import CallScope
+from agent.base.usage import Usage
 
 
 class Session(Protocol):

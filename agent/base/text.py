@@ -27,6 +27,8 @@ _ESCAPE_SEQUENCE = re.compile(
 
 def clean_line(text: str) -> str:
     """One printable line out of any text: no escape sequence, control or invisible character."""
+    if text.isascii() and text.isprintable() and len(text) <= _CLEANED_BYTES:  # most texts; much faster
+        return " ".join(text.split())
     return " ".join(" ".join(clean_lines(text.encode(errors="replace"))).split())
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from agent.base.errors import RecordBroken
@@ -21,10 +22,11 @@ WHOLE = "."
 
 def inside(path: str, mutable: Iterable[str], frozen: Iterable[str] = ()) -> bool:
     """Whether a path is one of the mutable paths or below one, and none of the frozen ones."""
-    return _below(path, mutable) and not _below(path, frozen)
+    return _below(path, tuple(mutable)) and not _below(path, tuple(frozen))
 
 
-def _below(path: str, entries: Iterable[str]) -> bool:
+@lru_cache(maxsize=1 << 14)
+def _below(path: str, entries: tuple[str, ...]) -> bool:
     return any(entry in {path, WHOLE} or path.startswith(f"{entry}/") for entry in entries)
 
 

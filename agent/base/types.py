@@ -14,8 +14,10 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Protocol, Self
 
+from agent.base.profile import Machine, Profile
 from agent.base.refusal import Refusal
 from agent.base.tools import Tools
+from agent.base.usage import Usage
 
 Files = Mapping[str, bytes]
 """Relative POSIX path -> content; of a file that may be executed, an `Executable`.
@@ -56,7 +58,8 @@ class Task:
     to the campaign (solving) and to BoxSpec (grading). `workdir` is relative to /workspace. A `deterministic` task
     is said to give one scaffold the same score every time; the gate checks that. `prepare` runs in both boxes before
     anything else, `collect` in the solving box after the scaffold. `check_image` and `check_build` are the grading
-    box's, in place of `image` and `build`.
+    box's, in place of `image` and `build`. A task of profile `machine` without `submit` hands in the whole machine; its
+    `tests` are then below /tests, and its `solution` is a script, `solve.sh`, with what it needs.
     """
 
     id: str
@@ -89,6 +92,12 @@ class Task:
     deterministic: bool = False
     tags: tuple[str, ...] = ()
     meta: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    profile: Profile = Profile.STRICT
+
+    @property
+    def whole(self) -> bool:
+        """Whether the whole machine is handed in."""
+        return self.profile is Profile.MACHINE and not self.submit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,7 +149,8 @@ class BoxSpec:
     """What kind of box. Boxes of equal spec are interchangeable, so a pool can start them ahead of need.
 
     `gateway` False means that the box has no way to any model (grading). Sizes in MiB. `user` is a user id, never 0;
-    None gives each box one of its own, so that boxes do not share what the kernel limits per user.
+    None gives each box one of its own, so that boxes do not share what the kernel limits per user. Of a `machine` root
+    of a user namespace may change everything; its `disk_mb` and `memory_mb` are beyond what the image itself takes.
     """
 
     image: str
@@ -150,9 +160,10 @@ class BoxSpec:
     pids: int = 128
     disk_mb: int = 128
     user: int | None = None
+    machine: bool = False
 
 
-class Box(Protocol):
+class Box(Machine, Protocol):
     """One hardened container, used once. Every method raises InfrastructureError when the infrastructure failed."""
 
     @property
@@ -183,9 +194,15 @@ class Box(Protocol):
         """
 
     async def take(
-        self, globs: Sequence[str], *, without: Sequence[str] = (), max_files: int = 256, max_bytes: int = 4 << 20
+        self,
+        globs: Sequence[str],
+        *,
+        without: Sequence[str] = (),
+        max_files: int = 256,
+        max_bytes: int = 4 << 20,
+        root: str = "/workspace",
     ) -> Files:
-        """Regular files below `/workspace` that match a glob (`**` crosses folders).
+        """Regular files below `root` that match a glob (`**` crosses folders).
 
         What matches `without` is left out; if it is a folder, with all below it.
 
@@ -236,23 +253,6 @@ class Caps:
     calls: int | None = None
     tokens: int | None = None
     dollars: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Usage:
-    """What model calls cost. `fresh_*` was really asked of a provider; the rest were shared answers."""
-
-    calls: int = 0
-    fresh_calls: int = 0
-    tokens_in: int = 0
-    tokens_out: int = 0
-    fresh_tokens: int = 0
-    dollars: float = 0.0
-    unpriced: int = 0
-
-    def __add__(self, other: Usage) -> Usage:
-        """Sum, field by field."""
-        return Usage(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -332,6 +332,8 @@ class Purpose(StrEnum):
     SHOWN = "shown"
     """On a search task that improvers may see; candidates are judged by the others."""
     GATE = "gate"
+    PARTS = "parts"
+    """Of an accepted candidate with one of its patches left out."""
     HOLDOUT = "holdout"
     EVAL = "eval"
     DRY = "dry"

@@ -14,7 +14,7 @@ from agent.kernel.loop.opening import open_ledger, open_repository, with_recorde
 if TYPE_CHECKING:
     from agent.config.campaign import Config
     from agent.kernel.git.messages import Commit
-    from agent.kernel.record.ledger import Ledger
+    from agent.kernel.record.ledger import Ledger, TestRow
     from agent.review.audit.fresh import Comparison
     from agent.review.audit.verify import Checked, Evidence
 
@@ -62,8 +62,9 @@ def verify(
         findings = look(found, evidence)
         if replay:
             findings.append(_replayed(config, evidence, found))
-        claimed = _claimed(found, evidence)
-        comparison = _compared(config, evidence, found, fresh) if fresh else None
+        test = _test_of(found, evidence)
+        claimed = None if test is None or test.decision is None else float(test.decision["delta"])
+        comparison = _compared(config, evidence, found, fresh, test) if fresh else None
     if as_json:
         typer.echo(json.dumps(facts(found, findings, comparison, claimed), indent=1))
     else:
@@ -130,13 +131,12 @@ def _evidence(config: Config, ledger: Ledger) -> Evidence:
     )
 
 
-def _claimed(commit: Commit, evidence: Evidence) -> float | None:
-    """The difference that a commit's test found; None for a revert."""
+def _test_of(commit: Commit, evidence: Evidence) -> TestRow | None:
+    """The gate test behind a commit; None for a revert."""
     from agent.review.audit.verify import find_entry
 
     entry = find_entry(commit, evidence.ledger)
-    test = next((row for row in evidence.ledger.tests() if entry is not None and row.id == entry.test), None)
-    return None if test is None or test.decision is None else float(test.decision["delta"])
+    return next((row for row in evidence.ledger.tests() if entry is not None and row.id == entry.test), None)
 
 
 def _replayed(config: Config, evidence: Evidence, commit: Commit) -> Checked:
@@ -158,10 +158,14 @@ def _replayed(config: Config, evidence: Evidence, commit: Commit) -> Checked:
     return replay_check(asyncio.run(replay_trials(with_recorded_windows(config, ledger), trials, recording)))
 
 
-def _compared(config: Config, evidence: Evidence, commit: Commit, pairs: int) -> Comparison:
+def _compared(config: Config, evidence: Evidence, commit: Commit, pairs: int, test: TestRow | None) -> Comparison:
     import asyncio
 
     from agent.cli.measuring import compare_trees
+    from agent.kernel.decide.cheaper import Gain
+    from agent.kernel.loop.match import opened_with
 
     trees = (evidence.repository.tree_of(commit.parents[0]), commit.tree)
-    return asyncio.run(compare_trees(config, trees, pairs))
+    decision = {} if test is None or test.decision is None else test.decision
+    known = opened_with(evidence.ledger, test.id) if test is not None and decision.get("gain") == Gain.CHEAPER else None
+    return asyncio.run(compare_trees(config, trees, pairs, None if known is None else known.aim))

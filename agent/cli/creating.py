@@ -35,6 +35,15 @@ def write_config(path: Path, *, force: bool) -> None:
         raise UserError(str(path), f"cannot write the file ({error.strerror})", fix) from error
 
 
+def holds_scaffold(folder: Path) -> bool:
+    """Whether the folder's repository holds the default scaffold."""
+    try:
+        _check_scaffold(folder.absolute())
+    except UserError:
+        return False
+    return True
+
+
 def _check_scaffold(folder: Path) -> None:
     try:
         repository = Repository.open(folder, "init", DEFAULT_MUTABLE)

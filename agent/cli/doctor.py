@@ -12,14 +12,14 @@ from rich.console import Console
 from rich.text import Text
 
 from agent.base.errors import RatchetError, UserError
-from agent.base.types import Split, Suite
+from agent.base.types import Split
 from agent.cli.calibrating import headroom, last_calibration
 from agent.cli.conformance import OBLIGING_SECONDS, conform
 from agent.cli.findings import Finding, failed, tried
 from agent.cli.forecast import SECONDS_PER_TRIAL, SEED_SCORE, forecast
 from agent.cli.machine import boxes_start, disk, elsewhere, engine, git, load, local_servers, python
-from agent.config.campaign import Config, ScaffoldConfig, load_config
-from agent.kernel.loop.opening import open_ledger
+from agent.config.campaign import Config, load_config
+from agent.kernel.loop.opening import open_ledger, scaffold_layers
 from agent.kernel.loop.settings import unprovable
 from agent.kernel.loop.starting import Start
 from agent.kernel.record.lock import holder, named
@@ -99,8 +99,12 @@ def _of_engine(config: Config | None, say: Say) -> Iterator[Finding]:
 
 
 def _image(config: Config | None, say: Say) -> str:
-    scaffold = config.scaffold if config else ScaffoldConfig()
-    return ensure_image(scaffold.image, layers=scaffold.build, say=say)
+    if config is None:
+        return ensure_image(say=say)
+    with ExitStack() as opened:
+        begun = (config.folder / "ledger.sqlite").exists()
+        repository = Start(config, opened.enter_context(open_ledger(config)) if begun else None).repository
+        return ensure_image(config.scaffold.image, layers=scaffold_layers(config, repository), say=say)
 
 
 def _embedded(config: Config | None) -> bool:
@@ -135,7 +139,7 @@ def _of_config(config: Config, say: Say, *, boxes: bool) -> Iterator[Finding]:
         yield tried("proof", lambda: _proof(config, start))
         yield tried("headroom", lambda: headroom(config, start.suite))
         if boxes and passed and any(task.image or task.build or task.check_image for task in start.suite.tasks):
-            yield tried("images", lambda: _task_images(config, start.suite, say))
+            yield tried("images", lambda: _task_images(config, start, say))
         if config.executor.kind == "ray":
             yield _cluster(config)
         say("asking every model once")
@@ -145,7 +149,7 @@ def _of_config(config: Config, say: Say, *, boxes: bool) -> Iterator[Finding]:
 
 
 def _remarks(config: Config, start: Start) -> Iterator[Finding]:
-    for remark in start.repository.remarks(config.scaffold.include):
+    for remark in start.repository.remarks(config.scaffold.include, config.scaffold.build):
         yield Finding(what="repo", ok=None, text=remark)
     if (pid := holder(config.folder)) is not None:
         text = f"{named(pid)} is running this campaign"
@@ -166,9 +170,9 @@ def _agents(config: Config, say: Say) -> list[Finding]:
         return [failed("agent", error)]
 
 
-def _task_images(config: Config, suite: Suite, say: Say) -> str:
-    scaffold = config.scaffold
-    images = task_images(suite, scaffold.image, layers=scaffold.build, say=say)
+def _task_images(config: Config, start: Start, say: Say) -> str:
+    layers = scaffold_layers(config, start.repository)
+    images = task_images(start.suite, config.scaffold.image, layers=layers, say=say)
     return f"{len(set(images.values()))} of tasks are ready"
 
 

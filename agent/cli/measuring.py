@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -16,6 +16,7 @@ from agent.base.types import Files, Grade, Split, Suite, Task, Trial
 from agent.cli.keeping import Kept, Tree
 from agent.cli.progress import Counter, progress
 from agent.config.campaign import Config
+from agent.kernel.decide.cheaper import Aim
 from agent.kernel.loop.opening import open_ledger, open_repository
 from agent.models.gateway.record import Recording
 from agent.review.audit.fresh import Comparison, compare
@@ -117,7 +118,11 @@ async def measure_trees(config: Config, measurement: Measurement, kept: Kept, co
                 console.print(Text(_line(measurement.finished[-1], counter)), soft_wrap=True)
                 counter.said()
 
-        await measure(parts.evaluator, planned, done, lambda item: _Keeper(item, kept))
+        def voided(item: Planned, reason: str) -> None:
+            line = f"{item.job.task.id} was discarded for an infrastructure error, and is retried: {reason}"
+            console.print(Text(clean_line(line), style="yellow"), soft_wrap=True)
+
+        await measure(parts.evaluator, planned, done, lambda item: _Keeper(item, kept, voided))
 
 
 def _line(row: Mapping[str, Any], counter: Counter) -> str:
@@ -132,6 +137,11 @@ class _Keeper:
 
     planned: Planned
     kept: Kept
+    tell: Callable[[Planned, str], None]
+
+    def voided(self, reason: str) -> None:
+        """Say why, between the lines of progress."""
+        self.tell(self.planned, reason)
 
     def started(self) -> None:
         """Nothing to keep yet."""
@@ -144,14 +154,15 @@ class _Keeper:
         self.kept.handed_in(self.planned, submission, grade)
 
 
-async def compare_trees(config: Config, trees: tuple[str, str], pairs: int) -> Comparison:
-    """Fresh coupled pairs of two trees on the gate's tasks."""
+async def compare_trees(config: Config, trees: tuple[str, str], pairs: int, claim: Aim | None = None) -> Comparison:
+    """Fresh coupled pairs of two trees on the gate's tasks; `claim`: the second is said to be as good and cheaper."""
     console = Console(stderr=True)
     async with (
         measuring_parts(config, console) as parts,
         progress(console, "measuring pairs", pairs) as counter,
     ):
-        return await compare(parts.evaluator, parts.suite.split(Split.GATE), trees, pairs, counter.advance)
+        tasks = parts.suite.split(Split.GATE)
+        return await compare(parts.evaluator, tasks, trees, pairs, counter.advance, claim=claim)
 
 
 async def replay_trials(config: Config, trials: Sequence[Trial], recording: Recording) -> list[Replayed]:

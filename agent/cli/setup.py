@@ -38,11 +38,16 @@ def init(
 ) -> None:
     """Write campaign.yaml, or a new repository with a scaffold.
 
-    Without options: every key at its default, for a repository that already holds the default scaffold.
+    Without options: every key at its default, for a repository that already holds the default scaffold; elsewhere a
+    terminal is asked what to improve.
     """
     from agent.cli.adopting.adopt import Answers, adopt, is_repository, terminal_asks
-    from agent.cli.creating import CONFIG, create_from_recipe, create_starter, write_config
+    from agent.cli.creating import CONFIG, create_from_recipe, create_starter, holds_scaffold, write_config
 
+    told = starter or agent or command or mutable or suite or force or (path and path.suffix)
+    if not told and terminal_asks() and not holds_scaffold(path or Path()):
+        chosen = _ask("What is improved? `starter`, a known agent, or the folder or address of yours", "starter")
+        starter, agent = chosen == "starter", None if chosen == "starter" else chosen
     own = agent is not None and is_repository(agent)
     if starter + (agent is not None) > 1 or (force and (starter or (agent is not None and not own))):
         raise UserError("--starter, --agent, --force", "they exclude each other", "Give one of them.")
@@ -53,6 +58,7 @@ def init(
         answers = Answers(command=command, mutable=mutable or (), suite=suite)
         ask = _ask if terminal_asks() else None
         config, notes = adopt(agent, path, answers, force=force, ask=ask)
+        config = config.relative_to(Path.cwd()) if config.is_relative_to(Path.cwd()) else config
     elif not starter and agent is None:
         config = path or DEFAULT_CONFIG
         write_config(config, force=force)

@@ -48,10 +48,10 @@ class View:
         self._talk, self._calls, self._rest = Talk(), 0, ""
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
-    def begin(self) -> None:
-        """A trial begins; one before it was void."""
-        if self._calls or self._rest:
-            self._show(["the trial was discarded for an infrastructure error, and is retried"], "", "yellow")
+    def voided(self, reason: str) -> None:
+        """Say why the trial counts for nothing; another one follows."""
+        self._show([self._rest] if self._rest else [])
+        self._show([f"discarded for an infrastructure error, and retried: {reason}"], "", "yellow")
         self._talk, self._calls, self._rest = Talk(), 0, ""
 
     def printed(self, chunk: bytes) -> None:
@@ -98,7 +98,10 @@ class _Look:
 
     def __init__(self, planned: Planned, kept: Kept, view: View) -> None:
         self._planned, self._kept, self._view = planned, kept, view
-        self.started, self.printed = view.begin, view.printed
+        self.printed, self.voided = view.printed, view.voided
+
+    def started(self) -> None:
+        """Nothing to show yet."""
 
     def graded(self, submission: Files, grade: Grade) -> None:
         """Show and keep."""

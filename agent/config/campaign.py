@@ -53,7 +53,8 @@ class ScaffoldConfig(Section):
     image: str | None = Field(default=None, description="base image of the boxes; null: Ratchet's own")
     build: tuple[Annotated[str, AfterValidator(checked_layer)], ...] = Field(
         default=(),
-        description="Dockerfile lines (RUN ...) that install the agent on the image; built once, with a network",
+        description="Dockerfile lines (RUN ..., COPY package.json /) that install the agent on the image; built once,"
+        " with a network; COPY takes files of the seed's commit",
     )
 
 
@@ -102,6 +103,20 @@ class GateConfig(Section):
     )
     effect: Share = Field(
         default=0.05, description="improvement in score (0 to 1) worth finding; a test gives up on smaller ones"
+    )
+    objective: Literal["score", "cost", "both"] = Field(
+        default="score",
+        description="score: accept what scores better; cost: what is proven as good and cheaper; both: either, and the"
+        " commit says which",
+    )
+    not_worse: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.05, description="loss in score (0 to 1) that a cheaper candidate is proven to stay below"
+    )
+    cost: Literal["tokens", "dollars", "seconds"] = Field(
+        default="tokens", description="what cheaper is counted in, a trial: tokens, dollars or seconds"
+    )
+    saving: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.1, description="part (0 to 1) of the cost worth saving; a test gives up on smaller savings"
     )
     max_pairs: Count = Field(default=1500, description="pairs of trials after which a test ends without proof")
     same_pairs: Annotated[int, Field(ge=0)] = Field(
@@ -251,6 +266,12 @@ class Config(Section):
     budget: BudgetConfig = BudgetConfig()
     boxes: BoxConfig = BoxConfig()
     executor: ExecutorConfig = ExecutorConfig()
+
+    @model_validator(mode="after")
+    def _can_prove(self) -> Config:
+        if self.gate != "proven" and self.gate_options.objective != "score":
+            raise ValueError(f"gate: {self.gate} compares scores alone; gate_options.objective needs gate: proven")
+        return self
 
     @property
     def folder(self) -> Path:

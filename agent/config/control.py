@@ -40,6 +40,11 @@ class CommitConfig(Section):
     author: Annotated[str, Field(pattern=r"^[^<>\n]+ <[^<>\s]+>$")] | None = Field(
         default=None, description="author of each commit, as `Name <email>`; by default Ratchet, like the committer"
     )
+    attribute: Annotated[int, Field(ge=0, le=4096)] = Field(
+        default=80,
+        description="groups of trials, at most, in which each of several accepted patches is left out; what is shown to"
+        " add nothing is not committed if the rest passes the gate. 0: commit all",
+    )
 
 
 class TripwireConfig(Section):

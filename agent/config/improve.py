@@ -25,7 +25,7 @@ class ImproveConfig(Section):
     )
     image: str | None = Field(default=None, description="image of its boxes; null: that of the scaffold")
     build: tuple[Annotated[str, AfterValidator(checked_layer)], ...] = Field(
-        default=(), description="Dockerfile lines (RUN ...) that install it on that image"
+        default=(), description="Dockerfile lines (RUN ..., COPY ...) that install it on that image"
     )
     include: tuple[str, ...] = Field(
         default=(), description="its files: paths of the repository, seen below /scaffold as at the start"

@@ -2,7 +2,57 @@
 
 from __future__ import annotations
 
-BUILD_WORDS = ("RUN", "ENV", "ARG", "SHELL", "WORKDIR")
+import json
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from agent.base.types import NO_FILES, Files
+
+BUILD_WORDS = ("RUN", "COPY", "ENV", "ARG", "SHELL", "WORKDIR")
+_OWNER = "--chown="
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layers:
+    """Dockerfile instructions, and the files that their COPY lines take, by their paths in the build context."""
+
+    lines: tuple[str, ...] = ()
+    files: Files = field(default_factory=lambda: NO_FILES, compare=False)  # the lines name their content
+
+    def __add__(self, more: Layers) -> Layers:
+        return Layers(lines=(*self.lines, *more.lines), files={**self.files, **more.files})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Copy:
+    """A COPY instruction: what it takes, where to, and its options."""
+
+    sources: tuple[str, ...]
+    target: str
+    options: tuple[str, ...] = ()
+
+
+def copy_of(line: str) -> Copy | None:
+    """The COPY instruction in a layer that has no fault; None if it is another instruction."""
+    word, _, rest = line.strip().partition(" ")
+    if word.upper() != "COPY":
+        return None
+    options, names = _words(rest)
+    *sources, target = names
+    return Copy(sources=tuple(map(posixpath.normpath, sources)), target=target, options=tuple(options))
+
+
+def _words(rest: str) -> tuple[list[str], list[str]]:
+    """Options and names of a COPY instruction; names as words or as a JSON array."""
+    words = rest.replace("\\\n", " ").split()
+    count = next((n for n, word in enumerate(words) if not word.startswith("--")), len(words))
+    names = words[count:]
+    try:
+        parsed = json.loads(" ".join(names))
+    except ValueError:
+        return words[:count], names
+    return words[:count], [str(name) for name in parsed] if isinstance(parsed, list) else names
 
 
 def layer_fault(line: str) -> tuple[str, str] | None:
@@ -12,7 +62,26 @@ def layer_fault(line: str) -> tuple[str, str] | None:
         return f"{line!r:.60} is not offered", f"Begin with {', '.join(BUILD_WORDS)}."
     if "\n" in line.strip().replace("\\\n", ""):
         return f"{line!r:.60} is more than one instruction", "Make it items of the list."
+    return _copy_fault(line, *_words(rest)) if word.upper() == "COPY" else None
+
+
+def _copy_fault(line: str, options: Sequence[str], names: Sequence[str]) -> tuple[str, str] | None:
+    if other := next((option for option in options if not option.startswith(_OWNER)), None):
+        return f"{line!r:.60} has the option {other!r:.40}", f"COPY takes {_OWNER} only."
+    if len(names) < 2:  # noqa: PLR2004 - a source and a target
+        return f"{line!r:.60} names no target", "Write COPY FILE... /FOLDER/."
+    if wrong := next((name for name in names[:-1] if not _is_below(name)), None):
+        fix = "Name files or folders by their paths from its top, as COPY package.json /."
+        return f"{line!r:.60}: {wrong!r:.40} is not below the top of the repository", fix
+    if len(names) > 2 and not names[-1].endswith("/"):  # noqa: PLR2004
+        return f"{line!r:.60} copies several files", "End the target with `/`."
     return None
+
+
+def _is_below(name: str) -> bool:
+    """Whether a name stays below the top, and is not all of it; variables and heredocs are refused."""
+    first = posixpath.normpath(name).split("/")[0]
+    return bool(name) and first not in {"", ".", ".."} and not name.startswith("<<") and "$" not in name
 
 
 def checked_layer(line: str) -> str:

@@ -42,6 +42,7 @@ async def _panel(campaign: Campaign, console: Console) -> None:
 
 
 async def _lines(campaign: Campaign, console: Console) -> None:
+    """For a log: a line for each event, unbroken, so that `grep` finds it whole."""
     ledger = campaign.state.ledger
     latest = ledger.latest()
     seen = latest[0] if latest else 0
@@ -50,7 +51,7 @@ async def _lines(campaign: Campaign, console: Console) -> None:
         while True:
             seen = _print_events(campaign, console, seen)
             if time.monotonic() >= due:
-                console.print(Text(status_line(campaign, snapshot(campaign))))
+                console.print(Text(status_line(campaign, snapshot(campaign))), soft_wrap=True)
                 due = time.monotonic() + PLAIN_SECONDS
             await asyncio.sleep(REDRAW_SECONDS)
     finally:
@@ -59,7 +60,7 @@ async def _lines(campaign: Campaign, console: Console) -> None:
 
 def _print_events(campaign: Campaign, console: Console, seen: int) -> int:
     for number, at, kind, text in campaign.state.ledger.events(after=seen):
-        console.print(Text(_event_line(at, kind, text)))
+        console.print(Text(_event_line(at, kind, text)), soft_wrap=True)
         seen = number
     return seen
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from agent.kernel.decide.cheaper import CostTest
 from agent.kernel.decide.gate import PairedTest, Verdict
 from agent.kernel.record.ledger import EventRow, Ledger
 from agent.kernel.record.lock import holder
@@ -189,7 +190,7 @@ def _test(campaign: Campaign) -> OpenTest | None:
     match = campaign.match
     if match is None:
         return None
-    proven = match.test if isinstance(match.test, PairedTest) else None
+    proven = match.test if isinstance(match.test, PairedTest | CostTest) else None
     return OpenTest(
         id=match.row.id,
         candidate=match.candidate.id,

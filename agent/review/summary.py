@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.base.types import Candidate, Purpose
 from agent.config.improve import ITSELF
@@ -45,6 +45,12 @@ def paired(before: Sequence[float], after: Sequence[float]) -> Estimate | None:
     return Estimate(mean=mean, low=mean - half, high=mean + half, n=n)
 
 
+def difference(before: Sequence[float], after: Sequence[float]) -> Estimate | None:
+    """`paired`, of scores in [0, 1]: the interval ends where a difference can."""
+    found = paired(before, after)
+    return None if found is None else replace(found, low=max(-1.0, found.low), high=min(1.0, found.high))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Summary:
     """The figures of a campaign, all from its ledger.
@@ -83,7 +89,7 @@ def summarise(ledger: Ledger) -> Summary:
     return Summary(
         baseline=wilson([*first.values()]),
         champion=wilson([*last.values()]),
-        gain=paired([first[p] for p in both], [last[p] for p in both]) if champion else None,
+        gain=difference([first[p] for p in both], [last[p] for p in both]) if champion else None,
         champion_id=champion,
         candidates=tuple(c for c in ledger.candidates() if c.id not in reverts),  # a person made those
         trials=ledger.count_trials(),

@@ -85,7 +85,7 @@ def ladder(mode: str, window: int | None) -> list[Rung]:
 
 
 def unusable(job: Job) -> str:
-    """Why the workspace is no improvement to hand in, or nothing."""
+    """Why the workspace cannot be handed in as an improvement, or nothing."""
     after = {name: text for name, text in job.place.files().items() if name not in {NOTE, LESSONS}}
     if after == {name: text for name, text in job.before.items() if name != LESSONS}:
         return "nothing is changed"

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from agent.base.errors import Starved
-from agent.base.types import Files, Grade, Sandbox, Suite, Task
+from agent.base.errors import CandidateFault, Starved
+from agent.base.types import NO_FILES, Files, Grade, Sandbox, Suite, Task
 from agent.suites.leaks import leaks, may_leak
+from agent.suites.machines import Change, left_by
 from agent.suites.network import needs_network
 from agent.suites.rules import submitted_by
 from agent.trials.grading import grade
@@ -29,6 +30,13 @@ STARVED_PAUSES = (0.5, 2.0)
 
 BROKEN = b"\x7f this ( is [ no program in any language\n"
 REFERENCES = ("reference", "reference again")
+CHANGES = {
+    "starter": Change.NONE,
+    "emptied files": Change.EMPTIED,
+    "broken files": Change.BROKEN,
+    **dict.fromkeys(REFERENCES, Change.SOLVED),
+}
+"""What is done to a machine before it is graded."""
 
 
 class Flaw(StrEnum):
@@ -72,9 +80,12 @@ async def prove(
     """
     slots = asyncio.Semaphore(parallel)
 
-    async def one(task: Task, submission: Files) -> Grade:
+    async def one(task: Task, name: str, submission: Files) -> Grade:
         async with slots:
-            verdict = await _graded(sandbox, (grading or image)(task), task, submission)
+            if task.whole:
+                verdict = await _on_a_machine(sandbox, image(task), task, name)
+            else:
+                verdict = await _graded(sandbox, (grading or image)(task), task, submission)
         done()
         return verdict
 
@@ -86,7 +97,7 @@ async def prove(
 
     async def whole(task: Task) -> Proof:
         wanted = submissions(task)
-        verdicts = await together(one(task, files) for files in wanted.values())
+        verdicts = await together(one(task, name, files) for name, files in wanted.items())
         proof = judge(task, dict(zip(wanted, verdicts, strict=True)))
         return replace(proof, findings=(*proof.findings, *await searched(task)))
 
@@ -114,8 +125,19 @@ async def _graded(sandbox: Sandbox, image: str, task: Task, submission: Files) -
     return await grade(sandbox, image, task, submission, starved=1.0)
 
 
+async def _on_a_machine(sandbox: Sandbox, image: str, task: Task, name: str) -> Grade:
+    """The verdict on a machine that was treated as the name says."""
+    try:
+        submission = await left_by(sandbox, image, task, CHANGES[name])
+    except CandidateFault as fault:
+        return Grade(score=0.0, reason=str(fault))
+    return await _graded(sandbox, image, task, submission)
+
+
 def submissions(task: Task) -> dict[str, Files]:
-    """What is graded, by name."""
+    """What is graded, by name; of a whole machine only the names."""
+    if task.whole:
+        return {name: NO_FILES for name in CHANGES if task.solution or name not in REFERENCES}
     handed_in = submitted_by(task.submit)
     starter = {path: content for path, content in task.files.items() if handed_in(path)}
     paths = task.solution or starter

@@ -60,13 +60,19 @@ class Defaults(Section):
         default=None, description="image of both boxes instead of the campaign's; needs python3 (3.9 or later)"
     )
     build: list[Text] | None = Field(
-        default=None, description="Dockerfile instructions (RUN, ENV, ARG, SHELL, WORKDIR) laid on the image, once"
+        default=None,
+        description="Dockerfile instructions (RUN, COPY, ENV, ARG, SHELL, WORKDIR) laid on the image, once;"
+        " COPY takes starting files",
     )
     check_image: Text | None = Field(
         default=None, description="image of the grading box, where it is another than the solving box's"
     )
     check_build: list[Text] | None = Field(
         default=None, description="instructions laid on the grading box's own image, as in build"
+    )
+    profile: Literal["strict", "machine"] | None = Field(
+        default=None,
+        description="strict: only /workspace can be written (default); machine: everything, by root of the box",
     )
     workdir: Text | None = Field(
         default=None, description="folder below /workspace in which the scaffold and the check start"

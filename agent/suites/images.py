@@ -7,14 +7,17 @@ from dataclasses import replace
 from typing import Protocol
 
 from agent.base.errors import UserError
+from agent.base.profile import Profile
 from agent.base.types import Suite, Task
-from sandbox.image import Say, ensure_image
+from agent.config.layers import Layers
+from agent.suites.copying import layers_of
+from sandbox.image import NO_LAYERS, Say, ensure_image
 
 
 class Ensure(Protocol):
     """How an image is made ready; see `sandbox.image.ensure_image`."""
 
-    def __call__(self, base: str | None, *, layers: tuple[str, ...], say: Say) -> str:
+    def __call__(self, base: str | None, *, layers: Layers, machine: bool, say: Say) -> str:
         """The tag of an image that is ready for boxes."""
         ...
 
@@ -41,7 +44,8 @@ def _by_image(suite: Suite) -> list[Suite]:
     """The tasks that ask for the same image, as suites of their own."""
     groups: dict[tuple[object, ...], list[Task]] = {}
     for task in suite.tasks:
-        groups.setdefault((task.image, task.build, task.check_image, task.check_build), []).append(task)
+        asked = (task.image, task.build, task.check_image, task.check_build, task.profile)
+        groups.setdefault(asked, []).append(task)
     return [replace(suite, tasks=tuple(tasks)) for tasks in groups.values()]
 
 
@@ -56,31 +60,40 @@ def grading_image(images: Mapping[str, str], task: str, solving: str) -> str:
 
 
 def task_images(
-    suite: Suite, base: str | None, *, layers: tuple[str, ...] = (), say: Say, ensure: Ensure = ensure_image
+    suite: Suite, base: str | None, *, layers: Layers = NO_LAYERS, say: Say, ensure: Ensure = ensure_image
 ) -> dict[str, str]:
     """The tag for each task that does not run in the campaign's own image, by task id; see `check_key` for grading.
 
     `base` is what `build` is laid on where a task names no image; None is Ratchet's own. `layers` install the agent, so
-    they come below the layers of every task, and are in no image that only grades.
+    they come below the layers of every task, and are in no image that only grades. A task's COPY takes its starting
+    files.
 
     Raises:
         UserError: an image is not available, or a layer fails; names the task.
         SandboxDown: the engine failed.
     """
-    ready: dict[tuple[str | None, tuple[str, ...]], str] = {}
+    ready: dict[_Wanted, str] = {}
     tags: dict[str, str] = {}
     for task in suite.tasks:
-        solving, grading = (task.image or base, (*layers, *task.build)), (task.check_image or base, task.check_build)
-        if task.image is not None or task.build:
-            tags[task.id] = _ready(ready, solving, f"task {task.id}: ", say, ensure)
+        machine = task.profile is Profile.MACHINE
+        if task.image is not None or task.build or machine:
+            field = f"task {task.id}: "
+            solving = (task.image or base, layers + layers_of(task.build, task.files, f"{field}build"), machine)
+            tags[task.id] = _ready(ready, solving, field, say, ensure)
         if task.check_image is not None or task.check_build:
-            tags[check_key(task.id)] = _ready(ready, grading, f"task {task.id}: check_", say, ensure)
+            field = f"task {task.id}: check_"
+            grading = (task.check_image or base, layers_of(task.check_build, task.files, f"{field}build"), machine)
+            tags[check_key(task.id)] = _ready(ready, grading, field, say, ensure)
     return tags
 
 
+_Wanted = tuple[str | None, Layers, bool]
+"""An image, the layers on it, and whether it is for machines."""
+
+
 def _ready(
-    ready: dict[tuple[str | None, tuple[str, ...]], str],
-    wanted: tuple[str | None, tuple[str, ...]],
+    ready: dict[_Wanted, str],
+    wanted: _Wanted,
     field: str,
     say: Say,
     ensure: Ensure,
@@ -88,7 +101,7 @@ def _ready(
     """The tag of an image with layers, made once."""
     if wanted not in ready:
         try:
-            ready[wanted] = ensure(wanted[0], layers=wanted[1], say=say)
+            ready[wanted] = ensure(wanted[0], layers=wanted[1], machine=wanted[2], say=say)
         except UserError as error:
-            raise UserError(f"{field}{'build' if wanted[1] else 'image'}", error.problem, error.fix) from error
+            raise UserError(f"{field}{'build' if wanted[1].lines else 'image'}", error.problem, error.fix) from error
     return ready[wanted]

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from agent.base import yaml
 from agent.base.errors import UserError
+from agent.base.profile import Profile
 from agent.base.types import Files, RewardKind, Split, Suite, Task
 from agent.config.shipped import suite_names, suite_path
 from agent.suites import rules, tree
@@ -31,7 +32,14 @@ _SLOTS = (Split.SEARCH,) * 2 + (Split.GATE,) * 3 + (Split.HOLDOUT,) * 2
 _PARTS = ("files", "tests", "solution")
 _SHARED = tuple(name for name in Defaults.model_fields if name != "network")
 _SCORING = tuple(name for name in Task.__slots__ if name not in {*_PARTS, "tags", "meta"})
-_LATER = {"prepare": (), "collect": (), "disk_mb": None, "check_image": None, "check_build": ()}
+_LATER: dict[str, object] = {
+    "prepare": (),
+    "collect": (),
+    "disk_mb": None,
+    "check_image": None,
+    "check_build": (),
+    "profile": "strict",
+}
 """Fields that earlier versions did not have, with the value at which they leave a suite's hash as it was."""
 
 _AS_WRITTEN = (
@@ -163,6 +171,7 @@ def _task(source: _Source, shared: dict[str, Any]) -> Task:
         prepare=_argv(given.get("prepare")),
         collect=_argv(given.get("collect")),
         reward=RewardKind(given.get("reward") or "junit"),
+        profile=Profile(given.get("profile") or "strict"),
         solution=_files(source, "solution"),
         build=tuple(given.get("build") or ()),
         check_build=tuple(given.get("check_build") or ()),

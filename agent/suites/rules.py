@@ -6,9 +6,12 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
+from agent.base.errors import UserError
+from agent.base.profile import Profile
 from agent.base.types import Files, RewardKind, Task
 from agent.config.layers import layer_fault
 from agent.suites import tree
+from agent.suites.copying import layers_of
 from agent.suites.place import Place
 from sandbox import frames
 
@@ -18,6 +21,9 @@ TELLING_BYTES = 32
 """A hidden test of fewer bytes tells nothing: an empty `__init__.py` may well be in both places."""
 
 WORKSPACE = "/workspace/"
+SOLVE = "solve.sh"
+"""The reference of a task that hands in the whole machine."""
+
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OURS = re.compile(r"RATCHET_.*|PYTHONPATH|(?:OPENAI|ANTHROPIC)_(?:BASE_URL|API_KEY)")
 Matcher = Callable[[str], bool]
@@ -35,6 +41,7 @@ def keep(task: Task, place: Place) -> None:
     _submission(task, place)
     _hidden(task, place)
     _reward(task, place)
+    _profile(task, place)
     _surroundings(task, place)
 
 
@@ -48,6 +55,9 @@ def _paths(task: Task, place: Place) -> None:
 
 
 def _submission(task: Task, place: Place) -> None:
+    if task.whole:
+        _whole(task, place)
+        return
     if not task.submit:
         raise place.error("submit", "is missing", "List the paths that are handed in.")
     for glob in task.submit:
@@ -64,6 +74,21 @@ def _submission(task: Task, place: Place) -> None:
     if len(task.solution) > MAX_SUBMITTED_FILES or total > MAX_SUBMITTED_BYTES:
         limit = f"{MAX_SUBMITTED_FILES} files or {MAX_SUBMITTED_BYTES >> 20} MiB"
         raise place.error("solution", f"more than the {limit} that can be handed in", "Make it smaller.")
+
+
+def _profile(task: Task, place: Place) -> None:
+    if task.profile is Profile.MACHINE and task.user is not None:
+        raise place.error("user", "does nothing with profile: machine, where root works", "Remove it.")
+
+
+def _whole(task: Task, place: Place) -> None:
+    """What a task may not say that hands in the whole machine."""
+    if task.solution and SOLVE not in task.solution:
+        raise place.error("solution", f"has no {SOLVE}, which solves the task on the machine", "Write that script.")
+    for field in ("check_image", "check_build"):
+        if getattr(task, field):
+            problem = "is not possible where the whole machine is handed in"
+            raise place.error(field, problem, "Remove it, or list in submit what is handed in.")
 
 
 def _hidden(task: Task, place: Place) -> None:
@@ -95,7 +120,7 @@ def _reward(task: Task, place: Place) -> None:
         raise place.error("junit", "is missing", "Say how many tests the reference solution passes.")
     if task.reward is not RewardKind.FILE:
         return
-    path = (task.reward_path or "").removeprefix(WORKSPACE)
+    path = (task.reward_path or "").removeprefix("/" if task.whole else WORKSPACE)
     if not path:
         raise place.error("reward_path", "is missing", "Name the file that holds the reward.")
     if fault := tree.suite_path_fault(path):
@@ -116,7 +141,14 @@ def _surroundings(task: Task, place: Place) -> None:
             raise place.error("workdir", f"{task.workdir!r:.80} {fault}", "Name a folder below /workspace.")
         if not any(path.startswith(below) for path in task.files):
             raise place.error("workdir", f"no starting file stands in {task.workdir!r}", "Put a file there.")
+    _layers(task, place)
+
+
+def _layers(task: Task, place: Place) -> None:
     for field, lines in (("build", task.build), ("check_build", task.check_build)):
-        for line in lines:
-            if (wrong := layer_fault(line)) is not None:
-                raise place.error(field, *wrong)
+        if (wrong := next(filter(None, map(layer_fault, lines)), None)) is not None:
+            raise place.error(field, *wrong)
+        try:
+            layers_of(lines, task.files, field)
+        except UserError as error:
+            raise place.error(field, error.problem, error.fix) from error

@@ -50,8 +50,8 @@ def plain(path: str) -> str:
     return path
 
 
-def read_folder(root: str) -> dict[str, bytes]:
-    """Every file below a folder that `inside` has found, by its path in it.
+def read_folder(root: str, only: frozenset[str] | None = None) -> dict[str, bytes]:
+    """Every file below a folder that `inside` has found, by its path in it; `only` names what counts at its top.
 
     Raises:
         BadTree: no folder, a link, a special file, a bad name, or too much.
@@ -59,7 +59,7 @@ def read_folder(root: str) -> dict[str, bytes]:
     """
     found: dict[str, bytes] = {}
     left = MAX_FOLDER_BYTES
-    for path, name in _walk(root, ""):
+    for path, name in _walk(root, "", only):
         found[plain(name)] = content = read_plain(path, MAX_FOLDER_BYTES)
         left -= len(content)
         if left < 0 or len(found) > MAX_FOLDER_FILES:
@@ -72,7 +72,7 @@ def read_folder(root: str) -> dict[str, bytes]:
 _name = operator.attrgetter("name")
 
 
-def _walk(folder: str, below: str) -> Iterator[tuple[str, str]]:
+def _walk(folder: str, below: str, only: frozenset[str] | None = None) -> Iterator[tuple[str, str]]:
     try:
         with os.scandir(folder) as listing:
             entries = sorted(listing, key=_name)
@@ -80,7 +80,7 @@ def _walk(folder: str, below: str) -> Iterator[tuple[str, str]]:
         raise BadTree(f"{folder.rpartition('/')[2]!r} is not a readable folder ({error.strerror})") from error
     for entry in entries:
         name = f"{below}{entry.name}"
-        if entry.name in LEFTOVERS:
+        if entry.name in LEFTOVERS or (only is not None and entry.name not in only):
             continue
         if entry.is_symlink():
             raise BadTree(f"{name!r} is a link; put the file itself there")

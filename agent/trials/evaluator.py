@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 from agent.base.errors import BudgetSpent, CandidateFault, InfrastructureError
 from agent.base.gateway import Session
+from agent.base.profile import SNAPSHOT
 from agent.base.types import (
     GATEWAY_URL,
     Box,
@@ -30,7 +31,7 @@ from agent.base.types import (
     Trial,
 )
 from agent.trials.executor import Job, Orders, Sessions, Visited, Wanted
-from agent.trials.grading import STARVED_SHARE, box_for, grade, grading_box, in_workdir, refuse_starved
+from agent.trials.grading import SNAPSHOT_BYTES, STARVED_SHARE, box_for, grade, grading_box, in_workdir, refuse_starved
 from agent.trials.preparing import Recipe, build
 from agent.trials.seeing import seen
 from agent.trials.stages import collect, prepare
@@ -84,6 +85,7 @@ class Visit:
                     more=session.waited,
                     heard=heard,
                 )
+                waited = session.waited()
                 wanted = take if isinstance(take, Wanted) else Wanted(globs=take)
                 files, names, fault = await _take(box, wanted, run, around)
             finally:
@@ -94,7 +96,8 @@ class Visit:
             raise session.fault
         if session.out_of_budget:
             raise BudgetSpent(f"trial {scope.trial} met the campaign's limit")
-        return Visited(run=run, files=files, fault=fault, usage=session.usage, names=names)
+        usage = replace(session.usage, seconds=max(run.seconds - waited, 0.0))
+        return Visited(run=run, files=files, fault=fault, usage=usage, names=names)
 
     async def _session(self, box: Box, scope: CallScope) -> Session:
         """A way to the models, unless they are known to be down: then the scaffold would run for nothing."""
@@ -131,11 +134,14 @@ async def _take(
     try:
         if around is not None:
             await collect(box, around)
+        if wanted.whole:
+            return {SNAPSHOT: await box.freeze(most=SNAPSHOT_BYTES)}, (), None
         names = await box.names(without=wanted.without) if wanted.named else ()
-        limits = {"max_files": wanted.max_files, "max_bytes": wanted.max_bytes}
-        return await box.take(wanted.globs, without=wanted.without, **limits), names, None
+        most = wanted.max_bytes
+        taken = await box.take(wanted.globs, without=wanted.without, max_files=wanted.max_files, max_bytes=most)
     except CandidateFault as fault:
         return {}, names, str(fault)
+    return taken, names, None
 
 
 def _environment(env: Mapping[str, str], timeout: float, seed: int) -> dict[str, str]:
@@ -218,7 +224,7 @@ class Evaluator:
                 scaffold=scaffold,
                 task={"instruction.md": job.task.instruction.encode()},
                 workspace=job.task.files,
-                take=job.task.submit,
+                take=Wanted(globs=job.task.submit, whole=job.task.whole),
                 timeout=job.task.solve_timeout,
                 seed=job.seed,
                 env=job.task.env,

@@ -12,7 +12,8 @@ from typing import Protocol
 
 from agent.base.errors import InfrastructureError
 from agent.base.gateway import Session
-from agent.base.types import BoxSpec, CallScope, Caps, Files, Grade, Purpose, RunResult, Task, Trial, Usage
+from agent.base.types import BoxSpec, CallScope, Caps, Files, Grade, Purpose, RunResult, Task, Trial
+from agent.base.usage import Usage
 from agent.trials.heartbeat import unstopped
 from agent.trials.preparing import Prepared, PrepareFailed, Recipe
 from agent.trials.slots import Slots
@@ -46,13 +47,17 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """What is taken out of a box, as `Box.take` has it; `named`: the others are named, the boxes' own words."""
+    """What is taken out of a box, as `Box.take` has it; `named`: the others are named, the boxes' own words.
+
+    `whole`: the machine as a snapshot, and nothing else.
+    """
 
     globs: Sequence[str]
     without: Sequence[str] = ()
     max_files: int = 256
     max_bytes: int = 4 << 20
     named: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,6 +11,7 @@ InfrastructureError. Whatever reading the candidate's bytes raises is a score of
 from __future__ import annotations
 
 import json
+import posixpath
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,15 +19,36 @@ from dataclasses import dataclass, replace
 from defusedxml import ElementTree
 
 from agent.base.errors import CandidateFault, Starved, UserError, from_candidate
-from agent.base.types import Box, BoxSpec, Ending, Files, Grade, RewardKind, RunResult, Sandbox, Task
+from agent.base.profile import SNAPSHOT, Profile
+from agent.base.types import (
+    Box,
+    BoxSpec,
+    Ending,
+    Files,
+    Grade,
+    RewardKind,
+    RunResult,
+    Sandbox,
+    Task,
+)
 from agent.trials.stages import prepare
 from sandbox.frames import literal, matcher
-from sandbox.install import INTERPRETER
+from sandbox.install import HERE, INTERPRETER
 
-WORKSPACE = "/workspace/"
+WORKSPACE, HIDDEN, TEMPORARY = "/workspace/", "/tests/", "/tmp/"  # noqa: S108 - of a box
+CHECKER = "ratchet_check"
 MAX_VERDICT = 1 << 20
 OUTPUT_KEPT = 16 << 10
 OUTPUT_LIMIT = 256 << 10
+SNAPSHOT_BYTES = 60 << 20
+"""Most bytes of a machine that is handed in, compressed: they travel in one frame."""
+
+MACHINE_DISK_MB = 2048
+"""What a machine may write, if neither its task nor the campaign says so."""
+
+TOOLS = f"{HERE}/python/tools"
+"""Our shell and small programs: in a machine a check finds them before those of the image."""
+
 STARVED_SHARE, STARVED_SECONDS = 0.5, 3.0
 """A run is void if other programs withheld more than this part of its time (unless the campaign sets another), and
 more than so many seconds of it."""
@@ -40,10 +62,9 @@ async def grade(sandbox: Sandbox, image: str, task: Task, submission: Files, sta
         UserError: the task itself cannot be graded.
     """
     verdict = _verdict_path(task)
-    files = overlay(task, submission, verdict)
     box = await sandbox.open(grading_box(task, image))
     try:
-        result, found = await _check(box, task, files, verdict)
+        result, found = await _check(box, task, submission, verdict)
     except CandidateFault as fault:
         return Grade(score=0.0, reason=str(fault))
     finally:
@@ -70,6 +91,8 @@ def box_for(task: Task, default: BoxSpec) -> BoxSpec:
     asked = {
         name: value for name in ("user", "memory_mb", "disk_mb", "cpus") if (value := getattr(task, name)) is not None
     }
+    if task.profile is Profile.MACHINE:
+        asked = {"disk_mb": max(MACHINE_DISK_MB, default.disk_mb), **asked, "machine": True}
     return replace(default, **asked)
 
 
@@ -110,19 +133,30 @@ def _clear(files: dict[str, bytes], path: str) -> None:
 
 
 def _verdict_path(task: Task) -> str:
-    """Where in the workspace the check leaves its verdict; for JUnit a name that a candidate cannot foresee."""
+    """Where the check leaves its verdict; for JUnit a name that a candidate cannot foresee."""
     if task.reward is not RewardKind.FILE:
-        return f".junit-{secrets.token_hex(8)}.xml"
+        return f"{TEMPORARY if task.whole else WORKSPACE}.junit-{secrets.token_hex(8)}.xml"
+    if task.whole:
+        return posixpath.join("/", task.reward_path or "")
     path = (task.reward_path or "").removeprefix(WORKSPACE)
     if not path or path.startswith("/"):
         raise UserError(
             f"task {task.id}: reward_path", "is not a path below /workspace", "Name the file the check writes"
         )
-    return path
+    return WORKSPACE + path
 
 
-async def _lay_out(box: Box, task: Task, files: Files) -> None:
-    """Put everything into the workspace; what a task prepares stands there before the submission comes."""
+async def _lay_out(box: Box, task: Task, submission: Files, verdict: str) -> None:
+    """Put everything into the workspace; what a task prepares stands there before the submission comes.
+
+    A whole machine is restored, and the hidden tests come in afterwards. Where our checker runs, it removes them
+    before any code of the submission; otherwise nothing can change them.
+    """
+    if task.whole:
+        await box.thaw(submission.get(SNAPSHOT, b""))
+        await box.hide(task.tests, sealed=CHECKER not in task.check)
+        return
+    files = overlay(task, submission, verdict.removeprefix(WORKSPACE))
     if task.prepare:
         await box.put(task.files, WORKSPACE.rstrip("/"))
         await prepare(box, task)
@@ -130,23 +164,34 @@ async def _lay_out(box: Box, task: Task, files: Files) -> None:
     await box.put(files, WORKSPACE.rstrip("/"))
 
 
-async def _check(box: Box, task: Task, files: Files, verdict: str) -> tuple[RunResult, bytes | None]:
+async def _check(box: Box, task: Task, submission: Files, verdict: str) -> tuple[RunResult, bytes | None]:
     """Run the check; its result and the verdict file, if there is one."""
-    await _lay_out(box, task, files)
-    junit = WORKSPACE + verdict
-    hidden = "\n".join(WORKSPACE + path for path in task.tests)
-    env = {**task.env, "RATCHET_JUNIT": junit, "RATCHET_HIDDEN": hidden}
-    argv = in_workdir(task, [word.replace("$RATCHET_JUNIT", junit) for word in _checker(task.check)])
+    await _lay_out(box, task, submission, verdict)
+    hidden = "\n".join((HIDDEN if task.whole else WORKSPACE) + path for path in task.tests)
+    env = {**task.env, "RATCHET_JUNIT": verdict, "RATCHET_HIDDEN": hidden}
+    argv = in_workdir(task, [word.replace("$RATCHET_JUNIT", verdict) for word in _checker(task)])
+    if task.profile is Profile.MACHINE:
+        argv = _by_our_tools(argv)
     result = await box.run(argv, env=env, timeout=task.check_timeout, output_limit=OUTPUT_LIMIT)
     if result.ending is not Ending.EXITED or task.reward is RewardKind.EXIT:
         return result, None
-    taken = await box.take([literal(verdict)], max_files=1, max_bytes=MAX_VERDICT)
-    return result, taken.get(verdict)
+    folder, name = posixpath.split(verdict)
+    taken = await box.take([literal(name)], max_files=1, max_bytes=MAX_VERDICT, root=folder)
+    return result, taken.get(name)
 
 
-def _checker(check: tuple[str, ...]) -> tuple[str, ...]:
-    """The command of a check; our checker runs by our own Python, whatever the image calls `python3`."""
-    if check[0] == "python3" and "ratchet_check" in check:
+def _by_our_tools(argv: Sequence[str]) -> list[str]:
+    """A command that finds our programs before those of the image, which a candidate may have replaced."""
+    return [f"{TOOLS}/bash", "-c", 'export PATH="$0:$PATH"; exec "$@"', TOOLS, *argv]
+
+
+def _checker(task: Task) -> tuple[str, ...]:
+    """The command of a check; our checker runs by our own Python, whatever the image calls `python3`.
+
+    In a machine every check does that begins with `python3`: it has pytest, and no candidate can replace it.
+    """
+    check = task.check
+    if check[0] == "python3" and (CHECKER in check or task.profile is Profile.MACHINE):
         return (INTERPRETER, *check[1:])
     return check
 

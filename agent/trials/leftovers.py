@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from agent.base.trust import WHOLE
 from agent.base.types import Files
@@ -25,8 +26,14 @@ def leftovers(before: Files, dropped: Iterable[str]) -> list[str]:
     """
     names = [f"**/{name}" for name in (*sorted(dropped), *_OF_TOOLS)]
     given = [*names, *_ignored(before.get(_IGNORE, b"").decode(errors="replace"))]
-    known = {path[:end] for path in before for end in _ends(path)}
-    return ["**/.git", *(glob for glob in dict.fromkeys(given) if not any(map(matcher([glob]), known)))]
+    return ["**/.git", *_without(tuple(dict.fromkeys(given)), frozenset(before))]
+
+
+@lru_cache(maxsize=64)
+def _without(globs: tuple[str, ...], paths: frozenset[str]) -> list[str]:
+    """The globs that fit none of some paths, nor a folder of them. Most candidates have the paths of their parent."""
+    known = {path[:end] for path in paths for end in _ends(path)}
+    return [glob for glob in globs if not any(map(matcher([glob]), known))]
 
 
 def _ends(path: str) -> Iterator[int]:

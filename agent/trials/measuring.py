@@ -64,7 +64,7 @@ async def measure(
 
 
 async def retried(evaluator: Executor, job: Job) -> Trial:
-    """One trial; a void one is retried.
+    """One trial; a void one is retried, and its watcher is told why.
 
     Raises:
         InfrastructureError: it was void ATTEMPTS times.
@@ -75,6 +75,7 @@ async def retried(evaluator: Executor, job: Job) -> Trial:
             return await evaluator.trial(job)
         except (BudgetSpent, ProviderDown):
             raise
-        except InfrastructureError:
-            continue
+        except InfrastructureError as error:
+            if job.watcher is not None:
+                job.watcher.voided(str(error))
     return await evaluator.trial(job)

@@ -30,8 +30,13 @@ class Void:
         return Starved(self.reason) if self.starved else InfrastructureError(self.reason)
 
 
-async def both(executor: Executor, champion: Job, candidate: Job, order_seed: int) -> tuple[Trial, Trial] | Void:
+async def both(
+    executor: Executor, champion: Job, candidate: Job, order_seed: int, *, together: bool = True
+) -> tuple[Trial, Trial] | Void:
     """One pair, both sides fresh and started in random order; or the side on which the infrastructure failed.
+
+    They run at once, so that both meet the same load; not `together`, one after the other, so that neither slows the
+    other down.
 
     An error voids both sides, decided without looking at the other side's score (gate.md, pairs). Where a provider
     failed, the side is the one whose model calls were under way at that moment.
@@ -42,8 +47,14 @@ async def both(executor: Executor, champion: Job, candidate: Job, order_seed: in
     """
     sides = [champion.named(), candidate.named()]
     order = random.Random(order_seed).sample((0, 1), 2)  # noqa: S311 (reproducible, not secret)
+    turn = asyncio.Semaphore(2 if together else 1)
+
+    async def played(job: Job) -> Trial:
+        async with turn:  # first come, first served
+            return await executor.trial(job)
+
     async with executor.pair():
-        tasks = [asyncio.create_task(executor.trial(sides[n])) for n in order]
+        tasks = [asyncio.create_task(played(sides[n])) for n in order]
         try:
             results = await _ended(tasks)
         finally:

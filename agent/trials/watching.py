@@ -18,6 +18,10 @@ class Watcher(Protocol):
         """The agent printed something. The end of a very long output comes only when the command has ended."""
         ...
 
+    def voided(self, reason: str) -> None:
+        """An infrastructure error ended the trial without a score; it is retried. `reason` says what failed."""
+        ...
+
     def graded(self, submission: Files, grade: Grade) -> None:
         """What the agent handed in, and the verdict on it."""
         ...

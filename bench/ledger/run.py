@@ -26,7 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from agent.base.types import Candidate, Fate, Purpose, Trial, Usage
+from agent.base.types import Candidate, Fate, Purpose, Trial
+from agent.base.usage import Usage
 from agent.config.campaign import Config
 from agent.config.models import ModelsConfig
 from agent.kernel.decide.archive import Measure, SearchSettings

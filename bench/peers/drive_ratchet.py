@@ -101,6 +101,7 @@ class Boxes:
 
 
 def search(run: Run, variant: str) -> Pick:
+    run.living = True  # git processes that serve the whole campaign
     boxes = Boxes(run, coupled=variant.startswith("coupled"), one_file=variant.endswith("one-file"))
     with tempfile.TemporaryDirectory(prefix="peers-") as folder:
         return asyncio.run(_campaign(run, boxes, Path(folder)))

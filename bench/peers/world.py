@@ -1,7 +1,7 @@
 """Simulated worlds with known truth, for every system alike. Standard library only: it runs in each peer's environment.
 
 A program is the set of the patches that it holds. Patch n of a world has a fixed effect; patches are dealt as 1, 2, 3,
-... to whoever asks for a proposal, so that all systems see the same ones. There are 60 tasks of different difficulty,
+... to the one that asks, so that all systems see the same ones. There are 60 tasks of different difficulty,
 and the base solves a quarter of them. Effects work on the logit scale.
 
 | world | good | harmful | null | what is special |

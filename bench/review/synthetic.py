@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from agent.base.types import Call, Candidate, Fate, Purpose, Split, Trial, Usage
+from agent.base.types import Call, Candidate, Fate, Purpose, Split, Trial
+from agent.base.usage import Usage
 from agent.kernel.decide.gate import GateSettings, PairedTest, Verdict
 from agent.kernel.record.ledger import Ledger
 

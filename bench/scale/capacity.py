@@ -28,7 +28,8 @@ import httpx2
 import ray
 
 from agent.base.children import with_our_code
-from agent.base.types import Call, CallScope, Candidate, Fate, Purpose, Trial, Usage
+from agent.base.types import Call, CallScope, Candidate, Fate, Purpose, Trial
+from agent.base.usage import Usage
 from agent.config.models import ModelsConfig
 from agent.kernel.record.ledger import Ledger
 from agent.models.gateway.server import GatewayServer

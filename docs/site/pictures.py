@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import re
 import tempfile
 from pathlib import Path
 
@@ -39,11 +40,15 @@ def main() -> None:
     with open_ledger(config) as ledger, tempfile.TemporaryDirectory() as folder:
         repository = open_repository(config, ledger)
         print_summary(summarise(ledger), name=config.name, hint="ratchet {}".format, console=console)
+        console.print("\n$ ratchet log", highlight=False)
         render_log(repository.accepted(), ledger.candidates()[1:], console)
         page = Path(folder) / "report.html"
         save(render(collect(ledger, gate_settings(config), name=config.name)), page)
         photograph(page, PICTURES / "report.png")
-    console.save_svg(str(PICTURES / "terminal.svg"), title=f"ratchet run --name {config.name}")
+    drawn = console.export_svg(title=f"ratchet run --name {config.name}")
+    # rich names a font that would come from elsewhere; readers have a monospaced one.
+    drawn = re.sub(r"\s*@font-face \{.*?\n    \}", "", drawn, flags=re.DOTALL)
+    (PICTURES / "terminal.svg").write_text(drawn, encoding="utf-8")
     for path in (PICTURES / "terminal.svg", PICTURES / "report.png"):
         size = path.stat().st_size
         print(f"{path.name}: {size / 1000:.0f} kB")

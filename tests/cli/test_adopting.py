@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.base.errors import UserError
 from agent.cli.adopting.adopt import Answers, adopt
 from agent.config.campaign import Config, load_config
 from tests.cli.test_init import NO_ENGINE, git, ratchet
@@ -87,6 +88,13 @@ def test_a_script_at_the_top_makes_the_whole_repository_mutable_with_exceptions(
     assert any("link" in note for note in notes)
 
 
+def test_data_behind_lfs_pointers_is_left_out_and_named(tmp_path: Path) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 5\n"
+    config, notes = adopted(tmp_path, {"agent.py": PROGRAM, "demo.gif": pointer, "deep/model.bin": pointer})
+    assert {"demo.gif", "deep/model.bin"} <= set(config.scaffold.frozen)
+    assert "LFS pointers): deep/model.bin, demo.gif" in notes
+
+
 def test_typescript_is_compiled_in_a_box(tmp_path: Path) -> None:
     package = {
         "main": "./dist/main.js",
@@ -108,18 +116,90 @@ def test_typescript_is_compiled_in_a_box(tmp_path: Path) -> None:
     assert "'openai@6.1.0' 'typescript@5.9.3' &&" in scaffold.build[-1]
 
 
+LOCK = {"packages": {"": {"name": "mine"}, "node_modules/x": {"resolved": "https://registry.invalid/x.tgz"}}}
+PACKAGE = {
+    "name": "mine", "bin": {"mine": "./dist/cli.mjs"}, "scripts": {"build": "pkgroll", "prepare": "husky"},
+    "dependencies": {"x": "1"}, "devDependencies": {"pkgroll": "2.1.0"},
+}  # fmt: skip
+AT_THE_TOP = {".eslintrc.cjs": "", "vitest.config.ts": "", "tsconfig.json": '{"compilerOptions": {"noEmit": true}}'}
+
+
+def test_a_package_is_built_by_its_own_script_and_installed_by_its_lock_file(tmp_path: Path) -> None:
+    texts = {"package.json": json.dumps(PACKAGE), "package-lock.json": json.dumps(LOCK), "src/cli.ts": "1"}
+    scaffold = adopted(tmp_path, {**AT_THE_TOP, **texts})[0].scaffold
+    assert scaffold.command == ("node", "/scaffold/dist/cli.mjs")
+    assert scaffold.prepare == ("npm", "run", "build")
+    assert scaffold.mutable == ("src",)
+    assert scaffold.include == ("package.json", "tsconfig.json", "vitest.config.ts")
+    assert scaffold.build[-2] == "COPY package.json package-lock.json /opt/agent/"
+    assert "npm ci --ignore-scripts --no-audit --no-fund &&" in scaffold.build[-1]
+
+
+@pytest.mark.parametrize(
+    "odd", [{"link": True}, {"resolved": "file:../own"}, {"resolved": "git+ssh://git@h.invalid/x"}]
+)
+def test_a_lock_file_that_needs_more_than_a_registry_is_not_copied(tmp_path: Path, odd: dict[str, object]) -> None:
+    lock = {"packages": {**LOCK["packages"], "node_modules/own": odd}}
+    texts = {"package.json": json.dumps(PACKAGE), "package-lock.json": json.dumps(lock), "src/cli.ts": "1"}
+    layer = adopted(tmp_path, texts)[0].scaffold.build[-1]
+    assert layer.startswith("RUN npm install --prefix / --no-audit --no-fund 'x@1' 'pkgroll@2.1.0' &&")
+
+
+def test_a_program_that_runs_as_it_is_gets_no_packages_of_its_development(tmp_path: Path) -> None:
+    package = {"main": "main.js", "devDependencies": {"eslint": "9.0.0"}}
+    texts = {"package.json": json.dumps(package), "package-lock.json": json.dumps(LOCK), "main.js": "1"}
+    scaffold = adopted(tmp_path, texts)[0].scaffold
+    assert scaffold.prepare == ()
+    assert "--omit=dev" in scaffold.build[-1]
+
+
+def test_requirements_are_copied_and_the_script_that_installs_is_not_the_agent(tmp_path: Path) -> None:
+    files = {"agent.py": PROGRAM, "requirements.txt": "openai==3.57.0\n# a remark\n", "install.sh": "#!/bin/sh\n"}
+    scaffold = adopted(tmp_path / "a", files, ("install.sh",))[0].scaffold
+    assert scaffold.build[-2] == "COPY requirements.txt /opt/agent/"
+    assert scaffold.build[-1].endswith("-r /opt/agent/requirements.txt")
+    made = repository(tmp_path / "b", {"install.sh": "#!/bin/sh\n"}, ("install.sh",))
+    done = ratchet(tmp_path, "init", "--agent", str(made))
+    assert f"ratchet init --agent {made} --command" in done.stderr
+
+
+def test_an_agent_that_has_a_recipe_is_told_of_it(tmp_path: Path) -> None:
+    project = '[project]\nname = "mini-swe-agent"\n'
+    files = {"src/mini/__init__.py": "", "src/mini/__main__.py": PROGRAM, "pyproject.toml": project}
+    config, notes = adopted(tmp_path, files)
+    assert "it is mini-swe-agent, which has a recipe" in notes
+    assert "MSWEA_CONFIGURED=true" in config.scaffold.command
+    assert " -y --exit-immediately -o /tmp/trajectory.json -t " in config.scaffold.command[-1]
+
+
 def test_go_and_rust_are_built_without_a_network(tmp_path: Path) -> None:
     module = "module m\n\nrequire example.org/x v1.0.0\n"
-    config, notes = adopted(
-        tmp_path / "go", {"go.mod": module, "cmd/a/main.go": "package main", "lib/x.go": "package lib"}
-    )
+    files = {"go.mod": module, "cmd/a/main.go": "package main", "lib/x.go": "package lib"}
+    with pytest.raises(UserError, match="run `go mod vendor` and commit vendor/"):
+        adopted(tmp_path / "bare", files)
+    assert not (tmp_path / "bare/mine/campaign.yaml").exists()
+    config, notes = adopted(tmp_path / "go", {**files, "vendor/modules.txt": ""})
     assert config.scaffold.prepare[-2:] == ("agent.bin", "./cmd/a")
     assert config.scaffold.mutable == ("cmd", "lib")
-    assert "go mod vendor" in notes
+    assert config.scaffold.include == ("go.mod", "vendor")
     files = {"Cargo.toml": '[package]\nname = "crab"\n', "src/main.rs": "fn main() {}"}
     config, notes = adopted(tmp_path / "rust", files)
     assert "release/crab agent.bin" in config.scaffold.prepare[-1]
     assert "vendor" not in notes
+
+
+def test_code_that_is_too_large_for_patches_is_seen_by_boxes_all_the_same(tmp_path: Path) -> None:
+    files = {"main.go": "package main", "go.mod": "module m\n\ngo 1.25.0\n", "pkg/a/x.go": "x" * (1 << 20)}
+    config, notes = adopted(tmp_path, {**files, "pkg/b.go": "package pkg", "media/film": "x" * (2 << 20)})
+    scaffold = config.scaffold
+    assert {"pkg", "media"} <= set(scaffold.frozen)
+    assert "pkg" in scaffold.include
+    assert "media" not in scaffold.include
+    assert "pkg is large: boxes see it" in notes
+    assert "go.mod asks for go 1.25, which is newer than Debian's: the image is golang:1.25" in notes
+    assert scaffold.image == "golang:1.25"
+    assert scaffold.build == ()
+    assert "--mutable" in notes
 
 
 def test_an_executable_and_the_packages_of_a_dockerfile(tmp_path: Path) -> None:
@@ -160,7 +240,9 @@ def test_a_repository_is_cloned_from_an_address_and_keeps_its_own_suite(tmp_path
     assert done.returncode == 0, done.stderr
     assert "the command: solve.sh is a script" in done.stdout
     assert "ratchet doctor near/campaign.yaml" in done.stdout.replace(f"{tmp_path}/", "")
-    assert load_config(tmp_path / "near/campaign.yaml").suite == tmp_path / "near/evals"
+    config = load_config(tmp_path / "near/campaign.yaml")
+    assert config.suite == tmp_path / "near/evals"
+    assert "evals" in config.scaffold.frozen, "else boxes would see the hidden tests"
     doctor = ratchet(tmp_path / "near", "doctor", **NO_ENGINE)
     assert [line.split()[1] for line in doctor.stdout.splitlines() if line.startswith("FAIL")] == ["docker"]
 

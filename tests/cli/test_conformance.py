@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.base.types import Call, Ending, Usage
+from agent.base.types import Call, Ending
+from agent.base.usage import Usage
 from agent.cli.conformance import Attempt, judge
 from agent.models.ports import Question
 from agent.models.providers.obliging import Obliging

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,20 @@ def test_without_options_it_explains_the_other_ways_where_the_scaffold_is_missin
     assert "ratchet init --agent NAME DIR" in done.stderr
     assert "mini-swe-agent" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_without_options_a_terminal_is_asked_what_to_improve(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "COLUMNS": "200"}
+    argv = [sys.executable, "-m", "agent.cli", "init", "mine"]
+    with subprocess.Popen(argv, cwd=tmp_path, env=env, stdin=theirs, stdout=theirs, stderr=theirs) as run:
+        os.close(theirs)
+        os.write(ours, b"shell\n")
+        assert run.wait(timeout=120) == 0
+    said = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    assert "What is improved?" in said
+    assert load_config(tmp_path / "mine/campaign.yaml").scaffold.build == load_recipe("shell").layers
 
 
 def test_the_starter_is_a_clean_repository_with_the_shipped_scaffold(tmp_path: Path) -> None:

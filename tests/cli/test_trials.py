@@ -175,6 +175,20 @@ def test_a_refused_call_is_shown_while_the_trial_runs_and_a_call_that_no_box_mad
     assert said == "> refused without asking a model: 403 cap_exhausted: 8 of 8 used\n"
 
 
+def test_a_trial_that_is_retried_says_why_and_starts_over() -> None:
+    screen = Console(file=io.StringIO(), width=200)
+    view = View(screen)
+    view.printed(b"half a li")
+    view.called(replace(call(), trial="t"))
+    view.voided("other programs withheld 61 % of the box's time")
+    view.called(replace(call(), trial="t"))
+    said = screen.file.getvalue().splitlines()
+    assert "discarded for an infrastructure error, and retried: other programs withheld 61 % of the box's time" in said
+    assert "half a li" in said
+    assert [line[:6] for line in said if line.startswith("> call")] == ["> call"] * 2
+    assert len({line for line in said if line.startswith("> call")}) == 1, "numbered from 1 again"
+
+
 def test_a_split_without_tasks_is_an_error_that_helps() -> None:
     with pytest.raises(UserError, match=r"--split: split holdout of suite s has no tasks. Name another split"):
         find_tasks(Suite(name="s", hash="h", tasks=()), (), None, "--task")

@@ -11,7 +11,9 @@ from typing import Self
 from uvicorn import Config, Server
 
 from agent.base.gateway import Gateway
-from agent.base.types import BoxSpec, CallScope, Caps, Files, Usage
+from agent.base.types import BoxSpec, CallScope, Caps, Files
+from agent.base.usage import Usage
+from agent.config.layers import Layers
 from agent.trials.evaluator import MODEL_ALIAS, Visit
 from agent.trials.executor import Visited
 from sandbox.docker_sandbox import DockerSandbox
@@ -72,7 +74,7 @@ class TapGateway:
 
 def image(recipe: Recipe) -> str:
     """The image of a recipe, built once for its content."""
-    return ensure_image(layers=recipe.layers)
+    return ensure_image(layers=Layers(lines=recipe.layers))
 
 
 async def visit(
@@ -87,14 +89,15 @@ async def visit(
     command: tuple[str, ...] | None = None,
     seconds: float = SECONDS,
     caps: Caps = Caps(),  # noqa: B008 - frozen
+    answers: str | None = None,
 ) -> Visited:
-    """Run a recipe's scaffold on a task; the workspace's files are taken out afterwards."""
+    """Run a recipe's scaffold on a task; the workspace's files are taken out. `answers`: what shares model answers."""
     tag = await asyncio.to_thread(image, recipe)
     memory = int((recipe.data.get("boxes") or {}).get("memory_mb", 512))
     spec = BoxSpec(image=tag, gateway=True, memory_mb=memory)
     run = Visit(sandbox, gateway, spec, command or recipe.command)
     return await run(
-        scope=CallScope(trial=trial, models={MODEL_ALIAS: "solver"}, caps=caps),
+        scope=CallScope(trial=trial, models={MODEL_ALIAS: "solver"}, caps=caps, answer_scope=answers),
         scaffold=recipe.files,
         task={"instruction.md": task.encode(), **{f"context/{path}": text for path, text in (context or {}).items()}},
         workspace=workspace or {},

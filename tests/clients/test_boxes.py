@@ -20,6 +20,7 @@ from agent.models.ports import Question
 from agent.models.providers.scripted import ScriptedProvider
 from sandbox.docker_sandbox import DockerSandbox
 from tests.clients import boxes, recipes
+from tests.clients.acting import solving
 from tests.clients.known import CLIENTS, improving
 from tests.clients.recipes import Recipe
 from tests.clients.server import Json, Step, completion, in_turn
@@ -83,6 +84,23 @@ async def test_an_agent_rewrites_its_own_scaffold_and_leaves_nothing_else(name: 
         prompt: recipe.files[prompt] + line.encode(),
         "PATCH.md": patch.encode(),
     }
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_the_second_box_of_a_pair_gets_the_answers_of_the_first(name: str, sandbox: DockerSandbox) -> None:
+    client, record = CLIENTS[name], MemoryRecord()
+    steps = solving(name, "x = 1")
+    left = iter([*steps, *steps])
+    provider = model(lambda body: Step(text=client.aside) if client.aside and not body.get("tools") else next(left))
+    models = ModelsConfig.model_validate(MODELS)
+    async with GatewayServer(models, record, providers={"solver": provider}) as gateway:
+        first, second = [
+            await boxes.visit(sandbox, gateway, client.recipe, trial=side, answers="pair") for side in ("a", "b")
+        ]
+    assert first.usage.fresh_calls == first.usage.calls >= len(steps)
+    assert (second.usage.calls, second.usage.fresh_calls) == (first.usage.calls, 0), [
+        call.request.decode()[:3000] for call in record.calls if call.fresh
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)

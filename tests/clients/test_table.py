@@ -1,6 +1,6 @@
 """The table of docs/models.md, client by provider: made by sending every captured request through the gateway.
 
-`python -m tests.clients.test_table` writes it anew.
+`python -m tests.clients.test_table` writes it again.
 """
 
 from __future__ import annotations

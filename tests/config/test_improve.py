@@ -38,7 +38,7 @@ def test_any_command_can_be() -> None:
         ({"recipe": "pie"}, "there is no recipe 'pie'"),
         ({"recipe": "pi", "command": ["x"]}, "already names command"),
         ({"include": ["x"]}, "needs its `command`"),
-        ({"command": ["x"], "build": ["COPY a b"]}, "Begin with RUN"),
+        ({"command": ["x"], "build": ["ADD a b"]}, "Begin with RUN"),
     ],
 )
 def test_what_makes_no_sense_is_said(given: dict[str, object], said: str) -> None:

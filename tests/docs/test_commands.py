@@ -14,7 +14,7 @@ import yaml
 
 from agent.base.errors import UserError
 from agent.cli.app import app
-from agent.config.campaign import read_config
+from agent.config.campaign import Config, read_config
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -78,7 +78,7 @@ def pieces() -> Iterator[tuple[Path, str]]:
                 yield page, block
 
 
-@pytest.mark.parametrize(("page", "block"), pieces(), ids=lambda one: getattr(one, "stem", ""))
+@pytest.mark.parametrize(("page", "block"), [*pieces()], ids=lambda one: getattr(one, "stem", ""))
 def test_every_piece_of_configuration_is_valid(page: Path, block: str, tmp_path: Path) -> None:
     found = yaml.safe_load(block)
     if "tasks" in found or "rules" in found:  # a suite, a script
@@ -89,3 +89,15 @@ def test_every_piece_of_configuration_is_valid(page: Path, block: str, tmp_path:
         read_config(tmp_path / "campaign.yaml")
     except UserError as error:
         pytest.fail(f"{page.name}: {error}")
+
+
+SECTIONS = {name: field.annotation for name, field in Config.model_fields.items()}
+KEY = re.compile(rf"`({'|'.join(SECTIONS)})\.([a-z_]+)[`:]")
+
+
+def test_every_key_that_a_sentence_names_exists() -> None:
+    named = [(page.name, *found) for page in PAGES for found in KEY.findall(page.read_text())]
+    # The keys of `models` are roles; some files are called as a section is.
+    named = [one for one in named if one[1] != "models" and one[2] not in {"yaml", "sh", "md"}]
+    assert len(named) > 30
+    assert [one for one in named if one[2] not in getattr(SECTIONS[one[1]], "model_fields", {})] == []

@@ -65,3 +65,10 @@ def test_the_versions_of_package_changelog_and_citation_are_one() -> None:
 
 def test_the_devcontainer_is_json() -> None:
     assert json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())["postCreateCommand"]
+
+
+def test_pictures_are_small_and_load_nothing_from_elsewhere() -> None:
+    pictures = [*(ROOT / "docs" / "pictures").iterdir()]
+    assert {"terminal.svg", "report.png"} <= {path.name for path in pictures}
+    assert [path.name for path in pictures if path.stat().st_size > 200_000] == []
+    assert [path.name for path in pictures if path.suffix == ".svg" and "url(" + '"http' in path.read_text()] == []

@@ -138,15 +138,33 @@ def test_every_kind_of_event_is_in_its_table() -> None:
     assert [kind for kind in kinds if f"`{kind}`" not in listed] == []
 
 
+def word_for_word(root: Path, page: str, mark: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the marked blocks of a checkout's page, as somebody who pastes them one after the other."""
+    text = (root / "docs" / page).read_text()
+    blocks = re.findall(rf"<!-- {mark} -->\n(`{{3,}})\n(.*?\n)\1\n", text, re.DOTALL)
+    script = 'set -e\nratchet() { python -P -m agent.cli "$@"; }\n' + "".join(block for _, block in blocks)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    who = {f"GIT_{role}_{key}": "u@x" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
+    env = {**os.environ, **who, "PATH": path, "PYTHONPATH": str(root)}
+    done = subprocess.run(["bash", "-c", script], cwd=folder, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
 @pytest.mark.slow
 @pytest.mark.docker
-def test_the_quickstart_runs_word_for_word(tmp_path: Path) -> None:
-    text = (DOCS / "quickstart.md").read_text()
-    blocks = re.findall(r"<!-- quickstart -->\n```\n(.*?)```", text, re.DOTALL)
-    script = 'set -e\nratchet() { python -P -m agent.cli "$@"; }\n' + "".join(blocks)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    env = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_the_quickstart_runs_word_for_word_in_a_fresh_clone(tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
+    done = word_for_word(clone, "quickstart.md", "quickstart", tmp_path)
     assert "score on held-out tasks" in done.stdout
     assert list((tmp_path / "first" / "runs").glob("*/report.html"))
+
+
+@pytest.mark.slow
+@pytest.mark.docker
+def test_the_tutorial_of_ones_own_agent_runs_word_for_word(tmp_path: Path) -> None:
+    done = word_for_word(ROOT, "tutorials/own-agent.md", "tutorial", tmp_path)
+    assert "Ask for a check of the examples" in done.stdout
+    assert done.stdout.endswith("Check every example before you answer.\n")
+    assert (tmp_path / "my-agent/prompts/solve.md").read_text().count("\n") == 2

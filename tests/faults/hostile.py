@@ -1,6 +1,6 @@
 """A model provider with limits, and a scaffold that knows this source code and attacks every pair that it is in.
 
-The model is right with chance one half, whoever asks; its right answers are slower. The seed asks once to plan and once
+The model is right with chance one half for everyone; its right answers are slower. The seed asks once to plan and once
 to solve. Every patch is without effect on that: it only attacks, and it knows the search tasks by heart, so that it
 reaches the gate.
 """

@@ -37,4 +37,4 @@ async def test_a_scaffold_that_tries_everything_at_once_commits_nothing(make_lab
         assert not ledger.commits(), said
         assert tests, "no candidate reached the gate"
         assert "trials are used up" in ending, ending
-    assert booked >= provider.generated > 0, "every answer is paid for, whoever hung up"
+    assert booked >= provider.generated > 0, "every answer is paid for, no matter who hung up"

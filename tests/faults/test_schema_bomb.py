@@ -79,7 +79,7 @@ async def test_schemas_that_explode_are_their_boxs_own_doing(tmp_path: Path) -> 
         bombed, plain = await asyncio.gather(
             visit(sandbox, gateway, "bombs", PROGRAM, 120), visit(sandbox, gateway, "plain", PLAIN, 120)
         )
-        assert json.loads(plain.run.output) == [200], "whoever shares the model with it gets an answer"
+        assert json.loads(plain.run.output) == [200], "every box that shares the model with it gets an answer"
         said = json.loads(bombed.run.output)
         assert set(said) <= {200, 400}, said
         assert said.count(400) >= 5, "what is over the bounds is refused"

@@ -21,11 +21,14 @@ from agent.config.models import ModelsConfig
 from agent.kernel.decide.archive import SearchSettings
 from agent.kernel.decide.boundary import Boundary
 from agent.kernel.decide.budget import Budget, Limits, Spent
+from agent.kernel.decide.cheaper import SCORE
 from agent.kernel.decide.strategies import STRATEGIES, Strategy
+from agent.kernel.decide.thrift import Thrifty
 from agent.kernel.git.repository import Repository
 from agent.kernel.loop.campaign import Campaign
 from agent.kernel.loop.parts import Parts
 from agent.kernel.loop.proposer import Proposer
+from agent.kernel.loop.settings import aim_of
 from agent.kernel.loop.state import Scaffolds, State
 from agent.kernel.record.ledger import Ledger
 from agent.models.gateway.record import MemoryRecord
@@ -197,7 +200,9 @@ class Lab:
                     Parts(
                         config=config,
                         suite=tasks,
-                        state=State(ledger, SearchSettings(task_count=10, min_trials=10, max_gate_share=0.9)),
+                        state=State(
+                            ledger, SearchSettings(task_count=10, min_trials=10, max_gate_share=0.9), aim_of(config)
+                        ),
                         repository=repository,
                         gateway=gateway,
                         scaffolds=scaffolds,
@@ -212,7 +217,7 @@ class Lab:
                             timeout=10,
                             program=self.program,
                         ),
-                        strategy=self.strategy,
+                        strategy=self.strategy if aim_of(config) == SCORE else Thrifty(self.strategy, aim_of(config)),
                         budget=budget,
                         provenance={"Ratchet-Suite": "toy@abc", "Ratchet-Models": "none", "Ratchet-Kernel": "k"},
                     )

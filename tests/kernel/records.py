@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from agent.base.refusal import Refusal
-from agent.base.types import Call, Candidate, Fate, Purpose, Trial, Usage
+from agent.base.types import Call, Candidate, Fate, Purpose, Trial
+from agent.base.usage import Usage
 from agent.kernel.record.ledger import Ledger
 
 VERSION_1 = Path(__file__).parent / "data" / "ledger-1.sql"

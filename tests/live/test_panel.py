@@ -42,7 +42,7 @@ async def test_hostile_subjects_stay_text_in_a_panel_of_80_columns(make_lab: Mak
 
 async def test_off_a_terminal_every_event_is_one_line(make_lab: MakeLab) -> None:
     lab = make_lab(hostile, trials=40)
-    console = Console(file=io.StringIO(), width=10_000, force_terminal=False)
+    console = Console(file=io.StringIO(), width=80, force_terminal=False)
     async with lab.campaign() as campaign:
         view = asyncio.create_task(watch(campaign, console))
         await asyncio.sleep(0)

@@ -24,7 +24,7 @@ def test_a_candidate_has_many_names(night: Night) -> None:
 
 
 def test_a_picked_commit_is_known_by_its_trailers(night: Night) -> None:
-    (night.repo / "other.txt").write_text("went on\n")
+    (night.repo / "other.txt").write_text("continued\n")
     night.git("commit", "-qam", "mine")
     night.git("cherry-pick", "-x", "ratchet/night~1")
     assert number(night, "HEAD") == number(night, "ratchet/night~1")
@@ -38,7 +38,7 @@ def test_an_unknown_name_is_one_line(night: Night, name: str) -> None:
 
 
 def test_a_foreign_commit_has_a_tree_but_is_not_a_candidate(night: Night) -> None:
-    (night.repo / "other.txt").write_text("went on\n")
+    (night.repo / "other.txt").write_text("continued\n")
     night.git("commit", "-qam", "\x1b[31mmine")
     with night.ledger() as ledger:
         with pytest.raises(UserError, match="is not a candidate of campaign night"):

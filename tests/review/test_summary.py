@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.review.summary import paired, wilson
+from agent.review.summary import difference, paired, wilson
 
 scores = st.lists(st.floats(0, 1), min_size=1, max_size=50)
 
@@ -38,3 +38,13 @@ def test_a_paired_difference_uses_the_pairs() -> None:
 def test_nothing_is_said_of_too_little() -> None:
     assert wilson([]) is None
     assert paired([1.0], [0.0]) is None
+
+
+def test_the_interval_of_a_difference_of_scores_ends_where_a_difference_can() -> None:
+    wide = paired([0, 0, 0], [1, 1, 0])
+    assert wide is not None
+    assert wide.high > 1
+    clipped = difference([0, 0, 0], [1, 1, 0])
+    assert clipped is not None
+    assert (clipped.mean, clipped.low, clipped.high) == (wide.mean, wide.low, 1.0)
+    assert difference([1.0], [0.0]) is None

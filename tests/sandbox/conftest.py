@@ -27,6 +27,11 @@ def image() -> str:
 
 
 @pytest.fixture(scope="session")
+def machine_image() -> str:
+    return ensure_image(machine=True)
+
+
+@pytest.fixture(scope="session")
 def engine() -> docker.APIClient:
     return connect()
 
@@ -71,14 +76,20 @@ async def box(docker_sandbox: DockerSandbox, spec: BoxSpec) -> AsyncIterator[Doc
     await opened.close()
 
 
-def processes(box: DockerBox) -> int:
-    """How many processes the host sees in a box, told by their control groups, whichever engine made these."""
-    seen = 0
+def pids(box: DockerBox) -> list[int]:
+    """The processes that the host sees in a box, told by their control groups, whichever engine made these."""
+    seen = []
     for entry in Path("/proc").glob("[0-9]*/cgroup"):
         with suppress(OSError):  # it has just ended
             groups = entry.read_text()
-            seen += box.container in groups and "conmon" not in groups
+            if box.container in groups and "conmon" not in groups:
+                seen.append(int(entry.parent.name))
     return seen
+
+
+def processes(box: DockerBox) -> int:
+    """How many processes the host sees in a box."""
+    return len(pids(box))
 
 
 def written(box: DockerBox) -> list[Path]:

@@ -13,10 +13,13 @@ import pytest
 import pytest_asyncio
 
 from agent.base.errors import UserError
+from agent.base.executable import Executable
 from agent.base.types import BoxSpec
+from agent.config.copies import with_copies
+from agent.config.layers import Layers
 from sandbox.build import CERTIFICATE_FOLDER, CERTIFICATES, EXTRA_CERTIFICATES, PROXIES, build
 from sandbox.docker_sandbox import DockerSandbox
-from sandbox.image import ensure_image
+from sandbox.image import STABLE, ensure_image
 
 pytestmark = pytest.mark.docker
 NAMES = (*CERTIFICATES, EXTRA_CERTIFICATES)
@@ -117,7 +120,7 @@ async def test_layers_on_an_image_of_ours_become_a_box_without_the_builds_certif
 ) -> None:
     (tmp_path / "ca").write_text("private")
     bare.setenv("SSL_CERT_FILE", str(tmp_path / "ca"))
-    layers = (f"RUN echo {uuid.uuid4().hex} > /layered && cat $PIP_CERT >> /layered",)
+    layers = Layers(lines=(f"RUN echo {uuid.uuid4().hex} > /layered && cat $PIP_CERT >> /layered",))
     built = ensure_image(image, layers=layers, say=said.append)
     assert " MB, made from " in said[-1]
     box = await sandbox.open(BoxSpec(image=built, gateway=False))
@@ -129,6 +132,37 @@ async def test_layers_on_an_image_of_ours_become_a_box_without_the_builds_certif
     assert "CERT" not in output.replace(CERTIFICATE_FOLDER, "")
 
 
+@pytest.mark.usefixtures("image")
+def test_an_image_that_users_make_from_ours_by_its_stable_name_is_used_as_it_is(
+    engine: docker.APIClient, tag: str
+) -> None:
+    said: list[str] = []
+    build(engine, STABLE, ["RUN echo theirs > /theirs"], {}, tag, online=False)
+    assert ensure_image(tag, say=said.append) == engine.inspect_image(tag)["Id"]
+    assert said == []
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_copied_files_are_in_the_box_and_the_image_changes_with_them(
+    sandbox: DockerSandbox, image: str, said: list[str]
+) -> None:
+    name = uuid.uuid4().hex
+    files = {"bin/run": Executable(b"#!/bin/sh\necho ran\n"), "lib/[id].txt": name.encode(), "lib/other": b"x"}
+
+    def layers(**more: bytes) -> Layers:
+        held = {**files, **more}
+        lines = ["COPY bin/run lib/[id].txt /opt/", "COPY lib /opt/lib"]
+        return with_copies(lines, held, lambda _: held, "build", "here")
+
+    built = ensure_image(image, layers=layers(), say=said.append)
+    assert ensure_image(image, layers=layers(), say=said.append) == built
+    box = await sandbox.open(BoxSpec(image=built, gateway=False))
+    run = await box.run(["sh", "-c", "/opt/run; cat '/opt/[id].txt'; ls /opt /opt/lib"], env={}, timeout=10)
+    await box.close()
+    assert run.output.decode() == f"ran\n{name}/opt:\n[id].txt\nlib\nrun\n\n/opt/lib:\n[id].txt\nother\n"
+    assert layers(other=b"y").lines != layers().lines
+
+
 @pytest.mark.slow
 @pytest.mark.asyncio(loop_scope="session")
 async def test_a_package_from_a_registry_is_installed_through_the_hosts_certificates(
@@ -136,7 +170,7 @@ async def test_a_package_from_a_registry_is_installed_through_the_hosts_certific
 ) -> None:
     pip = "RUN python3 -m pip --version || { apt-get update && apt-get install -y python3-pip; }"
     install = "RUN PIP_BREAK_SYSTEM_PACKAGES=1 python3 -m pip install --no-cache-dir --no-deps iniconfig==2.1.0"
-    built = ensure_image(layers=(f"RUN echo {uuid.uuid4().hex}", pip, install), say=said.append)
+    built = ensure_image(layers=Layers(lines=(f"RUN echo {uuid.uuid4().hex}", pip, install)), say=said.append)
     box = await sandbox.open(BoxSpec(image=built, gateway=False))
     run = await box.run(["python3", "-c", "import iniconfig; print(iniconfig.__file__)"], env={}, timeout=20)
     await box.close()

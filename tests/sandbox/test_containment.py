@@ -8,6 +8,7 @@ import socket
 import threading
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import docker
@@ -18,19 +19,33 @@ from agent.base.errors import CandidateFault
 from agent.base.types import BoxSpec, Ending
 from sandbox.box import DockerBox
 from sandbox.docker_sandbox import DockerSandbox
-from sandbox.limits import INODES
-from sandbox.users import OWN
-from tests.sandbox.conftest import Attack, processes
+from sandbox.limits import INODES, TO_BUILD
+from sandbox.privileges import INSIDE
+from sandbox.users import MACHINES, OWN
+from tests.sandbox.conftest import Attack, pids, processes
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="session")]
 
 MIB = 1 << 20
 
 
+@pytest.fixture(scope="module", params=["strict", pytest.param("machine", marks=pytest.mark.slow)])
+def machine(request: pytest.FixtureRequest) -> bool:
+    """Both profiles: the whole list runs against each."""
+    return str(request.param) == "machine"
+
+
+@pytest.fixture(scope="module")
+def spec(machine: bool, request: pytest.FixtureRequest) -> BoxSpec:
+    """As the one of all rooms, in either profile."""
+    image = request.getfixturevalue("machine_image" if machine else "image")
+    return BoxSpec(image=image, gateway=False, machine=machine)
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def long_lived(docker_sandbox: DockerSandbox, image: str) -> AsyncIterator[DockerBox]:
+async def long_lived(docker_sandbox: DockerSandbox, spec: BoxSpec) -> AsyncIterator[DockerBox]:
     """One box for the whole list: each attack finds it as the last one left it, and it has to serve on."""
-    opened = await docker_sandbox.open(BoxSpec(image=image, gateway=False))
+    opened = await docker_sandbox.open(spec)
     yield opened
     await opened.close()
 
@@ -109,7 +124,9 @@ for n in range(1, 65):
         try: signal.signal(n, signal.SIG_IGN)
         except (OSError, ValueError): pass
 for n in range(1, 65):
-    for _ in range(20): os.kill(1, n)
+    for _ in range(20):
+        try: os.kill(1, n)
+        except PermissionError: pass
 try: os.kill(-1, 9)
 except ProcessLookupError: print("alive")
 """
@@ -129,7 +146,8 @@ fcntl.fcntl(r, fcntl.F_SETOWN, 1)
 fcntl.fcntl(r, 10, 9)
 fcntl.fcntl(r, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)
 os.write(w, b"x")
-os.setpriority(os.PRIO_PROCESS, 1, 19)
+try: os.setpriority(os.PRIO_PROCESS, 1, 19)
+except PermissionError: pass
 """
     result = await attack(tricks)
     assert result.output.split() == [b"1", b"1", b"1"]
@@ -184,7 +202,7 @@ async def test_output_after_the_end_does_not_delay_it(attack: Attack) -> None:
 # ------------------------------------------------------------------ memory and disk
 
 
-async def test_tmpfs_and_shm_have_limits(attack: Attack) -> None:
+async def test_tmpfs_and_shm_have_limits(attack: Attack, machine: bool) -> None:
     fill = """
 import os
 def fill(path):
@@ -202,7 +220,9 @@ for path in ("/etc/f", "/f", "/usr/f", "/run/ratchet/f", "/scaffold/f", "/tests/
     except OSError: pass
 """
     result = await attack(fill, timeout=60)
-    assert result.output.split() == [b"128", b"128", b"16"]
+    assert result.output.splitlines()[0] == b"128 128 16"
+    wrote = ["/etc/f", "/f", "/usr/f", "/tests/f", "/var/tmp/f", "/run/f"] if machine else []
+    assert result.output.decode().splitlines()[1:] == [f"wrote {path}" for path in wrote]
 
 
 INODE_FILL = """
@@ -212,22 +232,29 @@ def inodes(folder):
     try:
         while True: open(f"{folder}/{n}", "w").close(); n += 1
     except OSError: return n
-print(*(inodes(f + "/i") for f in ("/workspace", "/tmp", "/dev/shm")))
+print(*(inodes(f + "/i") for f in FOLDERS))
 """
+
+
+def inode_fill(*, machine: bool) -> str:
+    """A machine has one file system for all but the shared memory."""
+    return f"FOLDERS = {('/workspace', '/dev/shm') if machine else ('/workspace', '/tmp', '/dev/shm')}\n{INODE_FILL}"
 
 
 async def test_files_without_number_meet_a_limit(attack: Attack, box: DockerBox, spec: BoxSpec, podman: bool) -> None:
     if podman:
         pytest.skip("Podman has no limit on inodes: they end at the limit on memory")
-    result = await attack(INODE_FILL, timeout=60)
+    result = await attack(inode_fill(machine=spec.machine), timeout=60)
     assert all(0 < int(number) < spec.disk_mb * INODES for number in result.output.split()), result
     with pytest.raises(CandidateFault, match="more than 256 files"):
         await box.take(["i/*"])
 
 
-async def test_files_without_number_are_never_more_than_the_memory(docker_sandbox: DockerSandbox, image: str) -> None:
-    small = await docker_sandbox.open(BoxSpec(image=image, gateway=False, memory_mb=64))
-    result = await small.run(["python3", "-c", INODE_FILL], env={}, timeout=60)
+async def test_files_without_number_are_never_more_than_the_memory(
+    docker_sandbox: DockerSandbox, spec: BoxSpec
+) -> None:
+    small = await docker_sandbox.open(replace(spec, memory_mb=64))
+    result = await small.run(["python3", "-c", inode_fill(machine=spec.machine)], env={}, timeout=60)
     assert result.ending in {Ending.EXITED, Ending.MEMORY}
     with pytest.raises(CandidateFault):
         await small.take(["i/*"])
@@ -235,7 +262,7 @@ async def test_files_without_number_are_never_more_than_the_memory(docker_sandbo
 
 
 async def test_a_memory_hog_is_the_candidates_end_and_not_ours(docker_sandbox: DockerSandbox, spec: BoxSpec) -> None:
-    small = await docker_sandbox.open(BoxSpec(image=spec.image, gateway=False, memory_mb=48))
+    small = await docker_sandbox.open(replace(spec, memory_mb=48))
     hog = "x = []\nwhile True: x.append(bytearray(1 << 20))"
     result = await small.run(["python3", "-c", hog], env={}, timeout=30)
     assert result.ending is Ending.MEMORY
@@ -270,7 +297,9 @@ for folder in ("/workspace", "/tmp", "/dev/shm"):
 async def test_memory_that_takes_the_runner_along_is_still_the_candidates_fault(
     docker_sandbox: DockerSandbox, spec: BoxSpec, source: str
 ) -> None:
-    small = await docker_sandbox.open(BoxSpec(image=spec.image, gateway=False, memory_mb=40))
+    # What a machine's image may take is its own: a disk that is larger than all of it meets the memory first.
+    room = 1024 if spec.machine else spec.disk_mb
+    small = await docker_sandbox.open(replace(spec, memory_mb=40, disk_mb=room))
     result = await small.run(["python3", "-c", source], env={}, timeout=20)
     assert result.ending in {Ending.MEMORY, Ending.TIMEOUT}
     if result.exit_code is None:
@@ -341,13 +370,15 @@ print("interfaces", [name for _, name in socket.if_nameindex() if name != "lo"])
 # ------------------------------------------------------------------ looking around
 
 
-async def test_there_is_nothing_to_read_that_matters(attack: Attack, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_there_is_nothing_to_read_that_matters(
+    attack: Attack, monkeypatch: pytest.MonkeyPatch, machine: bool
+) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-of-the-host")
     look = """
 import glob, os
 print(dict(os.environ))
 for pattern in ("/proc/1/environ", "/proc/1/mem", "/proc/1/maps", "/proc/1/fd", "/proc/1/root", "/proc/kcore",
-                "/proc/kmsg", "/dev/mem", "/dev/sd*", "/dev/vd*", "/dev/nvme*", "/root", "/etc/shadow"):
+                "/proc/kmsg", "/dev/mem", "/dev/sd*", "/dev/vd*", "/dev/nvme*", *OWN):
     for path in glob.glob(pattern):
         try:
             found = os.listdir(path) if os.path.isdir(path) else open(path, "rb").read(16)
@@ -356,12 +387,19 @@ for pattern in ("/proc/1/environ", "/proc/1/mem", "/proc/1/maps", "/proc/1/fd", 
 print("others", [p for p in os.listdir("/proc") if p.isdigit() and int(p) not in (1, os.getpid())])
 print("areas", os.listdir("/run/ratchet"), os.listdir("/run/ratchet/tests"))
 """
-    result = await attack(look)
+    own = () if machine else ("/root", "/etc/shadow")  # root of a machine reads its copy of the image
+    result = await attack(f"OWN = {own}\n{look}")
     said = result.output.decode()
     assert "READ" not in said
     assert "sk-secret" not in said
     assert "others []" in said
     assert "'gateway.sock'" not in said
+
+
+async def test_a_command_has_no_open_files_but_its_own(attack: Attack) -> None:
+    links = "for n in range(3, 256):\n try: print(os.readlink(f'/proc/self/fd/{n}'))\n except OSError: pass"
+    result = await attack(f"import os\n{links}\nprint('end')")
+    assert result.output == b"end\n"
 
 
 async def test_one_box_sees_nothing_of_another(
@@ -427,13 +465,15 @@ print("uids", os.getresuid())
 
 
 @pytest.mark.skipif("__import__('platform').machine() != 'x86_64'", reason="the numbers are those of x86-64")
-async def test_dangerous_system_calls_are_refused(attack: Attack) -> None:
+async def test_dangerous_system_calls_are_refused(attack: Attack, machine: bool) -> None:
     result = await attack(SYSCALLS)
     said = result.output.decode()
+    (uids,) = re.findall(r"uids \((\d+), \1, \1\)", said)
+    if machine:
+        said = said.replace("setuid root ALLOWED", "setuid root refused")  # it is root, of its own namespace
     assert "ALLOWED" not in said
     assert said.count("refused") == 29
-    (uids,) = re.findall(r"uids \((\d+), \1, \1\)", said)
-    assert int(uids) in OWN
+    assert int(uids) in ((0,) if machine else OWN)
 
 
 INT80 = """
@@ -452,13 +492,16 @@ async def test_the_32_bit_way_into_the_kernel_is_closed(attack: Attack) -> None:
 
 
 async def test_the_box_is_hardened_as_the_engine_sees_it(
-    engine: docker.APIClient, box: DockerBox, podman: bool, docker_sandbox: DockerSandbox
+    engine: docker.APIClient, box: DockerBox, podman: bool, docker_sandbox: DockerSandbox, machine: bool
 ) -> None:
     host = engine.inspect_container(box.container)["HostConfig"]
     assert host["NetworkMode"] == "none"
     assert podman or host["CapDrop"] == ["ALL"]  # Podman lists what it would have given
+    assert podman or (host["CapAdd"] or []) == (TO_BUILD if machine else [])
     assert host["ReadonlyRootfs"]
-    assert host["Memory"] == host["MemorySwap"] == 512 * MIB
+    assert host["Memory"] == host["MemorySwap"]
+    copied = host["Memory"] - 512 * MIB
+    assert 0 < copied < 1024 * MIB if machine else copied == 0
     assert host["PidsLimit"] == 128
     assert host["LogConfig"]["Type"] == "none"
     assert not host["Privileged"]
@@ -471,14 +514,30 @@ async def test_the_box_is_hardened_as_the_engine_sees_it(
         assert [(m["Type"], m["Target"], m.get("ReadOnly", False)) for m in host["Mounts"]] == [areas]
 
 
-async def test_the_box_is_hardened_as_it_sees_itself(attack: Attack) -> None:
-    result = await attack("print(open('/proc/self/status').read())")
+async def test_the_box_is_hardened_as_it_sees_itself(attack: Attack, machine: bool) -> None:
+    result = await attack("print(open('/proc/self/status').read()); print(open('/proc/self/uid_map').read())")
     status = dict(line.split(":\t", 1) for line in result.output.decode().splitlines() if ":\t" in line)
-    assert {status[f"Cap{name}"] for name in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {"0" * 16}
+    over_itself = f"{sum(1 << number for number in INSIDE):016x}" if machine else "0" * 16
+    assert {status[f"Cap{name}"] for name in ("Prm", "Eff", "Bnd")} == {over_itself}
+    assert {status[f"Cap{name}"] for name in ("Inh", "Amb")} == {"0" * 16}
     assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
     (user,) = set(status["Uid"].split())
-    assert status["Groups"].strip() == user
-    assert int(user) in OWN
+    if machine:
+        assert (user, status["Groups"].strip()) == ("0", "")
+        first, outside, count = result.output.split()[-3:]
+        assert (first, count) == (b"0", b"65536")
+        assert int(outside) - 1 in MACHINES
+    else:
+        assert status["Groups"].strip() == user
+        assert int(user) in OWN
+
+
+async def test_pid_1_of_a_machine_has_kept_no_capability_and_is_of_another_user(box: DockerBox, machine: bool) -> None:
+    (runner,) = pids(box)
+    status = await asyncio.to_thread(Path(f"/proc/{runner}/status").read_text)
+    assert {line.split()[1] for line in status.splitlines() if line.startswith(("CapPrm", "CapEff"))} == {"0" * 16}
+    (user,) = set(re.findall(r"Uid:\t(\d+)\t\1\t\1\t\1", status))
+    assert int(user) in (MACHINES if machine else OWN)
 
 
 # ------------------------------------------------------------------ what the kernel counts per user
@@ -527,6 +586,8 @@ async def test_what_one_box_uses_up_of_a_users_limits_no_other_box_misses(
 async def test_boxes_that_live_at_a_time_have_different_users_unless_a_task_names_one(
     docker_sandbox: DockerSandbox, spec: BoxSpec
 ) -> None:
+    if spec.machine:
+        pytest.skip("in a machine commands run as root; its ids on the host are told by its name")
     boxes = [await docker_sandbox.open(spec) for _ in range(3)]
     boxes += [await docker_sandbox.open(BoxSpec(image=spec.image, gateway=False, user=1234)) for _ in range(2)]
     users = [int((await one.run(["id", "-u"], env={}, timeout=20)).output) for one in boxes]

@@ -7,6 +7,7 @@ import pytest
 
 from agent.base.errors import UserError
 from agent.base.types import BoxSpec
+from agent.config.layers import Layers
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.image import ensure_image
 
@@ -26,7 +27,7 @@ async def test_a_named_image_and_the_layers_of_a_suite_become_a_box(
     base = f"ratchet-test:{image.partition(':')[2]}"
     engine.tag(image, *base.split(":"))
     said: list[str] = []
-    layers = ("RUN rm -rf /usr/lib/ratchet && echo layered > /layered",)
+    layers = Layers(lines=("RUN rm -rf /usr/lib/ratchet && echo layered > /layered",))
     try:
         built = ensure_image(base, layers=layers, say=said.append)
         assert ensure_image(base, layers=layers) == built
@@ -45,4 +46,4 @@ def test_an_image_that_does_not_exist_is_the_users_to_fix() -> None:
 
 def test_a_layer_that_fails_is_the_users_to_fix(image: str) -> None:
     with pytest.raises(UserError, match="layer"):
-        ensure_image(image, layers=("RUN exit 3",), say=lambda _: None)
+        ensure_image(image, layers=Layers(lines=("RUN exit 3",)), say=lambda _: None)

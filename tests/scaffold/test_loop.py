@@ -115,7 +115,7 @@ def test_several_tools_of_one_reply_are_all_answered(agent: Lab) -> None:
 
 def test_a_reply_without_a_tool_is_asked_to_continue(agent: Lab) -> None:
     outcome = agent.run("I think about it.", agent.uses("finish", summary="done"))
-    assert "Go on with the tools" in outcome.prompts[1]
+    assert "Continue with the tools" in outcome.prompts[1]
 
 
 def test_the_steps_are_bounded(agent: Lab) -> None:
@@ -217,7 +217,7 @@ def test_a_reply_has_room_to_think(lab: Lab, window: int | None, most: int) -> N
 def test_a_call_that_names_no_tool_is_asked_again(agent: Lab, call: dict[str, object]) -> None:
     outcome = agent.run({"content": "", "tool_calls": [call]}, agent.uses("finish", summary="done"))
     assert outcome.exit_code == 0
-    assert "Go on with the tools" in outcome.prompts[1]
+    assert "Continue with the tools" in outcome.prompts[1]
 
 
 def test_a_command_that_hangs_is_killed_with_its_children_before_the_deadline(agent: Lab) -> None:

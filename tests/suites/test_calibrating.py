@@ -1,4 +1,4 @@
-"""Runs for a calibration are kept one by one: what was made is not made again."""
+"""Runs for a calibration are kept one by one: what is there is not repeated."""
 
 from __future__ import annotations
 

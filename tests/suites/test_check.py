@@ -12,8 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from agent.base.errors import SandboxDown, UserError
+from agent.base.profile import Profile
 from agent.base.types import Grade, Split, Suite, Task
 from agent.cli.app import app
+from agent.config.layers import Layers
 from agent.suites import check
 from agent.suites.check import Flaw, Proof, judge, prove, submissions
 from agent.suites.images import buildable_images, task_images
@@ -149,13 +151,22 @@ class Engine:
 
     def __init__(self) -> None:
         self.made: list[tuple[str | None, tuple[str, ...]]] = []
+        self.machines: list[bool] = []
 
-    def __call__(self, base: str | None, *, layers: tuple[str, ...], say: Callable[[str], None]) -> str:
+    def __call__(self, base: str | None, *, layers: Layers, machine: bool, say: Callable[[str], None]) -> str:
+        self.machines += [machine]
         if base == "nowhere/x":
             raise UserError("image", f"{base} is neither here nor can it be pulled", "Name another image")
         say(f"{base} is ready")
-        self.made.append((base, layers))
+        self.made.append((base, layers.lines))
         return f"tag-{len(self.made)}"
+
+
+def test_a_machine_has_an_image_with_tools_of_our_own_even_where_nothing_else_is_asked_for() -> None:
+    engine = Engine()
+    machine = replace(TASK, id="machine", profile=Profile.MACHINE)
+    assert set(task_images(suite(TASK, machine), None, say=print, ensure=engine)) == {"machine"}
+    assert engine.machines == [True]
 
 
 def test_images_are_made_once_for_all_tasks_that_ask_for_the_same() -> None:
@@ -175,8 +186,24 @@ def test_images_are_made_once_for_all_tasks_that_ask_for_the_same() -> None:
 def test_the_scaffolds_layers_come_below_those_of_each_task() -> None:
     engine = Engine()
     tasks = [TASK, replace(TASK, id="own", image="x"), replace(TASK, id="built", build=("RUN a",))]
-    assert set(task_images(suite(*tasks), "base", layers=("RUN agent",), say=print, ensure=engine)) == {"own", "built"}
+    layers = Layers(lines=("RUN agent",))
+    assert set(task_images(suite(*tasks), "base", layers=layers, say=print, ensure=engine)) == {"own", "built"}
     assert engine.made == [("x", ("RUN agent",)), ("base", ("RUN agent", "RUN a"))]
+
+
+def test_a_tasks_layers_copy_its_starting_files() -> None:
+    made: list[Layers] = []
+
+    def ensure(base: str | None, *, layers: Layers, machine: bool, say: Callable[[str], None]) -> str:
+        say(f"{base} {machine}")
+        made.append(layers)
+        return f"tag-{len(made)}"
+
+    task = replace(TASK, build=("COPY package.json /",), files={"package.json": b"{}"})
+    tasks = [task, replace(task, id="same"), replace(task, id="other", files={"package.json": b"1"})]
+    tags = task_images(suite(*tasks), None, say=print, ensure=ensure)
+    assert [tags[one.id] for one in tasks] == ["tag-1", "tag-1", "tag-2"]
+    assert [[*layers.files.values()] for layers in made] == [[b"{}"], [b"1"]]
 
 
 def test_an_image_that_is_not_available_names_the_task() -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from agent.base.errors import InfrastructureError, Starved, UserError
-from agent.base.types import BoxSpec, Caps, Ending, Purpose, RunResult, Side, Split, Task
+from agent.base.profile import Profile
+from agent.base.types import BoxSpec, Caps, Ending, Purpose, RewardKind, RunResult, Side, Split, Task
 from agent.config.models import ModelsConfig
 from agent.kernel.decide.budget import Budget, Limits, Spent
 from agent.models.gateway.record import MemoryRecord
@@ -18,7 +19,7 @@ from agent.models.gateway.server import GatewayServer
 from agent.models.providers.scripted import ScriptedProvider
 from agent.trials.evaluator import Evaluator, Visit
 from agent.trials.executor import Executor, Job
-from agent.trials.grading import STARVED_SECONDS, STARVED_SHARE, refuse_starved
+from agent.trials.grading import MACHINE_DISK_MB, STARVED_SECONDS, STARVED_SHARE, TOOLS, refuse_starved
 from agent.trials.pairs import Void, both
 from sandbox.fake import FakeRun, FakeSandbox, Program, ran
 
@@ -208,3 +209,19 @@ async def test_a_scaffold_that_was_stopped_fails_because_its_time_ran_out(tmp_pa
         trial = await evaluator.trial(job())
     assert trial.score == (answer == b"42")
     assert trial.reason.startswith("out of time after 7 s: ") == (answer == b"41")
+
+
+async def test_a_whole_machine_is_handed_in_and_the_hidden_tests_come_in_after_it(tmp_path: Path) -> None:
+    whole = replace(TASK, profile=Profile.MACHINE, submit=(), reward=RewardKind.EXIT, junit=None, image="special")
+
+    def look(scene: FakeRun) -> object:
+        assert scene.argv[3] == TOOLS  # before the image's own programs
+        assert scene.env["RATCHET_HIDDEN"] == "/tests/hidden"
+        assert scene.areas["/tests"] == {"hidden": b"42"}
+        return ran(exit_code=0 if scene.workspace == {"app/answer": b"42"} else 1)
+
+    async with evaluating(tmp_path, {"scaffold": solve, f"{TOOLS}/bash": look}) as (evaluator, sandbox):
+        trial = await evaluator.trial(job(whole))
+        assert (trial.score, trial.reason) == (1.0, "the check ended with exit code 0")
+        assert [spec.machine for spec in sandbox.opened] == [True, True]
+        assert [spec.disk_mb for spec in sandbox.opened] == [MACHINE_DISK_MB] * 2

@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 
 import pytest
 import pytest_asyncio
 
 from agent.base.errors import CandidateFault
+from agent.base.profile import Profile
 from agent.base.types import BoxSpec, Files, Grade, RewardKind, Split, Task
-from agent.trials.grading import grade
+from agent.trials.grading import box_for, grade
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.image import ensure_image
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="session")]
 
 
-@pytest.fixture(scope="session")
-def image() -> str:
-    return ensure_image()
+NOW = {"profile": Profile.STRICT}
+"""The profile of the tasks that are made."""
+
+
+@pytest.fixture(scope="module", params=[Profile.STRICT, pytest.param(Profile.MACHINE, marks=pytest.mark.slow)])
+def image(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The image of either profile; the whole list runs against each."""
+    NOW["profile"] = request.param
+    yield ensure_image(machine=request.param is Profile.MACHINE)
+    NOW["profile"] = Profile.STRICT
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def sandbox(tmp_path_factory: pytest.TempPathFactory, image: str) -> AsyncIterator[DockerSandbox]:
-    del image
+async def sandbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DockerSandbox]:
     campaign = f"forge-{os.getpid()}-{secrets.token_hex(3)}"
     async with DockerSandbox("session", campaign, tmp_path_factory.mktemp("g"), ready=1) as made:
         yield made
@@ -57,6 +64,7 @@ def apart(**changes: object) -> Task:
         "junit": 3,
         "check_timeout": 20.0,
         "memory_mb": 256,
+        "profile": NOW["profile"],
     }
     return Task(**(settings | changes))  # type: ignore[arg-type]
 
@@ -322,7 +330,7 @@ async def test_reward_files_cannot_be_forged(
 
 async def solve_and_grade(sandbox: DockerSandbox, image: str, program: str) -> Grade | str:
     """The whole way of a submission: out of the box that solved, into the one that grades."""
-    box = await sandbox.open(BoxSpec(image=image, gateway=False, memory_mb=256))
+    box = await sandbox.open(box_for(apart(), BoxSpec(image=image, gateway=False)))
     try:
         await box.run(["python3", "-c", program], env={}, timeout=10)
         submission = await box.take(apart().submit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.base.errors import SandboxDown
-from agent.base.types import BoxSpec, Purpose, Split
+from agent.base.types import BoxSpec, Files, Grade, Purpose, Split
 from agent.trials.measuring import ATTEMPTS, measure, plan
 from sandbox.fake import FakeBox, FakeRun, FakeSandbox
 from tests.kernel.lab import SETTINGS, MakeLab
@@ -30,20 +30,41 @@ class Breaking:
         self._sandbox.prewarm(spec, count)
 
 
+class Looking:
+    """A watcher that keeps why trials were void."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+        self.voided = self.reasons.append
+
+    def started(self) -> None:
+        """Not looked at."""
+
+    def printed(self, chunk: bytes) -> None:
+        """Not looked at."""
+
+    def graded(self, submission: Files, grade: Grade) -> None:
+        """Not looked at."""
+
+
 @pytest.mark.parametrize("faults", [0, ATTEMPTS - 1, ATTEMPTS])
 async def test_a_void_trial_is_retried_a_few_times(make_lab: MakeLab, faults: int) -> None:
     async with make_lab(improve).campaign() as campaign:
         parts = campaign.parts
         visit = parts.evaluator._machines._visit
         visit._sandbox = Breaking(visit._sandbox, faults)
-        tree = parts.repository.tree_of(parts.repository.base)
-        work = measure(parts.evaluator, plan((tree,), parts.suite.split(Split.GATE)[:1], 1), lambda *_: None)
+        look, tree = Looking(), parts.repository.tree_of(parts.repository.base)
+        work = measure(
+            parts.evaluator, plan((tree,), parts.suite.split(Split.GATE)[:1], 1), lambda *_: None, lambda _: look
+        )
         if faults < ATTEMPTS:
             (trial,) = await work
             assert trial.tree == tree
         else:
             with pytest.raises(SandboxDown, match="the engine is gone"):
                 await work
+    assert len(look.reasons) == min(faults, ATTEMPTS - 1)
+    assert all("the engine is gone" in reason for reason in look.reasons)
 
 
 async def test_every_tree_gets_the_same_tasks_and_seeds_run_by_run(make_lab: MakeLab) -> None:

@@ -15,7 +15,7 @@ from agent.cli.adopting.proposal import CONFIG, Proposal, propose
 from agent.cli.adopting.source import Source
 from agent.config.campaign import BoxConfig, ScaffoldConfig, load_config
 from agent.config.template import render_agent
-from agent.kernel.loop.opening import open_repository
+from agent.kernel.loop.opening import open_repository, scaffold_layers
 from agent.kernel.loop.settings import boundary_of
 from agent.suites.loader import load_suite
 
@@ -51,7 +51,7 @@ def adopt(agent: str, folder: Path | None, answers: Answers, *, force: bool, ask
         ask: asks the user; None takes what is proposed.
 
     Raises:
-        UserError: it cannot be cloned, nothing that starts was found, or the doctor would reject the file.
+        UserError: it cannot be cloned or built, nothing that starts was found, or the doctor would reject the file.
     """
     root = _root(agent, folder)
     file = root / CONFIG
@@ -59,8 +59,12 @@ def adopt(agent: str, folder: Path | None, answers: Answers, *, force: bool, ask
         raise UserError(str(file), "the file exists", "Add --force to replace it.")
     proposal = _answered(propose(Source.at(root)), answers, ask)
     if not proposal.scaffold["command"]:
-        fix = 'Say how it is started: --command "python3 -P -m my_agent"; its files lie below /scaffold.'
+        again = shlex.join(["ratchet", "init", "--agent", str(root), "--command"])
+        fix = f'Say how it is started; its files lie below /scaffold: {again} "python3 -P -m my_agent"'
         raise UserError("--command", f"nothing that starts was found in {root}", fix)
+    if proposal.missing:
+        problem = "it cannot be built: a build in a box has no network, and the modules that it needs are not in it"
+        raise UserError(str(root), problem, f"In its folder, {proposal.missing}.")
     _write(file, _text(root.name, proposal))
     return file, list(proposal.notes)
 
@@ -75,7 +79,8 @@ def _root(agent: str, folder: Path | None) -> Path:
     command = ["git", "clone", "--quiet", "--", agent, str(target)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise UserError("--agent", f"{agent} cannot be cloned: {done.stderr.strip()[-200:]}", "Check the address.")
+        said = [line for line in done.stderr.splitlines() if line.startswith(("fatal:", "error:"))]
+        raise UserError("--agent", f"{agent} cannot be cloned ({'; '.join(said[:2])[:200]})", "Check the address.")
     return target.resolve()
 
 
@@ -129,6 +134,8 @@ def _check(file: Path) -> None:
     repository = open_repository(config, None)
     repository.claim()
     repository.check_include(config.scaffold.include, ())
+    repository.check_suite(config.suite, config.scaffold.include, ())
+    scaffold_layers(config, repository)
     boundary_of(config).check_seed(repository.read(repository.tree_of(repository.base)))
 
 

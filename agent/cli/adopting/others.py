@@ -4,37 +4,78 @@ from __future__ import annotations
 
 import re
 
-from agent.cli.adopting.source import Found, Source, top_of
+from agent.cli.adopting.source import Found, Source, is_aside, top_of
 from agent.config.recipes import load_recipe
 
 _GO = "RUN apt-get update && apt-get install -y --no-install-recommends golang-go && rm -rf /var/lib/apt/lists/*"
+_DEBIANS_GO = (1, 19)
 _CARGO = "RUN apt-get update && apt-get install -y --no-install-recommends cargo && rm -rf /var/lib/apt/lists/*"
 _BUILT = ("dist/", "build/", "lib/", "out/")
 _SHELL_SCRIPTS = ("solve.sh", "agent.sh", "run.sh", "main.sh")
+_NO_AGENT = re.compile(
+    r"(bin/)?(un)?(install|setup|build|test|lint|format|release|deploy|bootstrap|configure|gradlew|mvnw).*"
+)
+_CONFIGURES = re.compile(r"package\.json|tsconfig.*\.json|[^.].*\.config\.[cm]?[jt]s")
+_INSTALLED = "/opt/agent"
 
 
 def node(source: Source) -> Found | None:
-    """A package of Node: its `bin` or `main`, compiled if it is TypeScript."""
+    """A package of Node: its `bin` or `main`, built first if that is not in the repository."""
     if "package.json" not in source.paths:
         return None
     package = source.json("package.json")
-    found = Found(packages=_npm(source, dict(package.get("dependencies") or {})), include=["package.json"])
     start = _start_of(package)
-    typescript = "tsconfig.json" in source.paths and start.startswith(_BUILT)
-    if typescript:
-        developing = dict(package.get("devDependencies") or {})
-        types = {name: version for name, version in developing.items() if name.startswith("@types/")}
-        found.packages |= _npm(source, {"typescript": developing.get("typescript", "latest"), **types})
-        found.prepare = ("/node_modules/.bin/tsc", "--project", ".")
-        found.include.append("tsconfig.json")
-    if start and (typescript or start in source.paths):
+    found = Found(packages={name: str(given) for name, given in _of(package, "dependencies").items()})
+    found.include = [name for name in source.tops() if _CONFIGURES.fullmatch(name)]
+    if start.startswith(_BUILT) and start not in source.paths:
+        found.prepare = _builder(source, package)
+    if start and (found.prepare or start in source.paths):
         found.command, found.why = ("node", f"/scaffold/{start}"), f"package.json starts {start}"
-    found.code = sorted({top_of(p) for p in source.paths if re.search(r"\.[cm]?[jt]sx?$", p)} - {"node_modules"})
-    found.build = list(load_recipe("pi").layers[:2])
-    if found.packages:
-        wanted = " ".join(f"'{name}@{version}'" for name, version in found.packages.items())
-        found.build.append(f"RUN npm install --prefix / --no-audit --no-fund {wanted} && rm -rf /root/.npm")
+    code = {top_of(path) for path in source.paths if re.search(r"\.[cm]?[jt]sx?$", path)}
+    found.code = sorted(name for name in code if not is_aside(name) and name not in found.include)
+    found.build = [*load_recipe("pi").layers[:2], *_installed(source, package, found)]
     return found
+
+
+def _of(package: dict[str, object], key: str) -> dict[str, object]:
+    value = package.get(key)
+    return dict(value) if isinstance(value, dict) else {}
+
+
+def _builder(source: Source, package: dict[str, object]) -> tuple[str, ...]:
+    """What makes the file that starts: the package's own script, or the compiler."""
+    if _of(package, "scripts").get("build"):
+        return ("npm", "run", "build")
+    return ("/node_modules/.bin/tsc", "--project", ".") if "tsconfig.json" in source.paths else ()
+
+
+def _installed(source: Source, package: dict[str, object], found: Found) -> list[str]:
+    """Layers that put what it needs into /node_modules, by its lock file if npm can take that alone."""
+    if _is_locked(source):
+        only = "" if found.prepare else " --omit=dev"
+        found.notes.append("npm ci installs what package-lock.json pins, and runs no install scripts")
+        install = f"cd {_INSTALLED} && npm ci --ignore-scripts --no-audit --no-fund{only}"
+        tidy = f"ln -s {_INSTALLED}/node_modules /node_modules && rm -rf /root/.npm"
+        return [f"COPY package.json package-lock.json {_INSTALLED}/", f"RUN {install} && {tidy}"]
+    developing = _of(package, "devDependencies") if found.prepare else {}
+    if found.prepare and "tsconfig.json" in source.paths:
+        developing.setdefault("typescript", "latest")
+    wanted = _npm(source, {**found.packages, **developing})
+    if not wanted:
+        return []
+    names = " ".join(f"'{name}@{version}'" for name, version in wanted.items())
+    return [f"RUN npm install --prefix / --no-audit --no-fund {names} && rm -rf /root/.npm"]
+
+
+def _is_locked(source: Source) -> bool:
+    """Whether package-lock.json names registries only: other packages are not there when the image is built."""
+    packages = dict(source.json("package-lock.json").get("packages") or {})
+    own = packages.pop("", None)
+    return own is not None and not any(one.get("link") or _is_local(one) for one in packages.values())
+
+
+def _is_local(locked: dict[str, object]) -> bool:
+    return not str(locked.get("resolved") or "https:").startswith("https:")
 
 
 def _start_of(package: dict[str, object]) -> str:
@@ -63,12 +104,19 @@ def go(source: Source) -> Found | None:
     if source.below("vendor"):
         found.include.append("vendor")
     elif re.search(r"^\s*require\b", source.text("go.mod"), re.MULTILINE):
-        found.notes.append("a build in a box has no network: run `go mod vendor`, commit vendor/ and include it")
+        found.missing = "run `go mod vendor` and commit vendor/"
+    if (wanted := re.search(r"^go (\d+)\.(\d+)", source.text("go.mod"), re.MULTILINE)) and _newer(wanted):
+        found.image, found.build = f"golang:{wanted[1]}.{wanted[2]}", []
+        found.notes.append(f"go.mod asks for {wanted[0]}, which is newer than Debian's: the image is {found.image}")
     if main is not None:
         folder = "./" + main.removesuffix("main.go").rstrip("/")
         found.prepare = ("env", "GOCACHE=/tmp/go", "GOFLAGS=-trimpath", "go", "build", "-o", "agent.bin", folder)
         found.command, found.why = ("/scaffold/agent.bin",), f"{main} is a program"
     return found
+
+
+def _newer(wanted: re.Match[str]) -> bool:
+    return (int(wanted[1]), int(wanted[2])) > _DEBIANS_GO
 
 
 def rust(source: Source) -> Found | None:
@@ -81,7 +129,7 @@ def rust(source: Source) -> Found | None:
     if source.below("vendor"):
         found.include += ["vendor", *(path for path in (".cargo/config.toml",) if path in source.paths)]
     elif cargo.get("dependencies"):
-        found.notes.append("a build in a box has no network: run `cargo vendor`, commit vendor/ and include it")
+        found.missing = "run `cargo vendor`, and commit vendor/ and .cargo/config.toml"
     name = str(cargo.get("package", {}).get("name") or "")
     if name and "src/main.rs" in source.paths:
         build = f"cargo build --release --offline --target-dir /tmp/target && cp /tmp/target/release/{name} agent.bin"
@@ -93,7 +141,9 @@ def rust(source: Source) -> Found | None:
 def shell(source: Source) -> Found | None:
     """A script, or any executable file at the top or in bin/."""
     name = source.first(_SHELL_SCRIPTS)
-    runs = name or next((p for p in sorted(source.executable) if re.fullmatch(r"(bin/)?[^/]+", p)), None)
+    runs = name or next(
+        (p for p in sorted(source.executable) if re.fullmatch(r"(bin/)?[^/]+", p) and not _NO_AGENT.fullmatch(p)), None
+    )
     if runs is None:
         return None
     command = ("sh", f"/scaffold/{runs}") if name else (f"/scaffold/{runs}",)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from agent.base.trust import WHOLE, inside
 from agent.cli.adopting import others, python
-from agent.cli.adopting.source import Found, Source, top_of
+from agent.cli.adopting.source import Found, Source, is_aside, top_of
 from agent.config.layers import layer_fault
 from agent.config.recipes import load_recipe, recipe_names
 
@@ -17,10 +17,7 @@ CONFIG = "campaign.yaml"
 LARGE = 1 << 20
 KINDS = (others.node, others.go, others.rust, python.look, others.shell)
 _PROMPTS = re.compile(r"(.*/)?(prompts?|templates|instructions|skills)$")
-_ASIDE = re.compile(
-    r"(tests?|docs?|examples?|benchmarks?|assets|data|runs|tasks|node_modules|vendor|\..*|LICEN[CS]E.*|CHANGELOG.*|README.*"
-    r"|CONTRIBUTING.*|Makefile|Dockerfile.*|.*\.lock|package-lock\.json|campaign\.yaml)"
-)
+_CODE = re.compile(r".*\.(py|go|rs|[cm]?[jt]sx?|sh|rb|java|kt|c|cc|cpp|h)")
 _SAFE_RUN = re.compile(r"apt-get (-\S+ )*(update|install)[^|`$]*")
 
 
@@ -32,6 +29,7 @@ class Proposal:
     memory_mb: int | None
     suite: str
     notes: tuple[str, ...]
+    missing: str
 
 
 def propose(source: Source) -> Proposal:
@@ -39,22 +37,42 @@ def propose(source: Source) -> Proposal:
     found = next((look for kind in KINDS if (look := kind(source)) is not None and look.command), Found())
     mutable = _mutable(source, found)
     frozen = _frozen(source) if WHOLE in mutable else sorted(p for p in source.odd if inside(p, mutable))
-    include = [p for p in found.include if not inside(p, mutable, frozen)]
-    recipe = _known(found.packages)
+    large = _large(source) if WHOLE in mutable else []
+    include = [path for path in [*found.include, *large] if not inside(path, mutable, frozen)]
+    itself = _known([_own_name(source)])
+    recipe = itself or _known(found.packages)
     command = found.command
+    if itself and command:
+        command = _with_arguments(command, itself)
     if recipe and command and (variables := load_recipe(recipe).data["env"]):
         rest = command[1:] if command[0] == "env" else command
         command = ("env", *(f"{name}={value}" for name, value in variables.items()), *rest)
     scaffold = {
         "mutable": tuple(mutable), "frozen": tuple(frozen), "include": tuple(include), "command": command,
-        "prepare": found.prepare, "build": (*_of_dockerfile(source), *found.build),
+        "prepare": found.prepare, "image": found.image, "build": (*_of_dockerfile(source), *found.build),
     }  # fmt: skip
     return Proposal(
         scaffold=scaffold,
         memory_mb=load_recipe(recipe).memory_mb if recipe else None,
-        suite=_suite(source),
-        notes=tuple(_notes(source, found, recipe)),
+        suite=next(iter(_suites(source)), "agentic"),
+        notes=(*_notes(source, found, recipe, itself=itself is not None), *map(_about_large, large)),
+        missing=found.missing,
     )
+
+
+def _with_arguments(command: tuple[str, ...], recipe: str) -> tuple[str, ...]:
+    """The command with the arguments that its recipe knows, and with an end before that of its box."""
+    arguments = load_recipe(recipe).data.get("arguments")
+    if not arguments:
+        return command
+    limit = 'timeout -k 5 "$(( ${RATCHET_SECONDS%.*} - 10 ))"'
+    return ("sh", "-c", f"exec {limit} {shlex.join(command)} {arguments}")
+
+
+def _own_name(source: Source) -> str:
+    """What the repository calls its own package."""
+    given = source.toml("pyproject.toml").get("project", {}).get("name") or source.json("package.json").get("name")
+    return str(given or "")
 
 
 def _mutable(source: Source, found: Found) -> list[str]:
@@ -62,15 +80,26 @@ def _mutable(source: Source, found: Found) -> list[str]:
     if not found.code or any(path in source.paths for path in found.code):
         return [WHOLE]
     folders = {path.rpartition("/")[0] for path in source.paths}
-    prompts = {one for one in folders if _PROMPTS.fullmatch(one) and not _ASIDE.fullmatch(top_of(one))}
+    prompts = {one for one in folders if _PROMPTS.fullmatch(one) and not is_aside(top_of(one))}
     return found.code + sorted(p for p in prompts if not inside(p, found.code))
 
 
 def _frozen(source: Source) -> list[str]:
     """What of a whole repository does not belong to the agent, has no content, or is large."""
-    names = [name for name in source.tops() if _ASIDE.fullmatch(name) or source.size(name) > LARGE]
+    names = [name for name in source.tops() if is_aside(name) or source.size(name) > LARGE]
     odd = [path for path in sorted(source.odd) if not inside(path, names)]
-    return sorted({*names, *odd, CONFIG})
+    own = [path for path in _suites(source) if not inside(path, names)]
+    return sorted({*names, *odd, *own, CONFIG})
+
+
+def _large(source: Source) -> list[str]:
+    """Folders of code that are too large for patches; a box sees them, since the agent needs them."""
+    tops = [name for name in source.tops() if not is_aside(name) and source.size(name) > LARGE]
+    return [name for name in tops if any(_CODE.fullmatch(path) for path in source.below(name))]
+
+
+def _about_large(name: str) -> str:
+    return f"{name} is large: boxes see it, but patches cannot change it; name parts of it with --mutable"
 
 
 def _known(packages: Iterable[str]) -> str | None:
@@ -93,21 +122,25 @@ def _is_plain(run: str) -> bool:
     return all(_SAFE_RUN.fullmatch(part) or part.startswith("rm -rf /var/lib/apt") for part in parts)
 
 
-def _suite(source: Source) -> str:
-    """A suite of its own, if the repository holds one."""
-    own = [path for path in source.paths if path.rpartition("/")[2] == "suite.yaml" and "/" in path]
-    return str(Path(own[0]).parent) if own else "agentic"
+def _suites(source: Source) -> list[str]:
+    """The folders of the suites that the repository holds."""
+    return [path.rpartition("/")[0] for path in source.paths if path.endswith("/suite.yaml")]
 
 
-def _notes(source: Source, found: Found, recipe: str | None) -> Iterable[str]:
+def _notes(source: Source, found: Found, recipe: str | None, *, itself: bool) -> Iterable[str]:
     if found.why:
         yield f"the command: {found.why}"
-    if recipe:
+    if itself:
+        title = load_recipe(str(recipe)).data["title"]
+        yield f"it is {title}, which has a recipe: variables and arguments are from recipes/{recipe}"
+    elif recipe:
         yield f"it uses {load_recipe(recipe).data['title']}: the variables are those of that recipe"
     yield from found.notes
     if "Dockerfile" in source.paths:
         yield "Dockerfile: the system packages that it installs are proposed; the rest is not looked at"
     if any(re.match(r"tests?/", path) for path in source.paths):
         yield "its tests are neither mutable nor shown to boxes"
+    if not any("runs" in line for line in source.text(".gitignore").splitlines()):
+        yield "campaigns are kept in runs/: name it in .gitignore"
     if odd := sorted(source.odd):
-        yield f"boxes do not get what these stand for (links, submodules): {', '.join(odd[:5])}"
+        yield f"boxes do not get what these stand for (links, submodules, LFS pointers): {', '.join(odd[:5])}"

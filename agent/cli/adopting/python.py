@@ -28,7 +28,9 @@ def look(source: Source) -> Found | None:
         if way(source, found):
             break
     found.include = [path for path in ("pyproject.toml",) if path in source.paths and _reads_itself(source)]
-    if found.packages:
+    if _is_plain(source):
+        found.build = [PIP, "COPY requirements.txt /opt/agent/", f"{INSTALL}-r /opt/agent/requirements.txt"]
+    elif found.packages:
         wanted = " ".join(f"'{name}{version}'" for name, version in found.packages.items())
         found.build = [PIP, INSTALL + wanted]
     return found
@@ -37,6 +39,16 @@ def look(source: Source) -> Found | None:
 def _reads_itself(source: Source) -> bool:
     """Whether the code asks for its own metadata, as `importlib.metadata.version` does: that needs an installation."""
     return any("pyproject.toml" in source.text(path) for path in source.paths if path.endswith(".py"))
+
+
+def _is_plain(source: Source) -> bool:
+    """Whether requirements.txt alone says what to install, and nothing in it needs another file."""
+    lines = [line.strip() for line in source.text("requirements.txt").splitlines()]
+    if source.toml("pyproject.toml").get("project", {}).get("dependencies"):
+        return False
+    return any(map(_NAME.match, lines)) and not any(
+        line.startswith(("-", ".", "/")) or "file:" in line for line in lines
+    )
 
 
 def _code(source: Source) -> list[str]:

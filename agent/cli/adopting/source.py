@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import tomllib
 from collections.abc import Iterable
@@ -13,12 +14,18 @@ from typing import Any
 from agent.base.errors import UserError
 
 MAX_READ = 1 << 20
+_ASIDE = re.compile(
+    r"(tests?|docs?|examples?|benchmarks?|assets|data|runs|tasks|node_modules|vendor|\..*|LICEN[CS]E.*|CHANGELOG.*|README.*"
+    r"|CONTRIBUTING.*|Makefile|Dockerfile.*|.*\.lock|package-lock\.json|campaign\.yaml)"
+)
+_LFS = "version https://git-lfs.github.com/spec/"
+_CODE = tuple(f":!*.{ending}" for ending in ("py", "js", "mjs", "ts", "sh", "go", "rs", "md"))
 _NO_CONTENT = {"120000", "160000"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """The files of a work tree that git knows. `odd` are links and submodules among them, `sizes` are bytes."""
+    """The files of a work tree that git knows. `odd` are links, submodules and LFS pointers, which hold no content."""
 
     root: Path
     paths: tuple[str, ...]
@@ -42,7 +49,7 @@ class Source:
         return cls(
             root=root,
             paths=tuple(sorted(modes)),
-            odd=frozenset(path for path, mode in modes.items() if mode in _NO_CONTENT),
+            odd=frozenset(path for path, mode in modes.items() if mode in _NO_CONTENT) | _pointers(root),
             executable=frozenset(path for path, mode in modes.items() if mode == "100755"),
         )
 
@@ -91,7 +98,10 @@ class Source:
 
 @dataclass(kw_only=True, slots=True)
 class Found:
-    """What a look at one kind of agent proposes. `why` explains the command, `notes` are for the user."""
+    """What a look at one kind of agent proposes.
+
+    `why` explains the command, `notes` are for the user; `missing` says what to do before it can be built at all.
+    """
 
     command: tuple[str, ...] = ()
     why: str = ""
@@ -101,6 +111,20 @@ class Found:
     build: list[str] = field(default_factory=list)
     prepare: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
+    image: str | None = None
+    missing: str = ""
+
+
+def _pointers(root: Path) -> frozenset[str]:
+    """Git LFS pointers that stand for data; one that stands for code is left to be an error."""
+    command = ["git", "-C", str(root), "grep", "-lz", "--cached", "-e", f"^{_LFS}", "--", ".", *_CODE]
+    found = subprocess.run(command, capture_output=True, text=True, errors="surrogateescape", check=False).stdout
+    return frozenset(path for path in found.split("\0") if path)
+
+
+def is_aside(name: str) -> bool:
+    """Whether a name at the top of a repository is usually not part of the agent."""
+    return _ASIDE.fullmatch(name) is not None
 
 
 def top_of(path: str) -> str:

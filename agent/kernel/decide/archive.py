@@ -103,6 +103,10 @@ class Node:
         return self.successes / self.trials if self.trials else 0.0
 
 
+Costs = dict[int, dict[int, tuple[float, float]]]
+"""Candidate -> index -> score and cost of its search trials, where cost counts (`thrift`)."""
+
+
 class Archive:
     """Every candidate of a campaign with its search trials. Rows of one table, in preorder intervals.
 
@@ -119,6 +123,7 @@ class Archive:
         self.composed: set[frozenset[int]] = set()
         """Sets of patches that some candidate holds, or that could not be put together."""
         self.observations = Observations()
+        self.costs: Costs = {}
         self._patches: list[frozenset[int]] = []
         self._rows: dict[int, int] = {}
         self._parents: list[int | None] = []

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from agent.base.text import cut
 from agent.base.types import Candidate
 from agent.kernel.decide.boundary import SUBJECT_CHARS
+from agent.kernel.decide.cheaper import CostDecision, Gain, cost_words, evidence_words
 from agent.kernel.decide.gate import Decision
 
 REVERTS_TRAILER = "Ratchet-Reverts"
@@ -24,8 +25,19 @@ def evidence_trailers(
         "Ratchet-Derived-From": ", ".join(f"#{c.id}" for c in earlier) or "champion",
         "Ratchet-Score": f"{decision.champion_mean:.3f} -> {decision.candidate_mean:.3f} ({decision.pairs} pairs)",
         "Ratchet-Evidence": _evidence(decision),
+        **claim_trailers(decision),
         "Ratchet-Holdout": holdout,
     }
+
+
+def claim_trailers(decision: Decision) -> dict[str, str]:
+    """Which of several claims a commit makes; none where only one can be made: that the score is better."""
+    if not isinstance(decision, CostDecision) or decision.gain is None:
+        return {}
+    claim, margin = str(decision.gain), decision.not_worse
+    costs = cost_words(decision.champion_cost, decision.candidate_cost, decision.unit)
+    proven = f"{claim}: not worse by {margin:g} or more, and" if decision.gain is Gain.CHEAPER else f"{claim};"
+    return {"Ratchet-Claim": f"{proven} {costs}"}
 
 
 def commit_body(candidate: Candidate, earlier: Sequence[Candidate]) -> str:
@@ -72,4 +84,6 @@ def lineage(candidates: Mapping[int, Candidate], champions: Collection[int], can
 def _evidence(decision: Decision) -> str:
     if decision.log_e is None or decision.log_threshold is None:
         return decision.sentence
+    if isinstance(decision, CostDecision):
+        return evidence_words(decision)
     return f"e-value {math.exp(min(decision.log_e, 700)):.4g}, threshold {math.exp(decision.log_threshold):.4g}"

@@ -42,8 +42,13 @@ class Control(StrEnum):
     FAMILYWISE = "familywise"
 
 
-PairOutcome = tuple[float, float] | VoidPair
-"""One pair as the ledger keeps it: (champion's score, candidate's score), or what is known of a voided one."""
+Costs = tuple[float, float]
+"""What a pair's sides cost, champion and candidate, as `cheaper` counts it."""
+
+NOTHING: Final[Costs] = (0.0, 0.0)
+
+PairOutcome = tuple[float, float] | tuple[float, float, Costs] | VoidPair
+"""One pair as the ledger keeps it: (champion's score, candidate's score[, costs]), or what is known of a voided one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,8 +145,8 @@ def pairs_to_prove(settings: GateSettings) -> int:
     return pairs
 
 
-class _Test(ABC):
-    """What both policies share: counting pairs and voids, ending once, and saying so."""
+class GateTest(ABC):
+    """What all tests share: counting pairs and voids, ending once, and saying so."""
 
     def __init__(self, settings: GateSettings, fixed: Fixed) -> None:
         self._settings = settings
@@ -155,12 +160,17 @@ class _Test(ABC):
         if fixed.share >= 1.0:
             self._end_deterministic()
 
+    @property
+    def pairs(self) -> int:
+        """Scored pairs that were counted."""
+        return self._pairs
+
     def decide(self) -> Decision | None:
         """The decision, once there is one."""
         return self._decision
 
-    def add(self, champion: float, candidate: float) -> Decision | None:
-        """Count one pair of scores; ignored after the decision.
+    def add(self, champion: float, candidate: float, costs: Costs = NOTHING) -> Decision | None:  # noqa: ARG002
+        """Count one pair of scores; ignored after the decision. Costs count in a `cheaper.CostTest` alone.
 
         Raises:
             ValueError: a score is outside [0, 1].
@@ -268,7 +278,7 @@ class _Test(ABC):
         return text
 
 
-class PairedTest(_Test):
+class PairedTest(GateTest):
     """The sequential test of one candidate against the champion (policy `proven`); O(1) a pair.
 
     Args:
@@ -338,7 +348,7 @@ class PairedTest(_Test):
         return self._decide(verdict, sentence, log_e=log_e, log_threshold=bar)
 
 
-class BetterTest(_Test):
+class BetterTest(GateTest):
     """Policy `better`: `k` fresh pairs, accepted if the mean is higher. Proves nothing, and says so."""
 
     def __init__(

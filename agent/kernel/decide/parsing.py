@@ -1,8 +1,8 @@
 """What Python says of a candidate's source without running it: does it parse, how does it read, what stands out.
 
 Pure, and standard library only, because this file is also a program. Parsing hostile source can take minutes or
-gigabytes (an f-string of many fields is quadratic in the interpreter's own parser), so the loop runs
-`python -I -S parsing.py` for each admission, under the limits below, and reads what it prints (see
+gigabytes (an f-string of many fields is quadratic in the interpreter's own parser), so the loop runs `main` in a
+process of its own for each admission, under the limits below, and reads what it prints (see
 `agent.kernel.loop.reading`). Input: every source after its length, 8 bytes big-endian. Output: one JSON array with
 an object for each source.
 """
@@ -179,10 +179,9 @@ def _limit(kind: int, most: int) -> None:
             raise
 
 
-def main() -> None:
-    """Read sources from standard input and print how Python reads them, under limits on time and memory."""
+def prepare() -> None:
+    """What all children inherit: limits on memory and files, the first place where memory runs out, modules in use."""
     for limit, most in (
-        (resource.RLIMIT_CPU, CPU_SECONDS),
         (resource.RLIMIT_AS, MEMORY_BYTES),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),
@@ -190,11 +189,13 @@ def main() -> None:
         _limit(limit, most)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    json.dumps(asdict(read(b"import os\nos.getpid()\n")))
+
+
+def main() -> None:
+    """Read sources from standard input and print how Python reads them, under a limit on time."""
+    _limit(resource.RLIMIT_CPU, CPU_SECONDS)
     data, answers = sys.stdin.buffer, []
     while length := data.read(LENGTH_BYTES):
         answers.append(asdict(read(data.read(int.from_bytes(length, "big")))))
     sys.stdout.write(json.dumps(answers))
-
-
-if __name__ == "__main__":
-    main()

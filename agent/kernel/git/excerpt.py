@@ -1,18 +1,19 @@
 """A small repository made of another one: the mutable paths of candidates as branches, their results as notes.
 
-It is made of plain files, so that it can be put into a box. git's plumbing makes it in a temporary folder: objects are
-read from the user's repository and none is written there. No other path, commit or author of its history gets in.
+It is made of plain files (`packing`), so that it can be put into a box. Files are read from the user's repository and
+nothing is written there. No other path, commit or author of its history gets in.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from agent.base.types import Files
-from agent.kernel.git.plumbing import IDENTITY, REGULAR, Entry, Git, scratch
+from agent.kernel.git.objects import Entry
+from agent.kernel.git.packing import Pack, Packed, add_tree, work_tree_index
+from agent.kernel.git.plumbing import REGULAR, Git, commit_text
 
 WORK = "proposal"
 """The branch that is checked out in the box."""
@@ -44,10 +45,16 @@ class Branch:
 
 
 class Excerpt:
-    """Makes repositories for boxes, of those files below `paths` that `shown` lets in."""
+    """Makes repositories for boxes, of those files below `paths` that `shown` lets in; any thread may ask.
+
+    What the last repository held is kept, compressed: the next one holds most of it too.
+    """
 
     def __init__(self, git: Git, paths: Sequence[str], shown: Callable[[str], bool]) -> None:
         self._git, self._paths, self._shown = git, tuple(paths), shown
+        self._known: Mapping[str, Packed] = {}
+        self._roots: Mapping[str, tuple[str, Mapping[str, Packed]]] = {}
+        """Tree of the user's repository -> what of it is shown, as a tree, and all objects of that."""
 
     def files(self, branches: Sequence[Branch], head: str, others: Mapping[str, str], most_bytes: int) -> Files:
         """The files of a `.git` folder whose work tree is the candidate `head`.
@@ -70,83 +77,46 @@ class Excerpt:
             branches = [branch for branch in branches if branch.name not in gone]
 
     def _made(self, branches: Sequence[Branch], head: str, others: Mapping[str, str]) -> Files:
-        with scratch() as folder:
-            env = self._begin(folder, len(branches[0].tree))
-            self._git.run("fast-import", "--quiet", "--force", stdin=b"".join(self._stream(branches)), env=env)
-            refs = dict(_split(line) for line in self._refs(env))
-            tips = {name: refs[f"refs/heads/{at}"] for name, at in {**others, WORK: head}.items() if _at(at) in refs}
-            refs |= {_at(name): commit for name, commit in tips.items()}
-            wanted = "".join(f"{commit}\n" for commit in dict.fromkeys(refs.values())).encode()
-            (folder / "out").mkdir()
-            self._git.run("pack-objects", "--revs", "-q", str(folder / "out" / "pack"), stdin=wanted, env=env)
-            self._git.run("read-tree", refs[_at(WORK)], env={**env, "GIT_INDEX_FILE": str(folder / "index")})
-            return {
-                **_packs(folder / "out"),
-                **_plain(refs, (folder / "config").read_bytes(), (folder / "index").read_bytes()),
-            }
-
-    def _begin(self, folder: Path, digits: int) -> dict[str, str]:
-        """An empty repository by hand: `git init` would ask the user's templates."""
-        sha256 = digits == 64  # noqa: PLR2004 - hex digits of SHA-256
-        (folder / "objects" / "pack").mkdir(parents=True)
-        (folder / "refs").mkdir()
-        (folder / "HEAD").write_text(f"ref: {_at(WORK)}\n", encoding="utf-8")
-        config = _CONFIG.format(version=int(sha256), format="\tobjectFormat = sha256\n" if sha256 else "")
-        (folder / "config").write_text(config, encoding="utf-8")
-        return {
-            "GIT_DIR": str(folder),
-            "GIT_COMMON_DIR": str(folder),
-            "GIT_OBJECT_DIRECTORY": str(folder / "objects"),
-            "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(self._git.common / "objects"),
-        }
-
-    def _stream(self, branches: Sequence[Branch]) -> Iterator[bytes]:
-        """What git fast-import reads: one commit a candidate, then one note a commit."""
-        marks = {branch.name: number for number, branch in enumerate(branches, start=1)}
+        algorithm = "sha256" if len(branches[0].tree) == 64 else "sha1"  # noqa: PLR2004 - hex digits of SHA-256
+        pack, now, refs = Pack(algorithm, self._known), int(time.time()), dict[str, str]()
+        roots = dict[str, tuple[str, Mapping[str, Packed]]]()
         for branch in branches:
-            yield _commit(_at(branch.name), branch.message, mark=marks[branch.name])
-            if branch.parent in marks:
-                yield f"from :{marks[branch.parent]}\n".encode()
-            yield b"deleteall\n"
-            listing = self._git.listing(branch.tree, self._paths)
-            yield from (_modify(path, entry) for path, entry in listing.items() if self._shown(path))
-        yield _commit("refs/notes/commits", "Results of the campaign so far")
-        for branch in branches:
-            yield b"N inline :%d\n" % marks[branch.name] + _data(branch.note)
+            tree, objects = roots[branch.tree] = self._root(algorithm, branch.tree, pack.packed)
+            pack.packed |= objects
+            parent = refs.get(_at(branch.parent)) if branch.parent is not None else None
+            refs[_at(branch.name)] = pack.add("commit", commit_text(tree, parent, branch.message, now))
+        notes = {refs[_at(one.name)]: Entry("100644", pack.add("blob", one.note.encode())) for one in branches}
+        refs |= {_at(name): refs[_at(at)] for name, at in {**others, WORK: head}.items() if _at(at) in refs}
+        results = commit_text(add_tree(pack, notes), None, "Results of the campaign so far", now)
+        refs["refs/notes/commits"] = pack.add("commit", results)
+        self._known, self._roots = pack.packed, roots
+        index = work_tree_index(self._listed(next(one.tree for one in branches if one.name == head)), algorithm)
+        packs = {f".git/objects/pack/{name}": body for name, body in pack.files().items()}
+        return {**packs, **_plain(refs, _config(algorithm), index)}
 
-    def _refs(self, env: Mapping[str, str]) -> Iterable[str]:
-        return self._git.run("for-each-ref", "--format=%(refname) %(objectname)", env=env).text.splitlines()
+    def _listed(self, tree: str) -> dict[str, Entry]:
+        """The regular files of a candidate that are shown."""
+        listing = self._git.listing(tree, self._paths)
+        return {path: entry for path, entry in listing.items() if entry.mode in REGULAR and self._shown(path)}
+
+    def _root(self, algorithm: str, tree: str, known: Mapping[str, Packed]) -> tuple[str, Mapping[str, Packed]]:
+        """What is shown of a candidate; objects that are `known` are not compressed again."""
+        if tree in self._roots:
+            return self._roots[tree]
+        pack, files = Pack(algorithm, {**self._known, **known}), self._listed(tree)
+        missing = sorted({entry.oid for entry in files.values() if not pack.keep(entry.oid)})
+        for body in self._git.objects.blobs(missing).values():
+            pack.add("blob", body)
+        return add_tree(pack, files), pack.packed
 
 
 def _at(name: str) -> str:
     return f"refs/heads/{name}"
 
 
-def _split(line: str) -> tuple[str, str]:
-    name, _, commit = line.partition(" ")
-    return name, commit
-
-
-def _commit(ref: str, message: str, mark: int | None = None) -> bytes:
-    name, email = IDENTITY
-    marked = "" if mark is None else f"mark :{mark}\n"
-    return f"commit {ref}\n{marked}committer {name} <{email}> {int(time.time())} +0000\n".encode() + _data(message)
-
-
-def _data(text: str) -> bytes:
-    raw = text.encode(errors="replace")
-    return b"data %d\n" % len(raw) + raw + b"\n"
-
-
-def _modify(path: str, entry: Entry) -> bytes:
-    quoted = path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    known = entry.mode in REGULAR
-    return f'M {entry.mode} {entry.oid} "{quoted}"\n'.encode("utf-8", "surrogateescape") if known else b""
-
-
-def _packs(folder: Path) -> Files:
-    found = (path for path in folder.iterdir() if path.suffix in {".pack", ".idx"})
-    return {f".git/objects/pack/{path.name}": path.read_bytes() for path in found}
+def _config(algorithm: str) -> bytes:
+    sha256 = algorithm == "sha256"
+    return _CONFIG.format(version=int(sha256), format="\tobjectFormat = sha256\n" if sha256 else "").encode()
 
 
 def _plain(refs: Mapping[str, str], config: bytes, index: bytes) -> Files:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from agent.base.errors import UserError
 from agent.base.text import clean_line
-from agent.base.trust import inside
+from agent.base.trust import WHOLE, inside
 from agent.base.types import Files
+from agent.config.copies import with_copies
+from agent.config.layers import Layers, copy_of
 from agent.kernel.decide.boundary import path_fault
 from agent.kernel.git.excerpt import Excerpt
 from agent.kernel.git.messages import CAMPAIGN_TRAILER, PLAIN, Commit
@@ -76,11 +78,49 @@ class History:
         """Whether a patch may change a path."""
         return inside(path, self.mutable, self.frozen)
 
-    def remarks(self, include: Sequence[str]) -> list[str]:
-        """What a box does not get of the paths that it sees read-only, one line each."""
-        return [
+    def layers(self, lines: Sequence[str], field: str) -> Layers:
+        """Layers of an image whose COPY lines take files of the base commit.
+
+        Raises:
+            UserError: names `field`; a file is not in the commit, or holds no content.
+        """
+
+        def read(paths: Sequence[str]) -> Files:
+            for path, kind in self._not_plain(self.base, paths):
+                fix = "COPY takes regular files: commit one there, or name others."
+                raise UserError(field, f"`{clean_line(path)}` is a {kind}", fix)
+            return self._git.read(self.base, paths)
+
+        return with_copies(lines, self._git.listing(self.base, (WHOLE,)), read, field, f"commit {self.base[:12]}")
+
+    def check_suite(self, suite: Path, scaffold: Sequence[str], improver: Sequence[str]) -> None:
+        """Raise UserError if a box would see files of the suite's folder: its hidden tests and its solutions."""
+        if not suite.resolve().is_relative_to(self.root):
+            return
+        folder = suite.resolve().relative_to(self.root).as_posix()
+        listing = [path for path in self._git.listing(self.base, (WHOLE,)) if inside(path, (folder,))]
+        shown = {
+            "scaffold.mutable": (self.mutable, self.frozen),
+            "scaffold.include": (scaffold, ()),
+            "improve.include": (improver, ()),
+        }
+        for field, (paths, but) in shown.items():
+            if any(inside(path, paths, but) for path in listing):
+                problem = f"boxes would see `{folder}`, the suite with its hidden tests and solutions"
+                fix = "Name it in `scaffold.frozen`." if paths is self.mutable else "Name the other paths only."
+                raise UserError(field, problem, fix)
+
+    def remarks(self, include: Sequence[str], build: Sequence[str] = ()) -> list[str]:
+        """What a box does not get of the paths that it sees read-only, or as a patch left it; one line each."""
+        hollow = [
             f"scaffold.include: `{path}` is a {kind}; boxes do not get what it stands for"
             for path, kind in (self._not_plain(self.base, include) if include else ())
+        ]
+        copied = [source for copy in map(copy_of, build) if copy is not None for source in copy.sources]
+        return hollow + [
+            f"scaffold.build: `{path}` is mutable; the image keeps the seed's, whatever a patch makes of it"
+            for path in copied
+            if self.is_mutable(path)
         ]
 
     def _not_plain(self, rev: str, paths: Sequence[str]) -> list[tuple[str, str]]:
@@ -99,7 +139,8 @@ class History:
 
     def candidate(self, candidate: int) -> SavedCandidate | None:
         """One candidate of the archive, or None."""
-        return next(self._saved(f"{self._archive}/{candidate}"), None)
+        found = self._git.ref(f"{self._archive}/{candidate}")
+        return None if found is None else SavedCandidate(id=candidate, commit=found[0], tree=found[1])
 
     def _saved(self, pattern: str) -> Iterator[SavedCandidate]:
         out = self._git.run("for-each-ref", "--format=%(refname:lstrip=4) %(objectname) %(tree)", pattern).text
@@ -124,8 +165,8 @@ class History:
 
     def diff(self, before: str, after: str) -> str:
         """The patch between two commits or trees, as git shows it; undecodable bytes are replaced."""
-        options = ("-p", "-r", "--text", "--no-color", "--find-renames")
-        return self._git.run("diff-tree", *options, before, after).out.decode(errors="replace")
+        trees = [self._git.tree_of(name) for name in (before, after)]
+        return self._git.objects.diff(*trees).decode(errors="replace")
 
     def compare(self, before: Files, after: Files) -> str:
         """The patch between files that are in no tree, such as a refused one; odd paths are left out."""

@@ -1,13 +1,14 @@
 """Running git: objects in and out, refs by compare-and-swap, merges.
 
-The user's HEAD, index, working tree, hooks and configuration are never touched: trees are built in a temporary index,
-commits made by `commit-tree`, refs moved by `update-ref`, hooks off. Every method blocks for a few git processes and
-may be called from any thread.
+The user's HEAD, index, working tree, hooks and configuration are never touched: trees are built outside any index,
+commits made by git's plumbing, refs moved by compare-and-swap, hooks off. What every candidate needs is asked of git
+processes that live on (`lasting`), the rest of one process each. Every method blocks; any thread may call it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import subprocess
 import tempfile
@@ -22,9 +23,11 @@ from agent.base.errors import RecordBroken, Refused, UserError
 from agent.base.executable import Executable
 from agent.base.owner import folder_prefix
 from agent.base.text import clean_line
-from agent.base.trust import WHOLE
+from agent.base.trust import inside
 from agent.base.types import Files
+from agent.kernel.git.lasting import Lasting, line
 from agent.kernel.git.messages import COMMIT_FORMAT, PLAIN, Commit, CommitStyle, parse_commits
+from agent.kernel.git.objects import Entry, Objects
 
 if TYPE_CHECKING:
     import git
@@ -63,14 +66,6 @@ _OBJECT_NAME = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One file of a tree: its mode and its object name."""
-
-    mode: str
-    oid: str
-
-
-@dataclass(frozen=True, slots=True)
 class Answer:
     """What a git process answered."""
 
@@ -92,6 +87,8 @@ class Git:
         self._listings: dict[tuple[str, tuple[str, ...]], dict[str, Entry]] = {}
         self.bare = bool(repo.bare)
         self.common = Path(repo.common_dir)
+        self.objects = Objects(self._lasting)
+        self._refs = self._lasting("update-ref", "--no-deref", "-m", "ratchet: a candidate", "-z", "--stdin")
 
     @classmethod
     def open(cls, path: Path) -> Git:
@@ -106,8 +103,7 @@ class Git:
         ok: Sequence[int] = (0,),
     ) -> Answer:
         """One git process. Raises RecordBroken for an exit code that is not `ok`."""
-        options = [part for option in _OPTIONS for part in ("-c", option)]
-        command = ["git", "--literal-pathspecs", *options, *arguments]
+        command = ["git", *_options(), *arguments]
         environment = {**self._env, **(env or {})}
         try:
             process = self._repo.git.execute(command, istream=subprocess.PIPE, as_process=True, env=environment)
@@ -120,6 +116,12 @@ class Git:
             raise RecordBroken(f"git {arguments[0]} failed ({code}): {said}")
         return Answer(code, out, said)
 
+    def _lasting(self, *arguments: str) -> Lasting:
+        """A git process that lives on; it is started when it is first asked."""
+        command = [str(self._repo.git.GIT_PYTHON_GIT_EXECUTABLE), *_options(), *arguments]
+        folder = Path(self._repo.working_tree_dir or self._repo.git_dir)
+        return Lasting(arguments[0], command, folder, {**os.environ, "LC_ALL": "C", **self._env})
+
     # ------------------------------------------------------------------------------ reading
 
     def resolve(self, rev: str) -> str | None:
@@ -129,7 +131,16 @@ class Git:
 
     def tree_of(self, rev: str) -> str:
         """The tree of a commit, a tag or a tree."""
-        return self.run("rev-parse", "--verify", "--end-of-options", f"{rev}^{{tree}}").text.strip()
+        if not _OBJECT_NAME.fullmatch(rev):
+            return self.run("rev-parse", "--verify", "--end-of-options", f"{rev}^{{tree}}").text.strip()
+        if (found := self.objects.find(f"{rev}^{{tree}}")) is None:
+            raise RecordBroken(f"git object {rev} cannot be read: it is missing")
+        return found[0]
+
+    def ref(self, name: str) -> tuple[str, str] | None:
+        """The commit that one of our own refs names, and its tree; None if there is no such ref."""
+        found = self.objects.find(name)
+        return None if found is None else (found[0], found[2].partition(b"\n")[0].removeprefix(b"tree ").decode())
 
     def log(self, *arguments: str) -> list[Commit]:
         """Commits as `rev-list` finds them, along first parents."""
@@ -139,8 +150,8 @@ class Git:
     def branch(self, ref: str) -> tuple[str | None, str]:
         """A branch's commit, and the work tree that has it checked out, if any."""
         out = self.run("for-each-ref", "--format=%(refname)%00%(objectname)%00%(worktreepath)", ref).text
-        for line in out.splitlines():
-            name, oid, worktree = line.split("\0")
+        for row in out.splitlines():
+            name, oid, worktree = row.split("\0")
             if name == ref:
                 return oid, worktree
         return None, ""
@@ -150,44 +161,27 @@ class Git:
         if not _OBJECT_NAME.fullmatch(tree):  # only a full name always means the same
             return self._list(tree, paths)
         asked = tree, tuple(paths)
-        if asked not in self._listings:
+        if (known := self._listings.get(asked)) is None:
+            known = self._list(tree, paths)
             if len(self._listings) >= _LISTINGS_KEPT:
                 self._listings.clear()
-            self._listings[asked] = self._list(tree, paths)
-        return self._listings[asked]
+            self._listings[asked] = known
+        return known
 
     def _list(self, tree: str, paths: Sequence[str]) -> dict[str, Entry]:
-        named = () if WHOLE in paths else paths
-        out = self.run("ls-tree", "-r", "-z", "--full-tree", tree, "--", *named).text
-        listing = {}
-        for record in out.split("\0")[:-1]:
-            meta, _, path = record.partition("\t")
-            mode, _, oid = meta.split(" ")
-            listing[path] = Entry(mode, oid)
-        return listing
+        def wanted(path: str) -> bool:
+            return inside(path.rstrip("/"), paths) or (path.endswith("/") and any(p.startswith(path) for p in paths))
+
+        return dict(self.objects.files(self.tree_of(tree), wanted))
 
     def read(self, tree: str, paths: Sequence[str]) -> Files:
         """The regular files of a tree, or a revision, that are below `paths`."""
         files = {path: item for path, item in self.listing(tree, paths).items() if item.mode in REGULAR}
-        blobs = self._blobs(sorted({item.oid for item in files.values()}))
+        blobs = self.objects.blobs(sorted({item.oid for item in files.values()}))
         return {
             path: Executable(blobs[item.oid]) if item.mode == EXECUTABLE_MODE else blobs[item.oid]
             for path, item in files.items()
         }
-
-    def _blobs(self, oids: Sequence[str]) -> dict[str, bytes]:
-        if not oids:
-            return {}
-        out = self.run("cat-file", "--batch", stdin="".join(f"{oid}\n" for oid in oids).encode()).out
-        blobs, at = {}, 0
-        for oid in oids:
-            end = out.index(b"\n", at)
-            _, kind, *size = out[at:end].split(b" ")
-            if kind != b"blob":
-                raise RecordBroken(f"git object {oid} cannot be read: {kind.decode()}")
-            at = end + 1 + int(size[0]) + 1
-            blobs[oid] = out[end + 1 : at - 1]
-        return blobs
 
     # ------------------------------------------------------------------------------ writing
 
@@ -196,28 +190,13 @@ class Git:
 
         A file keeps the mode that it has in `old`; a new one has that of its content. Raises RecordBroken.
         """
-        oids = self._store(files, old, "sha1" if len(base_tree) == _SHA1_DIGITS else "sha256")
-        gone = [f"0 {'0' * len(base_tree)}\t{path}" for path in old if path not in files]
-        kept = [f"{_mode(old.get(path), data)} {oids[path]}\t{path}" for path, data in files.items()]
-        with scratch() as folder:
-            env = {"GIT_INDEX_FILE": str(folder / "index")}
-            self.run("read-tree", base_tree, env=env)
-            lines = "".join(f"{line}\0" for line in (*gone, *kept)).encode("utf-8", "surrogateescape")
-            self.run("update-index", "-z", "--index-info", stdin=lines, env=env)
-            return self.run("write-tree", env=env).text.strip()
-
-    def _store(self, files: Files, old: Mapping[str, Entry], algorithm: str) -> dict[str, str]:
-        """Write the blobs that the old tree does not hold yet; all object names by path."""
-        oids = {path: _object_name(data, algorithm) for path, data in files.items()}
-        known = {entry.oid for entry in old.values()}
-        new = {oid: files[path] for path, oid in oids.items() if oid not in known}
-        if new:
-            with scratch() as folder:
-                for oid, data in new.items():
-                    (folder / oid).write_bytes(data)
-                names = "".join(f"{folder / oid}\n" for oid in new).encode()
-                self.run("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=names)
-        return oids
+        algorithm = "sha1" if len(base_tree) == _SHA1_DIGITS else "sha256"
+        known, changes = {entry.oid for entry in old.values()}, dict[str, Entry | None](dict.fromkeys(old))
+        for path, data in files.items():
+            oid = _object_name(data, algorithm)
+            changes[path] = Entry(_mode(old.get(path), data), oid if oid in known else self.objects.blob(data))
+        changed = {path: entry for path, entry in changes.items() if entry != old.get(path)}
+        return self.objects.change(base_tree, changed) if changed else base_tree
 
     def commit_tree(self, tree: str, parent: str | None, text: str, style: CommitStyle = PLAIN) -> str:
         """A commit of ours that no ref names yet.
@@ -225,6 +204,8 @@ class Git:
         Raises:
             UserError: it cannot be signed.
         """
+        if style == PLAIN:
+            return self.objects.commit(commit_text(tree, parent, text, int(time.time())))
         date = f"@{int(time.time())} +0000"
         people = {"AUTHOR": style.author or IDENTITY, "COMMITTER": IDENTITY}
         env = {f"GIT_{role}_DATE": date for role in people}
@@ -276,6 +257,14 @@ class Git:
         expected = "0" * len(new) if old is None else old
         return self.run("update-ref", "--no-deref", "-m", why, ref, new, expected, ok=(0, 1, 128)).code == 0
 
+    def create(self, ref: str, commit: str) -> bool:
+        """Make a ref that does not exist yet; False if git refused, for any reason."""
+        try:
+            self._refs.ask(f"start\0create {ref}\0{commit}\0commit\0".encode(), lambda out: (line(out), line(out)))
+        except RecordBroken:
+            return False
+        return True
+
     def break_locks(self, found: Iterable[Path], patience: float) -> None:
         """Remove those of the lock files that are still the same after `patience` seconds. Raises RecordBroken."""
         seen = {path: stamp for path in found if (stamp := _stamp(path)) is not None}
@@ -324,6 +313,18 @@ def _environment(repo: git.Repo) -> dict[str, str]:
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_TERMINAL_PROMPT": "0",
     }
+
+
+def _options() -> list[str]:
+    return ["--literal-pathspecs", *(part for option in _OPTIONS for part in ("-c", option))]
+
+
+def commit_text(tree: str, parent: str | None, text: str, now: int) -> bytes:
+    """A commit of ours as git stores it; `now` in Unix seconds."""
+    name, email = IDENTITY
+    who = f"{name} <{email}> {now} +0000"
+    parents = "" if parent is None else f"parent {parent}\n"
+    return f"tree {tree}\n{parents}author {who}\ncommitter {who}\n\n{text}".encode(errors="replace")
 
 
 def _object_name(data: bytes, algorithm: str) -> str:

@@ -161,7 +161,7 @@ class Repository(History):
         """
         ref, why = f"{self._archive}/{candidate}", f"ratchet: candidate {candidate}"
         commit = self._git.commit_tree(tree, parent_commit, text)
-        if self._git.move(ref, commit, None, why):
+        if self._git.create(ref, commit):
             return commit
         saved = self.candidate(candidate)
         if saved is not None and saved.tree == tree:

@@ -19,10 +19,13 @@ from agent.kernel.loop.parts import Parts, Planned, StepKind
 from agent.kernel.loop.proposer import Proposal
 from agent.kernel.loop.shown import search_tasks
 from agent.kernel.loop.state import patches_key
+from agent.kernel.loop.threads import to_end
 from agent.kernel.loop.tries import Tries
 from agent.trials.evaluator import seed_of
 from agent.trials.executor import Job
 from agent.trials.preparing import PREPARE_FAILED, PrepareFailed
+
+_UP_TO = "up to comments and layout"
 
 
 class Admission:
@@ -37,6 +40,7 @@ class Admission:
         self.tasks = search_tasks(parts.config, parts.suite, parts.state.ledger)
         self._finder = FlagFinder(parts.suite.tasks)
         self._briefer = Briefer(parts, self.tasks)
+        self._alone = asyncio.Lock()
 
     async def search_trial(self, candidate: Candidate, index: int, purpose: Purpose = Purpose.SEARCH) -> Trial:
         """The `index`-th search trial of a candidate: task order and answers are shared by all candidates.
@@ -97,38 +101,60 @@ class Admission:
         flags = []
         if proposal.change is not None:
             flags = await self._find(self.mutable(parent.tree or ""), proposal.change.files, proposal.readings)
-        ledger, repository = self._state.ledger, self._parts.repository
-        number, tree, print_, refusal, diff = len(self._state.candidates), None, None, proposal.refusal, ""
-        if proposal.left:
-            diff = repository.compare(self.mutable(parent.tree or ""), proposal.left)
-        if proposal.change is not None:
-            tree = repository.write(parent.tree or "", proposal.change.files)
-            diff = repository.diff(parent.tree or "", tree)
-            print_ = fingerprint(proposal.change.files, proposal.readings)
-            if (twin := ledger.known_fingerprint(print_)) is not None:
-                tree, refusal = None, f"reads the same as candidate {twin}, up to comments and layout"
-        candidate = Candidate(
-            id=number,
-            parent=parent.id,
-            tree=tree,
-            subject=proposal.subject,
-            body=proposal.body,
-            fate=Fate.OPEN if tree else Fate.REFUSED,
-            reason=refusal,
-            size=sum(map(len, proposal.change.files.values())) if proposal.change else 0,
-        )
-        if tree:
-            text = format_message(proposal.subject, proposal.body, {"Ratchet-Campaign": self._config.name})
-            repository.save_candidate(number, tree, self._commit_of(parent.id), text)
-        if patches is not None:
-            ledger.remember(patches_key(number), sorted(patches))
-        self._state.add(candidate, fingerprint=print_, diff=diff, transcript=proposal.transcript)
-        what = f"refused: {refusal}" if refusal else "admitted"
-        ledger.note("proposal", f"#{number} from #{parent.id}: {proposal.subject} ({what})")
-        if tree and flags:
-            ledger.remember(flags_key(number), flags)
-            ledger.note("flagged", f"#{number} {in_one_line(flags)}")
+        async with self._alone:  # a candidate's number is taken with its row, and git has it before that
+            print_, twin = self._twin(proposal)
+            before = self.mutable(parent.tree or "") if proposal.left else {}
+            number = len(self._state.candidates)
+            save = partial(self._save, number, proposal, parent, before, keep=twin is None)
+            tree, diff = await to_end(save)
+            refusal = proposal.refusal if twin is None else f"reads the same as candidate {twin}, {_UP_TO}"
+            candidate = Candidate(
+                id=number,
+                parent=parent.id,
+                tree=tree,
+                subject=proposal.subject,
+                body=proposal.body,
+                fate=Fate.OPEN if tree else Fate.REFUSED,
+                reason=refusal,
+                size=sum(map(len, proposal.change.files.values())) if proposal.change else 0,
+            )
+            ledger = self._state.ledger
+            with ledger.together():
+                if patches is not None:
+                    ledger.remember(patches_key(number), sorted(patches))
+                ledger.add_candidate(candidate, fingerprint=print_, diff=diff, transcript=proposal.transcript)
+                self._note(candidate, flags)
+            self._state.know(candidate)
         return candidate
+
+    def _twin(self, proposal: Proposal) -> tuple[str | None, int | None]:
+        """The fingerprint of a proposal, and the candidate that has the same."""
+        if proposal.change is None:
+            return None, None
+        print_ = fingerprint(proposal.change.files, proposal.readings)
+        return print_, self._state.ledger.known_fingerprint(print_)
+
+    def _save(
+        self, number: int, proposal: Proposal, parent: Candidate, before: Files, *, keep: bool
+    ) -> tuple[str | None, str]:
+        """All that git has to do with a proposal: the tree of a candidate, under its ref, and the diff."""
+        repository = self._parts.repository
+        if proposal.change is None:
+            return None, repository.compare(before, proposal.left) if proposal.left else ""
+        tree = repository.write(parent.tree or "", proposal.change.files)
+        diff = repository.diff(parent.tree or "", tree)
+        if not keep:
+            return None, diff
+        text = format_message(proposal.subject, proposal.body, {"Ratchet-Campaign": self._config.name})
+        repository.save_candidate(number, tree, self._commit_of(parent.id), text)
+        return tree, diff
+
+    def _note(self, candidate: Candidate, flags: list[str]) -> None:
+        ledger, what = self._state.ledger, f"refused: {candidate.reason}" if candidate.reason else "admitted"
+        ledger.note("proposal", f"#{candidate.id} from #{candidate.parent}: {candidate.subject} ({what})")
+        if candidate.tree and flags:
+            ledger.remember(flags_key(candidate.id), flags)
+            ledger.note("flagged", f"#{candidate.id} {in_one_line(flags)}")
 
     def _commit_of(self, candidate: int) -> str:
         """The commit that holds a candidate: its own ref, or the base for the seed."""

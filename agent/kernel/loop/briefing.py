@@ -7,11 +7,14 @@ Not covered: the texts are those of models and boxes, so an improver may read th
 from __future__ import annotations
 
 import asyncio
-import json
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from agent.base.types import Candidate, Fate, Files, Trial
+from agent.config.campaign import Config
+from agent.kernel.decide.cheaper import Aim, Objective
 from agent.kernel.decide.gate import pairs_to_prove
 from agent.kernel.decide.informative import informative
 from agent.kernel.decide.predictions import Calibration, Sums, calibration, checked, predictions
@@ -21,7 +24,7 @@ from agent.kernel.loop.lessons import LESSONS, lessons_of
 from agent.kernel.loop.opening import with_recorded_windows
 from agent.kernel.loop.pages import Attempt
 from agent.kernel.loop.parts import Parts
-from agent.kernel.loop.settings import gate_settings
+from agent.kernel.loop.settings import aim_of, gate_settings
 from agent.kernel.loop.shown import SearchTasks
 from agent.kernel.record.rows import Result
 
@@ -52,6 +55,7 @@ class Briefer:
     def __init__(self, parts: Parts, search: SearchTasks) -> None:
         self._parts, self._state, self._config = parts, parts.state, parts.config
         self.tasks, self._purpose = search.shown, search.purpose
+        self._excerpt = parts.repository.excerpt()
 
     async def write(self, parent: Candidate, left: Callable[[], Left]) -> Briefing:
         """What the improver gets that is to build on `parent`; `left` says what is left of the campaign."""
@@ -71,9 +75,7 @@ class Briefer:
             ancestors.append(at)
             at = known[at].parent
         family = [c.id for c in known.values() if c.parent in {parent.id, parent.parent} and c.parent is not None]
-        scored = [c for c in known if state.score(c) is not None]
-        best = sorted(scored, key=lambda c: state.score(c) or 0.0, reverse=True)[:_BEST]
-        found = dict.fromkeys([state.champion, *ancestors, *reversed(family), *best])
+        found = dict.fromkeys([state.champion, *ancestors, *reversed(family), *state.best(_BEST)])
         return [one for one in found if one != parent.id]
 
     def _chosen(self, parent: Candidate) -> list[Candidate]:
@@ -86,17 +88,19 @@ class Briefer:
         parents = {one.parent for one in chosen if one.parent is not None}
         results = self._results({one.id for one in chosen} | parents)
         verdicts = {row.candidate: row.verdict for row in self._state.ledger.tests() if row.verdict}
-        names = [task.id for task in self.tasks]
+        names = tuple(task.id for task in self.tasks)
         return [
             Attempt(
                 candidate=one,
                 verdict=verdicts.get(one.id, ""),
                 reason=self._state.shown_reason(one, met=one.id in verdicts),
-                results=results.get(one.id, ()),
-                outcomes=checked(
-                    predictions(one.body, names)[0],
-                    sums(results.get(one.parent or 0, ())),
-                    sums(results.get(one.id, ())),
+                results=tuple(results.get(one.id, ())),
+                outcomes=tuple(
+                    checked(
+                        predictions(one.body, names)[0],
+                        sums(results.get(one.parent or 0, ())),
+                        sums(results.get(one.id, ())),
+                    )
                 ),
             )
             for one in chosen
@@ -117,9 +121,9 @@ class Briefer:
         listed = [{"task": t.task, "reason": t.reason, "file": f"transcripts/{n}.md"} for n, t in _numbered(failures)]
         found = self._calibration(attempts)
         files = {
-            "brief.json": json.dumps({**brief, "failures": listed}, indent=1).encode(),
+            "brief.json": pages.brief_page({**brief, "failures": listed}).encode(),
             "README.md": pages.INDEX.encode(),
-            "campaign.md": (self._facts(parent, left) + "\n" + pages.calibration_words(found)).encode(),
+            "campaign.md": (self._facts(attempts, parent, left) + "\n" + pages.calibration_words(found)).encode(),
             "candidates.tsv": pages.candidates_table(attempts).encode(),
             "results.tsv": pages.results_table(attempts).encode(),
             "scores.tsv": pages.scores_table(attempts, self.tasks).encode(),
@@ -134,7 +138,7 @@ class Briefer:
         """The latest first, since the room may not suffice for all."""
         files = {}
         for one in reversed([one for one in attempts if one.candidate.parent is not None]):
-            diff, said = self._state.ledger.candidate_texts(one.candidate.id)
+            diff, said = self._state.texts(one.candidate.id)
             tail = said[-_SAID:] if one.candidate.fate is Fate.REFUSED else ""
             files[f"attempts/{one.candidate.id}.md"] = pages.attempt_page(one, diff, tail).encode()
         return files
@@ -166,11 +170,12 @@ class Briefer:
 
     # ---------------------------------------------------------------------------- facts
 
-    def _facts(self, parent: Candidate, left: Left) -> str:
-        config = self._config
+    def _facts(self, attempts: Sequence[Attempt], parent: Candidate, left: Left) -> str:
+        config, rows = self._config, next(one.results for one in attempts if one.candidate.id == parent.id)
         return pages.facts_page(
             {
-                "The solver": self._solver(parent),
+                "The agent": self._agent(),
+                "The solver": self._solver(parent, rows),
                 "What one trial may use": [
                     ("model calls", config.boxes.trial_calls),
                     ("model tokens, prompt and completion", config.boxes.trial_tokens),
@@ -194,18 +199,31 @@ class Briefer:
             }
         )
 
-    def _solver(self, parent: Candidate) -> list[tuple[str, object]]:
+    def _agent(self) -> list[tuple[str, object]]:
+        """How a trial runs what is in the workspace; another program that improves it does not know that by itself."""
+        scaffold = self._config.scaffold
+        return [
+            ("command, run in the task's folder", f"`{shlex.join(scaffold.command)}`"),
+            ("built before, without network, by", f"`{shlex.join(scaffold.prepare)}`" if scaffold.prepare else None),
+            ("paths that a patch may change", ", ".join(scaffold.mutable)),
+            ("exceptions, which are not in the workspace", ", ".join(scaffold.frozen) or None),
+            ("further paths that a trial sees below /scaffold", ", ".join(scaffold.include) or None),
+        ]
+
+    @cached_property
+    def _with_windows(self) -> Config:
+        return with_recorded_windows(self._config, self._state.ledger)
+
+    def _solver(self, parent: Candidate, rows: Sequence[Result]) -> list[tuple[str, object]]:
         """The model behind a trial, and what the parent's search trials used of it on average."""
-        config = with_recorded_windows(self._config, self._state.ledger)
         prices = (self._state.ledger.recollect("prices") or {}).get("dollars_per_million", {})
         facts = list[tuple[str, object]]()
-        for model in config.models.of("solver"):
+        for model in self._with_windows.models.of("solver"):
             name = f"{model.provider}/{model.name}"
             price = prices.get(name, {})
             paid = None if price.get("input") is None else f"${price['input']:g} in, ${price['output']:g} out"
             facts += [("model", name), ("context window, in tokens", model.window)]
             facts += [("most tokens of one answer", model.output_limit), ("dollars per million tokens", paid)]
-        rows = self._results({parent.id}).get(parent.id, [])
         trials = sum(row.trials for row in rows)
         if trials:
             each = {name: sum(getattr(row, name) for row in rows) / trials for name in ("calls", "tokens", "seconds")}
@@ -222,6 +240,7 @@ class Briefer:
             ("before a test", f"{wanted} over the champion #{self._state.champion}"),
             ("a test", "fresh trials in pairs against the champion, on tasks that are not shown"),
             ("smallest gain worth finding, in score", f"{settings.smallest_effect:g}" if proven else None),
+            ("what is accepted", _accepted(aim_of(config))),
             ("pairs", f"{pairs_to_prove(settings)} at the least, {settings.max_pairs} at the most" if proven else None),
             ("pairs of a comparison", None if proven else config.gate_options.runs),
         ]
@@ -233,7 +252,7 @@ class Briefer:
         branches = [_branch(one) for one in attempts if one.candidate.tree is not None]
         room = min(MOST_BYTES, self._config.boxes.disk_mb << 17)
         champion = {"champion": _name(self._state.champion)}
-        return self._parts.repository.excerpt().files(branches, _name(parent.id), champion, room)
+        return self._excerpt.files(branches, _name(parent.id), champion, room)
 
 
 def sums(results: Sequence[Result]) -> Sums:
@@ -268,6 +287,13 @@ def _branch(one: Attempt) -> Branch:
 
 def _numbered(trials: Sequence[Trial]) -> list[tuple[int, Trial]]:
     return list(enumerate(trials, start=1))
+
+
+def _accepted(aim: Aim) -> str:
+    """What a candidate must be, in words."""
+    cheaper = f"not worse by {aim.not_worse:g} or more in score, and {aim.saving:.0%} or more cheaper"
+    words = {Objective.SCORE: "a better score", Objective.COST: f"{cheaper}, in {aim.unit} a trial"}
+    return words.get(aim.objective, f"a better score; or {words[Objective.COST]}")
 
 
 def _range(seconds: Sequence[float]) -> str:

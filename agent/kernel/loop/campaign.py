@@ -31,6 +31,9 @@ from agent.kernel.loop.watchdog import Watchdog, longest_trial, stall_seconds
 CANCEL_SECONDS = 60.0
 """How long a step that hangs may take to end after it was cancelled."""
 
+EVERY = 1.0
+"""Seconds between two records of the running time."""
+
 
 class Campaign:
     """One campaign. Steps run concurrently; each applies its own result when it ends."""
@@ -39,6 +42,7 @@ class Campaign:
         self.parts, self.state, self.config = parts, parts.state, parts.config
         self.running: dict[asyncio.Task[None], Planned] = {}
         self.stopping: str | None = None
+        self._kept_seconds = -math.inf
         self._unaffordable: str | None = None
         self.pauses = Pauses(parts, self._say, self._tick)
         self.watchdog = Watchdog(stall_seconds(parts.config, parts.suite))
@@ -136,7 +140,7 @@ class Campaign:
         await self._attend()
         if self.watchdog.stalled(self._progress()):
             await self._end_stall()
-        self._keep_time()
+        self._keep_time(EVERY)
 
     def _landed(self, task: asyncio.Task[None]) -> InfrastructureError | None:
         """Take a step that ended off the list; returns its infrastructure error, raises any other error."""
@@ -202,9 +206,14 @@ class Campaign:
             self.gate.end_with_budget(ending)
         self.state.ledger.note("end", ending)
 
-    def _keep_time(self) -> None:
+    def _keep_time(self, every: float = 0.0) -> None:
+        """Write the running time down, unless that was done less than `every` seconds ago."""
+        seconds = self.parts.budget.spent.seconds
+        if seconds - self._kept_seconds < every:
+            return
         with suppress(RecordBroken):
-            self.state.ledger.remember("seconds", self.parts.budget.spent.seconds)
+            self.state.ledger.remember("seconds", seconds)
+            self._kept_seconds = seconds
 
     def _say(self, kind: str, text: str) -> None:
         """Log an event; ignore write errors, so that nothing depends on it where the ledger itself failed."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from agent.kernel.decide.cheaper import Objective
 from agent.kernel.decide.gate import threshold
 from agent.kernel.decide.pooled import Spend
 from agent.kernel.decide.promotion import Promoter, promising
+from agent.kernel.decide.thrift import Thrifty
 from agent.kernel.loop.parts import Parts
 from agent.kernel.loop.settings import opening_of
 
@@ -18,6 +20,11 @@ class Contenders:
     def next(self) -> int | None:
         """The node that should meet the champion now, by the strategy's own rule if it has one."""
         state, strategy = self._state, self._parts.strategy
+        if isinstance(strategy, Thrifty):
+            cheapest = strategy.cheapest(state.archive, self._gate_share())
+            if cheapest is not None or strategy.aim.objective is Objective.COST:
+                return cheapest
+            strategy = strategy.inner
         if not isinstance(strategy, Promoter):
             return promising(state.archive, self._gate_share())
         settings = opening_of(self._config, self._parts.suite).settings

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 from agent.base.errors import UserError
 from agent.base.types import Candidate, Fate, Split
-from agent.kernel.decide.evidence import commit_body, evidence_trailers, whole_subject
 from agent.kernel.decide.flags import in_one_line
 from agent.kernel.decide.gate import Decision, Verdict
 from agent.kernel.git.repository import BranchMoved
+from agent.kernel.loop.acceptance import acceptance_of
 from agent.kernel.loop.admission import Admission
 from agent.kernel.loop.approval import Acceptance, Request, outdated
+from agent.kernel.loop.attributing import Attributing
 from agent.kernel.loop.committing import Committer
 from agent.kernel.loop.contenders import Contenders
 from agent.kernel.loop.holdout import Holdout
@@ -46,6 +47,16 @@ class Gatekeeper:
         self._wires, self._contenders = wires, Contenders(parts)
         self._committer = Committer(parts.state.ledger, parts.repository, parts.state.approvals, parts.state.decided)
         self._holdout = Holdout(parts)
+        self._attributing = Attributing(
+            parts,
+            merger,
+            open_test=self._begin,
+            meeting=self._met,
+            play=self.pair,
+            conclude=self._write_verdict,
+            ended=lambda: self._ending,
+        )
+        self._ending = False
         self._match: Match | None = None
         self._tried: Match | None = None
         self.concluding = False
@@ -78,6 +89,14 @@ class Gatekeeper:
             self._open(candidate)
 
     def _open(self, candidate: Candidate) -> None:
+        self._match = self._begin(candidate)
+
+    def _met(self, test: int) -> Match:
+        """A test by its number, as far as it was played."""
+        return self.meeting(next(row for row in self._state.ledger.tests() if row.id == test))
+
+    def _begin(self, candidate: Candidate) -> Match:
+        """Spend the next index of the campaign's error on a candidate."""
         state = self._state
         opening = opening_of(self._config, self._parts.suite, self._nondeterministic())
         row = state.ledger.open_test(
@@ -88,7 +107,7 @@ class Gatekeeper:
             settings=opening.recorded(),
         )
         state.ledger.note("gate", f"#{candidate.id} meets the champion #{state.champion} (test {row.id})")
-        self._match = self.meeting(row)
+        return self.meeting(row)
 
     def meeting(self, row: TestRow) -> Match:
         """The test that a row of the ledger is about, as far as it was played."""
@@ -142,7 +161,7 @@ class Gatekeeper:
 
     def verdict_step(self, *, ending: bool) -> Planned | None:
         """What follows from a decision, as a step, unless it is under way; when `ending`, it is tried once only."""
-        match = self._match
+        self._ending, match = ending, self._match
         if match is None or self.concluding or (decision := match.decision) is None:
             return None
         if ending and self._tried is match:
@@ -184,7 +203,10 @@ class Gatekeeper:
 
     async def _accept(self, match: Match, decision: Decision) -> None:
         """Measure the holdout; then the patch is committed, or waits for a person, or meets a newer champion."""
-        state, flags = self._state, await self._flags_of(match)
+        state = self._state
+        if (smaller := await self._attributing.smaller(match, decision)) is not None:
+            match, decision = smaller
+        flags = await self._flags_of(match)
         accepted = self.acceptance(match, decision, flags, await self._holdout.in_words(match.candidate))
         if accepted.champion != state.champion:
             state.approvals.keep(replace(accepted, outcome="outdated"))
@@ -200,23 +222,8 @@ class Gatekeeper:
 
     def acceptance(self, match: Match, decision: Decision, flags: list[str], holdout: str) -> Acceptance:
         """Everything that the commit of an accepted patch will say."""
-        candidate = match.candidate
-        earlier = self._state.lineage(candidate.id)[:-1]
-        trailers = {
-            **evidence_trailers(self._config.name, candidate, earlier, decision, holdout),
-            **({"Ratchet-Flags": in_one_line(flags)} if flags else {}),
-            **self._parts.provenance,
-            "Ratchet-Cost": _cost(self._parts),
-        }
-        return Acceptance(
-            candidate=candidate.id,
-            champion=match.row.champion,
-            test=match.row.id,
-            subject=whole_subject([one.subject for one in (*earlier, candidate)]),
-            body=commit_body(candidate, earlier),
-            trailers=trailers,
-            sentence=decision.sentence,
-        )
+        noted = {"flags": in_one_line(flags), "parts": self._attributing.words(match)}
+        return acceptance_of(self._parts, match, decision, noted, holdout)
 
     async def _flags_of(self, match: Match) -> list[str]:
         """What the whole patch adds to the champion that it met."""
@@ -277,8 +284,3 @@ def _may_repeat(row: TestRow, tests: Sequence[TestRow]) -> bool:
     """Whether a void test of these two may be followed by another; its error is controlled as of any test (`voids`)."""
     met = sum((one.candidate, one.champion) == (row.candidate, row.champion) for one in tests)
     return row.policy == "proven" and met < MOST_TESTS
-
-
-def _cost(parts: Parts) -> str:
-    spent, trials = parts.budget.spent, parts.state.trials
-    return f"${spent.dollars:.4f}, {spent.tokens} tokens, {trials} trials, {spent.seconds / 60:.1f} min so far"

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from agent.base.types import Candidate, Purpose, Side, Task, Trial
+from agent.kernel.decide.cheaper import SCORE, Aim, CostTest, Objective, Unit, costs
 from agent.kernel.decide.gate import (
     BetterTest,
     Control,
@@ -36,6 +37,7 @@ NONDETERMINISTIC = "nondeterministic tasks"
 """The named value of the ledger that lists tasks which were declared deterministic and are not."""
 
 _PROVEN = "proven"
+Test = PairedTest | CostTest | BetterTest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,10 +52,12 @@ class Opening:
     runs: int
     shares: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     rounds: int = ROUNDS
+    aim: Aim = SCORE
 
     def recorded(self) -> dict[str, Any]:
         """As the ledger keeps it; `opened_with` reads it back."""
-        return {**asdict(self.settings), "runs": self.runs, "shares": dict(self.shares), "rounds": self.rounds}
+        more = {"runs": self.runs, "shares": dict(self.shares), "rounds": self.rounds, "aim": asdict(self.aim)}
+        return {**asdict(self.settings), **more}
 
 
 def shares_of(tasks: Sequence[Task]) -> dict[str, float]:
@@ -81,7 +85,7 @@ class Match:
         seen: Callable[[Task, tuple[Trial, Trial]], None],
     ) -> None:
         self.row, self.champion, self.candidate = row, *sides
-        self.test: PairedTest | BetterTest | None = None
+        self.test: Test | None = None
         self._opening, self._beginning = opening, asyncio.Lock()
         self._tasks = tasks
         self._declared = [task for task in tasks if task.id in opening.shares]
@@ -100,6 +104,11 @@ class Match:
     def pairs(self) -> int:
         """Pairs fed to the test so far, voids included."""
         return self._fed
+
+    @property
+    def apart(self) -> bool:
+        """Whether nothing else of a test may run beside one side: its time is what is compared."""
+        return _unit_of(self._opening) is Unit.SECONDS
 
     @property
     def unsteady(self) -> set[str]:
@@ -200,7 +209,7 @@ class Match:
             Job(tree=side.tree or "", task=task, purpose=Purpose.GATE, seed=seed, answer_scope=scope)
             for side in (self.champion, self.candidate)
         )
-        return await both(self._evaluator, champion, candidate, seed)
+        return await both(self._evaluator, champion, candidate, seed, together=not self.apart)
 
     def _read_fixed(self) -> None:
         self._part, self._checks = recorded_part(self.row, self._ledger, self._opening)
@@ -221,11 +230,20 @@ class Match:
 def _pair(index: int, task: Task, outcome: tuple[Trial, Trial] | Void) -> PairRow:
     trials, side = (outcome.finished, outcome.side) if isinstance(outcome, Void) else (outcome, None)
     champion, candidate = (trial.score if trial is not None else None for trial in trials)
-    return PairRow(index=index, task=task.id, champion=champion, candidate=candidate, void_side=side, at=0.0)
+    first, second = trials
+    return PairRow(
+        index=index,
+        task=task.id,
+        champion=champion,
+        candidate=candidate,
+        void_side=side,
+        at=0.0,
+        usages=(first.usage, second.usage) if first is not None and second is not None else None,
+    )
 
 
 def feed(
-    test: PairedTest | BetterTest,
+    test: Test,
     part: FixedPart,
     pairs: Mapping[int, PairRow],
     checks: Mapping[int, Sequence[PairRow]],
@@ -239,7 +257,7 @@ def feed(
         if (task := part.deviating(checks.get(fed, ()))) is not None:
             test.close(Verdict.VOID, f"two runs of one side differ on `{task}`, which is declared deterministic")
         else:
-            test.feed([outcome_of(pairs[fed])])
+            test.feed([outcome_of(pairs[fed], test.unit if isinstance(test, CostTest) else None)])
             fed += 1
     return fed
 
@@ -255,11 +273,18 @@ def rechecks(part: FixedPart, opening: Opening, row: TestRow, seed: int, index: 
     return part.rechecks(seed, row.id, index) if opening.rounds > 1 and row.policy == _PROVEN else []
 
 
-def gate_test(row: TestRow, opening: Opening, fixed: Fixed) -> PairedTest | BetterTest:
+def gate_test(row: TestRow, opening: Opening, fixed: Fixed) -> Test:
     """The gate's test for a row of the ledger."""
-    if row.policy == _PROVEN:
+    if row.policy != _PROVEN:
+        return BetterTest(opening.settings, opening.runs, fixed)
+    if opening.aim.objective is Objective.SCORE:
         return PairedTest(opening.settings, row.id, row.commits, fixed)
-    return BetterTest(opening.settings, opening.runs, fixed)
+    return CostTest(opening.settings, opening.aim, row.id, row.commits)
+
+
+def _unit_of(opening: Opening) -> Unit | None:
+    """What cost is counted in, where cost counts."""
+    return None if opening.aim.objective is Objective.SCORE else opening.aim.unit
 
 
 def recorded_part(row: TestRow, ledger: Ledger, opening: Opening) -> tuple[FixedPart, dict[int, list[PairRow]]]:
@@ -275,7 +300,7 @@ def fixed_of(row: TestRow, ledger: Ledger, opening: Opening) -> Fixed | None:
     return None if part.missing else part.fixed()
 
 
-def retest(row: TestRow, ledger: Ledger, opening: Opening) -> PairedTest | BetterTest:
+def retest(row: TestRow, ledger: Ledger, opening: Opening) -> Test:
     """A test as its recorded pairs leave it; pairs after the first gap were still in flight, and do not count.
 
     `opening` is campaign.yaml's; what the test was opened with goes before it.
@@ -312,12 +337,15 @@ def opened_with(ledger: Ledger, test: int) -> Opening | None:
         return None
     numbers = dict(known)
     runs, shares, rounds = int(numbers.pop("runs")), numbers.pop("shares", {}), int(numbers.pop("rounds", 1))
+    aim = numbers.pop("aim", {})
+    kinds_of_aim = {"objective": Objective(aim["objective"]), "unit": Unit(aim["unit"])} if aim else {}
     kinds = {
         "control": Control(numbers["control"]),
         "lambdas": tuple(numbers["lambdas"]),
         "voids": VoidRule(numbers.get("voids", VoidRule.DISCARDED)),
     }
-    return Opening(settings=GateSettings(**{**numbers, **kinds}), runs=runs, shares=shares, rounds=rounds)
+    settings = GateSettings(**{**numbers, **kinds})
+    return Opening(settings=settings, runs=runs, shares=shares, rounds=rounds, aim=Aim(**{**aim, **kinds_of_aim}))
 
 
 def before_voids_counted(opening: Opening) -> Opening:
@@ -325,8 +353,10 @@ def before_voids_counted(opening: Opening) -> Opening:
     return replace(opening, settings=replace(opening.settings, voids=VoidRule.DISCARDED))
 
 
-def outcome_of(pair: PairRow) -> PairOutcome:
-    """A recorded pair as the gate reads it."""
+def outcome_of(pair: PairRow, unit: Unit | None = None) -> PairOutcome:
+    """A recorded pair as the gate reads it; with what its sides cost, if a unit is given."""
     if pair.champion is None or pair.candidate is None:
         return VoidPair(Side(str(pair.void_side)), pair.champion, pair.candidate)
-    return pair.champion, pair.candidate
+    if unit is None or pair.usages is None:
+        return pair.champion, pair.candidate
+    return pair.champion, pair.candidate, costs(*pair.usages, unit)

@@ -7,6 +7,7 @@ tree, and a set of patches is made of those that merge.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from agent.base.errors import Refused
 from agent.base.types import Candidate, Fate
@@ -14,6 +15,7 @@ from agent.kernel.decide.evidence import whole_subject
 from agent.kernel.loop.admission import Admission
 from agent.kernel.loop.parts import Parts, Planned
 from agent.kernel.loop.proposer import Proposal
+from agent.kernel.loop.threads import to_end
 
 
 class Merger:
@@ -34,8 +36,8 @@ class Merger:
             return candidate
         champion = state.candidates[state.champion]
         try:
-            sides = (one.tree or "" for one in (state.candidates[base], champion, candidate))
-            tree = self._parts.repository.merge(*sides)
+            sides = [one.tree or "" for one in (state.candidates[base], champion, candidate)]
+            tree = await to_end(partial(self._parts.repository.merge, *sides))
             proposal = await self._proposal(tree, champion, candidate.subject, _merged_body(candidate, champion))
         except Refused as refusal:
             state.ledger.note("merge", f"#{candidate.id} meets champion #{champion.id} as its own tree: {refusal}")
@@ -55,10 +57,19 @@ class Merger:
         Raises:
             InfrastructureError: its first trial is void; it is queued again.
         """
-        state, champion = self._state, self._state.candidates[self._state.champion]
-        tree, held = self._put_together(patches)
+        state = self._state
+        tree, held = await self._put_together(patches)
         if held in state.archive.composed - {patches} or any(one.tree == tree for one in state.candidates.values()):
             return
+        await self._make(tree, held)
+
+    async def _make(self, tree: str, held: frozenset[int]) -> None:
+        """A candidate of a tree that holds just these patches; nothing if it may not be admitted.
+
+        Raises:
+            InfrastructureError: its first trial is void; it is queued again.
+        """
+        state, champion = self._state, self._state.candidates[self._state.champion]
         parts = [state.candidates[patch] for patch in sorted(held)]
         try:
             proposal = await self._proposal(
@@ -71,24 +82,48 @@ class Merger:
         if made.fate is Fate.OPEN:
             await self._admission.smoke_or_queue(made)
 
-    def _put_together(self, wanted: frozenset[int]) -> tuple[str, frozenset[int]]:
+    async def left_out(self, whole: Candidate, patch: int) -> str | None:
+        """The tree of a candidate without one of its patches; None where the others build on it."""
+        held = self._state.archive.patches(whole.id)
+        tree, left = await self._step(whole.tree or "", held, patch, taken_out=True)
+        return tree if left != held else None
+
+    async def without(self, whole: Candidate, patches: frozenset[int]) -> Candidate | None:
+        """The candidate of a whole's patches but these; None where they cannot be taken out together, or it is refused.
+
+        Raises:
+            InfrastructureError: its first trial is void; it is queued again.
+        """
+        state, tree, held = self._state, whole.tree or "", self._state.archive.patches(whole.id)
+        wanted = held - patches
+        for patch in sorted(patches, reverse=True):
+            tree, held = await self._step(tree, held, patch, taken_out=True)
+        if held != wanted:
+            return None
+        if not any(one.tree == tree for one in state.candidates.values()):
+            await self._make(tree, held)
+        return next((one for one in state.candidates.values() if one.tree == tree and one.id in state.archive), None)
+
+    async def _put_together(self, wanted: frozenset[int]) -> tuple[str, frozenset[int]]:
         """(tree, the patches in it): from the candidate that is nearest, patches are taken out, then put in."""
         state, archive = self._state, self._state.archive
         nearest = min(archive.ids, key=lambda node: len(archive.patches(node) ^ wanted))
         tree, held = state.candidates[nearest].tree or "", archive.patches(nearest)
         for patch in sorted(held - wanted, reverse=True):
-            tree, held = self._step(tree, held, patch, taken_out=True)
+            tree, held = await self._step(tree, held, patch, taken_out=True)
         for patch in sorted(wanted - held):
-            tree, held = self._step(tree, held, patch, taken_out=False)
+            tree, held = await self._step(tree, held, patch, taken_out=False)
         return tree, held
 
-    def _step(self, tree: str, held: frozenset[int], patch: int, *, taken_out: bool) -> tuple[str, frozenset[int]]:
+    async def _step(
+        self, tree: str, held: frozenset[int], patch: int, *, taken_out: bool
+    ) -> tuple[str, frozenset[int]]:
         """A tree without one of its patches, or with one more; unchanged where that conflicts."""
         candidates = self._state.candidates
         before, after = candidates[candidates[patch].parent or 0].tree or "", candidates[patch].tree or ""
         base, theirs = (after, before) if taken_out else (before, after)
         try:
-            return self._parts.repository.merge(base, tree, theirs), held ^ {patch}
+            return await to_end(partial(self._parts.repository.merge, base, tree, theirs)), held ^ {patch}
         except Refused:
             return tree, held
 

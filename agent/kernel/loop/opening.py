@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from agent.base.types import Suite
     from agent.config.campaign import Config
     from agent.config.control import CommitConfig
+    from agent.config.layers import Layers
     from agent.config.models import ModelsConfig
     from agent.kernel.git.messages import CommitStyle
     from agent.kernel.git.repository import Repository
@@ -49,6 +50,11 @@ def open_repository(config: Config, ledger: Ledger | None) -> Repository:
     base = (ledger.recollect("base") if ledger else None) or config.scaffold.base
     scaffold, style = config.scaffold, style_of(config.commit)
     return Repository.open(scaffold.repo, config.name, scaffold.mutable, base, style=style, frozen=scaffold.frozen)
+
+
+def scaffold_layers(config: Config, repository: Repository) -> Layers:
+    """What installs the agent on the image; its COPY lines take files of the seed's commit. Raises UserError."""
+    return repository.layers(config.scaffold.build, "scaffold.build")
 
 
 def style_of(commit: CommitConfig) -> CommitStyle:

@@ -6,8 +6,10 @@ them as they were written; the files are read in a box, by a model.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from agent.base.text import clean_line
 from agent.base.types import Candidate, Task, Trial
@@ -20,12 +22,15 @@ MOST_DIFF = 128 << 10
 MOST_FILES = 64 << 10
 """Characters of one text, and bytes of one task's starting files, that are shown."""
 
+_KEPT = 256
+"""Texts of candidates that are held in memory: each proposal shows many, and few have changed since the last one."""
+
 INDEX = """\
 # What the campaign knows
 
 | file | what is in it |
 |---|---|
-| `campaign.md` | the solver's model, what a trial may use, what the gate asks for, what is left |
+| `campaign.md` | how the agent is started, its model, what a trial may use, what the gate asks for, what is left |
 | `candidates.tsv` | a line for each candidate: parent, fate, score with its 95 % interval, tokens and seconds a trial |
 | `results.tsv` | a line for each task and candidate: trials, mean score, interval, tokens, seconds, time-outs |
 | `scores.tsv` | the same scores as a matrix: tasks in lines, candidates in columns, `solved/trials` |
@@ -49,8 +54,8 @@ class Attempt:
     candidate: Candidate
     verdict: str
     reason: str
-    results: Sequence[Result]
-    outcomes: Sequence[Outcome]
+    results: tuple[Result, ...]
+    outcomes: tuple[Outcome, ...]
 
     @property
     def trials(self) -> int:
@@ -75,32 +80,45 @@ def clipped(text: str, most: int) -> str:
     return f"{text[: most // 2]}\n[... {len(text) - most} characters left out ...]\n{text[-(most - most // 2) :]}"
 
 
+def brief_page(brief: Mapping[str, object]) -> str:
+    """`brief.json`, with a line for each entry of a list."""
+    return "{\n" + ",\n".join(f"{json.dumps(key)}: {_listed(value)}" for key, value in brief.items()) + "\n}\n"
+
+
+def _listed(value: object) -> str:
+    if not isinstance(value, list) or not value:
+        return json.dumps(value)
+    return "[\n" + ",\n".join(map(json.dumps, value)) + "\n]"
+
+
 def candidates_table(attempts: Sequence[Attempt]) -> str:
     """`candidates.tsv`."""
     head = "id parent fate trials score low high tokens_per_trial seconds_per_trial time_outs bytes subject reason"
-    return _table(head.split(), [_candidate_row(one) for one in attempts])
+    return _line(head.split()) + "".join(map(_candidate_line, attempts))
 
 
-def _candidate_row(one: Attempt) -> list[object]:
+@lru_cache(maxsize=_KEPT)
+def _candidate_line(one: Attempt) -> str:
     known, trials = one.candidate, max(one.trials, 1)
     scored = [f"{one.mean:.3f}", *_interval(one.mean, one.trials)] if one.trials else ["", "", ""]
     tokens, seconds = sum(row.tokens for row in one.results), sum(row.seconds for row in one.results)
     each = [f"{tokens / trials:.0f}", f"{seconds / trials:.1f}", sum(row.late for row in one.results)]
     parent = "" if known.parent is None else known.parent
-    return [known.id, parent, one.fate, one.trials, *scored, *each, known.size, known.subject, one.reason]
+    return _line([known.id, parent, one.fate, one.trials, *scored, *each, known.size, known.subject, one.reason])
 
 
 def results_table(attempts: Sequence[Attempt]) -> str:
     """`results.tsv`."""
     head = "task candidate trials score low high tokens_per_trial seconds_per_trial time_outs"
     rows = sorted((row for one in attempts for row in one.results), key=lambda row: (row.task, row.candidate))
-    return _table(head.split(), [_result_row(row) for row in rows])
+    return _line(head.split()) + "".join(map(_result_line, rows))
 
 
-def _result_row(row: Result) -> list[object]:
+@lru_cache(maxsize=16 * _KEPT)
+def _result_line(row: Result) -> str:
     mean, n = row.total / row.trials, row.trials
     figures = [f"{mean:.3f}", *_interval(mean, n), f"{row.tokens / n:.0f}", f"{row.seconds / n:.1f}", row.late]
-    return [row.task, row.candidate, n, *figures]
+    return _line([row.task, row.candidate, n, *figures])
 
 
 def _interval(mean: float, n: int) -> list[str]:
@@ -134,6 +152,7 @@ def about_trial(candidate: int, trial: Trial, why: str) -> str:
     return f"Candidate #{candidate}; {used}, {tokens}. {why}."
 
 
+@lru_cache(maxsize=_KEPT)
 def attempt_page(one: Attempt, diff: str, said: str) -> str:
     """One attempt with its whole diff; of a refused one, with the end of what its improver printed."""
     known = one.candidate
@@ -148,6 +167,7 @@ def attempt_page(one: Attempt, diff: str, said: str) -> str:
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
+@lru_cache(maxsize=_KEPT)
 def note_of(one: Attempt) -> str:
     """The git note of a candidate."""
     rows = "\n".join(f"{row.task}\t{row.total:g}/{row.trials}" for row in one.results)
@@ -183,4 +203,12 @@ def facts_page(sections: Mapping[str, Sequence[tuple[str, object]]]) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    return "".join("\t".join(clean_line(str(cell)) for cell in row) + "\n" for row in (head, *rows))
+    return "".join(map(_line, (head, *rows)))
+
+
+def _line(cells: Sequence[object]) -> str:
+    """One line of a table, of cells that are one printable line each."""
+    texts = [str(cell) for cell in cells]
+    if clean_line(plain := "".join(texts)) != plain or " " in plain:
+        texts = [clean_line(text) for text in texts]
+    return "\t".join(texts) + "\n"

@@ -54,11 +54,12 @@ class Pauses:
         """
         if self._waited > self._patience:
             raise InfrastructureError(f"gave up after {self._waited / 60:.0f} minutes: {reason}")
-        self.trouble = reason
+        again, self.trouble = self.trouble == reason == QUIETER, reason
         down = self.gateway.trouble() is not None
         wait = max(self._patience - self._waited, FIRST_WAIT) if down else min(self.wait, longest)
         when = "resumes when the provider answers again" if down else f"next try in {wait:.0f} s"
-        self._say("paused", f"{reason} ({when})")
+        if not again:  # every starved trial has an event of its own
+            self._say("paused", f"{reason} ({when})")
         started = time.monotonic()
         await self._rest(wait)
         self._waited += time.monotonic() - started

@@ -1,7 +1,7 @@
 """Runs a scaffold on the task "improve yourself" in a box, and returns what it left in the mutable paths.
 
-The kernel holds no prompt: what is asked is in `tasks/self-improvement/instruction.md`, and how to do it is up to the
-scaffold.
+The kernel holds no prompt: what is asked is in `tasks/self-improvement/`, and how to do it is up to the program that is
+asked.
 """
 
 from __future__ import annotations

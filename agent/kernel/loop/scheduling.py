@@ -62,7 +62,8 @@ class Schedule:
         if room >= 1 and (canary := self._load.canary()) is not None:
             return canary
         if (match := self._gate.match) is not None and not self._gate.concluding:
-            return self._pair(match) if room >= PAIR_BOXES or not busy else self._proposal(running)
+            free = not (match.apart and any(step.kind is StepKind.PAIR for step in running))
+            return self._pair(match) if free and (room >= PAIR_BOXES or not busy) else self._proposal(running)
         return self._without_test(running, room, idle=not busy)
 
     def _without_test(self, running: Collection[Planned], room: int, *, idle: bool) -> Planned | None:

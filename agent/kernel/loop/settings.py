@@ -12,7 +12,10 @@ from agent.kernel.decide.archive import SearchSettings
 from agent.kernel.decide.bets import bets_for
 from agent.kernel.decide.boundary import Boundary
 from agent.kernel.decide.budget import Budget, Limits, Spent
+from agent.kernel.decide.cheaper import Aim, Objective, Unit
 from agent.kernel.decide.gate import Control, GateSettings, pairs_to_prove
+from agent.kernel.decide.strategies import STRATEGIES, Strategy
+from agent.kernel.decide.thrift import Thrifty
 from agent.kernel.loop.match import Opening, shares_of
 from agent.kernel.loop.shown import shown_count
 from agent.kernel.record.ledger import Ledger
@@ -53,8 +56,28 @@ def gate_settings(config: Config) -> GateSettings:
 
 def opening_of(config: Config, suite: Suite, sampled: Container[str] = ()) -> Opening:
     """What a test that is opened now is opened with; `sampled` are tasks whose declaration turned out wrong."""
-    shares = {task: share for task, share in shares_of(suite.split(Split.GATE)).items() if task not in sampled}
-    return Opening(settings=gate_settings(config), runs=config.gate_options.runs, shares=shares)
+    aim, declared = aim_of(config), shares_of(suite.split(Split.GATE))
+    if aim.objective is not Objective.SCORE:  # an equal score says nothing about equal cost
+        declared = {}
+    shares = {task: share for task, share in declared.items() if task not in sampled}
+    return Opening(settings=gate_settings(config), runs=config.gate_options.runs, shares=shares, aim=aim)
+
+
+def aim_of(config: Config) -> Aim:
+    """What gate tests are about, as the configuration sets it."""
+    options = config.gate_options
+    return Aim(
+        objective=Objective(options.objective),
+        unit=Unit(options.cost),
+        not_worse=options.not_worse,
+        saving=options.saving,
+    )
+
+
+def strategy_of(config: Config) -> Strategy:
+    """Where proposals and trials go, as the configuration sets it."""
+    strategy, aim = STRATEGIES[config.search.strategy](), aim_of(config)
+    return strategy if aim.objective is Objective.SCORE else Thrifty(strategy, aim)
 
 
 def unprovable(config: Config, suite: Suite) -> UserError | None:
@@ -82,7 +105,7 @@ def limit_reached(config: Config, budget: Budget, *, accepted: int, trials: int)
     if limits.commits is not None and accepted >= limits.commits:
         return f"{limits.commits} accepted, as many as asked for (budget.commits)"
     if limits.trials is not None and trials >= limits.trials:
-        over = f", {trials - limits.trials} were in flight at the limit" if trials > limits.trials else ""
+        over = f"; {trials - limits.trials} ended after that" if trials > limits.trials else ""
         return f"the campaign's trials are used up ({trials} of {limits.trials}{over})"
     return None
 

@@ -15,8 +15,9 @@ from pathlib import Path
 from agent.base.errors import UserError
 from agent.base.types import Caps, Split, Suite
 from agent.config.campaign import Config
+from agent.config.improve import improver_of
 from agent.kernel.git.repository import Repository
-from agent.kernel.loop.opening import check_unchanged, open_repository
+from agent.kernel.loop.opening import check_unchanged, open_repository, scaffold_layers
 from agent.kernel.loop.settings import boundary_of
 from agent.kernel.loop.tripwires import check_tripwire
 from agent.kernel.loop.warm import check_warm_start
@@ -92,6 +93,10 @@ class Start:
         scaffold, repository = self._config.scaffold, self.repository
         repository.claim()
         repository.check_include(scaffold.include, self._config.improve.include)
+        repository.check_suite(self._config.suite, scaffold.include, self._config.improve.include)
+        scaffold_layers(self._config, repository)
+        if (improver := improver_of(self._config.improve)) is not None:
+            repository.layers(improver.layers, "improve.build")
         boundary_of(self._config).check_seed(repository.read(repository.tree_of(repository.base)))
         signed = "; a commit can be signed" if self._config.commit.sign else ""
         return f"{repository.branch} starts from {repository.base[:10]}{signed}"

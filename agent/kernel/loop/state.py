@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
+from heapq import nlargest
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from agent.base.types import Candidate, Fate, Files, Purpose, Trial
 from agent.kernel.decide.archive import Archive, SearchSettings
+from agent.kernel.decide.cheaper import SCORE, Aim, Objective
 from agent.kernel.decide.evidence import base_of, lineage
 from agent.kernel.decide.gate import Verdict
+from agent.kernel.decide.thrift import search_cost
 from agent.kernel.loop.approval import Approvals
+from agent.kernel.record.attributed import parts_of
 from agent.kernel.record.ledger import Ledger, Tally, TestRow
 from agent.models.dialects.transcript import with_output
 
@@ -22,6 +27,9 @@ SHOWN_FAILURES = 8
 SHOWN_DIFF = 4000
 UNMERGED = "could not be brought onto champion"
 """How the reason of a candidate begins whose patch conflicts with the champion."""
+
+TEXTS_KEPT = 128
+"""Candidates whose texts are held in memory."""
 
 TREES_KEPT = 64
 """Scaffolds held in memory: those in flight, and the champion's; others are read again from git."""
@@ -75,8 +83,8 @@ class Measured:
 class State:
     """The campaign in memory. It is rebuilt from the ledger, and every change of it writes the ledger first."""
 
-    def __init__(self, ledger: Ledger, settings: SearchSettings) -> None:
-        self.ledger = ledger
+    def __init__(self, ledger: Ledger, settings: SearchSettings, aim: Aim = SCORE) -> None:
+        self.ledger, self._aim = ledger, aim
         self.archive = Archive(settings)
         self.approvals = Approvals(ledger)
         self.candidates: dict[int, Candidate] = {c.id: c for c in ledger.candidates()}
@@ -87,6 +95,8 @@ class State:
         self.trials = ledger.count_trials()
         self.gate_trials = ledger.count_trials(Purpose.GATE)
         self._search, self._shown = (self._measured(purpose) for purpose in (Purpose.SEARCH, Purpose.SHOWN))
+        self.texts = lru_cache(maxsize=TEXTS_KEPT)(ledger.candidate_texts)
+        """Candidate -> its diff and its proposer's transcript. Neither ever changes, and each proposal shows many."""
 
     def _measured(self, purpose: Purpose) -> dict[int, Measured]:
         measured = {candidate: Measured() for candidate in self.candidates}
@@ -132,10 +142,22 @@ class State:
         self.archive.add(candidate.id, candidate.parent, size=candidate.size, patches=patches)
         if self._search[candidate.id].trials:
             self.archive.record_all(candidate.id, self.ledger.scores(Purpose.SEARCH, candidate.id))
+        if self._aim.objective is not Objective.SCORE:
+            for index, trial in self.ledger.by_index(Purpose.SEARCH, candidate.id).items():
+                self._cost(trial, candidate.id, index)
+
+    def _cost(self, trial: Trial, candidate: int, index: int) -> None:
+        """Note what a search trial cost."""
+        cost = search_cost(trial.usage, self._aim.unit)
+        self.archive.costs.setdefault(candidate, {})[index] = (trial.score, cost)
 
     def add(self, candidate: Candidate, *, fingerprint: str | None, diff: str, transcript: str) -> None:
         """Write down a new candidate, admitted or refused."""
         self.ledger.add_candidate(candidate, fingerprint=fingerprint, diff=diff, transcript=transcript)
+        self.know(candidate)
+
+    def know(self, candidate: Candidate) -> None:
+        """Know a new candidate that is written down."""
         self.candidates[candidate.id] = candidate
         self._search[candidate.id], self._shown[candidate.id] = Measured(), Measured()
 
@@ -177,6 +199,8 @@ class State:
         self.trials += 1
         if candidate in self.archive:
             self.archive.record(candidate, trial.score, index)
+            if self._aim.objective is not Objective.SCORE:
+                self._cost(trial, candidate, index)
 
     def showed(self, trial: Trial, candidate: int, index: int) -> None:
         """Write down one finished trial on a task that improvers may see."""
@@ -204,7 +228,10 @@ class State:
         """The test that was begun and has no verdict, or was accepted and is neither committed nor waiting."""
         committed = {row.test for row in self.ledger.commits()} | {entry.test for entry in self.approvals}
         for row in self.ledger.tests():
-            if row.verdict is None or (row.verdict == Verdict.ACCEPTED and row.id not in committed):
+            if row.verdict is None:
+                return row
+            passed = {row.id, parts_of(self.ledger, row.id).get("test", row.id)}
+            if row.verdict == Verdict.ACCEPTED and not passed & committed:
                 return row
         return None
 
@@ -212,6 +239,11 @@ class State:
         """Mean search score, the only score that an improver may see."""
         known = self._search.get(candidate)
         return known.total / known.trials if known is not None and known.trials else None
+
+    def best(self, count: int) -> list[int]:
+        """The candidates with the highest mean search scores, the earlier ones first where they are equal."""
+        means = ((known.total / known.trials, one) for one, known in self._search.items() if known.trials)
+        return [one for _, one in nlargest(count, means, key=itemgetter(0))]
 
     def brief(self, campaign: str, parent: int, left: Mapping[str, int | None]) -> dict[str, Any]:
         """What the improver is told: search scores, what is left, and what became of earlier attempts."""
@@ -234,7 +266,7 @@ class State:
         return candidate.reason if told or candidate.reason.startswith(UNMERGED) else ""
 
     def _attempt(self, candidate: Candidate, met: Container[int]) -> dict[str, Any]:
-        diff = self.ledger.candidate_diff(candidate.id)
+        diff, _ = self.texts(candidate.id)
         more = (
             f"\n[... {len(diff) - SHOWN_DIFF} characters left out: attempts/{candidate.id}.md has the whole diff ...]\n"
         )

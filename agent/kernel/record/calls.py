@@ -8,11 +8,13 @@ import time
 from typing import Any
 
 from agent.base.refusal import Aside, Refusal
-from agent.base.types import Call, Usage
+from agent.base.types import Call
+from agent.base.usage import Usage
 from agent.kernel.record.rows import AsideRow, CacheRow, LeftOutRow, SpendingRow
 from agent.kernel.record.store import Store, insert, put
 
 _DETAILS = ("cache_read", "cache_write", "saved", "left_out")
+_SPENT = ("calls", "fresh_calls", "tokens_in", "tokens_out", "fresh_tokens", "dollars", "unpriced")
 _CALLS = f"SELECT calls.*, {', '.join(_DETAILS)} FROM calls LEFT JOIN details USING (id)"  # noqa: S608 (our own)
 
 
@@ -83,9 +85,9 @@ class Calls(Store):
 
     def spent(self, role: str | None = None) -> Usage:
         """All model use so far, of the campaign or of one role."""
-        sums = ", ".join(f"coalesce(sum({name}), 0)" for name in Usage.__slots__)
+        sums = ", ".join(f"coalesce(sum({name}), 0)" for name in _SPENT)
         row = self._rows(f"SELECT {sums} FROM spending WHERE ?1 IS NULL OR role = ?1", role)[0]  # noqa: S608
-        return Usage(**dict(zip(Usage.__slots__, row, strict=True)))
+        return Usage(**dict(zip(_SPENT, row, strict=True)))
 
     def cache_use(self) -> list[CacheRow]:
         """What the providers' prompt caches did, by role and model; only where they did anything."""

@@ -64,10 +64,6 @@ class Ledger(Calls, Matches):
         rows = self._rows("SELECT min(id) FROM candidates WHERE fingerprint = ? AND tree IS NOT NULL", fingerprint)
         return rows[0][0] if rows else None
 
-    def candidate_diff(self, candidate: int) -> str:
-        """The diff against the parent."""
-        return self.blob(self._rows("SELECT diff FROM candidates WHERE id = ?", candidate)[0][0]).decode()
-
     def candidate_texts(self, candidate: int) -> tuple[str, str]:
         """The diff against the parent, and the transcript of the proposal."""
         row = self._rows("SELECT diff, transcript FROM candidates WHERE id = ?", candidate)[0]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent.base.types import Trial
+from agent.base.usage import Usage
 from agent.kernel.record.notes import Notes, insert_named
 from agent.kernel.record.rows import PairRow, TestRow
 from agent.kernel.record.store import insert
@@ -65,14 +67,15 @@ class Matches(Notes, Trials):
 
     def _pairs(self, test: int, first: int, last: int) -> list[PairRow]:
         rows = self._rows(
-            'SELECT p.pair_index AS "index", p.task, a.score AS champion, b.score AS candidate, p.void_side, p.at'
+            'SELECT p.pair_index AS "index", p.task, a.score AS champion, b.score AS candidate, p.void_side, p.at,'
+            " a.usage AS first, b.usage AS second"
             " FROM pairs p LEFT JOIN trials a ON a.id = p.champion_trial LEFT JOIN trials b ON b.id = p.candidate_trial"
             " WHERE p.test = ? AND p.pair_index BETWEEN ? AND ? ORDER BY p.pair_index",
             test,
             first,
             last,
         )
-        return [PairRow(**dict(row)) for row in rows]
+        return [_pair_row(row) for row in rows]
 
     def pair_trials(self, test: int) -> list[tuple[int, Trial, Trial]]:
         """(index, champion's trial, candidate's trial) of every pair of a test that is not void."""
@@ -109,6 +112,13 @@ class Matches(Notes, Trials):
             TestRow(**{**dict(row), "decision": json.loads(row["decision"]) if row["decision"] else None})
             for row in rows
         ]
+
+
+def _pair_row(row: sqlite3.Row) -> PairRow:
+    known = dict(row)
+    first, second = (known.pop(side) for side in ("first", "second"))
+    usages = None if first is None or second is None else (Usage(**json.loads(first)), Usage(**json.loads(second)))
+    return PairRow(**known, usages=usages)
 
 
 def _settings_key(test: int) -> str:

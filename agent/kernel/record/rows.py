@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from agent.base.types import Purpose
+from agent.base.usage import Usage
 
 
 class EventRow(NamedTuple):
@@ -48,7 +49,10 @@ class TestRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairRow:
-    """One pair of a test. A void pair has a `void_side` and at most one score."""
+    """One pair of a test. A void pair has a `void_side` and at most one score.
+
+    `usages` are those of champion and candidate, of a pair that is not void and was read from a ledger.
+    """
 
     index: int
     task: str
@@ -56,6 +60,7 @@ class PairRow:
     candidate: float | None
     void_side: str | None
     at: float
+    usages: tuple[Usage, Usage] | None = None
 
 
 class Mark(NamedTuple):

@@ -33,6 +33,7 @@ class Store:
         self.path = path
         self._mirror: Mirror | None = None
         self._new: list[Link] = []
+        self._grouped = False
         with _broken(path):
             uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
             self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30, check_same_thread=False)
@@ -78,7 +79,10 @@ class Store:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: all of it is kept, or nothing."""
+        """One transaction: all of it is kept, or nothing. Within `together`, a part of that one."""
+        if self._grouped:
+            yield self._db
+            return
         with _broken(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -91,6 +95,16 @@ class Store:
                     self._db.execute("ROLLBACK")
                 raise
         self._reflect()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is written inside is one transaction: all of it is kept, or nothing. Nothing may be awaited inside."""
+        with self._writing():
+            self._grouped = True
+            try:
+                yield
+            finally:
+                self._grouped = False
 
     def _reflect(self) -> None:
         """Show the mirror what was committed; one that cannot be written is given up, and an event says so."""

@@ -7,7 +7,8 @@ import sqlite3
 import time
 from collections.abc import Collection
 
-from agent.base.types import Purpose, Trial, Usage
+from agent.base.types import Purpose, Trial
+from agent.base.usage import Usage
 from agent.kernel.record.rows import Mark, Result, Tally
 from agent.kernel.record.store import Store, insert, put
 

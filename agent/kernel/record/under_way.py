@@ -19,7 +19,7 @@ from agent.kernel.record.ledger import Ledger
 
 FILE = "calls-under-way.jsonl"
 MOST_BYTES = 1 << 20
-"""A longer file is written anew with what is under way."""
+"""A longer file is rewritten with what is under way."""
 _KEPT = (
     "trial", "role", "model", "key", "k", "answer_scope", "tokens_in", "tokens_out", "dollars", "status", "retries",
 )  # fmt: skip

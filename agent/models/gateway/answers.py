@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from agent.base.types import Call, CallRecord
 from agent.models.gateway.line import Line, StillClock, Turn
-from agent.models.ports import FlightId
+from agent.models.ports import PROVIDER_REFUSED, BadCall, FlightId, settled
 
 
 @dataclass(eq=False, slots=True)
@@ -28,6 +28,10 @@ class Flight:
     task: asyncio.Task[Call] = field(init=False)
 
 
+Draw = Callable[[Flight], Coroutine[None, None, Call]]
+"""Asks a provider for the answer that a flight brings."""
+
+
 class AnswerCache:
     """Holds nothing but the calls in flight; what has been answered is in the record."""
 
@@ -35,26 +39,35 @@ class AnswerCache:
         self._record = record
         self._flights: dict[FlightId, Flight] = {}
 
-    def recalled(self, name: FlightId) -> Call | None:
+    async def settle(
+        self, name: FlightId, box: StillClock, line: Line, size: float, draw: Draw, *, shared: bool
+    ) -> tuple[Call, bool]:
+        """What settled a question, recorded or in flight, and whether this very box had it drawn.
+
+        `shared`: the answers of other boxes count too.
+        """
+        while True:
+            known = self._recalled(name) if shared else None
+            if known is not None:
+                return known, False
+            flight, mine = self._join(name, box, line, size, draw)
+            call = await _landed(flight, mine=mine)
+            if call is not None:
+                return call, mine
+
+    def _recalled(self, name: FlightId) -> Call | None:
         """The recorded answer to a question that is not in flight."""
         return None if name in self._flights else self._record.recall(*name)
 
-    def join(
-        self,
-        name: FlightId,
-        box: StillClock,
-        line: Line,
-        size: float,
-        ask: Callable[[Flight], Coroutine[None, None, Call]],
-    ) -> tuple[Flight, bool]:
+    def _join(self, name: FlightId, box: StillClock, line: Line, size: float, draw: Draw) -> tuple[Flight, bool]:
         """The flight of a question, and whether this very box started it."""
         flight = self._flights.get(name)
         if flight is not None:
             flight.line.join(flight.ticket, box)
             return flight, False
         flight = self._flights[name] = Flight(Turn([box], size), line)
-        flight.task = asyncio.create_task(ask(flight))
-        flight.task.add_done_callback(lambda _: self._landed(name, flight))
+        flight.task = asyncio.create_task(draw(flight))
+        flight.task.add_done_callback(lambda _: self._land(name, flight))
         return flight, True
 
     def leave(self, box: StillClock) -> None:
@@ -73,8 +86,18 @@ class AnswerCache:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _landed(self, name: FlightId, flight: Flight) -> None:
+    def _land(self, name: FlightId, flight: Flight) -> None:
         if self._flights.get(name) is flight:
             del self._flights[name]
         if not flight.task.cancelled():
             flight.task.exception()  # every waiter may be gone: then nobody else looks at it
+
+
+async def _landed(flight: Flight, *, mine: bool) -> Call | None:
+    """What came of a flight; None if another box's calls may have made it fail: then it is nobody else's answer."""
+    try:
+        return await asyncio.shield(flight.task)
+    except BadCall as error:
+        if mine or error.code != PROVIDER_REFUSED or settled(error.status):
+            raise
+        return None

@@ -68,10 +68,11 @@ def bound(model: ModelConfig, tokens_in: int, tokens_out: int) -> float:
     return max(plain, written)
 
 
-def unknown_prices(models: ModelsConfig) -> list[str]:
-    """`provider/model` of every model without a known price."""
+def unknown_prices(models: ModelsConfig, role: str | None = None) -> list[str]:
+    """`provider/model` of every model, or of a role's, without a known price."""
     probe = Tokens(input=1000, output=1000)
-    return [f"{m.provider}/{m.name}" for m in models.all() if cost(m, probe) is None]
+    asked = models.all() if role is None else models.of(role)
+    return [f"{m.provider}/{m.name}" for m in asked if cost(m, probe) is None]
 
 
 def check_caps(models: ModelsConfig, caps: Caps) -> None:

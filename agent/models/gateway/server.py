@@ -29,7 +29,7 @@ from agent.base.types import Call, CallRecord, CallScope
 from agent.config.models import ModelsConfig
 from agent.models.dialects.translate import Carried
 from agent.models.gateway import bill as billing
-from agent.models.gateway.answers import AnswerCache, Flight
+from agent.models.gateway.answers import AnswerCache
 from agent.models.gateway.asides import Asides
 from agent.models.gateway.bill import OUT_OF_BUDGET
 from agent.models.gateway.calls import Ask, Rows, Told, refusal
@@ -47,7 +47,6 @@ from agent.models.ports import (
     MISSHAPEN,
     NO_HEADERS,
     OK,
-    PROVIDER_REFUSED,
     Answered,
     BadCall,
     Budget,
@@ -57,7 +56,6 @@ from agent.models.ports import (
     Learned,
     Provider,
     ReplaySource,
-    settled,
 )
 from agent.models.providers.parameters import MemoryLearned
 from agent.models.redact import Redactor
@@ -235,10 +233,13 @@ class GatewayServer:
         session.pending.add(ask.name)
         try:
             sent = await translated(ask)
-            call = await self._recalled_or_drawn(session, ask, sent)
-            session.count(call)
+            call, retried = await self._recalled_or_drawn(session, ask, sent)
+            session.count(call, retried=retried)
             left_out = ask.left_out(sent)
             self._learned.note(call.model, left_out)
+        except asyncio.CancelledError:
+            session.abandon(ask.size.most.total, ask.size.dollars)
+            raise
         except BadCall as error:
             session.charge(0, 0.0)
             session.out_of_budget |= error.code == OUT_OF_BUDGET
@@ -257,28 +258,20 @@ class GatewayServer:
             session.release(ask.size.tokens, ask.size.worth)
         return Told(call=call, left_out=left_out)
 
-    async def _recalled_or_drawn(self, session: BoxSession, ask: Ask, sent: Carried) -> Call:
+    async def _recalled_or_drawn(self, session: BoxSession, ask: Ask, sent: Carried) -> tuple[Call, bool]:
+        """The call in this trial's books, and whether it took more than one attempt to draw it."""
         asked_at = session.clock.own()
-        call, mine = await self._settled(session, ask, sent)
+        draw = partial(self._drawing.draw, ask, sent)
+        call, mine = await self._answers.settle(
+            ask.name, session.clock, ask.upstream.line, ask.size.tokens, draw, shared=ask.scope.answer_scope is not None
+        )
+        retried = call.retries > 0
         if mine:
-            return call
+            return call, retried
         await session.clock.reach(asked_at + call.seconds)
         call = replace(as_shared(call, ask.scope.trial), left_out=ask.left_out(sent))
         self._record.record_call(call)
-        return call
-
-    async def _settled(self, session: BoxSession, ask: Ask, sent: Carried) -> tuple[Call, bool]:
-        """What settled the question, and whether this very box had it drawn."""
-        while True:
-            known = self._answers.recalled(ask.name) if ask.scope.answer_scope is not None else None
-            if known is not None:
-                return known, False
-            flight, mine = self._answers.join(
-                ask.name, session.clock, ask.upstream.line, ask.size.tokens, partial(self._drawing.draw, ask, sent)
-            )
-            call = await _landed(flight, mine=mine)
-            if call is not None:
-                return call, mine
+        return call, retried
 
     # ---------------------------------------------------------------- opening and shutting
 
@@ -308,16 +301,6 @@ class GatewayServer:
                 session.out_of_budget, trouble = True, None
             if trouble is not None:
                 session.blame(trouble)
-
-
-async def _landed(flight: Flight, *, mine: bool) -> Call | None:
-    """What came of a flight; None if another box's calls may have made it fail: then it is nobody else's answer."""
-    try:
-        return await asyncio.shield(flight.task)
-    except BadCall as error:
-        if mine or error.code != PROVIDER_REFUSED or settled(error.status):
-            raise
-        return None
 
 
 async def _within_deadline(session: BoxSession, task: asyncio.Task[Told]) -> Told:

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from aiolimiter import AsyncLimiter
 
-from agent.base.types import Call, CallScope, Usage
+from agent.base.types import Call, CallScope
+from agent.base.usage import Usage
 from agent.models.gateway.calls import Told
 from agent.models.gateway.line import StillClock
 from agent.models.ports import OK, BadCall, FlightId
@@ -123,12 +124,16 @@ class BoxSession:
         self._held_tokens -= tokens
         self._held_dollars -= dollars
 
-    def count(self, call: Call) -> None:
-        """Book a call. A shared answer counts against the caps for what it is worth; a refusal for what it used."""
+    def count(self, call: Call, *, retried: bool) -> None:
+        """Book a call. A shared answer counts against the caps for what it is worth; a refusal for what it used.
+
+        `retried`: it took more than one attempt, so what it cost is not for sure the answer's.
+        """
         used, worth = call.tokens_in + call.tokens_out, call.dollars or 0.0
         self.charge(used, worth)
         if call.status != OK and not used:
             return
+        listed, sure = worth + call.saved, call.status == OK and not retried
         self.usage += Usage(
             calls=1,
             fresh_calls=int(call.fresh),
@@ -137,7 +142,15 @@ class BoxSession:
             fresh_tokens=used if call.fresh else 0,
             dollars=worth if call.fresh else 0.0,
             unpriced=int(call.fresh and call.dollars is None),
+            sure_tokens=used if sure else 0,
+            sure_dollars=listed if sure else 0.0,
+            most_tokens=used,
+            most_dollars=listed,
         )
+
+    def abandon(self, tokens: int, dollars: float) -> None:
+        """Book a call that is under way when the box ends: what it costs is known later, so at its bound."""
+        self.usage += Usage(most_tokens=tokens, most_dollars=dollars, abandoned=1)
 
     def charge(self, tokens: int, dollars: float) -> None:
         """Book against the caps."""
@@ -165,5 +178,11 @@ def _capped(what: str, detail: str) -> BadCall:
 
 
 def as_shared(call: Call, trial: str) -> Call:
-    """A recorded call in the books of a trial that did not pay for it; `dollars` is what it is worth."""
-    return replace(call, trial=trial, fresh=False, seconds=0.0, retries=0, cache_read=0, cache_write=0, saved=0.0)
+    """A recorded call in the books of a trial that did not pay for it.
+
+    `dollars` is what it is worth, without the prompt cache of the one who paid.
+    """
+    worth = None if call.dollars is None else call.dollars + call.saved
+    return replace(
+        call, trial=trial, fresh=False, dollars=worth, seconds=0.0, retries=0, cache_read=0, cache_write=0, saved=0.0
+    )

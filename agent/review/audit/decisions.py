@@ -18,7 +18,7 @@ from agent.kernel.record.ledger import Ledger
 _DECISIONS = {
     "begin": "kernel", "end": "kernel", "verdict": "gate", "waiting": "gate", "approved": "a person",
     "rejected": "a person", "outdated": "kernel", "commit": "kernel", "revert": "a person", "request": "a person",
-    "tripwire": "kernel", "continued": "a person", "nondeterministic": "kernel", "paused": "kernel",
+    "tripwire": "kernel", "continued": "a person", "nondeterministic": "kernel", "parts": "kernel", "paused": "kernel",
 }  # fmt: skip
 """Kind of an event that is a decision -> who decided."""
 
@@ -32,6 +32,9 @@ _NAMED = re.compile(
     r"|(?:approval|rejection) of #\d+ by (?P<c>.+?) was not done|.*; decided by (?P<d>.+)$)"
 )
 """The name of the person in the text of an event."""
+
+
+_REVERTS = re.compile(r"^#\d+ was reverted by #(\d+) .*; decided by (.+)$")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,6 +137,7 @@ def _commits(ledger: Ledger) -> Iterator[Evidence]:
     tests = {test.id: test for test in ledger.tests()}
     subjects = {one.id: one.subject for one in ledger.candidates()}
     deciders = {int(number): entry.get("by") for number, entry in (ledger.recollect("approvals") or {}).items()}
+    deciders |= dict(_reverters(ledger))
     for row in ledger.commits():
         test = tests.get(row.test) if row.test is not None else None
         yield Evidence(
@@ -146,6 +150,13 @@ def _commits(ledger: Ledger) -> Iterator[Evidence]:
             figures=test.decision if test is not None else None,
             approved_by=deciders.get(row.candidate) or None,
         )
+
+
+def _reverters(ledger: Ledger) -> Iterator[tuple[int, str]]:
+    """(candidate that reverts another one, who decided it)."""
+    for event in ledger.events():
+        if event.kind == "revert" and (found := _REVERTS.match(event.text)):
+            yield int(found[1]), found[2]
 
 
 def as_json(log: AuditLog, ledger: Ledger) -> str:
@@ -179,13 +190,13 @@ def as_markdown(log: AuditLog) -> str:
 
 
 def _evidence_lines(one: Evidence) -> Iterator[str]:
-    if one.test is None:
-        yield "- decided by a person, without a test"
-    else:
-        yield f"- test {one.test}: {one.verdict}"
-        for key, value in sorted((one.figures or {}).items()):
-            yield f"- {key}: {_cell(json.dumps(value))}"
     yield f"- parent: {one.parent}"
+    if one.test is None:
+        yield f"- decided by {_cell(one.approved_by or _PERSON)}, without a test"
+        return
+    yield f"- test {one.test}: {one.verdict}"
+    for key, value in sorted((one.figures or {}).items()):
+        yield f"- {key}: {_cell(json.dumps(value))}"
     yield f"- approved by: {_cell(one.approved_by) if one.approved_by else 'the gate alone'}"
 
 

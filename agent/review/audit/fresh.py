@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import random
 import secrets
@@ -11,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.base.errors import InfrastructureError
-from agent.base.types import Purpose, Task
+from agent.base.types import Purpose, Task, Trial
 from agent.kernel.decide.bets import SMALLEST_FACTOR
+from agent.kernel.decide.cheaper import Aim, Unit, costs, saved
 from agent.kernel.decide.gate import GateSettings
 from agent.review.summary import Estimate
 from agent.trials.evaluator import seed_of
@@ -27,15 +29,25 @@ TOLERATED_VOIDS = 0.2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """Fresh pairs (before, after), and how many more were discarded for infrastructure errors."""
+    """Fresh pairs (before, after), and how many more were discarded for infrastructure errors.
+
+    `savings` are what each pair saved, from -1 to 1, where the commit claims to be cheaper; `claim` is that claim.
+    """
 
     pairs: tuple[tuple[float, float], ...]
     voids: int
+    savings: tuple[float, ...] = ()
+    claim: Aim | None = None
 
     @property
     def difference(self) -> Estimate:
         """After minus before, with an interval that holds at any number of pairs."""
         return betting_interval([after - before for before, after in self.pairs])
+
+    @property
+    def saving(self) -> Estimate:
+        """What a pair saves, with an interval that holds at any number of pairs."""
+        return betting_interval(self.savings)
 
     @property
     def means(self) -> tuple[float, float]:
@@ -45,9 +57,17 @@ class Comparison:
 
 
 async def compare(
-    evaluator: Executor, tasks: Sequence[Task], trees: tuple[str, str], pairs: int, done: Callable[[], object]
+    evaluator: Executor,
+    tasks: Sequence[Task],
+    trees: tuple[str, str],
+    pairs: int,
+    done: Callable[[], object],
+    *,
+    claim: Aim | None = None,
 ) -> Comparison:
     """New coupled pairs of two trees on tasks drawn by weight; nothing recorded is used.
+
+    `claim`: the second tree is said to be as good and cheaper, so cost is compared too.
 
     Raises:
         InfrastructureError: too many pairs had to be discarded.
@@ -55,21 +75,31 @@ async def compare(
     scope = secrets.token_hex(8)
     drawn = random.Random(scope).choices(tasks, weights=[t.weight for t in tasks], k=pairs)  # noqa: S311 (no secret)
 
-    async def one(index: int, task: Task) -> tuple[float, float] | None:
+    apart = claim is not None and claim.unit is Unit.SECONDS
+    alone = asyncio.Semaphore(1 if apart else pairs)
+
+    async def one(index: int, task: Task) -> tuple[Trial, Trial] | None:
         answer_scope, seed = f"fresh:{scope}:{index}", seed_of(scope, index)
         before, after = (
             Job(tree=tree, task=task, purpose=Purpose.EVAL, seed=seed, answer_scope=answer_scope) for tree in trees
         )
-        outcome = await both(evaluator, before, after, seed)
+        async with alone:
+            outcome = await both(evaluator, before, after, seed, together=not apart)
         done()
-        return None if isinstance(outcome, Void) else (outcome[0].score, outcome[1].score)
+        return None if isinstance(outcome, Void) else outcome
 
     results = await all_of([one(index, task) for index, task in enumerate(drawn)])
-    good = tuple(pair for pair in results if pair is not None)
+    good = [pair for pair in results if pair is not None]
     voids = pairs - len(good)
     if voids > TOLERATED_VOIDS * pairs:
         raise InfrastructureError(f"{voids} of {pairs} fresh pairs had infrastructure errors, too many for a result")
-    return Comparison(pairs=good, voids=voids)
+    spent = [] if claim is None else [costs(before.usage, after.usage, claim.unit) for before, after in good]
+    return Comparison(
+        pairs=tuple((before.score, after.score) for before, after in good),
+        voids=voids,
+        savings=tuple(saved(*sides) for sides in spent),
+        claim=claim,
+    )
 
 
 def betting_interval(values: Sequence[float], error: float = ERROR) -> Estimate:

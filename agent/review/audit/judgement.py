@@ -25,8 +25,13 @@ class Claim(StrEnum):
 
 
 def claim_of(comparison: Comparison) -> Claim:
-    """Whether the interval of the difference lies above 0, below it, or on both sides."""
+    """Whether the interval of the difference lies above 0, below it, or on both sides; cost counts where claimed."""
     difference = comparison.difference
+    if comparison.claim is not None:
+        margin, saving = comparison.claim.not_worse, comparison.saving
+        if difference.low > -margin and saving.low > 0:
+            return Claim.CONFIRMED
+        return Claim.REFUTED if difference.high <= -margin or saving.high <= 0 else Claim.UNSETTLED
     if difference.low > 0:
         return Claim.CONFIRMED
     return Claim.REFUTED if difference.high <= 0 else Claim.UNSETTLED
@@ -54,6 +59,9 @@ def fresh_sentence(comparison: Comparison, claimed: float | None) -> str:
     text += f"[{difference.low:+.3f}, {difference.high:+.3f}] (95 %, at any number of pairs)"
     if comparison.voids:
         text += f", {comparison.voids} more were discarded"
+    if comparison.claim is not None:
+        saving = comparison.saving
+        text += f"; a trial saves {saving.mean:+.0%} [{saving.low:+.0%}, {saving.high:+.0%}] in {comparison.claim.unit}"
     if claimed is not None:
         inside = difference.low <= claimed <= difference.high
         text += f"; the {claimed:+.3f} that the commit states is {'within' if inside else 'outside'} it"
@@ -80,5 +88,6 @@ def facts(
             "claimed": claimed,
             "means": comparison.means,
             "voids": comparison.voids,
+            "saving": None if comparison.claim is None else asdict(comparison.saving),
         }
     return report

@@ -18,6 +18,7 @@ from typing import Any
 from agent.base.errors import RecordBroken, Refused
 from agent.base.trust import trusted_hash
 from agent.base.types import Candidate, Purpose, Split, Suite
+from agent.kernel.decide.cheaper import Objective
 from agent.kernel.decide.evidence import (
     NOT_MEASURED,
     REVERTS_TRAILER,
@@ -43,7 +44,7 @@ SHOWN = 10
 SEALED = ("Ratchet-Models", "Ratchet-Kernel", "Ratchet-Cost")
 """Trailers that cannot be recomputed: the commit's hash in the ledger covers them."""
 
-SOMETIMES = ("Ratchet-Flags", "Ratchet-Approved-By", "Ratchet-Improver")
+SOMETIMES = ("Ratchet-Flags", "Ratchet-Parts", "Ratchet-Approved-By", "Ratchet-Improver")
 """Trailers that only some commits have; the commit's hash covers them too."""
 
 
@@ -199,8 +200,13 @@ def _test(entry: Entry, test: TestRow, evidence: Evidence) -> Iterator[Checked]:
     recorded = opened_with(evidence.ledger, test.id)
     if recorded is None:
         yield Checked(what="gate's numbers", ok=None, said="not in this ledger; campaign.yaml's are used")
-    elif (recorded.settings, recorded.runs) != (evidence.opening.settings, evidence.opening.runs):
+    elif _numbers(recorded) != _numbers(evidence.opening):
         yield Checked(what="gate's numbers", ok=None, said="campaign.yaml has others now; the test's own are used")
+
+
+def _numbers(opening: Opening) -> tuple[object, ...]:
+    """What campaign.yaml says of a test."""
+    return opening.settings, opening.runs, opening.aim
 
 
 def _verdict(entry: Entry, test: TestRow, evidence: Evidence) -> tuple[Decision | None, list[Checked]]:
@@ -237,6 +243,7 @@ def _pairs(entry: Entry, test: TestRow, evidence: Evidence) -> Iterator[Checked]
     opening = opened_with(ledger, test.id) or evidence.opening
     sampled = set(ledger.recollect(NONDETERMINISTIC) or ()) - opening.shares.keys()
     declared = {task: share for task, share in shares_of(now.split(Split.GATE)).items() if task not in sampled}
+    declared = declared if opening.aim.objective is Objective.SCORE else {}
     yield _same("deterministic tasks", _shares(opening.shares), _shares(declared))
     drawn = misdrawn(test, ledger, opening, now.split(Split.GATE), evidence.seed)
     yield _many("draw", drawn, "every pair is of the task that was drawn for it")

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agent.base.types import Side
-from agent.kernel.decide.gate import Fixed, GateSettings, PairedTest, Verdict, threshold
+from agent.kernel.decide.cheaper import SCORE, Aim, CostTest, Objective
+from agent.kernel.decide.gate import Fixed, GateSettings, PairedTest, Verdict
 from agent.kernel.decide.voids import VoidRule
 from agent.kernel.loop.match import outcome_of
 from agent.kernel.record.ledger import PairRow, TestRow
@@ -54,6 +55,8 @@ def recompute(
     settings: GateSettings | None,
     fixed: Fixed,
     finished_by: Callable[[float], int],
+    *,
+    aim: Aim = SCORE,
 ) -> Meeting:
     """Feed the recorded pairs to the gate again, after its deterministic part.
 
@@ -63,11 +66,12 @@ def recompute(
     fed = _in_order(pairs)
     recorded = decision.get("log_threshold")
     weighed = row.policy == "proven" and not (decision and recorded is None)
-    path, start, end = _path(row, _decided_by(fed, decision), settings, fixed) if weighed else ((), 0.0, None)
+    test = _opened(row, settings, fixed, aim)
+    path, start, end = _path(test, _decided_by(fed, decision)) if weighed else ((), 0.0, None)
     counted = [pair for pair in fed if pair.void_side is None][: decision.get("pairs")]
     last = counted[-1].at if counted else -math.inf
     voided = [Side(pair.void_side) for pair in fed if pair.void_side is not None and pair.at <= last]
-    bar = recorded if settings is None or not weighed else threshold(row.id, row.commits, settings)
+    bar = recorded if settings is None or not weighed else test.log_threshold
     return Meeting(
         test=row.id,
         candidate=row.candidate,
@@ -107,21 +111,23 @@ def _decided_by(pairs: Sequence[PairRow], decision: Mapping[str, Any]) -> list[P
     return counted
 
 
-def _path(
-    row: TestRow, pairs: Sequence[PairRow], settings: GateSettings | None, fixed: Fixed
-) -> tuple[tuple[float, ...], float, Verdict | None]:
-    """Log evidence after each pair and the voids that follow it, that before the first one, and how it ends.
-
-    Without the settings (bets are fixed) no end is known.
-    """
+def _opened(row: TestRow, settings: GateSettings | None, fixed: Fixed, aim: Aim) -> PairedTest | CostTest:
+    """The test before its first pair; without the settings (bets are fixed) it has no end."""
+    if aim.objective is not Objective.SCORE and settings is not None:
+        return CostTest(settings, aim, row.id, row.commits)
     older = GateSettings(voids=VoidRule.DISCARDED)
     endless = replace(older, max_pairs=_NEVER, futility_min_pairs=_NEVER, alpha=1e-300)
-    test = PairedTest(settings or endless, row.id, row.commits, fixed)
+    return PairedTest(settings or endless, row.id, row.commits, fixed)
+
+
+def _path(test: PairedTest | CostTest, pairs: Sequence[PairRow]) -> tuple[tuple[float, ...], float, Verdict | None]:
+    """Log evidence after each pair and the voids that follow it, that before the first one, and how it ends."""
+    unit = test.unit if isinstance(test, CostTest) else None
     path = [test.log_e]
     for pair in pairs:
         if test.decide() is not None:
             break
-        test.feed([outcome_of(pair)])
+        test.feed([outcome_of(pair, unit)])
         if pair.void_side is not None:
             path.pop()
         path.append(test.log_e)

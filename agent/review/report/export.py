@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from agent.base.errors import UserError
-from agent.base.types import Usage
+from agent.base.usage import Usage
 from agent.kernel.record.columns import TABLES as LEDGER_TABLES
 from agent.kernel.record.ledger import Ledger
 

@@ -13,10 +13,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from agent.base.types import Candidate, Fate, Purpose, Split
+from agent.kernel.decide.attribution import parts_words
+from agent.kernel.decide.cheaper import SCORE
 from agent.kernel.decide.evidence import base_of, lineage
 from agent.kernel.decide.gate import Fixed, GateSettings
 from agent.kernel.decide.voids import VoidRule
 from agent.kernel.loop.match import fixed_of, opened_with
+from agent.kernel.record.attributed import by_candidate
 from agent.kernel.record.ledger import Ledger, Mark, SpendingRow, TestRow
 from agent.models.dialects.transcript import middle_out, with_output
 from agent.review.report.evidence import Meeting, recompute
@@ -127,7 +130,7 @@ class Patch:
 
     `search` is the score that promotes it, on tasks that its makers did not see; `shown` is the one on tasks that they
     saw, None where improvers see every search task. `reverts` is the candidate that this one reverts; a person made
-    it, nobody proposed it.
+    it, nobody proposed it. `parts` says what each patch of an accepted one is worth at the gate, "" where not measured.
     """
 
     candidate: Candidate
@@ -144,6 +147,7 @@ class Patch:
     steps: tuple[Step, ...]
     changes: tuple[BeforeAfter, ...]
     meetings: tuple[Meeting, ...]
+    parts: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -219,6 +223,7 @@ class _Reader:
         self.commits, self.reverts = {row.candidate: row.sha for row in commits}, ledger.reverts()
         self.champions = (0, *(row.candidate for row in commits)) if candidates else ()
         self.worth = worth_of(ledger, candidates)
+        self.parts = {one: parts_words(known["parts"]) for one, known in by_candidate(ledger).items()}
         self.times = [mark.at for mark in marks]
         self.groups: dict[tuple[Purpose, int], list[tuple[int, Mark]]] = defaultdict(list)
         for number, mark in enumerate(marks, 1):
@@ -243,9 +248,9 @@ class _Reader:
         older = replace(gate, voids=VoidRule.DISCARDED) if gate else None
         settings = known.settings if known else older
         fixed = fixed_of(row, self.ledger, known) if known else None
-        return recompute(
-            row, self.ledger.pairs(row.id), settings, fixed or Fixed(), lambda at: bisect_right(self.times, at)
-        )
+        aim = known.aim if known else SCORE
+        pairs = self.ledger.pairs(row.id)
+        return recompute(row, pairs, settings, fixed or Fixed(), lambda at: bisect_right(self.times, at), aim=aim)
 
     def patches(self, meetings: Sequence[Meeting]) -> tuple[Patch, ...]:
         """Every candidate but the seed."""
@@ -280,6 +285,7 @@ class _Reader:
             steps=tuple(self._step(step, diff // len(steps)) for step in steps),
             changes=tuple(self._changes(pairs, base, talk)) if meetings else (),
             meetings=meetings,
+            parts=self.parts.get(candidate.id, ""),
         )
 
     def _steps(self, candidate: Candidate, base: int) -> list[Candidate]:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from agent.base.text import clean_line
-from agent.review.summary import Estimate, paired, wilson
+from agent.review.summary import Estimate, difference, wilson
 
 SHOWN_REASONS = 3
 
@@ -29,15 +29,15 @@ def print_measured(
     A measurement that was cut short has fewer trials than `total`.
     """
     means = [wilson([row["score"] for row in side]) for side in sides]
-    difference = paired(*([row["score"] for row in side] for side in reversed(sides))) if len(sides) > 1 else None
+    gained = difference(*([row["score"] for row in side] for side in reversed(sides))) if len(sides) > 1 else None
     if as_json:
         facts = {"sides": [asdict(m) if m else None for m in means], "trials": [[*map(dict, side)] for side in sides]}
-        facts |= {"difference": asdict(difference) if difference else None, "planned": total, "folder": str(folder)}
+        facts |= {"difference": asdict(gained) if gained else None, "planned": total, "folder": str(folder)}
         print(json.dumps(facts))  # noqa: T201
         return
     for rows in zip(*sides, strict=True):
         console.print(Text(_line(rows)), soft_wrap=True)
-    _print_means(means, difference, console)
+    _print_means(means, gained, console)
     _print_refused([row for side in sides for row in side], console)
     finished = sum(map(len, sides))
     if finished < total:
@@ -54,11 +54,11 @@ def _line(rows: Sequence[Row]) -> str:
     return f"{scores}  {rows[0]['task']:<32} {clean_line(rows[0]['reason'])}{note}"
 
 
-def _print_means(means: Sequence[Estimate | None], difference: Estimate | None, console: Console) -> None:
+def _print_means(means: Sequence[Estimate | None], gained: Estimate | None, console: Console) -> None:
     for name, mean in zip(("measured", "against"), means, strict=False):
         console.print(f"{name}: {mean or 'no trial has finished'}", markup=False)
-    if difference is not None:
-        console.print(f"difference, paired: {difference}", markup=False)
+    if gained is not None:
+        console.print(f"difference, paired: {gained}", markup=False)
 
 
 def _print_refused(rows: Sequence[Row], console: Console) -> None:

@@ -17,7 +17,8 @@ from rich.text import Text
 from agent.base.errors import RecordBroken
 from agent.base.refusal import Refusal
 from agent.base.text import visible, visible_lines
-from agent.base.types import Call, Candidate, Fate, Purpose, Trial, Usage
+from agent.base.types import Call, Candidate, Fate, Purpose, Trial
+from agent.base.usage import Usage
 from agent.kernel.decide.evidence import base_of
 from agent.kernel.decide.flags import flags_key
 from agent.kernel.git.messages import Commit

@@ -11,6 +11,7 @@ from rich.text import Text
 from agent.base.text import clean_line
 from agent.base.types import Fate
 from agent.review.summary import Summary
+from agent.review.terminal.folding import folded
 
 SHOWN_REJECTED = 12
 
@@ -69,6 +70,7 @@ def _print_candidates(summary: Summary, hint: Callable[[str], str], console: Con
     for candidate in accepted + down[-SHOWN_REJECTED:]:
         style = "green" if candidate.fate is Fate.CHAMPION else "dim"
         line = f"  #{candidate.id} {candidate.fate}: {clean_line(candidate.subject)}"
-        console.print(Text(line, style=style), Text(f"     {clean_line(candidate.reason)}", style=style), sep="\n")
+        for said in (line, *folded(f"     {clean_line(candidate.reason)}", console.width, 5)):
+            console.print(Text(said, style=style))
     if len(down) > SHOWN_REJECTED:
         console.print(f"  ... and {len(down) - SHOWN_REJECTED} more: {hint('log --rejected')}", style="dim")

@@ -11,6 +11,9 @@ from hashlib import sha256
 from agent.base.types import Files
 
 MAX_BYTES = 1 << 19
+MAX_MACHINE_BYTES = 2 << 20
+"""Of all copied files together, where the whole root of a box can be written."""
+
 _GROUP = 60
 CHANGED = "RUN changed the copied file"
 """What a build says that ends because of it; it marks the layers of `removed`."""

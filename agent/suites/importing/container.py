@@ -6,16 +6,19 @@ The hidden tests are in `/workspace/.tests` and logs in `/workspace/.logs`, to w
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from agent.base.types import Files
+from agent.suites.importing import baking, left
 from agent.suites.importing.counting import count_tests
-from agent.suites.importing.dockerfile import Environment, container_settings
+from agent.suites.importing.dockerfile import Environment
 from agent.suites.importing.draft import Options, Unsupported, with_image
 from agent.suites.importing.pytests import pytest_command
 from agent.suites.importing.shell import PytestRun
+from agent.suites.rules import TELLING_BYTES
 
 OURS = ".ratchet"
 """Folder of our own helpers among the hidden tests."""
@@ -28,6 +31,9 @@ PYTEST = (
     " || (apt-get update && apt-get install -y --no-install-recommends python3-pytest)"
 )
 """A layer that makes sure that an image has pytest."""
+
+_IN_A_HOME = (".bashrc", ".profile", ".bash_logout", ".cache")
+"""What images have in a home folder that becomes the working directory; a box has its home elsewhere."""
 
 _HELPERS = Path(__file__).with_name("in_box")
 
@@ -49,6 +55,16 @@ def no_hidden_paths(files: Files, where: str) -> None:
             raise Unsupported(f"{where}: a starting file {path!r:.60}, which is where hidden tests stand")
 
 
+def no_hidden_copies(copied: Files, tests: Files, where: str) -> None:
+    """Raises Unsupported for a copied file that holds a hidden test. Data that both hold does not count."""
+    for test, body in tests.items():
+        text = body.strip()
+        if body in copied.values() and not test.endswith((".py", ".sh")):
+            continue
+        if len(text) >= TELLING_BYTES and (path := next((p for p, whole in copied.items() if text in whole), None)):
+            raise Unsupported(f"{where}: {path!r:.80} holds the hidden test {test!r}")
+
+
 def pytest_check(run: PytestRun, tests: Files, where: str) -> dict[str, Any]:
     """Check and reward of a task whose script only runs pytest: a JUnit report in place of an exit code."""
     total = 0
@@ -61,9 +77,43 @@ def pytest_check(run: PytestRun, tests: Files, where: str) -> dict[str, Any]:
     return {"check": pytest_command([f"/tests/{path}" for path in run.files]), "reward": "junit", "junit": total}
 
 
-def surroundings(found: Environment, *, extra: tuple[str, ...], options: Options) -> dict[str, Any]:
+def machine_settings(found: Environment, extra: tuple[str, ...] = ()) -> Mapping[str, Any]:
+    """Layers of a machine: work starts in the image's own directory, and there is a folder for logs."""
+    top = shlex.quote(found.workdir)
+    link = [] if found.workdir == "/workspace" else ["rm -rf /workspace", f"ln -s {top} /workspace"]
+    made = " && ".join([f"mkdir -p {top} /logs/verifier /logs/agent /logs/artifacts", *link])
+    return {"build": [*found.build, *extra, "WORKDIR /", f"RUN {made}"]}
+
+
+def container_settings(found: Environment, extra: tuple[str, ...] = ()) -> Mapping[str, Any]:
+    """Layers that lead the image's paths to the one place in a box that can be written."""
+    top = shlex.quote(found.workdir)
+    usual = " ".join(f"{top}/{name}" for name in _IN_A_HOME)
+    empty = [
+        f"mkdir -p {top}",
+        f"rm -rf {usual}",
+        f"find {top} -mindepth 1 -depth -type d -empty -delete",
+        left.refuse(top),
+        *([f"rmdir {top}", f"ln -s /workspace {top}"] if found.workdir != "/workspace" else []),
+    ]
+    links = [
+        "if [ -d /tests ] && [ ! -L /tests ]; then find /tests -depth -type d -empty -delete; fi",
+        "if [ -e /tests ] && [ ! -L /tests ]; then echo the image has files in /tests; exit 1; fi",
+        "rm -rf /logs",
+        f"ln -sfn /workspace/{TESTS} /tests",
+        f"ln -sfn /workspace/{LOGS} /logs",
+        "if [ ! -e /solution ]; then ln -sfn /workspace/.solution /solution; fi",
+    ]
+    taken_out = [f"RUN {' && '.join(commands)}" for commands in baking.removed(found.checked)]
+    return {"build": [*found.build, *extra, "WORKDIR /", *taken_out, f"RUN {' && '.join([*empty, *links])}"]}
+
+
+def surroundings(
+    found: Environment, *, extra: tuple[str, ...], options: Options, machine: bool = False
+) -> dict[str, Any]:
     """Image and layers of a task; `extra` are layers after those of its Dockerfile."""
-    return with_image(dict(container_settings(found, TESTS, LOGS, extra)), found.image, options)
+    settings = machine_settings(found, extra) if machine else container_settings(found, extra)
+    return with_image(dict(settings), found.image, options)
 
 
 def refuse_unknown(table: Mapping[str, Any], known: frozenset[str], where: str) -> None:

@@ -13,16 +13,18 @@ import json
 import posixpath
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from dockerfile_parse import DockerfileParser
 
 from agent.base.types import NO_FILES, Files
-from agent.suites.importing import baking, left
+from agent.suites.importing import baking
 from agent.suites.importing.draft import Unsupported
+from agent.suites.importing.harbor_fates import OWN_USER
 from agent.suites.importing.heredocs import unfolded
+from agent.suites.tree import suite_path_fault
 
 MAX_LINES = 2000
 _NO_EFFECT = frozenset({"CMD", "LABEL", "EXPOSE", "MAINTAINER", "COMMENT", "VOLUME", "STOPSIGNAL", "HEALTHCHECK"})
@@ -33,19 +35,19 @@ _OURS = frozenset(
 TASK = "/task"
 """Where a box has the instruction: as the working directory of an image it becomes the workspace, which gets a copy."""
 
+_MOUNTED = frozenset({"/tests", "/task", "/scaffold", "/proc", "/sys", "/dev"})
+"""What a machine has from outside."""
+
 _EMPTIED = "/tmp"  # noqa: S108 - of a box
 _SYSTEM = frozenset({"bin", "boot", "etc", "lib", "lib64", "media", "mnt", "root", "sbin", "usr", "var", "home", "opt"})
 _MENTIONED = re.compile(r"(?<![\w./-])/([A-Za-z][\w-]*)(?=[/\s`'\".,;:)]|$)")
-_IN_A_HOME = (".bashrc", ".profile", ".bash_logout", ".cache")
-"""What images have in a home folder that becomes the working directory; a box has its home elsewhere."""
-
 _ARGUMENT = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}|\$(\w+)")
 _USER = re.compile(r"[a-z_][a-z0-9_-]*|[0-9]+")
 _MOUNTS = re.compile(r"\A(?:--mount=type=cache,\S+\s+)+")
 """Caches of a build, which change nothing in the image."""
 
 _HARMLESS_OPTIONS = ("--chown=", "--chmod=", "--link")
-_UV_IMAGE = re.compile(r"--from=ghcr\.io/astral-sh/uv(?::(?P<version>\d+(?:\.\d+)*))?(?:@\S+)?\s")
+_UV_IMAGE = re.compile(r"--from=ghcr\.io/astral-sh/uv(?::(?:latest|(?P<version>\d+(?:\.\d+)*)[\w.-]*))?(?:@\S+)?\s")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +64,7 @@ class Environment:
 
 
 def read_dockerfile(
-    content: str, context: Files, where: str, *, workdir: str | None = None, about: str = ""
+    content: str, context: Files, where: str, *, workdir: str | None = None, about: str = "", machine: bool = False
 ) -> Environment:
     """Read a Dockerfile whose build context holds `context`.
 
@@ -72,6 +74,7 @@ def read_dockerfile(
         where: what messages call the Dockerfile.
         workdir: the working directory in place of the last WORKDIR.
         about: the instruction; the folder that it names stands for a working directory that a box cannot have.
+        machine: whether the box's whole root can be written: then the image stays as the Dockerfile makes it.
 
     Raises:
         Unsupported: an instruction that has no counterpart.
@@ -79,7 +82,8 @@ def read_dockerfile(
     if content.count("\n") > MAX_LINES:
         raise Unsupported(f"{where}: more than {MAX_LINES} lines")
     plain, copied = unfolded(content, where)
-    return _Reader(where, {**context, **copied}).read(plain, workdir, about)
+    reader = _MachineReader if machine else _Reader
+    return reader(where, {**context, **copied}).read(plain, workdir, about)
 
 
 class _Reader:
@@ -104,7 +108,10 @@ class _Reader:
             self._step(step["instruction"], step["value"].strip(), step["content"])
         if not self._image:
             raise Unsupported(f"{self._where}: no FROM")
-        top = self._top(workdir, about)
+        return self._finish(self._top(workdir, about))
+
+    def _finish(self, top: str) -> Environment:
+        """What was read, once every line was."""
         self._bake([path for path in self._copied if not path.startswith(f"{top}/")])
         if top != TASK and any(path.startswith(f"{TASK}/") for path in self._baked):
             raise self._no(f"COPY to {TASK}, which a box fills itself")
@@ -218,7 +225,7 @@ class _Reader:
             raise self._no(f"USER {value:.40}")
         self._user = "" if name in {"root", "0"} else name
         if self._user:
-            self._remarks.append(f"{self._where} line {self._line}: USER {name}: boxes run as a user of their own")
+            self._remarks.append(f"{self._where} line {self._line}: USER {name}: {OWN_USER}")
 
     def _run(self, value: str, content: str) -> None:
         if value.startswith("--"):
@@ -296,6 +303,46 @@ class _Reader:
         return {posixpath.join(target, name): self._context[name] for name in names}
 
 
+class _MachineReader(_Reader):
+    """Reads a Dockerfile for a machine: nothing is moved, and all that is copied is baked in."""
+
+    def _top(self, workdir: str | None, about: str) -> str:  # noqa: ARG002 - every folder can be worked in
+        chosen = posixpath.normpath(posixpath.join("/", workdir or self._workdir))
+        if f"/{chosen.split('/')[1]}" in _MOUNTED:
+            raise self._no(f"a working directory {chosen}")
+        return chosen
+
+    def _finish(self, top: str) -> Environment:
+        below = top.rstrip("/") + "/"
+        fits = sum(map(len, self._copied.values())) <= baking.MAX_MACHINE_BYTES
+        later = set() if fits else {p for p in self._copied if p.startswith(below) and not suite_path_fault(p[1:])}
+        self._bake([path for path in self._copied if path not in later])
+        return Environment(
+            image=self._image,
+            build=tuple(self._build),
+            workdir=top,
+            files={path.removeprefix(below): self._copied[path] for path in sorted(later - self._baked.keys())},
+            checked=dict(self._copied),
+            remarks=tuple(self._remarks),
+        )
+
+    def _bake(self, paths: Sequence[str]) -> None:
+        new = {path: self._copied[path] for path in paths if self._baked.get(path) != self._copied[path]}
+        if path := next((path for path in new if f"/{path.split('/')[1]}" in _MOUNTED), None):
+            raise self._no(f"COPY to {path!r:.80}, which a box fills itself")
+        self._baked.update(new)
+        self._build += baking.layers(new)
+        if sum(map(len, self._baked.values())) > baking.MAX_MACHINE_BYTES:
+            raise self._no(
+                f"more than {baking.MAX_MACHINE_BYTES >> 10} KiB of copied files that are not starting files"
+            )
+
+    def _run(self, value: str, content: str) -> None:
+        if sum(map(len, self._copied.values())) <= baking.MAX_MACHINE_BYTES:
+            self._bake([*self._copied])
+        super()._run(value, content)
+
+
 def as_user(user: str, command: str) -> str:
     """A shell command as another user runs it; as it is for root."""
     if not user:
@@ -331,26 +378,3 @@ def work_folder(copied: Files, about: str) -> str | None:
         if usable:
             return "/" + max(dict.fromkeys(usable), key=usable.count)
     return None
-
-
-def container_settings(found: Environment, tests: str, logs: str, extra: tuple[str, ...] = ()) -> Mapping[str, Any]:
-    """Layers that lead the image's paths to the one place in a box that can be written."""
-    top = shlex.quote(found.workdir)
-    usual = " ".join(f"{top}/{name}" for name in _IN_A_HOME)
-    empty = [
-        f"mkdir -p {top}",
-        f"rm -rf {usual}",
-        f"find {top} -mindepth 1 -depth -type d -empty -delete",
-        left.refuse(top),
-        *([f"rmdir {top}", f"ln -s /workspace {top}"] if found.workdir != "/workspace" else []),
-    ]
-    links = [
-        "if [ -d /tests ] && [ ! -L /tests ]; then find /tests -depth -type d -empty -delete; fi",
-        "if [ -e /tests ] && [ ! -L /tests ]; then echo the image has files in /tests; exit 1; fi",
-        "rm -rf /logs",
-        f"ln -sfn /workspace/{tests} /tests",
-        f"ln -sfn /workspace/{logs} /logs",
-        "if [ ! -e /solution ]; then ln -sfn /workspace/.solution /solution; fi",
-    ]
-    taken_out = [f"RUN {' && '.join(commands)}" for commands in baking.removed(found.checked)]
-    return {"build": [*found.build, *extra, "WORKDIR /", *taken_out, f"RUN {' && '.join([*empty, *links])}"]}

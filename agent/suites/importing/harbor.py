@@ -10,13 +10,14 @@ from __future__ import annotations
 import shlex
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agent.base import yaml
 from agent.base.errors import UserError
-from agent.base.types import Files
+from agent.base.types import NO_FILES, Files
 from agent.suites.importing import container, shell
 from agent.suites.importing.compose import Service, one_container
 from agent.suites.importing.dockerfile import TASK, Environment, read_dockerfile, work_folder
@@ -25,17 +26,20 @@ from agent.suites.importing.fetching import TEST_TOOLS, Fetched, fetched, plain_
 from agent.suites.importing.harbor_config import Config, read_config, submitted
 from agent.suites.importing.harbor_fates import CONFIG
 from agent.suites.importing.harbor_files import Verifier, kept, verifier_of
-from agent.suites.importing.harbor_sources import DATASET, REGISTRY, Located, digest_of, tasks_of
+from agent.suites.importing.harbor_sources import DATASET, PARTS, REGISTRY, Located, digest_of, tasks_of
+from agent.suites.importing.profiles import MACHINE, STRICT, Kind, shared_data, stdlib_only
 from agent.suites.importing.reading import folder, scripts, tasks_below, text, toml_file
-from agent.trials.grading import WORKSPACE
+from agent.suites.importing.whole import last_workdir, needs_machine, on_a_machine
+from agent.suites.rules import SOLVE
+from agent.suites.tree import suite_path_fault
+from agent.trials.grading import MACHINE_DISK_MB
+from sandbox.install import INTERPRETER
 
 SCRIPT, DOCKERFILE = "tests/test.sh", "environment/Dockerfile"
 COMPOSE = "environment/docker-compose.yaml"
 TRAJECTORY = "trajectory.json"
 _DEFAULT_FOLDER = "/app"
 _CONTEXT = f".context/{TRAJECTORY}"
-_HELPERS = f"{WORKSPACE}{container.TESTS}/{container.OURS}"
-_VERIFIER = f"{WORKSPACE}{container.LOGS}/verifier"
 
 
 class Harbor:
@@ -62,9 +66,31 @@ def _read(place: Located, options: Options) -> Draft | Refusal:
     name = task_id(Path(place.inside).name if place.origin else place.root.resolve().name)
     raw = toml_file(place.root / CONFIG)
     try:
-        return _task(place, name, raw, options)
+        return _task(_parts(place, name, raw), options)
     except Unsupported as reason:
         return Refusal(id=name, origin=place.inside, feature=str(reason))
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """A task as it is read, once for both profiles."""
+
+    place: Located
+    name: str
+    raw: Mapping[str, Any]
+    files: Mapping[str, bytes]
+    config: Config
+    digest: str
+
+
+def _parts(place: Located, name: str, raw: dict[str, Any]) -> _Parts:
+    files = kept(folder(place.root, PARTS))
+    digest = digest_of(files)
+    if place.digest not in {None, digest}:
+        raise Unsupported(f"{DATASET}: its content is not what the digest {place.digest!r:.24} names")
+    config = read_config(raw)
+    _layout(files, config)
+    return _Parts(place, name, raw, files, config, digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,50 +102,100 @@ class _Check:
     helpers: dict[str, bytes]
 
 
-def _task(place: Located, name: str, raw: dict[str, Any], options: Options) -> Draft:
-    root = place.root
-    files = kept(folder(root))
-    digest = digest_of(files)
-    if place.digest not in {None, digest}:
-        raise Unsupported(f"{DATASET}: its content is not what the digest {place.digest!r:.24} names")
-    config = read_config(raw)
+def _task(parts: _Parts, options: Options) -> Draft:
+    """A task in a strict box or, where it needs more or cannot be in one, in a machine."""
+    try:
+        draft = _draft(parts, options)
+    except Unsupported as refused:
+        try:
+            return _draft(parts, options, machine=str(refused))
+        except Unsupported:
+            raise refused from None
+    if reason := _reason(parts, draft):
+        with suppress(Unsupported):
+            return _draft(parts, options, machine=reason)
+    return draft
+
+
+def _reason(parts: _Parts, draft: Draft) -> str | None:
+    """Why a task needs a machine, or None. A separate verifier gets artifacts, so it does not see one."""
+    files, config, root = dict(parts.files), parts.config, parts.place.root
+    if config.separate:
+        return None
+    if path := next((path for path in draft.files if suite_path_fault(path)), None):
+        return f"a starting file {path}"
+    if config.image and DOCKERFILE not in files:
+        return "only an image is given"
+    if path := shared_data(draft.files, draft.tests):
+        return f"the tests hold a copy of the starting file {path}"
+    dockerfile = text(files, DOCKERFILE, root)
+    return needs_machine(
+        instruction=draft.instruction,
+        tests={path: body for path, body in files.items() if path.startswith("tests/")},
+        reference=[body for path, body in files.items() if path.startswith("solution/")],
+        dockerfile=dockerfile,
+        workdir=config.workdir or last_workdir(dockerfile),
+    )
+
+
+def _draft(parts: _Parts, options: Options, *, machine: str | None = None) -> Draft:
+    """The task in a box of the strict profile, or in a machine for the reason given."""
+    root, files, config = parts.place.root, dict(parts.files), parts.config
     remarks = [*config.remarks]
-    _layout(files, config)
     instruction = text(files, "instruction.md", root)
     service = _service(files, root)
-    found = _environment(files, config, service, root=root, instruction=instruction, remarks=remarks)
+    if machine is not None:
+        if config.separate:
+            raise Unsupported(f"{CONFIG}: verifier.environment_mode: a separate verifier sees no machine")
+        remarks = [f"profile machine: {machine}", *on_a_machine(remarks)]
+    found = _environment(
+        files, config, service, root=root, instruction=instruction, remarks=remarks, machine=machine is not None
+    )
     tests = {path.removeprefix("tests/"): body for path, body in files.items() if path.startswith("tests/")}
     script = text(files, SCRIPT, root)
     verifier = verifier_of(files, config, root, found.workdir)
-    check = _check(script, tests, config, verifier, options=options, remarks=remarks)
+    kind = STRICT if machine is None else MACHINE
+    if machine is not None:
+        container.no_hidden_copies(found.checked, tests, DOCKERFILE)
+    check = _check(script, tests, config, verifier, kind=kind, options=options, remarks=remarks)
     starting, instruction = _with_context(files, found.files, instruction, remarks)
     if found.workdir == TASK:
         # There /task is the workspace, and a scaffold reads its instruction from /task/instruction.md.
         starting["instruction.md"] = instruction.encode()
     return Draft(
-        id=name,
-        origin=place.inside,
+        id=parts.name,
+        origin=parts.place.inside,
         instruction=instruction,
         files=starting,
-        tests=container.hidden({**tests, **check.helpers}),
+        tests={**tests, **check.helpers} if machine else container.hidden({**tests, **check.helpers}),
+        solution=_reference(files) if machine else NO_FILES,
         settings={
-            "submit": submitted(config, found.workdir, remarks),
+            **({"profile": "machine"} if machine else {"submit": submitted(config, found.workdir, remarks)}),
             **check.settings,
-            **_images(found, verifier, check, options),
-            **config.limits,
+            **_images(found, verifier, check, options, machine=machine is not None),
+            **{key: value for key, value in config.limits.items() if key != "user" or not machine},
             **service.limits,
+            **({"disk_mb": max(MACHINE_DISK_MB, config.storage_mb)} if machine else {}),
             "env": {**service.env, **config.env},
             "tags": config.tags,
         },
-        meta={"harbor": {**_meta(files, raw, config, root), "digest": digest, **(place.origin or {})}},
-        remarks=tuple(dict.fromkeys([*remarks, *found.remarks])),
+        meta={"harbor": {**_meta(files, parts, root), "digest": parts.digest, **(parts.place.origin or {})}},
+        remarks=tuple(dict.fromkeys([*remarks, *(on_a_machine(found.remarks) if machine else found.remarks)])),
     )
 
 
-def _images(found: Environment, verifier: Verifier | None, check: _Check, options: Options) -> dict[str, Any]:
+def _reference(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The script that solves a task on its machine, and what lies beside it."""
+    found = {path.removeprefix("solution/"): body for path, body in files.items() if path.startswith("solution/")}
+    return found if SOLVE in found else {}
+
+
+def _images(
+    found: Environment, verifier: Verifier | None, check: _Check, options: Options, *, machine: bool
+) -> dict[str, Any]:
     """Image and layers of both boxes; what grading installs is in the image that grades."""
     if verifier is None:
-        return container.surroundings(found, extra=check.layers, options=options)
+        return container.surroundings(found, extra=check.layers, options=options, machine=machine)
     grading = container.surroundings(verifier.found, extra=check.layers, options=options)
     return {
         **container.surroundings(found, extra=(), options=options),
@@ -152,27 +228,49 @@ def _service(files: dict[str, bytes], root: Path) -> Service:
 
 
 def _environment(
-    files: dict[str, bytes], config: Config, service: Service, *, root: Path, instruction: str, remarks: list[str]
+    files: dict[str, bytes],
+    config: Config,
+    service: Service,
+    *,
+    root: Path,
+    instruction: str,
+    remarks: list[str],
+    machine: bool,
 ) -> Environment:
     """Image, layers and starting files: from the Dockerfile or, without one, from the prebuilt image."""
     if DOCKERFILE not in files:
         workdir = config.workdir or service.workdir or work_folder({}, instruction) or _DEFAULT_FOLDER
-        remarks.append(f"{config.image}: only an image is given: it may have no files of its own in {workdir}")
+        if not machine:
+            remarks.append(f"{config.image}: only an image is given: it may have no files of its own in {workdir}")
         return Environment(image=config.image or "", build=(), workdir=workdir, files={})
     if config.image:
         remarks.append(f"{CONFIG}: environment.docker_image: the image is built from {DOCKERFILE} instead")
     context = {path.removeprefix("environment/"): b for path, b in files.items() if path.startswith("environment/")}
     written = text(files, DOCKERFILE, root)
-    found = read_dockerfile(written, context, DOCKERFILE, workdir=config.workdir or service.workdir, about=instruction)
-    container.no_hidden_paths(found.files, DOCKERFILE)
+    there = config.workdir or service.workdir
+    if there is None and config.separate and last_workdir(written) == "/":
+        there = work_folder(dict.fromkeys(config.artifacts, b""), instruction)
+    found = read_dockerfile(written, context, DOCKERFILE, workdir=there, about=instruction, machine=machine)
+    if not machine:
+        container.no_hidden_paths(found.files, DOCKERFILE)
     return found
 
 
 def _check(
-    script: str, tests: Files, config: Config, verifier: Verifier | None, *, options: Options, remarks: list[str]
+    script: str,
+    tests: Files,
+    config: Config,
+    verifier: Verifier | None,
+    *,
+    kind: Kind,
+    options: Options,
+    remarks: list[str],
 ) -> _Check:
     """By JUnit for a script that only runs pytest over tests that can be counted, else by the script itself."""
     run = shell.usual_pytest(script, reward=True, baked=True)
+    ours = kind.trusts_nothing and stdlib_only(tests)
+    if kind.trusts_nothing and not ours:
+        remarks.append("tests import packages: they run by the image's own Python, which a solution may change")
     if run is not None and config.reward_range == (0, 1):
         try:
             found = container.pytest_check(run, tests, "tests")
@@ -180,39 +278,40 @@ def _check(
         except Unsupported as reason:
             remarks.append(f"judged by its reward file, not by pytest's report: {reason}")
         else:
-            return _Check(
-                {**found, "check": [*_prefix(config.check_env), *found["check"]]},
-                (*layers, container.PYTEST),
-                {},
-            )
+            check = kind.pytest(found["check"], tests, ours=ours)
+            packages = () if ours else (container.PYTEST,)
+            return _Check({**found, "check": [*_prefix(config.check_env), *check]}, (*layers, *packages), {})
     fetches = fetched(script, SCRIPT)
     if fetches.any:
         remarks.append(f"{SCRIPT} installs: {_installed(fetches)} in the image, so that grading works offline")
-    return _as_it_is(fetches, config, _key(tests, options, remarks), verifier)
+    return _as_it_is(fetches, config, _key(tests, options, remarks), verifier, kind=kind, ours=ours)
 
 
 def _installed(fetches: Fetched) -> str:
     return ", ".join([*fetches.apt, *fetches.pip]) or "nothing but tools"
 
 
-def _as_it_is(fetches: Fetched, config: Config, key: str, verifier: Verifier | None) -> _Check:
+def _as_it_is(
+    fetches: Fetched, config: Config, key: str, verifier: Verifier | None, *, kind: Kind, ours: bool
+) -> _Check:
     helpers = {f"{container.OURS}/reward.py": container.helper("reward.py")}
-    env = {**config.check_env}
-    if fetches.any:
+    env = {**config.check_env, **({"RATCHET_PYTHON": INTERPRETER} if ours else {})}
+    if fetches.any or ours:
         helpers[f"{container.OURS}/offline.sh"] = container.helper("offline.sh")
-        env["BASH_ENV"] = f"{_HELPERS}/offline.sh"
+        env["BASH_ENV"] = f"{kind.helpers}/offline.sh"
     low, high = config.reward_range
+    logs = kind.verifier
     command = (
-        f"{_going(verifier)}mkdir -p {_VERIFIER} && rm -f {_VERIFIER}/reward.txt {_VERIFIER}/reward.json; "
+        f"{_going(verifier)}mkdir -p {logs} && rm -f {logs}/reward.txt {logs}/reward.json; "
         f"bash /{SCRIPT}; "
-        f'unset BASH_ENV; python3 -I {_HELPERS}/reward.py {_VERIFIER} "$0" {low:g} {high:g}'
+        f'unset BASH_ENV; {kind.python} -I {kind.helpers}/reward.py {logs} "$0" {low:g} {high:g}'
     )
     settings = {
         "check": [*_prefix(env), "bash", "-c", command, key],
         "reward": "file",
-        "reward_path": f"{container.REWARD}.json",
+        "reward_path": kind.reward_path,
     }
-    tools = any(plain_name(package) in TEST_TOOLS for package in fetches.pip)
+    tools = not ours and any(plain_name(package) in TEST_TOOLS for package in fetches.pip)
     return _Check(settings, (*fetches.layers(), *((container.PYTEST,) if tools else ())), helpers)
 
 
@@ -244,12 +343,12 @@ def _with_context(
     return {**starting, _CONTEXT: files[TRAJECTORY]}, said
 
 
-def _meta(files: dict[str, bytes], raw: dict[str, Any], config: Config, root: Path) -> dict[str, Any]:
+def _meta(files: dict[str, bytes], parts: _Parts, root: Path) -> dict[str, Any]:
     """What has no field: task.toml, and the reference as it is written, by the names below `solution/`."""
     found = scripts(files, [path for path in files if path.startswith("solution/")], root)
     reference = {path.removeprefix("solution/"): said for path, said in found.items()}
-    env = {"solution_env": config.solution_env} if config.solution_env else {}
-    return {"task.toml": _plain(raw), "solution": reference, **env}
+    env = {"solution_env": parts.config.solution_env} if parts.config.solution_env else {}
+    return {"task.toml": _plain(dict(parts.raw)), "solution": reference, **env}
 
 
 def _plain(value: Any) -> Any:

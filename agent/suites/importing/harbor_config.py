@@ -16,7 +16,7 @@ from agent.suites.importing.harbor_fates import CONFIG, judge
 MAX_SECONDS = 6 * 3600.0
 """The longest time that a box lives: what a task without a time limit gets."""
 
-MAX_MEMORY_MB = 262_144
+MAX_MEMORY_MB, MAX_DISK_MB = 262_144, 8192
 NO_MEMORY_LIMIT_MB = 8192
 DEFAULT_VERIFIER_SECONDS = 600.0
 _SIZES = {"K": 1 / 1024, "M": 1, "G": 1024}
@@ -40,6 +40,7 @@ class Config:
     verifier_image: str | None
     artifacts: tuple[str, ...]
     reward_range: tuple[float, float]
+    storage_mb: int
     tags: list[str]
     remarks: tuple[str, ...]
 
@@ -62,6 +63,7 @@ def read_config(written: _Table) -> Config:
         separate=verifier.get("environment_mode", "separate" if own else "shared") == "separate",
         verifier_image=own.get("docker_image") or None,
         artifacts=_artifacts(raw.get("artifacts", []), remarks),
+        storage_mb=min(environment.get("storage_mb") or 0, MAX_DISK_MB),
         reward_range=_reward_range(_table(raw, "metadata")),
         tags=_tags(raw),
         remarks=tuple(remarks),

@@ -44,8 +44,8 @@ class Ruling:
 _NOTHING: tuple[Any, ...] = (None, 0, "", [], {})
 _CARRIED, _META = Ruling(Fate.CARRIED), Ruling(Fate.META)
 _OFFLINE = "boxes have no network; `ratchet tasks check` shows whether the task needs one"
-_DISK = "the limit on the disk is the campaign's"
-_ROOT = "boxes run as a user id of their own"
+DISK = "the limit on the disk is the campaign's"
+OWN_USER = "boxes run as a user id of their own"
 
 
 def _remark(said: str, *allowed: Any) -> Ruling:
@@ -62,7 +62,7 @@ _ENVIRONMENT = {
     "allow_internet": _remark(_OFFLINE, False),
     "build_timeout_sec": _remark("image builds have a time limit of their own", 600.0),
     "os": _refused("Windows", "linux"),
-    "storage_mb": _remark(_DISK),
+    "storage_mb": _remark(DISK),
     "gpus": _refused("boxes have no GPU"),
     "gpu_types": _refused("boxes have no GPU"),
     "tpu": _refused("boxes have no TPU"),
@@ -82,7 +82,7 @@ FATES: Mapping[str, Ruling] = {
     "solution.env": _CARRIED,
     "agent": _CARRIED,
     "agent.timeout_sec": _CARRIED,
-    "agent.user": _remark(_ROOT),
+    "agent.user": _remark(OWN_USER),
     "agent.network_mode": _remark(_OFFLINE, "no-network"),
     "agent.allowed_hosts": _remark(_OFFLINE),
     "environment": _CARRIED,
@@ -91,7 +91,7 @@ FATES: Mapping[str, Ruling] = {
     "verifier": _CARRIED,
     "verifier.timeout_sec": _CARRIED,
     "verifier.env": _CARRIED,
-    "verifier.user": _remark(_ROOT),
+    "verifier.user": _remark(OWN_USER),
     "verifier.network_mode": _remark(_OFFLINE, "no-network"),
     "verifier.allowed_hosts": _remark(_OFFLINE),
     "verifier.environment_mode": _CARRIED,

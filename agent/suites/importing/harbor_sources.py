@@ -29,6 +29,11 @@ HUB = re.compile(r"harbor:/{1,2}(?P<package>[\w.-]+/[\w.-]+(?:@[\w.:-]+)?)")
 DOWNLOAD_SECONDS = 1800
 _ONE_FILE = frozenset({CONFIG, "instruction.md", "README.md", "trajectory.json"})
 _FOLDERS = ("environment/", "tests/", "solution/", "steps/")
+PARTS = frozenset(
+    {*_ONE_FILE, *(name.rstrip("/") for name in _FOLDERS), ".gitignore", ".harborignore", "docker-compose.yaml"}
+)
+"""What belongs to a task; a repository that is one task has more beside it."""
+
 _IGNORED = ("__pycache__/", "*.pyc", ".DS_Store", "*.swp", "*.swo", "*~")
 
 

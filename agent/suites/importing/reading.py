@@ -68,15 +68,15 @@ def _folders(folder: str, marker: str) -> list[str]:
     return found
 
 
-def folder(root: Path) -> dict[str, bytes]:
-    """Every file below a folder, by its path in it.
+def folder(root: Path, only: frozenset[str] | None = None) -> dict[str, bytes]:
+    """Every file below a folder, by its path in it; `only` names what belongs to a task at its top.
 
     Raises:
         Unsupported: there is more than a box is given.
         UserError: anything but plain files.
     """
     try:
-        found = tree.read_folder(str(root))
+        found = tree.read_folder(str(root), only)
     except tree.TooMuch as error:
         raise Unsupported(str(error)) from error
     except tree.BadTree as error:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from agent.base.errors import CandidateFault
 from agent.base.types import BoxSpec, Ending, Files, Sandbox, Suite, Task
+from agent.suites.machines import reference_env
 from agent.suites.network import needs_network
 from agent.suites.rules import submitted_by
 from agent.trials.grading import WORKSPACE, box_for, in_workdir
@@ -42,12 +43,6 @@ def script_of(task: Task) -> tuple[str, Mapping[str, str]] | None:
     return None
 
 
-def _env(task: Task) -> dict[str, str]:
-    """The environment of a reference script: the task's, and what is said for the reference alone."""
-    alone = next((said.get("solution_env") for said in task.meta.values() if isinstance(said, Mapping)), None)
-    return {**task.env, **(alone if isinstance(alone, Mapping) else {})}
-
-
 async def solve(
     sandbox: Sandbox, image: Callable[[Task], str], suite: Suite, *, parallel: int, done: Callable[[], None]
 ) -> list[Solved]:
@@ -65,7 +60,7 @@ async def solve(
 
 def with_script(suite: Suite) -> list[Task]:
     """The tasks that `solve` runs."""
-    return [task for task in suite.tasks if not task.solution and script_of(task)]
+    return [task for task in suite.tasks if not task.solution and not task.whole and script_of(task)]
 
 
 async def _run(sandbox: Sandbox, image: str, task: Task) -> Solved:
@@ -78,7 +73,7 @@ async def _run(sandbox: Sandbox, image: str, task: Task) -> Solved:
         await prepare(box, task)
         await box.put(beside, WORKSPACE.rstrip("/"))
         argv = in_workdir(task, ["bash", f"{WORKSPACE}{FOLDER}/{name}"])
-        result = await box.run(argv, env=_env(task), timeout=task.solve_timeout)
+        result = await box.run(argv, env=reference_env(task), timeout=task.solve_timeout)
         if result.ending is not Ending.EXITED:
             return Solved(task.id, {}, f"{name} did not finish: {result.ending.value}")
         await collect(box, task)

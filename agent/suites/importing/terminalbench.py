@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from agent.base import yaml
+from agent.base.types import NO_FILES
 from agent.suites.importing import compose, container, shell
 from agent.suites.importing.dockerfile import read_dockerfile
 from agent.suites.importing.draft import Draft, Options, Refusal, Unsupported, task_id
 from agent.suites.importing.fetching import fetched
+from agent.suites.importing.profiles import MACHINE, stdlib_only
 from agent.suites.importing.reading import folder, need_text, scripts, tasks_below, text, texts
+from agent.suites.importing.whole import last_workdir, needs_machine, on_a_machine
+from agent.suites.rules import SOLVE
 
 CONFIG, SCRIPT, DOCKERFILE, COMPOSE = "task.yaml", "run-tests.sh", "Dockerfile", "docker-compose.yaml"
 _KNOWN = frozenset(
@@ -59,6 +64,34 @@ class TerminalBench:
 
 
 def _task(root: Path, name: str, origin: str, config: dict[str, Any], options: Options) -> Draft:
+    """A task in a strict box or, where it needs more or cannot be in one, in a machine."""
+    files = folder(root)
+    written = files.get(DOCKERFILE, b"").decode(errors="replace")
+    reason = needs_machine(
+        instruction=str(config.get("instruction", "")),
+        tests={path: body for path, body in files.items() if path.startswith("tests/")},
+        reference=[files[path] for path in _SOLUTIONS if path in files],
+        dockerfile=written,
+        workdir=last_workdir(written),
+    )
+    try:
+        draft = _draft(root, name, origin, config, options)
+    except Unsupported as refused:
+        try:
+            return _draft(root, name, origin, config, options, machine=str(refused))
+        except Unsupported:
+            raise refused from None
+    if reason is None:
+        return draft
+    with suppress(Unsupported):
+        return _draft(root, name, origin, config, options, machine=reason)
+    return draft
+
+
+def _draft(
+    root: Path, name: str, origin: str, config: dict[str, Any], options: Options, *, machine: str | None = None
+) -> Draft:
+    """The task in a box of the strict profile, or in a machine for the reason given."""
     where = str(root / CONFIG)
     remarks = _descriptive(config)
     if config.get("parser_name", "pytest") != "pytest":
@@ -72,26 +105,39 @@ def _task(root: Path, name: str, origin: str, config: dict[str, Any], options: O
     service = compose.one_container(yaml.load(root / COMPOSE), COMPOSE) if COMPOSE in files else compose.Service()
     context = {path: body for path, body in files.items() if path not in _OTHERS and not path.startswith("tests/")}
     found = read_dockerfile(
-        text(files, DOCKERFILE, root), context, DOCKERFILE, workdir=service.workdir, about=instruction
+        text(files, DOCKERFILE, root),
+        context,
+        DOCKERFILE,
+        workdir=service.workdir,
+        about=instruction,
+        machine=machine is not None,
     )
-    container.no_hidden_paths(found.files, DOCKERFILE)
     tests = {path.removeprefix("tests/"): body for path, body in files.items() if path.startswith("tests/")}
     script = text(files, SCRIPT, root) if SCRIPT in files else _DEFAULT_RUN
     run = shell.usual_pytest(script, reward=False, baked=True)
     if run is None:
         shell.refuse_network(script, SCRIPT)
         raise Unsupported(f"{SCRIPT}: does more than to install and run pytest")
-    layers = (*fetched(script, SCRIPT).layers(), container.PYTEST)
+    ours = machine is not None and stdlib_only(tests)
+    layers = (*fetched(script, SCRIPT).layers(), *(() if ours else (container.PYTEST,)))
+    check = container.pytest_check(run, tests, "tests")
+    if machine is None:
+        container.no_hidden_paths(found.files, DOCKERFILE)
+    else:
+        container.no_hidden_copies(found.checked, tests, DOCKERFILE)
+        remarks.append(f"profile machine: {machine}")
     return Draft(
         id=name,
         origin=origin,
         instruction=instruction,
         files=found.files,
-        tests=container.hidden(tests),
+        tests=tests if machine else container.hidden(tests),
+        solution=_reference(files) if machine else NO_FILES,
         settings={
-            "submit": container.SUBMIT,
-            **container.pytest_check(run, tests, "tests"),
-            **container.surroundings(found, extra=layers, options=options),
+            **({"profile": "machine"} if machine else {"submit": container.SUBMIT}),
+            **check,
+            **({"check": MACHINE.pytest(check["check"], tests, ours=ours)} if machine else {}),
+            **container.surroundings(found, extra=layers, options=options, machine=machine is not None),
             "solve_timeout": config.get("max_agent_timeout_sec", _AGENT_SECONDS),
             "check_timeout": config.get("max_test_timeout_sec", _TEST_SECONDS),
             "env": {**service.env, "TEST_DIR": "/tests", "T_BENCH_TEST_DIR": "/tests"},
@@ -104,8 +150,13 @@ def _task(root: Path, name: str, origin: str, config: dict[str, Any], options: O
                 "solution": scripts(files, [path for path in _SOLUTIONS if path in files], root),
             }
         },
-        remarks=(*remarks, *service.remarks, *found.remarks),
+        remarks=(*remarks, *service.remarks, *(on_a_machine(found.remarks) if machine else found.remarks)),
     )
+
+
+def _reference(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The script that solves a task on its machine."""
+    return {SOLVE: files["solution.sh"]} if "solution.sh" in files else {}
 
 
 def _descriptive(config: Mapping[str, Any]) -> list[str]:

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from agent.base import yaml
 from agent.base.errors import UserError
+from agent.base.profile import Profile
 from agent.base.types import Files, RewardKind, Split, Task
 from agent.suites import rules, tree
 from agent.suites.format import TaskFile
@@ -249,6 +250,7 @@ def _validate(draft: Draft) -> None:
         prepare=_argv(entry.prepare),
         collect=_argv(entry.collect),
         reward=RewardKind(entry.reward or "junit"),
+        profile=Profile(entry.profile or "strict"),
         build=tuple(entry.build or ()),
         check_build=tuple(entry.check_build or ()),
         env=MappingProxyType(entry.env or {}),

@@ -17,7 +17,8 @@ import asyncssh
 
 from agent.base import errors
 from agent.base.errors import InfrastructureError
-from agent.base.types import CallScope, Usage
+from agent.base.types import CallScope
+from agent.base.usage import Usage
 from agent.trials.cluster.desk import CIPHERS, KEEPALIVE_SECONDS, KEEPALIVES, USER, Address, told_scope
 
 T = TypeVar("T")

@@ -56,6 +56,9 @@ class Seen:
     def printed(self, chunk: bytes) -> None:
         """The transcript has it."""
 
+    def voided(self, reason: str) -> None:
+        """The head retries, and tells."""
+
     def graded(self, submission: Files, grade: Grade) -> None:
         """Keep both."""
         self.last = dict(submission), grade

@@ -62,7 +62,7 @@ def test_power_grows_with_the_effect_and_a_patch_without_effect_is_not_proved() 
 
 
 def test_coupled_pairs_prove_more_with_fewer_pairs() -> None:
-    plain, coupled = (power_of(world(coupled=memo), 0.05, 1000, GATE) for memo in (False, True))
+    plain, coupled = (power_of(world(coupled=shared), 0.05, 1000, GATE) for shared in (False, True))
     assert coupled[0] > plain[0]
     assert coupled[1] < plain[1] / 2
 

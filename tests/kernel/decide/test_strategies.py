@@ -192,7 +192,7 @@ def test_a_parent_is_measured_before_anything_is_built_on_it(kind: str) -> None:
     steps = [STRATEGIES[kind]().next(built, rng) for _ in range(40)]
     assert {step.parent for step in steps if isinstance(step, Expand)} <= {0}
     assert Measure(1, 3) in steps
-    built.begin(Measure(1, 3))  # what it lacks is in flight: the work goes on elsewhere
+    built.begin(Measure(1, 3))  # what it lacks is in flight: the work continues elsewhere
     steps = [STRATEGIES[kind]().next(built, rng) for _ in range(40)]
     assert {step.parent for step in steps if isinstance(step, Expand)} <= {0}
     built.record(1, 1.0)

@@ -552,7 +552,7 @@ def test_a_branch_of_somebody_else_is_not_taken_over(home: Path) -> None:
 def test_a_campaign_takes_up_its_own_branch_again(home: Path) -> None:
     repository = enter(home)
     commit = accept(repository, patched(repository, main=b"a = 2\n"))
-    (home / "prompts/go.md").write_text("the user went on\n")
+    (home / "prompts/go.md").write_text("the user continued\n")
     git(home, "commit", "-qam", "User")
     assert enter(home, repository.base).champion() == commit
     assert "which this campaign did not make" in refusal(home)  # another base: another campaign
@@ -582,7 +582,7 @@ def test_a_branch_named_ratchet_is_in_the_way(home: Path) -> None:
     assert "refs/heads/ratchet is in the way" in refusal(home)
 
 
-# ------------------------------------------------------------------------------------ laboratory faults
+# ------------------------------------------------------------------------------------ infrastructure errors
 
 
 def test_a_locked_ref_is_a_broken_record(home: Path) -> None:
@@ -627,6 +627,7 @@ def test_a_lost_object_is_a_broken_record(home: Path) -> None:
     repository = enter(home)
     blob = git(home, "rev-parse", "HEAD:prompts/go.md")
     (home / ".git/objects" / blob[:2] / blob[2:]).unlink()
+    repository = Repository.open(home, "night", DEFAULT_MUTABLE)  # another one has read it, and keeps it
     with pytest.raises(RecordBroken, match="cannot be read"):
         repository.read(repository.base)
     with pytest.raises(RecordBroken):

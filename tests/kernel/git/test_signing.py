@@ -34,8 +34,8 @@ def commit(home: Path, style: CommitStyle) -> str:
     repository = Repository.open(home, "night", DEFAULT_MUTABLE, style=style)
     repository.claim()
     repository.create_branch()
-    files = {**repository.read(repository.tree_of("HEAD")), "prompts/go.md": b"Go on.\n"}
-    sha = repository.prepare(repository.write(repository.tree_of(repository.base), files), "Go on\n", repository.base)
+    files = {**repository.read(repository.tree_of("HEAD")), "prompts/go.md": b"Continue.\n"}
+    sha = repository.prepare(repository.write(repository.tree_of(repository.base), files), "Resume\n", repository.base)
     repository.advance(sha, repository.base)
     return sha
 

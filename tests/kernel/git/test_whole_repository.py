@@ -139,3 +139,45 @@ def test_the_rule_of_paths() -> None:
     assert not inside("a/c/d", ("a",), ("a/c",))
     assert not inside("a", (".",), ("a",))
     assert inside("ab", (".",), ("a",))
+
+
+def test_layers_of_an_image_copy_files_of_the_seeds_commit_and_nothing_else(home: Path) -> None:
+    repository = enter(home)
+    (home / "src/a.py").write_bytes(b"not committed\n")
+    made = repository.layers(["COPY src/a.py run.sh /opt/", "RUN true"], "scaffold.build")
+    assert sorted(made.files.values()) == sorted([SEED["src/a.py"], SEED["run.sh"]])
+    assert {isinstance(body, Executable) for path, body in made.files.items() if path.endswith("run.sh")} == {True}
+    with pytest.raises(UserError, match=r"scaffold.build: COPY takes `missing`, which is not in commit"):
+        repository.layers(["COPY missing /opt/"], "scaffold.build")
+
+
+def test_what_holds_no_content_is_not_copied(home: Path) -> None:
+    (home / "model.bin").write_bytes(LFS)
+    (home / "secret").symlink_to("/etc/passwd")
+    commit(home)
+    repository = Repository.open(home, "night", ("src",))
+    for path, kind in (("model.bin", "Git LFS pointer"), ("secret", "symbolic link")):
+        with pytest.raises(UserError, match=f"improve.build: `{path}` is a {kind}"):
+            repository.layers([f"COPY {path} /opt/"], "improve.build")
+
+
+def test_a_copy_of_what_patches_change_is_remarked(home: Path) -> None:
+    [remark] = enter(home).remarks((), ["COPY src/a.py campaign.yaml /opt/"])
+    assert "`src/a.py` is mutable; the image keeps the seed's" in remark
+
+
+def test_no_box_may_see_the_suite(home: Path) -> None:
+    suite = home / "evals"
+    enter(home).check_suite(suite, (), ())  # git does not know it yet
+    suite.mkdir()
+    (suite / "suite.yaml").write_text("name: s\n")
+    commit(home)
+    with pytest.raises(UserError, match=r"scaffold.mutable: boxes would see `evals`.* Name it in `scaffold.frozen`"):
+        enter(home).check_suite(suite, (), ())
+    kept = enter(home, (*FROZEN, "evals"))
+    kept.check_suite(suite, ("campaign.yaml",), ())
+    kept.check_suite(home.parent / "elsewhere", ("evals",), ())
+    with pytest.raises(UserError, match=r"scaffold.include: boxes would see"):
+        kept.check_suite(suite, ("evals/suite.yaml",), ())
+    with pytest.raises(UserError, match=r"improve.include: boxes would see"):
+        kept.check_suite(suite, (), (".",))

@@ -46,7 +46,7 @@ def request(candidate: int, *, approve: bool = True, why: str = "") -> Request:
 
 
 async def until(campaign: Campaign, ready: Callable[[], bool]) -> None:
-    """Let a running campaign go on until something holds."""
+    """Let a running campaign continue until something holds."""
     while not ready():  # noqa: ASYNC110 (what is watched is plain state)
         await asyncio.sleep(0.005)
     del campaign

@@ -380,6 +380,23 @@ async def test_a_candidate_that_was_kept_in_git_and_not_in_the_ledger_is_forgott
     assert git(lab.repo, "log", "--format=%s", "main..ratchet/night") == "Raise SKILL to 80"
 
 
+async def test_proposals_that_end_at_once_get_numbers_and_trees_of_their_own(make_lab: MakeLab) -> None:
+    turn = iter(range(1000))
+
+    def improve(scene: FakeRun) -> None:
+        scene.workspace[f"agent/scaffold/patch_{next(turn)}.py"] = b"x = 1\n"
+
+    lab = make_lab(improve, options={"boxes": {"parallel": 8, "proposals": 8, "patience_minutes": 0.001}})
+    lab.trials = 60
+    await lab.run()
+    with lab.ledger() as ledger:
+        rows = {one.id: one.tree for one in ledger.candidates() if one.id and one.tree}
+    async with lab.campaign() as campaign:
+        saved = {one.id: one.tree for one in campaign.parts.repository.candidates().values()}
+    assert len(rows) > 2
+    assert (saved, list(rows), len({*rows.values()})) == (rows, sorted(rows), len(rows))
+
+
 class _KilledError(Exception):
     pass
 

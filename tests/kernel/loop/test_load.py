@@ -144,6 +144,29 @@ async def test_a_trial_that_was_starved_lowers_the_parallelism_at_once(make_lab:
     assert voided == ["discarded, to be retried: other programs took the processors for 9 of the 10 s of a run"]
 
 
+async def test_a_starved_machine_is_named_once_with_the_key_to_set_until_something_succeeds(make_lab: MakeLab) -> None:
+    count = itertools.count()
+
+    def starving(scene: FakeRun) -> object:
+        if 30 <= next(count) < 34:
+            raise Starved("other programs took the processors for 9 of the 10 s of a run (boxes.starved: 0.5)")
+        return solve(scene)
+
+    lab = make_lab(nothing, solve=starving, trials=60)
+    async with lab.campaign() as campaign:
+        with_canaries(campaign, 0)
+        campaign.load._set(1)
+        campaign.pauses.first_wait = campaign.pauses.wait = 0.001
+        campaign.config.boxes.__dict__["patience_minutes"] = 60.0
+        await campaign.run()
+    with lab.ledger() as ledger:
+        paused = [event.text for event in ledger.events() if event.kind == "paused"]
+        voided = [event.text for event in ledger.events() if event.kind == "void"]
+    assert len(voided) == 4
+    assert len(paused) == 1
+    assert "raise `boxes.starved`" in paused[0]
+
+
 async def test_a_canary_that_could_not_be_run_is_made_up_for(make_lab: MakeLab) -> None:
     lab = make_lab(nothing, solve=steadily, trials=100)
     async with lab.campaign() as campaign:

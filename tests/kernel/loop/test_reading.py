@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -26,8 +27,18 @@ HOSTILE = {
 }
 
 
-def child(program: str) -> PythonReader:
-    return PythonReader([sys.executable, "-I", "-S", "-c", program], seconds=2.0)
+MakeChild = Callable[[str], PythonReader]
+
+
+@pytest.fixture
+def child(tmp_path: Path) -> MakeChild:
+    """A reader whose child runs these statements."""
+
+    def make(program: str) -> PythonReader:
+        (tmp_path / "program.py").write_text(f"def prepare(): ...\ndef main():\n    {program}\n")
+        return PythonReader(tmp_path / "program.py", seconds=5.0)
+
+    return make
 
 
 async def beats(seen: list[float]) -> None:
@@ -64,7 +75,7 @@ async def test_source_that_takes_too_long_is_refused() -> None:
 @pytest.mark.parametrize(
     ("program", "reason"),
     [
-        ("import time; time.sleep(60)", "takes longer than 2 s to parse"),
+        ("import time; time.sleep(60)", "takes longer than 5 s to parse"),
         ("import os; os.abort()", "the parser got signal 6"),
         ("import sys; sys.exit(3)", "the parser ended with code 3"),
         ("print('nonsense')", "the parser gave no answer"),
@@ -74,12 +85,14 @@ async def test_source_that_takes_too_long_is_refused() -> None:
         ("print('x' * (40 << 20))", "the parser's answer is too long"),
     ],
 )
-async def test_a_child_that_dies_hangs_or_says_nonsense_is_a_refusal(program: str, reason: str) -> None:
+async def test_a_child_that_dies_hangs_or_says_nonsense_is_a_refusal(
+    child: MakeChild, program: str, reason: str
+) -> None:
     with pytest.raises(Refused, match=reason):
         await child(program).read({"a.py": b"x = 1\n"})
 
 
-async def test_a_child_that_is_waited_for_no_longer_is_ended() -> None:
+async def test_a_child_that_is_waited_for_no_longer_is_ended(child: MakeChild) -> None:
     reader = child("import os, sys, time; sys.stderr.write(str(os.getpid())); time.sleep(60)")
     task = asyncio.create_task(reader.read({"a.py": b"x = 1\n"}))
     await asyncio.sleep(0.3)
@@ -104,10 +117,31 @@ async def test_a_campaign_refuses_a_patch_that_cannot_be_parsed_and_resumes(make
         assert len(ledger.commits()) == 1
 
 
-async def test_the_child_gets_no_key_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_child_gets_no_key_from_the_environment(child: MakeChild, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     said = '{"fault": str(list(os.environ)), "line": 0, "essence": "", "findings": []}'
     program = f"import json, os; print(json.dumps([{said}]))"
     (answer,) = (await child(program).read({"a.py": b""})).values()
     assert answer.fault is not None
     assert "OPENAI" not in answer.fault
+
+
+WHO = """[{"fault": f"{os.getpid()} {os.getppid()}", "line": 0, "essence": "", "findings": []}]"""
+
+
+async def test_each_reading_has_a_child_of_its_own_and_what_was_read_is_kept(child: MakeChild) -> None:
+    reader = child(f"import json, os; print(json.dumps({WHO}))")
+    answers = {**await reader.read({"a.py": b"1"}), **await reader.read({"a.py": b"2"})}
+    (first, parent), (second, same) = (str(answers[source].fault).split() for source in (b"1", b"2"))
+    assert (parent, first != second) == (same, True)
+    assert await reader.read({"a.py": b"1", "b.py": b"2"}) == answers
+
+
+async def test_a_reading_that_fails_does_not_touch_the_next_one(child: MakeChild) -> None:
+    body = "import json, os, sys, time; data = sys.stdin.buffer.read(); "
+    body += f"time.sleep(60 * data.endswith(b'hang')); data.endswith(b'die') and os.abort(); print(json.dumps({WHO}))"
+    reader = child(body)
+    for source in (b"hang", b"die"):
+        with pytest.raises(Refused):
+            await reader.read({"a.py": source})
+        assert set(await reader.read({"a.py": source + b" before"})) == {source + b" before"}

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from agent.base.errors import RecordBroken
 from agent.base.refusal import Aside
-from agent.base.types import Call, Candidate, Fate, Purpose, Trial, Usage
+from agent.base.types import Call, Candidate, Fate, Purpose, Trial
+from agent.base.usage import Usage
 from agent.kernel.record.ledger import Ledger
 from agent.models.ports import settled
 from tests.kernel.records import REFUSAL
@@ -180,6 +181,29 @@ def test_refused_calls_are_kept_by_trial_and_equal_ones_are_one(ledger: Ledger) 
     assert ledger.refusals("t1") == [replace(REFUSAL, times=9)]
     assert ledger.refusals(last=1) == [other]
     assert ledger.refusals() == [replace(REFUSAL, times=9), other]
+
+
+def test_what_is_written_together_is_kept_whole_or_not_at_all(ledger: Ledger, tmp_path: Path) -> None:
+    (tmp_path / "shown").mkdir()
+    ledger.mirror_to(tmp_path / "shown")
+    record, before = tmp_path / "shown" / "record.jsonl", ledger.head()
+    length = len(record.read_text())
+
+    def break_off() -> None:
+        with ledger.together():
+            ledger.remember("a", 1)
+            ledger.note("kind", "half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        break_off()
+    assert (ledger.recollect("a"), ledger.events(), ledger.head()) == (None, [], before)
+    assert len(record.read_text()) == length
+    with ledger.together():
+        ledger.remember("a", 1)
+        ledger.note("kind", "whole")
+    assert (ledger.recollect("a"), [row.text for row in ledger.events()]) == (1, ["whole"])
+    assert record.read_text().count("\n") == ledger.head()[0]
 
 
 def test_what_caches_saved_is_counted_for_each_candidate(ledger: Ledger) -> None:

@@ -41,7 +41,7 @@ def test_a_malformed_call_is_sent_as_an_empty_one_and_its_result_says_why() -> N
 
 
 def test_a_malformed_call_without_a_result_gets_one() -> None:
-    made = calls.fixed([turn(call("a", "[1]")), {"role": "user", "content": "go on"}])
+    made = calls.fixed([turn(call("a", "[1]")), {"role": "user", "content": "continue"}])
     assert [message["role"] for message in made] == ["assistant", "tool", "user"]
     assert made[1]["tool_call_id"] == "a"
     assert calls.fixed([turn(call("a", "nonsense"))])[-1]["role"] == "tool"

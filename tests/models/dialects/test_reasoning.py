@@ -56,7 +56,7 @@ def asked_again(dialect: Dialect, answer: Json) -> Json:
         ids = [block["id"] for block in answer["content"] if block["type"] == "tool_use"]
         results = [{"type": "tool_result", "tool_use_id": ident, "content": "ok"} for ident in ids]
         turns = [{"role": "user", "content": "x"}, {"role": "assistant", "content": answer["content"]}]
-        return {"model": "m", "max_tokens": 5, "messages": [*turns, {"role": "user", "content": results or "go on"}]}
+        return {"model": "m", "max_tokens": 5, "messages": [*turns, {"role": "user", "content": results or "continue"}]}
     outputs = [
         {"type": "function_call_output", "call_id": item["call_id"], "output": "ok"}
         for item in answer["output"]

@@ -258,11 +258,14 @@ class Limited(ScriptedProvider):
         super().__init__(lambda _: "ok")
         self.most, self.seconds, self.retry_after = most, seconds, retry_after
         self.times: list[float] = []
+        self.met = asyncio.Event()
+        """Set once a call was refused."""
 
     def _meter(self) -> None:
         now = time.monotonic()
         self.times = [at for at in self.times if now - at < self.seconds]
         if len(self.times) >= self.most:
+            self.met.set()
             raise Trouble("HTTP 429: rate limit", blame=Blame.BUSY, retry_after=self.retry_after)
         self.times.append(now)
 
@@ -291,13 +294,13 @@ async def test_a_box_that_floods_a_rate_limit_before_its_deadline_is_not_void(
 async def test_the_modest_side_is_answered_first_after_the_other_side_met_a_rate_limit(
     run_gateway: Any, scripted_models: Any
 ) -> None:
-    limited = Limited(most=10, seconds=2.0, retry_after=0.5)
-    patient = models(scripted_models, timeout=20, attempts=6)
+    limited = Limited(most=10, seconds=4.0, retry_after=0.5)
+    patient = models(scripted_models, timeout=40, attempts=6)
     async with run_gateway(patient, providers={"solver": limited}) as bench:
         _, client_one = await box(bench, answer_scope="p")
-        modest, client_two = await box(bench, 2.0, answer_scope="p")
+        modest, client_two = await box(bench, 10.0, answer_scope="p")
         junk = [say(client_one, f"junk {i}") for i in range(60)]
-        await asyncio.sleep(0.3)
+        await limited.met.wait()
         assert text_of(await say(client_two)) == "ok"
         assert modest.fault is None
         assert modest.waited() > 0.5

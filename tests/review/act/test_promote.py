@@ -42,10 +42,10 @@ def test_all_patches_come_as_the_very_commits_that_were_measured(night: Night) -
 
 
 def test_a_branch_that_went_on_gets_a_merge_that_keeps_both(night: Night) -> None:
-    change(night, "other.txt", "went on\n")
+    change(night, "other.txt", "continued\n")
     promote(night)
     assert len(night.git("log", "-1", "--format=%P").split()) == 2
-    assert (night.repo / "other.txt").read_text() == "went on\n"
+    assert (night.repo / "other.txt").read_text() == "continued\n"
     assert "BONUS" in (night.repo / PROMPT).read_text()
 
 
@@ -143,7 +143,7 @@ def test_a_merge_in_progress_is_named(night: Night) -> None:
 
 
 def test_the_users_hooks_run_and_may_refuse(night: Night) -> None:
-    change(night, "other.txt", "went on\n")
+    change(night, "other.txt", "continued\n")
     hook = night.repo / ".git" / "hooks" / "pre-merge-commit"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\necho no merges on Mondays >&2\nexit 1\n")

@@ -87,7 +87,7 @@ def test_a_campaign_resumes_after_a_revert_that_spends_no_error(night: Night) ->
         later = ledger.tests()[tests:]
         fates = {candidate.id: candidate.fate for candidate in ledger.candidates()}
         commits = ledger.commits()
-    # The campaign did go on; two commits count for the level of a new test, the revert does not.
+    # The campaign continued; two commits count for the level of a new test, the revert does not.
     assert ledger_trials(night) > 900
     assert all(row.commits == 2 for row in later if row.champion == commits[2].candidate)
     assert all(fates[candidate] is Fate.CHAMPION for candidate in [row.candidate for row in commits])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from agent.base.owner import login
 from agent.config.campaign import Config
 from agent.config.record import HIDDEN, recorded
 from agent.review.audit.decisions import CONFIGURATION, KERNEL, STARTED_BY, as_markdown, audit_log
@@ -76,3 +77,15 @@ def test_a_person_is_named_where_the_record_has_a_name(night: Night) -> None:
             ledger.note(kind, text)
         found = [one.by for one in audit_log("night", ledger).decisions][-8:]
     assert found == ["ada", "grace h.", "gate", "eve", "joan", "bob", "ida", "a person"]
+
+
+def test_a_revert_is_not_said_to_be_approved_by_the_gate(night: Night) -> None:
+    number = night.commits()[0].trailers["Ratchet-Candidate"]
+    assert night.ratchet("revert", number, "--fresh", "0").exit_code == 0
+    with night.ledger() as ledger:
+        log = audit_log("night", ledger)
+    (revert,) = [one for one in log.commits if one.test is None]
+    assert revert.approved_by == login()
+    text = as_markdown(log)
+    assert f"- decided by {login()}, without a test" in text
+    assert text.count("approved by: the gate alone") == 2

@@ -14,7 +14,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from agent.base.errors import UserError
-from agent.base.types import Candidate, Fate, Purpose, Trial, Usage
+from agent.base.types import Candidate, Fate, Purpose, Trial
+from agent.base.usage import Usage
 from agent.config.campaign import load_config
 from agent.kernel.decide.gate import GateSettings
 from agent.kernel.loop.approval import Acceptance, Approvals

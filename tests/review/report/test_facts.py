@@ -202,6 +202,11 @@ def test_reasons_fall_into_a_few_groups(fate: Fate, reason: str, group: str) -> 
     assert group_of(one) == group
 
 
+def test_a_candidate_without_a_search_trial_has_a_group_of_its_own() -> None:
+    one = Candidate(id=1, parent=0, tree=None, subject="s", body="", fate=Fate.OPEN, reason="")
+    assert group_of(one, tried=False) == "Not at the gate: no search trial yet"
+
+
 def better(scene: FakeRun) -> None:
     scene.workspace[SETTINGS] = b"SKILL = 80\n"
     scene.workspace["PATCH.md"] = b"Raise SKILL to 80\n\nBecause more is better.\n"

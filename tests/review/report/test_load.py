@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.base.types import Candidate, Fate, Purpose, Split, Task, Trial, Usage
+from agent.base.types import Candidate, Fate, Purpose, Split, Task, Trial
+from agent.base.usage import Usage
 from agent.kernel.decide.gate import GateSettings
 from agent.kernel.loop import load as loop
 from agent.kernel.record.ledger import Ledger

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from agent.base.types import Usage
+from agent.base.usage import Usage
 from agent.kernel.record.ledger import Ledger
 from agent.review.report.facts import collect
 from agent.review.report.page import render_sections

@@ -16,7 +16,8 @@ from rich.console import Console
 
 from agent.base.text import visible, visible_lines
 from agent.base.trust import DEFAULT_MUTABLE
-from agent.base.types import Candidate, Fate, Purpose, Trial, Usage
+from agent.base.types import Candidate, Fate, Purpose, Trial
+from agent.base.usage import Usage
 from agent.kernel.git.messages import Commit
 from agent.kernel.git.repository import Repository
 from agent.kernel.record.ledger import PairRow

@@ -1,4 +1,4 @@
-"""Dockerfiles as people write them: here-documents, users, arguments, stages that only go on, entry points."""
+"""Dockerfiles as people write them: here-documents, users, arguments, stages that only continue, entry points."""
 
 from __future__ import annotations
 

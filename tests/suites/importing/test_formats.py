@@ -153,7 +153,8 @@ def test_a_harbor_task_that_runs_pytest_is_judged_by_its_report(plant: Any, unde
 
 def test_a_harbor_task_with_a_script_of_its_own_gives_its_reward_file(plant: Any, under: Any, formats: Trees) -> None:
     task = only(plant(under("count", formats["rewarded"])), image="own")
-    assert (task.reward, task.reward_path, task.image) == (RewardKind.FILE, ".logs/verifier/reward.json", None)
+    assert (task.reward, task.reward_path, task.image) == (RewardKind.FILE, "/logs/verifier/reward.json", None)
+    assert task.whole  # its reference works outside of the working directory
     assert "bash /tests/test.sh" in task.check[-2]
 
 
@@ -176,7 +177,7 @@ def test_a_harbor_task_with_a_script_of_its_own_gives_its_reward_file(plant: Any
         ("environment/Dockerfile", "COPY log.txt ./", "COPY ../log.txt ./", "from outside of the build context"),
         ("environment/Dockerfile", "COPY log.txt ./", "RUN <<E\nx\n", "here-document"),
         ("environment/Dockerfile", "COPY log.txt ./", "FROM scratch", "several stages"),
-        ("environment/Dockerfile", "WORKDIR /app", "WORKDIR /tmp", "a working directory /tmp"),
+        ("environment/Dockerfile", "WORKDIR /app", "WORKDIR /proc", "a working directory /proc"),
         ("tests/test.sh", "#!/bin/bash\n", "#!/bin/bash\ngit clone https://x.org/y\n", "line 2: needs a network"),
         ("steps/1/instruction.md", "", "Go.", "several steps"),
     ],

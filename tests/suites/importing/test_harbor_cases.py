@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from agent.base.profile import Profile
 from agent.base.types import RewardKind
 from agent.cli.app import app
 from agent.suites.importing import container, harbor_fates
@@ -235,13 +236,15 @@ def test_a_compose_file_of_one_container_is_carried(taken: Any, refused: Any) ->
 
 def test_a_task_that_the_loader_would_refuse_is_refused_and_the_others_are_taken(plant: Any, under: Any) -> None:
     git = {"environment/Dockerfile": "FROM a\nWORKDIR /app\nCOPY repo app/.git\n", "environment/repo": "x"}
-    report = imported(plant(under("bad", TASK | git) | under("good", TASK | {"instruction.md": "Another one."})))
+    artifacts = {"task.toml": TASK["task.toml"].replace("[verifier]", '[verifier]\nenvironment_mode = "separate"')}
+    bad = TASK | git | artifacts
+    report = imported(plant(under("bad", bad) | under("good", TASK | {"instruction.md": "Another one."})))
     assert [refusal.feature for refusal in report.refused] == ["files: 'app/.git' reaches into .git"]
     assert report.taken == 1
 
 
 def test_files_in_tmp_are_there_for_the_build_alone(taken: Any) -> None:
-    dockerfile = "FROM a\nWORKDIR /solution\nCOPY r.txt Dockerfile /tmp/\nRUN cat /tmp/r.txt\n"
+    dockerfile = "FROM a\nWORKDIR /solution\nCOPY r.txt Dockerfile /tmp/\nRUN pip install -r /tmp/r.txt\n"
     task, remarks = taken(TASK, {"environment/Dockerfile": dockerfile, "environment/r.txt": "x"})
     assert "base64 -d > /tmp/r.txt" in "\n".join(task.build)
     assert "ln -s /workspace /solution" in task.build[-1]
@@ -290,7 +293,8 @@ def test_a_prebuilt_image_is_the_image_where_there_is_no_dockerfile(taken: Any) 
     config = f'{HEAD}[environment]\ndocker_image = "org/img:1"\nworkdir = "/srv/work"\n'
     task, remarks = taken(TASK, {"task.toml": config, "environment/Dockerfile": None})
     assert task.image == "org/img:1"
-    assert "ln -s /workspace /srv/work" in task.build[-1]
+    assert task.profile is Profile.MACHINE
+    assert "ln -s /srv/work /workspace" in task.build[-1]
     assert any("only an image is given" in remark for remark in remarks)
 
 
@@ -310,7 +314,7 @@ def test_a_dockerfile_is_built_even_where_an_image_is_named(taken: Any) -> None:
 )
 def test_the_working_directory_may_be_named_or_found(config: str, dockerfile: str, top: str, taken: Any) -> None:
     files = {"task.toml": config, "environment/Dockerfile": dockerfile, "environment/x": "1"}
-    task, _ = taken(TASK, {**files, "instruction.md": "Write 42 into `/box/answer.txt`, see /etc/hosts.\n"})
+    task, _ = taken(TASK, {**files, "instruction.md": "Write 42 into `/box/answer.txt`, see /proc/stat.\n"})
     assert f"ln -s /workspace {top}" in task.build[-1]
 
 
@@ -321,7 +325,7 @@ def test_work_in_the_folder_of_the_instruction_keeps_the_instruction_there(taken
     assert "COPY to /task, which a box fills itself" in refused(TASK, elsewhere)
 
 
-@pytest.mark.parametrize("folder", ["/tmp", "/logs/x", "/proc"])
+@pytest.mark.parametrize("folder", ["/proc", "/tests/x", "/dev/shm"])
 def test_a_working_directory_that_a_box_fills_itself_is_refused(folder: str, refused: Any) -> None:
     assert f"a working directory {folder}" in refused(TASK, {"environment/Dockerfile": f"FROM a\nWORKDIR {folder}\n"})
 

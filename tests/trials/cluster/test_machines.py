@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from agent.base.types import Files, Purpose, Trial, Usage
+from agent.base.types import Files, Purpose, Trial
+from agent.base.usage import Usage
 from agent.trials.cluster.seats import Seats
 from agent.trials.executor import Executor, Job
 from agent.trials.pairs import both

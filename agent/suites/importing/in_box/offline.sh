@@ -1,5 +1,9 @@
 # Read by bash before a test script (BASH_ENV): what the script would fetch is in the image already, and a box has no
 # network. So installing succeeds at once, and a tool that would be fetched runs from the image.
+_ratchet_python() {
+  # Where a solution may have changed the image's Python, pytest runs by our own.
+  if [ -n "$RATCHET_PYTHON" ] && [ "$1 $2" = "-m pytest" ]; then "$RATCHET_PYTHON" -I "$@"; else command python3 "$@"; fi
+}
 _ratchet_tool() {
   local tool="${1%%@*}" word; shift
   tool="${tool%%[=<>]*}"
@@ -10,8 +14,8 @@ _ratchet_tool() {
       if [ "$word" = --ctrf ] && ! command python3 -c 'import pytest_json_ctrf' 2>/dev/null; then shift
       else rest+=("$word"); fi
     done
-    command python3 -m pytest -p no:cacheprovider "${rest[@]}"
-  elif [ "$tool" = python ] || [ "$tool" = python3 ]; then command python3 "$@"
+    _ratchet_python -m pytest -p no:cacheprovider "${rest[@]}"
+  elif [ "$tool" = python ] || [ "$tool" = python3 ]; then _ratchet_python "$@"
   else command "$tool" "$@"; fi
 }
 _ratchet_fetched_tool() {
@@ -41,7 +45,7 @@ uv() {
 }
 pip() { if [ "$1" = install ]; then return 0; fi; command python3 -m pip "$@"; }
 pip3() { pip "$@"; }
-python3() { if [ "$1 $2 $3" = "-m pip install" ]; then return 0; fi; command python3 "$@"; }
+python3() { if [ "$1 $2 $3" = "-m pip install" ]; then return 0; fi; _ratchet_python "$@"; }
 python() { if command -v -p python >/dev/null 2>&1; then command python "$@"; else python3 "$@"; fi; }
 curl() { case " $* " in *astral.sh/uv*) return 0 ;; esac; command curl "$@"; }
 wget() { case " $* " in *astral.sh/uv*) return 0 ;; esac; command wget "$@"; }

@@ -1,0 +1,104 @@
+"""The search line where cost counts: cheaper candidates get their trials, and meet the champion. Pure, no I/O.
+
+A candidate is compared with the champion at the indices that both were measured at: the same tasks with shared answers.
+Search decides nothing, so a rule of thumb will do; the gate measures again (`cheaper`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from agent.base.usage import Usage
+from agent.kernel.decide.archive import ALIVE, PENDING, TRIALS, Archive, Measure, Step
+from agent.kernel.decide.cheaper import Aim, Unit, saved
+from agent.kernel.decide.strategies import Strategy
+
+FIRST: Final = 3
+"""Common trials after which a candidate may look cheaper."""
+LEAD: Final = 1.65
+"""Standard errors by which a saving must be above 0 before a test."""
+HALF: Final = 0.5
+"""The part of the margin that a candidate may seem to be worse by, in search, when its test begins."""
+
+Seen = Mapping[int, tuple[float, float]]
+"""Index -> score and cost of one candidate's search trials."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A candidate beside the champion, in `n` common trials: mean saving and its standard error, mean difference."""
+
+    n: int
+    saving: float
+    error: float
+    difference: float
+
+
+def search_cost(usage: Usage, unit: Unit) -> float:
+    """What a search trial cost."""
+    amounts = {Unit.TOKENS: usage.most_tokens, Unit.DOLLARS: usage.most_dollars, Unit.SECONDS: usage.seconds}
+    return float(amounts[unit])
+
+
+def compared(champion: Seen, candidate: Seen) -> Compared:
+    """A candidate beside the champion; without common trials nothing is saved."""
+    both = sorted(champion.keys() & candidate.keys())
+    if not both:
+        return Compared(0, 0.0, 1.0, 0.0)
+    ratios = np.asarray([saved(champion[index][1], candidate[index][1]) for index in both])
+    scores = np.asarray([candidate[index][0] - champion[index][0] for index in both])
+    # Ratios of equal sign lie close together when there are few: half a unit more keeps their error honest.
+    error = float(np.sqrt((ratios.var() * len(both) + 0.25) / len(both)) / np.sqrt(len(both)))
+    return Compared(len(both), float(ratios.mean()), error, float(scores.mean()))
+
+
+class Thrifty:
+    """A strategy that gives trials to candidates which look cheaper, and leaves the rest to another one."""
+
+    def __init__(self, inner: Strategy, aim: Aim) -> None:
+        self.inner, self.aim = inner, aim
+
+    def next(self, archive: Archive, rng: np.random.Generator) -> Step:
+        """A trial of the cheapest candidate that is short of them, or of the champion beside it; else the inner one."""
+        enough, champion = archive.settings.enough, archive.champion
+        begun = archive.column(TRIALS) + archive.column(PENDING)
+        short = {node for node in self._worth(archive) if begun[archive.row(node)] < enough}
+        if short and begun[archive.row(champion)] < enough:
+            return Measure(champion, int(begun[archive.row(champion)]))
+        if short:
+            node = max(short, key=lambda one: self._beside(archive, one).saving)
+            return Measure(node, int(begun[archive.row(node)]))
+        return self.inner.next(archive, rng)
+
+    def cheapest(self, archive: Archive, gate_share: float) -> int | None:
+        """The node that should meet the champion for what it saves, or None."""
+        settings, finished = archive.settings, archive.column(TRIALS)
+        if gate_share > settings.max_gate_share or finished[archive.row(archive.champion)] < settings.enough:
+            return None
+        ready = [
+            node
+            for node, one in self._worth(archive).items()
+            if finished[archive.row(node)] >= settings.enough
+            and one.saving > LEAD * one.error
+            and one.difference >= -HALF * self.aim.not_worse
+        ]
+        return max(ready, key=lambda node: self._beside(archive, node).saving, default=None)
+
+    def _worth(self, archive: Archive) -> dict[int, Compared]:
+        """The living candidates that never met this champion and look cheaper, and not worse than the margin allows."""
+        alive = np.flatnonzero(archive.column(ALIVE) > 0)
+        fresh = [one for row in alive if (one := archive.ids[int(row)]) != archive.champion]
+        found = {one: self._beside(archive, one) for one in fresh if (one, archive.champion) not in archive.tried}
+        aim = self.aim
+        return {
+            node: one
+            for node, one in found.items()
+            if one.n >= FIRST and one.saving >= aim.saving and one.difference >= -aim.not_worse - 1.0 / one.n
+        }
+
+    def _beside(self, archive: Archive, node: int) -> Compared:
+        return compared(archive.costs.get(archive.champion, {}), archive.costs.get(node, {}))

@@ -1,0 +1,215 @@
+"""Objects of a repository, read and written by git processes that live on (see `lasting`).
+
+git itself writes every object, so its format, permissions and settings are git's. What was read is kept in memory, up
+to a bound: an object's name tells its content.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+from agent.base.errors import RecordBroken
+from agent.base.owner import folder_prefix
+from agent.kernel.git.lasting import Lasting, exactly, line
+
+FOLDER_MODE = "40000"
+_GITLINK_MODE = "160000"
+_BATCH = 256
+"""Objects asked for at once: their names must fit into a pipe."""
+_KEPT_BYTES = 64 << 20
+_KEPT_TREES = 1 << 14
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a tree: its mode and its object name."""
+
+    mode: str
+    oid: str
+
+
+Changes = Mapping[str, Entry | None]
+"""Path -> the file that is to be there; None: none."""
+
+
+class Objects:
+    """`start` makes a process of git that runs a command. Every method raises RecordBroken, from any thread."""
+
+    def __init__(self, start: Callable[..., Lasting]) -> None:
+        self._reader = start("cat-file", "--batch")
+        self._blob_writer, self._commit_writer = (
+            start("hash-object", "-w", "--no-filters", "-t", kind, "--stdin-paths") for kind in ("blob", "commit")
+        )
+        self._tree_writer = start("mktree", "-z", "--batch")
+        self._differ = start("diff-tree", "--stdin", "-p", "-r", "--text", "--no-color", "--find-renames")
+        self._blobs, self._trees = dict[str, bytes](), dict[str, Mapping[str, Entry]]()
+        self._scratch: Path | None = None
+        self._size, self._keeping, self._writing = 0, threading.Lock(), threading.Lock()
+
+    # ------------------------------------------------------------------------------ reading
+
+    def find(self, name: str) -> tuple[str, bytes, bytes] | None:
+        """(object name, kind, body) of whatever a name without line breaks stands for, or None."""
+        return self._reader.ask(name.encode("utf-8", "surrogateescape") + b"\n", _object)
+
+    def tree(self, oid: str) -> Mapping[str, Entry]:
+        """Name -> entry of one folder."""
+        if (known := self._trees.get(oid)) is not None:
+            return known
+        found = self.find(f"{oid}^{{tree}}")
+        if found is None:
+            raise RecordBroken(f"git object {oid} cannot be read: it is missing")
+        known = dict(_entries(found[2], len(oid) // 2))
+        with self._keeping:
+            if len(self._trees) >= _KEPT_TREES:
+                self._trees.clear()
+            self._trees[oid] = known
+        return known
+
+    def files(self, tree: str, wanted: Callable[[str], bool], prefix: str = "") -> Iterator[tuple[str, Entry]]:
+        """Path -> entry of whatever is not a folder; `wanted` is asked for each path, of a folder with a final /."""
+        for name, entry in self.tree(tree).items():
+            path = prefix + name
+            if entry.mode != FOLDER_MODE:
+                if wanted(path):
+                    yield path, entry
+            elif wanted(f"{path}/"):
+                yield from self.files(entry.oid, wanted, f"{path}/")
+
+    def blobs(self, oids: Sequence[str]) -> dict[str, bytes]:
+        """The contents of files by their object names."""
+        known = {oid: body for oid in oids if (body := self._blobs.get(oid)) is not None}
+        missing, found = iter([oid for oid in oids if oid not in known]), dict[str, bytes]()
+        while batch := list(islice(missing, _BATCH)):
+            names = "".join(f"{oid}\n" for oid in batch).encode()
+            for oid, read in zip(batch, self._reader.ask(names, partial(_some, len(batch))), strict=True):
+                if read is None or read[1] != b"blob":
+                    kind = "it is missing" if read is None else f"it is a {read[1].decode()}"
+                    raise RecordBroken(f"git object {oid} cannot be read: {kind}")
+                found[oid] = read[2]
+        self._keep(found)
+        return known | found
+
+    def _keep(self, found: Mapping[str, bytes]) -> None:
+        with self._keeping:
+            self._size += sum(len(body) for oid, body in found.items() if oid not in self._blobs)
+            self._blobs.update(found)
+            if self._size > _KEPT_BYTES:
+                self._blobs.clear()
+                self._size = 0
+
+    def diff(self, before: str, after: str) -> bytes:
+        """The patch between two trees, as git shows it."""
+        mark = f"end {secrets.token_hex(16)}"  # git repeats a line that names no object
+        return self._differ.ask(f"{before} {after}\n{mark}\n".encode(), lambda out: _until(out, mark.encode()))
+
+    # ------------------------------------------------------------------------------ writing
+
+    def blob(self, data: bytes) -> str:
+        """Write a file's content."""
+        return self._hashed(self._blob_writer, data)
+
+    def commit(self, body: bytes) -> str:
+        """Write a commit, of which `body` is everything."""
+        return self._hashed(self._commit_writer, body)
+
+    def _hashed(self, writer: Lasting, data: bytes) -> str:
+        with self._writing:
+            file = self._folder() / "object"
+            try:
+                file.write_bytes(data)
+            except OSError as fault:
+                raise RecordBroken(f"no room for temporary files: {fault}") from fault
+            return writer.ask(f"{file}\n".encode("utf-8", "surrogateescape"), line).decode()
+
+    def _folder(self) -> Path:
+        if self._scratch is None or not self._scratch.exists():
+            try:
+                self._scratch = Path(tempfile.mkdtemp(prefix=folder_prefix()))
+            except OSError as fault:
+                raise RecordBroken(f"no room for temporary files: {fault}") from fault
+            weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
+        return self._scratch
+
+    def change(self, tree: str, changes: Changes) -> str:
+        """The tree in which some files were changed, added or removed; folders that get empty are gone."""
+        return self._changed(tree, changes) or self._tree({})
+
+    def _changed(self, tree: str | None, changes: Changes) -> str | None:
+        entries = dict(self.tree(tree)) if tree is not None else {}
+        here, below = _sorted_out(changes)
+        for name in (name for name, entry in here.items() if entry is None):
+            entries.pop(name, None)
+        for name, inner in below.items():
+            old = entries.pop(name, None)
+            folder = old.oid if old is not None and old.mode == FOLDER_MODE else None
+            if (made := self._changed(folder, inner)) is not None:
+                entries[name] = Entry(FOLDER_MODE, made)
+            elif old is not None and folder is None:
+                entries[name] = old  # nothing was to be there below a file
+        entries |= {name: entry for name, entry in here.items() if entry is not None}
+        return self._tree(entries) if entries else None
+
+    def _tree(self, entries: Mapping[str, Entry]) -> str:
+        lines = (f"{item.mode} {_kind(item.mode)} {item.oid}\t{name}\0" for name, item in entries.items())
+        request = "".join(lines).encode("utf-8", "surrogateescape") + b"\0"
+        return self._tree_writer.ask(request, line).decode()
+
+
+def _kind(mode: str) -> str:
+    return {FOLDER_MODE: "tree", _GITLINK_MODE: "commit"}.get(mode, "blob")
+
+
+def _sorted_out(changes: Changes) -> tuple[dict[str, Entry | None], dict[str, dict[str, Entry | None]]]:
+    """Changes of files in this folder, and by name those of folders below."""
+    here, below = dict[str, Entry | None](), dict[str, dict[str, Entry | None]]()
+    for path, entry in changes.items():
+        name, inside, rest = path.partition("/")
+        if inside:
+            below.setdefault(name, {})[rest] = entry
+        else:
+            here[name] = entry
+    return here, below
+
+
+def _object(out: IO[bytes]) -> tuple[str, bytes, bytes] | None:
+    """One answer of `cat-file --batch`: (object name, kind, body), or None for what is not there."""
+    *name, kind, size = line(out).split(b" ")
+    if not size.isdigit() or not name:
+        return None
+    body = exactly(out, int(size))
+    exactly(out, 1)
+    return name[0].decode(), kind, body
+
+
+def _some(count: int, out: IO[bytes]) -> list[tuple[str, bytes, bytes] | None]:
+    return [_object(out) for _ in range(count)]
+
+
+def _until(out: IO[bytes], mark: bytes) -> bytes:
+    """What `diff-tree --stdin` prints of two trees: their names, the patch, then the mark."""
+    line(out)
+    lines = list[bytes]()
+    while (found := line(out)) != mark:
+        lines.append(found)
+    return b"".join(found + b"\n" for found in lines)
+
+
+def _entries(body: bytes, digits: int) -> Iterator[tuple[str, Entry]]:
+    """The entries of a tree object; `digits` is the length of a name in it, in bytes."""
+    at = 0
+    while at < len(body):
+        end = body.index(b"\0", at)
+        mode, _, name = body[at:end].partition(b" ")
+        at = end + 1 + digits
+        yield name.decode("utf-8", "surrogateescape"), Entry(mode.decode(), body[end + 1 : at].hex())

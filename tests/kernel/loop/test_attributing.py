@@ -1,0 +1,140 @@
+"""What carries an accepted composite: idle patches are left out if the rest passes a test of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from agent.base.types import Candidate, Fate, Purpose
+from agent.kernel.decide.attribution import Standing
+from agent.kernel.loop.campaign import Campaign
+from agent.kernel.loop.proposer import Proposal
+from agent.kernel.record.attributed import parts_of
+from sandbox.fake import FakeRun
+from tests.kernel.lab import SETTINGS, Lab, MakeLab, git, skill_of, solve
+
+GOOD, ONE, TWO = {SETTINGS: b"SKILL = 80\n"}, {"prompts/one.md": b"x\n"}, {"prompts/two.md": b"x\n"}
+OPTIONS = {"gate_options": {"not_worse": 0.2, "same_pairs": 0}, "commit": {"attribute": 30}}
+
+
+def idle(scene: FakeRun) -> str:
+    """An improver that has no idea."""
+    del scene
+    return "nothing"
+
+
+async def composite(campaign: Campaign, *changes: dict[str, bytes]) -> Candidate:
+    """A candidate of several patches of the seed."""
+    seed, parts = campaign.state.candidates[0], list[Candidate]()
+    for number, change in enumerate(changes):
+        before = campaign.admission.mutable(seed.tree or "")
+        admitted, readings = await campaign.parts.proposer.admitted(before, {**before, **change})
+        proposal = Proposal(
+            change=admitted, readings=readings, subject=f"Patch {number}", body="", refusal="", transcript=""
+        )
+        parts.append(await campaign.admission.admit(proposal, seed))
+        await campaign.admission.smoke(parts[-1])
+    await campaign.merger.compose(frozenset(one.id for one in parts))
+    return campaign.state.candidates[len(changes) + 1]
+
+
+async def accepted(campaign: Campaign, candidate: Candidate) -> None:
+    """Bring a candidate to the gate, and play its test to the end."""
+    campaign.gate._open(candidate)
+    match = campaign.match
+    assert match is not None
+    while match.decision is None:
+        await campaign.gate.pair(match, match.next_index())
+    assert match.decision.accepted
+
+
+async def conclude(campaign: Campaign) -> None:
+    step = campaign.gate.verdict_step(ending=False)
+    assert step is not None
+    await step.work()
+
+
+def trailer(lab: Lab, name: str) -> str:
+    return git(lab.repo, "log", "-1", f"--format=%(trailers:key={name},valueonly)", "ratchet/night")
+
+
+async def test_idle_patches_are_left_out_of_the_commit(make_lab: MakeLab) -> None:
+    lab = make_lab(idle, options=OPTIONS, trials=2000)
+    async with lab.campaign() as campaign:
+        await campaign.resume()
+        await accepted(campaign, whole := await composite(campaign, GOOD, ONE, TWO))
+        await conclude(campaign)
+        state = campaign.state
+        assert state.archive.patches(state.champion) == {1}
+        assert state.candidates[whole.id].fate is Fate.REJECTED
+        assert "without its patches that add nothing" in state.candidates[whole.id].reason
+        known = parts_of(state.ledger, 1)
+        assert known["left_out"] == [2, 3]
+        assert {patch: one["standing"] for patch, one in known["parts"].items()} == {
+            "1": Standing.NEEDED, "2": Standing.IDLE, "3": Standing.IDLE,
+        }  # fmt: skip
+        assert state.open_test() is None, "the whole does not wait for a commit"
+        assert [row.verdict for row in state.ledger.tests()] == ["accepted", "accepted"]
+        assert [row.test for row in state.ledger.commits()] == [2]
+    assert git(lab.repo, "diff", "--name-only", "main", "ratchet/night") == SETTINGS
+    assert trailer(lab, "Ratchet-Parts").startswith("#1 +0.")
+    assert "#2 +0.000 (idle), #3 +0.000 (idle)" in trailer(lab, "Ratchet-Parts")
+
+
+def either(scene: FakeRun) -> str:
+    """Each of two patches is enough, so that neither is missed alone."""
+    files = {"prompts/one.md", "prompts/two.md"} & scene.scaffold.keys()
+    skill = 80 if files else skill_of(scene)
+    return solve(replace(scene, areas={**scene.areas, "/scaffold": {SETTINGS: f"SKILL = {skill}".encode()}}))
+
+
+async def test_a_smaller_set_that_does_not_pass_leaves_the_whole_to_be_committed(make_lab: MakeLab) -> None:
+    lab = make_lab(idle, solve=either, options=OPTIONS, trials=4000)
+    async with lab.campaign() as campaign:
+        await campaign.resume()
+        third = {"prompts/three.md": b"x\n"}
+        await accepted(campaign, whole := await composite(campaign, third, ONE, TWO))
+        await conclude(campaign)
+        assert campaign.state.champion == whole.id
+        known = parts_of(campaign.state.ledger, 1)
+        assert len(known["left_out"]) < 3 or "test" not in known
+        rows = campaign.state.ledger.tests()
+        assert [row.verdict for row in rows if row.id == known.get("test")] in ([], ["futile"], ["rejected"])
+    assert "three.md" in git(lab.repo, "diff", "--name-only", "main", "ratchet/night")
+
+
+@pytest.mark.parametrize("after", [0, 7, 75])
+async def test_a_killed_attribution_resumes(make_lab: MakeLab, after: int) -> None:
+    lab = make_lab(idle, options=OPTIONS, trials=2000)
+    async with lab.campaign() as campaign:
+        await campaign.resume()
+        await accepted(campaign, await composite(campaign, GOOD, ONE, TWO))
+        before = campaign.state.trials
+        concluding = asyncio.create_task(conclude(campaign))
+        while campaign.state.trials < before + after and not concluding.done():  # noqa: ASYNC110 (plain state)
+            await asyncio.sleep(0)
+        concluding.cancel()
+        await asyncio.gather(concluding, return_exceptions=True)
+    async with lab.campaign() as campaign:
+        await campaign.resume()
+        if campaign.match is not None:
+            await conclude(campaign)
+        state = campaign.state
+        assert state.archive.patches(state.champion) == {1}
+        indices = [index for _, index, _ in state.ledger.indices(Purpose.PARTS)]
+        assert len(indices) == len(set(indices))
+        assert len(state.ledger.commits()) == 1
+    assert len(git(lab.repo, "log", "--format=%s", "main..ratchet/night").splitlines()) == 1
+
+
+async def test_one_patch_is_committed_as_it_is(make_lab: MakeLab) -> None:
+    lab = make_lab(idle, options=OPTIONS, trials=2000)
+    async with lab.campaign() as campaign:
+        await campaign.resume()
+        await composite(campaign, GOOD, ONE)
+        await accepted(campaign, campaign.state.candidates[1])
+        await conclude(campaign)
+        assert campaign.state.champion == 1
+        assert not campaign.state.ledger.indices(Purpose.PARTS)
