@@ -9,19 +9,18 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
-import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
 from agent.base.errors import UserError
-from agent.base.machine import cores
 from agent.base.refusal import Refusal
 from agent.base.trust import trusted_hash
-from agent.base.types import BoxSpec, Call, CallRecord, Caps, Files, Sandbox, Suite
+from agent.base.types import BoxSpec, Call, CallRecord, Caps, Files, Suite
 from agent.config.campaign import Config
 from agent.config.improve import ITSELF, Improver, improver_of
 from agent.config.models import ModelsConfig
@@ -55,10 +54,11 @@ from agent.models.providers.discovery import with_windows
 from agent.models.providers.obliging import Obliging, Silent
 from agent.suites.images import task_images
 from agent.suites.loader import load_suite
-from agent.trials.evaluator import Evaluator, Visit
-from agent.trials.preparing import Prepared, Recipe
+from agent.trials.evaluator import Visit, boxes_of
+from agent.trials.executor import Executor, Visitor
+from agent.trials.places import on_cluster, on_this_machine, orders_of, recipe_of, sandbox_of
+from agent.trials.preparing import Prepared, build
 from sandbox.architecture import foreign_images
-from sandbox.docker_sandbox import DockerSandbox
 from sandbox.engine import engine_status
 from sandbox.image import NO_LAYERS, ensure_image
 
@@ -79,6 +79,7 @@ async def campaign_parts(config: Config, ledger: Ledger, console: Console) -> As
     budget = budget_of(config, ledger, hours=config.budget.hours)
     accepted = sum(row.test is not None for row in ledger.commits())
     ended = limit_reached(config, budget, accepted=accepted, trials=ledger.count_trials()) is not None
+    improver = improver_of(config.improve)
     with closing(UnderWay(config.folder)) as journal:
         async with _trial_parts(
             config,
@@ -88,27 +89,24 @@ async def campaign_parts(config: Config, ledger: Ledger, console: Console) -> As
             budget=budget,
             folder=config.folder,
             console=console,
+            improver=improver,
             ask=not ended,
             journal=journal,
         ) as trials:
-            yield await _campaign(config, ledger, trials, console)
+            yield _campaign(config, ledger, trials, improver)
 
 
-async def _campaign(config: Config, ledger: Ledger, trials: TrialParts, console: Console) -> Parts:
+def _campaign(config: Config, ledger: Ledger, trials: TrialParts, improver: Improver | None) -> Parts:
     repository = trials.repository
     ledger.remember("base", repository.base)
     ledger.remember("prices", snapshot(config.models))
     remember_windows(ledger, trials.models)
-    improver = improver_of(config.improve)
-    visit = trials.visit
-    if improver is not None:
-        visit = await _visit_of(improver, config, repository, visit, console.print)
     ledger.remember(IMPROVER, ITSELF if improver is None else improver.name)
     program = None if improver is None else _files_of(improver, repository)
-    return _parts(config, ledger, _proposer(config, visit, program), trials)
+    return _parts(config, ledger, _proposer(config, trials.visit, program), trials)
 
 
-def _proposer(config: Config, visit: Visit, program: Files | None = None) -> Proposer:
+def _proposer(config: Config, visit: Visitor, program: Files | None = None) -> Proposer:
     return Proposer(
         visit=visit,
         instruction=(INSTRUCTIONS / (ITS_OWN if program is None else ANOTHERS)).read_text(encoding="utf-8"),
@@ -133,18 +131,15 @@ def _started(config: Config, ledger: Ledger, console: Console) -> tuple[Suite, R
     return start.suite, start.repository
 
 
-async def _visit_of(
-    improver: Improver, config: Config, repository: Repository, visit: Visit, say: Callable[[str], None]
-) -> Visit:
-    """Visits of another improver: on the scaffold's image, so that it can try its change, unless it names one."""
+async def _box_of(improver: Improver, config: Config, repository: Repository, say: Callable[[str], None]) -> BoxSpec:
+    """The box of another improver: on the scaffold's image, so that it can try its change, unless it names one."""
     own = repository.layers(improver.layers, "improve.build")
     base, below = improver.image, NO_LAYERS
     if base is None:
         base, below = config.scaffold.image, scaffold_layers(config, repository)
     image = await asyncio.to_thread(ensure_image, base, layers=own.on(below), say=say)
     spec = config.boxes.spec(image)
-    memory = max(improver.memory_mb, spec.memory_mb)
-    return visit.other(replace(spec, memory_mb=memory), improver.command)
+    return replace(spec, memory_mb=max(improver.memory_mb, spec.memory_mb))
 
 
 def _files_of(improver: Improver, repository: Repository) -> Files:
@@ -244,7 +239,7 @@ _BRIEF = {"campaign": "doctor", "scores": {"champion": None, "parent": None}, "a
 class Program:
     """A program as it is tried: its visits, what lies in its boxes, the model that obliges it, every call."""
 
-    visit: Visit
+    visit: Visitor
     files: Files
     task: Files
     workspace: Files
@@ -268,18 +263,18 @@ async def programs(config: Config, say: Callable[[str], None]) -> AsyncIterator[
     image = await asyncio.to_thread(ensure_image, scaffold.image, layers=layers, say=say)
     with tempfile.TemporaryDirectory(prefix="ratchet-") as name:
         gateway = GatewayServer(models, record, providers={OBLIGING: model, SILENT: Silent()})
-        async with gateway, _sandbox(config, Path(name)) as sandbox:
+        async with gateway, sandbox_of(config, Path(name)) as sandbox:
             visit = Visit(sandbox, gateway, config.boxes.spec(image), scaffold.command)
             scaffolds, tree = _scaffolds(config, repository), repository.tree_of(repository.base)
-            prepared = _prepared(config, sandbox, scaffolds, visit.spec, Path(name))
-            files = scaffolds[tree] if prepared is None else await prepared.files(tree)
+            recipe = recipe_of(config, image)
+            files = scaffolds[tree] if recipe is None else await build(sandbox, recipe, scaffolds[tree])
             agent = Program(visit=visit, files=files, task={}, workspace={}, model=model, record=record)
             found = {"agent": agent}
             if (improver := improver_of(config.improve)) is not None:
-                other = await _visit_of(improver, config, repository, visit, say)
+                other = await _box_of(improver, config, repository, say)
                 found["improver"] = replace(
                     agent,
-                    visit=other,
+                    visit=partial(visit, spec=other, command=improver.command),
                     files=_files_of(improver, repository),
                     task={"context/brief.json": json.dumps(_BRIEF).encode()},
                     workspace={**repository.read(tree), **_repository_of(repository, tree)},
@@ -317,6 +312,7 @@ async def _trial_parts(
     budget: Budget,
     folder: Path,
     console: Console,
+    improver: Improver | None = None,
     replay: ReplaySource | None = None,
     record: CallRecord | None = None,
     ask: bool = True,
@@ -330,53 +326,34 @@ async def _trial_parts(
     gateway = GatewayServer(
         models, record or ledger, budget, seed=config.seed, replay=replay, learned=learned, journal=journal
     )
-    async with gateway, _sandbox(config, folder) as sandbox:
+    other = None if improver is None else await _box_of(improver, config, repository, console.print)
+    scaffolds, orders = _scaffolds(config, repository), orders_of(config, image, images)
+    kinds = {orders.spec, other or orders.spec}
+    kinds.update(kind for task in suite.tasks for kind in boxes_of(task, orders.spec, images))
+    if config.executor.kind == "ray":
+        place = on_cluster(config, orders, gateway, kinds, console.print)
+    else:
+        place = on_this_machine(config, orders, gateway, folder)
+    async with gateway, place as (machines, visit):
         for note in await preflight(gateway) if ask else ():
             console.print(note)
-        visit = Visit(sandbox, gateway, config.boxes.spec(image), config.scaffold.command)
-        scaffolds = _scaffolds(config, repository)
-        evaluator = Evaluator(
-            sandbox=sandbox,
-            visit=visit,
-            image=image,
-            images=images,
-            scaffolds=scaffolds,
-            caps=config.boxes.trial_caps(),
-            parallel=config.boxes.parallel,
-            starved=config.boxes.starved,
-            prepared=_prepared(config, sandbox, scaffolds, visit.spec, folder),
-        )
+        recipe = orders.recipe
+        prepared = Prepared(machines.build, scaffolds, recipe.key, folder / "prepared") if recipe else None
         yield TrialParts(
             suite=suite,
             repository=repository,
             budget=budget,
             models=models,
             gateway=gateway,
-            visit=visit,
+            visit=visit if improver is None else partial(visit, spec=other, command=improver.command),
             scaffolds=scaffolds,
-            evaluator=evaluator,
+            evaluator=Executor(machines, scaffolds, config.boxes.parallel, prepared),
         )
 
 
 def _scaffolds(config: Config, repository: Repository) -> Scaffolds:
     """What boxes see of a tree: the paths that are included, and the mutable ones."""
     return Scaffolds(lambda tree: {**repository.read(tree, config.scaffold.include), **repository.read(tree)})
-
-
-def _prepared(
-    config: Config, sandbox: Sandbox, scaffolds: Mapping[str, Files], spec: BoxSpec, folder: Path
-) -> Prepared | None:
-    """What builds a candidate before its trials, if `scaffold.prepare` asks for it."""
-    scaffold = config.scaffold
-    if not scaffold.prepare:
-        return None
-    recipe = Recipe(
-        command=scaffold.prepare,
-        spec=replace(spec, gateway=False),
-        timeout=scaffold.prepare_timeout,
-        starved=config.boxes.starved,
-    )
-    return Prepared(sandbox, scaffolds, recipe, folder / "prepared")
 
 
 async def _images(
@@ -391,9 +368,3 @@ async def _images(
     for line in await asyncio.to_thread(foreign_images, {image, *images.values()}):
         console.print(line)
     return image, images
-
-
-def _sandbox(config: Config, folder: Path) -> DockerSandbox:
-    # Boxes are made as fast as the cores allow, however many trials run: more of them ready would only wait.
-    ready = min(config.boxes.parallel, 2 * cores())
-    return DockerSandbox(uuid.uuid4().hex[:8], config.name, folder, ready=ready, runtime=config.boxes.runtime)

@@ -77,6 +77,9 @@ class UserError(RatchetError):
         super().__init__(f"{field}: {problem}. {fix}")
         self.field, self.problem, self.fix = field, problem, fix
 
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        return type(self), (self.field, self.problem, self.fix)
+
 
 @contextmanager
 def from_candidate(what: str) -> Iterator[None]:

@@ -14,7 +14,8 @@ from agent.base.errors import RatchetError
 from agent.base.types import Call, CallScope, Caps, Ending
 from agent.cli.findings import Finding, failed
 from agent.models.providers.obliging import FILE, Obliging
-from agent.trials.evaluator import MODEL_ALIAS, Visited, Wanted
+from agent.trials.evaluator import MODEL_ALIAS
+from agent.trials.executor import Visited, Wanted
 from agent.wiring import OBLIGING, SILENT, Program
 
 OBLIGING_SECONDS, SILENT_SECONDS = 60.0, 25.0

@@ -29,6 +29,7 @@ from agent.models.gateway.server import GatewayServer
 from agent.models.providers import weights
 from agent.review.terminal.folding import folded
 from agent.suites.images import task_images
+from agent.trials.places import cluster_seats
 from agent.wiring import programs
 from sandbox.image import ensure_image, image_megabytes
 
@@ -139,6 +140,8 @@ def _of_config(config: Config, say: Say, *, boxes: bool) -> Iterator[Finding]:
         yield tried("headroom", lambda: headroom(config, start.suite))
         if boxes and passed and any(task.image or task.build or task.check_image for task in start.suite.tasks):
             yield tried("images", lambda: _task_images(config, start, say))
+        if config.executor.kind == "ray":
+            yield _cluster(config)
         say("asking every model once")
         yield tried("models", lambda: _models(config))
         if boxes and passed:
@@ -202,3 +205,15 @@ def _models(config: Config) -> str:
     notes = asyncio.run(try_them())
     named = (f"{role}: {'/'.join(m.name for m in config.models.of(role))}" for role in config.models.roles)
     return ", ".join(named) + "".join(f"\n{note}" for note in notes)
+
+
+def _cluster(config: Config) -> Finding:
+    """How much room the nodes of the Ray cluster have."""
+    try:
+        seats = [count for count in cluster_seats(config) if count]
+    except RatchetError as error:
+        return failed("cluster", error)
+    text = f"{len(seats)} nodes with room for {sum(seats)} boxes at a time"
+    return Finding(
+        what="cluster", ok=bool(seats) or None, text=text, fix="start nodes, unless the cluster grows itself"
+    )

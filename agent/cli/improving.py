@@ -19,7 +19,7 @@ from agent.config.campaign import Config
 from agent.kernel.loop.improving import Improving, Made
 from agent.kernel.loop.scheduling import SHOWN_FIRST
 from agent.review.improvement import Improvement, Side, gain
-from agent.trials.evaluator import Evaluator
+from agent.trials.executor import Executor
 from agent.trials.measuring import Planned, measure, plan
 from agent.wiring import improving_parts
 
@@ -113,7 +113,7 @@ def _row(made: Made, turn: int) -> dict[str, object]:
     }
 
 
-async def _judge(evaluator: Evaluator, experiment: Experiment, kept: Kept, console: Console) -> None:
+async def _judge(evaluator: Executor, experiment: Experiment, kept: Kept, console: Console) -> None:
     """Every admitted candidate beside the parent, on the tasks that decide; each with answers of its own."""
     parent, planned = experiment.parent.tree, list[Planned]()
     for made in experiment.made:

@@ -13,7 +13,7 @@ from agent.base.refusal import Aside, Refusal
 from agent.base.text import visible, visible_lines
 from agent.base.types import Call, Files, Grade, Task, Trial
 from agent.cli.keeping import Kept, Tree
-from agent.config.campaign import Config
+from agent.config.campaign import Config, ExecutorConfig
 from agent.models.dialects.transcript import Talk, body, headline, refused
 from agent.trials.measuring import Planned, measure, plan
 from agent.wiring import measuring_parts
@@ -25,7 +25,8 @@ CHECK_LINES = 40
 
 
 async def watch_trial(config: Config, task: Task, tree: Tree, kept: Kept, console: Console) -> None:
-    """Run one trial of a task, and print it while it runs."""
+    """Run one trial of a task on this machine, wherever those of a campaign run, and print it while it runs."""
+    config = config.model_copy(update={"executor": ExecutorConfig()})
     console.print(Text(visible(f"task {task.id} ({task.split}), scaffold {tree.label}"), style="bold"), soft_wrap=True)
     view, rows = View(console), list[dict[str, Any]]()
     with console.status("preparing"):

@@ -37,7 +37,8 @@ class ScaffoldConfig(Section):
         default=(), description="further paths that a box sees, read-only; never put tests here"
     )
     command: tuple[str, ...] = Field(
-        default=("python3", "-P", "-m", "agent.scaffold"), description="command that a box runs in /workspace"
+        default=("/usr/lib/ratchet/python/bin/python3", "-P", "-m", "agent.scaffold"),
+        description="command that a box runs in /workspace; the default names the Python that every box has",
     )
     prepare: tuple[str, ...] = Field(
         default=(),
@@ -155,7 +156,7 @@ class BoxConfig(Section):
     disk_mb: Annotated[int, Field(ge=8)] = Field(
         default=128, description="MiB for files in each of /workspace and /tmp"
     )
-    runtime: str | None = Field(default=None, description="container runtime, for example runsc (gVisor)")
+    runtime: str | None = Field(default=None, description="container runtime, for example crun or runsc (gVisor)")
     propose_timeout: Positive = Field(default=600.0, description="seconds for one proposal")
     trial_calls: Count | None = Field(default=64, description="model calls in one trial; null: no limit")
     trial_tokens: Count | None = Field(default=200_000, description="model tokens in one trial; null: no limit")
@@ -195,6 +196,17 @@ class BoxConfig(Section):
     def proposal_caps(self) -> Caps:
         """What one proposal may ask of the gateway."""
         return Caps(calls=self.proposal_calls, tokens=self.proposal_tokens)
+
+
+class ExecutorConfig(Section):
+    """Where trials run: this machine, or the nodes of a Ray cluster (docs/scale.md)."""
+
+    kind: Literal["local", "ray"] = Field(default="local", description="local: on this machine; ray: on a Ray cluster")
+    address: str = Field(default="auto", description="of the cluster's head; auto: the one that runs on this machine")
+    resources: dict[str, Positive] = Field(
+        default={},
+        description="custom Ray resources that a box takes of its node, besides `boxes.cpus` and `boxes.memory_mb`",
+    )
 
 
 class ProposalConfig(Section):
@@ -253,6 +265,7 @@ class Config(Section):
     )
     budget: BudgetConfig = BudgetConfig()
     boxes: BoxConfig = BoxConfig()
+    executor: ExecutorConfig = ExecutorConfig()
 
     @model_validator(mode="after")
     def _can_prove(self) -> Config:

@@ -127,7 +127,7 @@ def _yaml(value: Any) -> str:
     """JSON is YAML; paths and plain words need no quotes."""
     if isinstance(value, tuple):
         return json.dumps(list(value), ensure_ascii=False)
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool | int | float | dict):
         return json.dumps(value)
     text = str(value)
     return text if yaml.dump({"key": text}) == f"key: {text}\n" else json.dumps(text, ensure_ascii=False)

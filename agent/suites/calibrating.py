@@ -16,7 +16,8 @@ from agent.base.errors import UserError
 from agent.base.types import Purpose, Task
 from agent.suites.check import together
 from agent.suites.loader import content_hash
-from agent.trials.evaluator import Evaluator, Job, seed_of
+from agent.trials.evaluator import seed_of
+from agent.trials.executor import Executor, Job
 from agent.trials.measuring import retried
 
 
@@ -91,7 +92,7 @@ def _read(line: str, where: str) -> Ran:
 
 
 async def calibrate(
-    evaluator: Evaluator, who: Who, tasks: Sequence[Task], runs: int, *, notebook: Notebook, done: Callable[[], object]
+    evaluator: Executor, who: Who, tasks: Sequence[Task], runs: int, *, notebook: Notebook, done: Callable[[], object]
 ) -> Mapping[str, list[Ran]]:
     """`runs` runs of every task, by task; those in the notebook are not repeated. `done` is called for each.
 
@@ -111,7 +112,7 @@ async def calibrate(
     return {task.id: [ran for ran in made if ran.task == task.id] for task in tasks}
 
 
-async def _run(evaluator: Evaluator, who: Who, task: Task, run: int) -> Ran:
+async def _run(evaluator: Executor, who: Who, task: Task, run: int) -> Ran:
     # Answers are never shared: what is measured is how much fresh runs differ.
     seed = seed_of("calibrate", task.id, run)
     trial = await retried(evaluator, Job(tree=who.tree, task=task, purpose=Purpose.EVAL, seed=seed, answer_scope=None))

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from types import MappingProxyType
 
 from agent.base.errors import BudgetSpent, CandidateFault, InfrastructureError
-from agent.base.gateway import Gateway, Session
+from agent.base.gateway import Session
 from agent.base.profile import SNAPSHOT
 from agent.base.types import (
     GATEWAY_URL,
@@ -26,72 +25,25 @@ from agent.base.types import (
     Ending,
     Files,
     Grade,
-    Purpose,
     RunResult,
     Sandbox,
     Task,
     Trial,
 )
-from agent.base.usage import Usage
+from agent.trials.executor import Job, Orders, Sessions, Visited, Wanted
 from agent.trials.grading import SNAPSHOT_BYTES, STARVED_SHARE, box_for, grade, grading_box, in_workdir, refuse_starved
-from agent.trials.heartbeat import unstopped
-from agent.trials.preparing import Prepared, PrepareFailed
+from agent.trials.preparing import Recipe, build
 from agent.trials.seeing import seen
-from agent.trials.slots import Slots
 from agent.trials.stages import collect, prepare
-from agent.trials.watching import Watcher
 
 MODEL_ALIAS = "ratchet"
 """The one model name that a box needs to know; the gateway maps it to the role's model."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Job:
-    """One trial to be run. `answer_scope` names the scope in which model answers are shared (gate.md, coupled pairs).
-
-    `name` is the trial's id; a replay gives the recorded one, None makes a new one. `caps` None: those of every trial.
-    """
-
-    tree: str
-    task: Task
-    purpose: Purpose
-    seed: int
-    answer_scope: str | None
-    name: str | None = None
-    watcher: Watcher | None = None
-    caps: Caps | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
-    """What is taken out of a box, as `Box.take` has it; `named`: the others are named, the boxes' own words.
-
-    `whole`: the machine as a snapshot, and nothing else.
-    """
-
-    globs: Sequence[str]
-    without: Sequence[str] = ()
-    max_files: int = 256
-    max_bytes: int = 4 << 20
-    named: bool = False
-    whole: bool = False
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Visited:
-    """What one visit to a box with a gateway left. `names` are paths of all files, if they were wanted."""
-
-    run: RunResult
-    files: Files
-    fault: str | None
-    usage: Usage
-    names: tuple[str, ...] = ()
-
-
 class Visit:
     """Runs a scaffold in a box with a gateway: the one thing that solving and improving share."""
 
-    def __init__(self, sandbox: Sandbox, gateway: Gateway, spec: BoxSpec, command: Sequence[str]) -> None:
+    def __init__(self, sandbox: Sandbox, gateway: Sessions, spec: BoxSpec, command: Sequence[str]) -> None:
         self._sandbox, self._gateway, self.spec, self.command = sandbox, gateway, spec, tuple(command)
 
     async def __call__(
@@ -146,10 +98,6 @@ class Visit:
             raise BudgetSpent(f"trial {scope.trial} met the campaign's limit")
         usage = replace(session.usage, seconds=max(run.seconds - waited, 0.0))
         return Visited(run=run, files=files, fault=fault, usage=usage, names=names)
-
-    def other(self, spec: BoxSpec, command: Sequence[str]) -> Visit:
-        """Visits of another program, in another kind of box."""
-        return Visit(self._sandbox, self._gateway, spec, command)
 
     async def _session(self, box: Box, scope: CallScope) -> Session:
         """A way to the models, unless they are known to be down: then the scaffold would run for nothing."""
@@ -213,11 +161,10 @@ def _environment(env: Mapping[str, str], timeout: float, seed: int) -> dict[str,
 
 
 class Evaluator:
-    """Runs trials. One limit, `slots`, holds over all trials that run at the same time.
+    """Runs trials on this machine, one solved and graded after the other.
 
     `image` is the one of all tasks, but for those that `images` names by their id, or for grading by `ID/check`.
-    `starved` is the part of a run that other programs may withhold before the trial is void. With `prepared`, a
-    scaffold is built before it is run.
+    `starved` is the part of a run that other programs may withhold before the trial is void. `recipe` builds scaffolds.
     """
 
     def __init__(
@@ -226,79 +173,70 @@ class Evaluator:
         sandbox: Sandbox,
         visit: Visit,
         image: str,
-        scaffolds: Mapping[str, Files],
         caps: Caps,
-        parallel: int,
         images: Mapping[str, str] = MappingProxyType({}),
         starved: float = STARVED_SHARE,
-        prepared: Prepared | None = None,
+        recipe: Recipe | None = None,
     ) -> None:
         self._sandbox, self._visit, self._image, self._images = sandbox, visit, image, images
-        self._scaffolds, self._caps, self._starved = scaffolds, caps, starved
-        self._prepared = prepared
-        self.slots = Slots(parallel)
+        self._caps, self._starved, self._recipe = caps, starved, recipe
 
-    async def scaffold(self, tree: str) -> Files:
-        """What lies below /scaffold in the boxes of a tree.
+    def room(self, boxes: int = 1) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 - a Machines
+        """What the executor lets through has room on this machine."""
+        return nullcontext()
+
+    async def build(self, scaffold: Files) -> Files:
+        """What the recipe makes of a scaffold.
 
         Raises:
             PrepareFailed: it cannot be built.
             InfrastructureError: the build is void.
         """
-        return self._scaffolds[tree] if self._prepared is None else await self._prepared.files(tree)
+        return scaffold if self._recipe is None else await build(self._sandbox, self._recipe, scaffold)
 
-    async def seen(self, tree: str) -> Mapping[str, str]:
-        """Path -> SHA-256 of each file that a box of a tree sees below /scaffold.
+    async def seen(self, scaffold: Files) -> Mapping[str, str]:
+        """Path -> SHA-256 of each file that a box sees below /scaffold.
 
         Raises:
-            PrepareFailed: it cannot be built.
             CandidateFault: the image does not let it be read.
             InfrastructureError: the box failed.
         """
-        spec = replace(self._visit.spec, gateway=False)
-        return await seen(self._sandbox, spec, await self.scaffold(tree))
+        return await seen(self._sandbox, replace(self._visit.spec, gateway=False), scaffold)
 
-    async def trial(self, job: Job, begins: Callable[[], object] = lambda: None) -> Trial:
-        """Run one trial to its score; `begins` is called when its turn has come.
+    async def run(self, job: Job, scaffold: Files) -> Trial:
+        """Run one trial to its score.
 
         Raises:
             InfrastructureError: the trial is void; nothing of it may be scored.
         """
-        async with self.slots, unstopped():
-            begins()
-            started, name = time.monotonic(), job.name or new_name()
-            image, watcher = self._images.get(job.task.id, self._image), job.watcher
-            if watcher is not None:
-                watcher.started()
-            try:
-                scaffold = await self.scaffold(job.tree)
-            except PrepareFailed as fault:
-                return _unbuilt(job, name, fault, time.monotonic() - started)
-            # The box that grades is made while the one that solves works.
-            with self._sandbox.expect(grading_box(job.task, self._grading_image(job.task, image))):
-                visited = await self._visit(
-                    scope=CallScope(
-                        trial=name,
-                        models={MODEL_ALIAS: "solver"},
-                        answer_scope=job.answer_scope,
-                        caps=job.caps or self._caps,
-                    ),
-                    scaffold=scaffold,
-                    task={"instruction.md": job.task.instruction.encode()},
-                    workspace=job.task.files,
-                    take=Wanted(globs=job.task.submit, whole=job.task.whole),
-                    timeout=job.task.solve_timeout,
-                    seed=job.seed,
-                    env=job.task.env,
-                    spec=box_for(job.task, replace(self._visit.spec, image=image)),
-                    command=in_workdir(job.task, self._visit.command),
-                    heard=watcher.printed if watcher is not None else None,
-                    around=job.task,
-                )
-            refuse_starved(visited.run, self._starved)
-            verdict = await self._grade(job.task, visited, image)
-            if watcher is not None:
-                watcher.graded(visited.files, verdict)
+        started, name = time.monotonic(), str(job.name)
+        solving, grading = boxes_of(job.task, replace(self._visit.spec, image=self._image), self._images)
+        watcher = job.watcher
+        # The box that grades is made while the one that solves works.
+        with self._sandbox.expect(grading):
+            visited = await self._visit(
+                scope=CallScope(
+                    trial=name,
+                    models={MODEL_ALIAS: "solver"},
+                    answer_scope=job.answer_scope,
+                    caps=job.caps or self._caps,
+                ),
+                scaffold=scaffold,
+                task={"instruction.md": job.task.instruction.encode()},
+                workspace=job.task.files,
+                take=Wanted(globs=job.task.submit, whole=job.task.whole),
+                timeout=job.task.solve_timeout,
+                seed=job.seed,
+                env=job.task.env,
+                spec=solving,
+                command=in_workdir(job.task, self._visit.command),
+                heard=watcher.printed if watcher is not None else None,
+                around=job.task,
+            )
+        refuse_starved(visited.run, self._starved)
+        verdict = await self._grade(job.task, visited, grading.image)
+        if watcher is not None:
+            watcher.graded(visited.files, verdict)
         return Trial(
             id=name,
             tree=job.tree,
@@ -318,11 +256,27 @@ class Evaluator:
             return Grade(score=0.0, reason=visited.fault)
         if not visited.files or all(task.files.get(path) == body for path, body in visited.files.items()):
             return Grade(score=0.0, reason=_why_nothing(visited.run))
-        verdict = await grade(self._sandbox, self._grading_image(task, image), task, visited.files, self._starved)
+        verdict = await grade(self._sandbox, image, task, visited.files, self._starved)
         return _with_ending(verdict, visited.run)
 
-    def _grading_image(self, task: Task, solving: str) -> str:
-        return self._images.get(f"{task.id}/check", solving)
+
+def boxes_of(task: Task, spec: BoxSpec, images: Mapping[str, str]) -> tuple[BoxSpec, BoxSpec]:
+    """The box that solves a task and the one that grades it; `images` as for the evaluator."""
+    image = images.get(task.id, spec.image)
+    return box_for(task, replace(spec, image=image)), grading_box(task, images.get(f"{task.id}/check", image))
+
+
+def evaluator_of(orders: Orders, sandbox: Sandbox, visit: Visit) -> Evaluator:
+    """What carries out a campaign's orders on this machine."""
+    return Evaluator(
+        sandbox=sandbox,
+        visit=visit,
+        image=orders.spec.image,
+        images=orders.images,
+        caps=orders.caps,
+        starved=orders.starved,
+        recipe=orders.recipe,
+    )
 
 
 def _with_ending(verdict: Grade, run: RunResult) -> Grade:
@@ -332,36 +286,12 @@ def _with_ending(verdict: Grade, run: RunResult) -> Grade:
     return verdict
 
 
-def _unbuilt(job: Job, name: str, fault: PrepareFailed, seconds: float) -> Trial:
-    """The trial of a scaffold that cannot be built."""
-    if job.watcher is not None:
-        job.watcher.printed(fault.log.encode())
-        job.watcher.graded({}, Grade(score=0.0, reason=str(fault)))
-    return Trial(
-        id=name,
-        tree=job.tree,
-        task=job.task.id,
-        purpose=job.purpose,
-        seed=job.seed,
-        score=0.0,
-        reason=str(fault),
-        transcript=fault.log,
-        usage=Usage(),
-        seconds=seconds,
-    )
-
-
 def _why_nothing(run: RunResult) -> str:
     if run.ending is Ending.TIMEOUT:
         return f"no submission: out of time after {run.seconds:.0f} s"
     if run.exit_code:
         return f"no submission: the scaffold crashed (exit code {run.exit_code})"
     return "no submission: the starting files were left as they were"
-
-
-def new_name() -> str:
-    """A name for a trial that has none yet."""
-    return uuid.uuid4().hex[:12]
 
 
 def seed_of(*parts: object) -> int:

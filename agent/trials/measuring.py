@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from agent.base.errors import BudgetSpent, InfrastructureError, ProviderDown
 from agent.base.types import Purpose, Task, Trial
-from agent.trials.evaluator import Evaluator, Job, seed_of
+from agent.trials.evaluator import seed_of
+from agent.trials.executor import Executor, Job
 from agent.trials.waiting import all_of
 from agent.trials.watching import Watcher
 
@@ -52,7 +53,7 @@ def plan(trees: Sequence[str], tasks: Sequence[Task], runs: int, about: str = "e
 
 
 async def measure(
-    evaluator: Evaluator, planned: Sequence[Planned], done: Done, watch: Watch = lambda _: None
+    evaluator: Executor, planned: Sequence[Planned], done: Done, watch: Watch = lambda _: None
 ) -> list[Trial]:
     """Every trial of a plan, in its order. `done` is called after each, `watch` says who looks on.
 
@@ -68,7 +69,7 @@ async def measure(
     return await all_of([one(item) for item in planned])
 
 
-async def retried(evaluator: Evaluator, job: Job) -> Trial:
+async def retried(evaluator: Executor, job: Job) -> Trial:
     """One trial; a void one is retried, and its watcher is told why.
 
     Raises:

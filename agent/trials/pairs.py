@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from agent.base.errors import BudgetSpent, InfrastructureError, Starved
 from agent.base.types import Side, Trial
-from agent.trials.evaluator import Evaluator, Job, new_name
+from agent.trials.executor import Executor, Job, NodeLost
 from agent.trials.heartbeat import Stopped
 
 
@@ -31,7 +31,7 @@ class Void:
 
 
 async def both(
-    evaluator: Evaluator, champion: Job, candidate: Job, order_seed: int, *, together: bool = True
+    executor: Executor, champion: Job, candidate: Job, order_seed: int, *, together: bool = True
 ) -> tuple[Trial, Trial] | Void:
     """One pair, both sides fresh and started in random order; or the side on which the infrastructure failed.
 
@@ -45,21 +45,22 @@ async def both(
         BudgetSpent: the campaign ends; nothing failed, so no void is counted.
         InfrastructureError: it failed before either scaffold ran. That hides nothing, so no void is counted either.
     """
-    sides = [replace(job, name=job.name or new_name()) for job in (champion, candidate)]
+    sides = [champion.named(), candidate.named()]
     order = random.Random(order_seed).sample((0, 1), 2)  # noqa: S311 (reproducible, not secret)
     turn = asyncio.Semaphore(2 if together else 1)
 
     async def played(job: Job) -> Trial:
         async with turn:  # first come, first served
-            return await evaluator.trial(job)
+            return await executor.trial(job)
 
-    tasks = [asyncio.create_task(played(sides[n])) for n in order]
-    try:
-        results = await _ended(tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async with executor.pair():
+        tasks = [asyncio.create_task(played(sides[n])) for n in order]
+        try:
+            results = await _ended(tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
     outcome = dict(zip(order, results, strict=True))
     first, second = outcome[0], outcome[1]
     if isinstance(first, Trial) and isinstance(second, Trial):
@@ -93,8 +94,8 @@ _SIDES = (Side.CHAMPION, Side.CANDIDATE)
 
 
 def _side(errors: Mapping[Side, InfrastructureError], names: Mapping[str | None, Side]) -> Side:
-    """Whose calls were under way when a provider failed; both for load or a stop; else those that failed."""
-    if any(isinstance(error, Starved | Stopped) for error in errors.values()):
+    """Whose calls were under way when a provider failed; both for load, a stop, a lost node; else those that failed."""
+    if any(isinstance(error, Starved | Stopped | NodeLost) for error in errors.values()):
         return Side.BOTH
     met = [error.under_way for error in errors.values()]
     under_way = {side for name, side in names.items() if any(name in trials for trials in met)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,10 @@ class PrepareFailed(CandidateFault):
 
     def __init__(self, reason: str, log: str) -> None:
         super().__init__(f"{PREPARE_FAILED}: {reason}")
-        self.log = log
+        self.reason, self.log = reason, log
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (self.reason, self.log)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,10 +52,12 @@ class Recipe:
 
 
 class Prepared:
-    """tree -> what lies below /scaffold in its boxes. `folder` keeps the results."""
+    """tree -> what lies below /scaffold in its boxes. `build` makes it, `folder` keeps it under `key`."""
 
-    def __init__(self, sandbox: Sandbox, sources: Mapping[str, Files], recipe: Recipe, folder: Path) -> None:
-        self._sandbox, self._sources, self._recipe, self._folder = sandbox, sources, recipe, folder
+    def __init__(
+        self, build: Callable[[Files], Awaitable[Files]], sources: Mapping[str, Files], key: str, folder: Path
+    ) -> None:
+        self._build, self._sources, self._key, self._folder = build, sources, key, folder
         self._failed: dict[str, PrepareFailed] = {}
         self._turns: dict[str, asyncio.Lock] = {}
 
@@ -66,7 +71,7 @@ class Prepared:
         async with self._turns.setdefault(tree, asyncio.Lock()):
             if tree in self._failed:
                 raise self._failed[tree]
-            kept = self._folder / f"{tree}-{self._recipe.key}"
+            kept = self._folder / f"{tree}-{self._key}"
             try:
                 if kept.exists():
                     return await asyncio.to_thread(_read, kept)
@@ -79,27 +84,35 @@ class Prepared:
                 raise RecordBroken(f"a prepared scaffold cannot be kept: {error}") from error
             return built
 
-    async def _build(self, files: Files) -> Files:
-        box = await self._sandbox.open(self._recipe.spec)
-        try:
-            return await self._built(box, files)
-        finally:
-            await box.close()
 
-    async def _built(self, box: Box, files: Files) -> Files:
-        timeout, log = self._recipe.timeout, ""
-        try:
-            await box.put(files, "/workspace")
-            run = await box.run(self._recipe.command, env={}, timeout=timeout)
-            log = run.output.decode(errors="replace")
-            fault = _fault(run, timeout)
-            built = {} if fault else await box.take(["**"], max_files=MAX_FILES, max_bytes=MAX_BYTES)
-        except CandidateFault as lost:
-            raise PrepareFailed(str(lost), log) from lost
-        refuse_starved(run, self._recipe.starved)
-        if fault:
-            raise PrepareFailed(f"{fault}{_last_words(log)}", log)
-        return built
+async def build(sandbox: Sandbox, recipe: Recipe, files: Files) -> Files:
+    """What a recipe makes of a scaffold, in a box of its own.
+
+    Raises:
+        PrepareFailed: also if the result is too large, or not of plain files.
+        InfrastructureError: the build is void.
+    """
+    box = await sandbox.open(recipe.spec)
+    try:
+        return await _built(box, recipe, files)
+    finally:
+        await box.close()
+
+
+async def _built(box: Box, recipe: Recipe, files: Files) -> Files:
+    log = ""
+    try:
+        await box.put(files, "/workspace")
+        run = await box.run(recipe.command, env={}, timeout=recipe.timeout)
+        log = run.output.decode(errors="replace")
+        fault = _fault(run, recipe.timeout)
+        built = {} if fault else await box.take(["**"], max_files=MAX_FILES, max_bytes=MAX_BYTES)
+    except CandidateFault as lost:
+        raise PrepareFailed(str(lost), log) from lost
+    refuse_starved(run, recipe.starved)
+    if fault:
+        raise PrepareFailed(f"{fault}{_last_words(log)}", log)
+    return built
 
 
 def _fault(run: RunResult, timeout: float) -> str | None:

@@ -26,13 +26,14 @@ def possible() -> bool:
 
 @contextmanager
 def second_engine(
-    image: str,
-    source: docker.APIClient,
+    image: str | None,
+    source: docker.APIClient | None,
     runtimes: dict[str, dict[str, object]] | None = None,
     *,
     kind: type[Engine] | None = None,
 ) -> Iterator[Engine]:
-    """A running engine that holds `image`; DOCKER_HOST leads to it, here and in processes started meanwhile.
+    """A running engine that holds `image`, if one is named; DOCKER_HOST leads to it, here and in processes started
+    meanwhile.
 
     `runtimes` are further ones, as daemon.json names them. `kind` is a class of engine of the caller's own.
     """
@@ -43,8 +44,8 @@ def second_engine(
     os.environ["DOCKER_HOST"] = f"unix://{made.socket}"
     try:
         made.start()
-        client = connect(timeout=300)
-        client.load_image(source.get_image(image))  # type: ignore[no-untyped-call]
+        if image is not None and source is not None:
+            connect(timeout=300).load_image(source.get_image(image))  # type: ignore[no-untyped-call]
         yield made
     finally:
         for process in made.processes():
@@ -52,7 +53,7 @@ def second_engine(
                 process.terminate()
                 process.wait(60)
         if before is None:
-            del os.environ["DOCKER_HOST"]
+            os.environ.pop("DOCKER_HOST", None)
         else:
             os.environ["DOCKER_HOST"] = before
         subprocess.run(["umount", "--recursive", "--lazy", home], check=False)
@@ -79,7 +80,8 @@ class Engine:
 
     def _run(self, *command: str) -> subprocess.Popen[bytes]:
         with (self.home / "log").open("ab") as log:
-            return subprocess.Popen(command, stdout=log, stderr=log)
+            # Ctrl-C is for us, and we end it in order.
+            return subprocess.Popen(command, stdout=log, stderr=log, process_group=0)
 
     def start(self) -> None:
         """Start dockerd and wait until it answers."""

@@ -35,6 +35,7 @@ from agent.models.gateway.server import GatewayServer
 from agent.models.ports import Json, Question
 from agent.models.providers.scripted import ScriptedProvider
 from agent.trials.evaluator import Evaluator, Visit
+from agent.trials.executor import Executor
 from bench.peers.driving import cpu
 from sandbox.fake import FakeRun, FakeSandbox, ran
 
@@ -175,9 +176,9 @@ async def campaign(setup: Setup, folder: Path) -> Seen:
                 Parts(
                     config=config, suite=tasks, state=State(ledger, search_settings(config, tasks)),
                     repository=repository, gateway=gateway, scaffolds=scaffolds,
-                    evaluator=Evaluator(
-                        sandbox=opened, visit=visit, image="i", scaffolds=scaffolds, caps=Caps(),
-                        parallel=2 * config.boxes.parallel,
+                    evaluator=Executor(
+                        Evaluator(sandbox=opened, visit=visit, image="i", caps=Caps()),
+                        scaffolds, 2 * config.boxes.parallel,
                     ),
                     proposer=Proposer(
                         visit=visit, instruction="improve", boundary=Boundary(), caps=Caps(), timeout=60

@@ -35,6 +35,7 @@ from agent.models.gateway.record import MemoryRecord
 from agent.models.gateway.server import GatewayServer
 from agent.models.providers.scripted import ScriptedProvider
 from agent.trials.evaluator import Evaluator, Visit
+from agent.trials.executor import Executor
 from bench.peers.driving import Pick, Run, drive
 from sandbox.fake import FakeRun, FakeSandbox, ran
 
@@ -139,9 +140,8 @@ async def _campaign(run: Run, boxes: Boxes, folder: Path) -> Pick:
             scaffolds = Scaffolds(repository.read)
             visit = Visit(opened, gateway, BoxSpec(image="i", gateway=True), ("scaffold",))
             state = State(ledger, search_settings(config, tasks))
-            evaluator = Evaluator(
-                sandbox=opened, visit=visit, image="i", scaffolds=scaffolds, caps=Caps(), parallel=2 * PARALLEL
-            )
+            machine = Evaluator(sandbox=opened, visit=visit, image="i", caps=Caps())
+            evaluator = Executor(machine, scaffolds, 2 * PARALLEL)
             campaign = Campaign(
                 Parts(
                     config=config, suite=tasks, state=state, repository=repository, gateway=gateway,

@@ -12,7 +12,7 @@ from agent.base.usage import Usage
 from agent.cli.conformance import Attempt, judge
 from agent.models.ports import Question
 from agent.models.providers.obliging import Obliging
-from agent.trials.evaluator import Visited
+from agent.trials.executor import Visited
 from sandbox.fake import ran
 from tests.cli.test_init import ratchet
 

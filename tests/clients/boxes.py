@@ -14,7 +14,8 @@ from agent.base.gateway import Gateway
 from agent.base.types import BoxSpec, CallScope, Caps, Files
 from agent.base.usage import Usage
 from agent.config.layers import Layers
-from agent.trials.evaluator import MODEL_ALIAS, Visit, Visited
+from agent.trials.evaluator import MODEL_ALIAS, Visit
+from agent.trials.executor import Visited
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.image import ensure_image
 from tests.clients.recipes import Recipe

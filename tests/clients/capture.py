@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from agent.trials.evaluator import Visited
+from agent.trials.executor import Visited
 from sandbox.docker_sandbox import DockerSandbox
 from tests.clients import boxes
 from tests.clients.known import CLIENTS, Client

@@ -13,7 +13,8 @@ from agent.config.models import ModelsConfig
 from agent.models.gateway.record import MemoryRecord
 from agent.models.gateway.server import GatewayServer
 from agent.models.providers.local import EmbeddedProvider
-from agent.trials.evaluator import Visit, Visited
+from agent.trials.evaluator import Visit
+from agent.trials.executor import Visited
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.image import ensure_image
 

@@ -35,6 +35,7 @@ from agent.models.gateway.record import MemoryRecord
 from agent.models.gateway.server import GatewayServer
 from agent.models.providers.scripted import ScriptedProvider
 from agent.trials.evaluator import Evaluator, Visit
+from agent.trials.executor import Executor
 from sandbox.fake import FakeRun, FakeSandbox, ran
 from sandbox.install import INTERPRETER
 
@@ -205,13 +206,8 @@ class Lab:
                         repository=repository,
                         gateway=gateway,
                         scaffolds=scaffolds,
-                        evaluator=Evaluator(
-                            sandbox=boxes,
-                            visit=visit,
-                            image="i",
-                            scaffolds=scaffolds,
-                            caps=self.caps,
-                            parallel=self.slots,
+                        evaluator=Executor(
+                            Evaluator(sandbox=boxes, visit=visit, image="i", caps=self.caps), scaffolds, self.slots
                         ),
                         proposer=Proposer(
                             visit=visit,

@@ -17,7 +17,8 @@ from agent.kernel.decide.budget import Budget, Limits, Spent
 from agent.models.gateway.record import MemoryRecord
 from agent.models.gateway.server import GatewayServer
 from agent.models.providers.scripted import ScriptedProvider
-from agent.trials.evaluator import Evaluator, Job, Visit
+from agent.trials.evaluator import Evaluator, Visit
+from agent.trials.executor import Executor, Job
 from agent.trials.grading import MACHINE_DISK_MB, STARVED_SECONDS, STARVED_SHARE, TOOLS, refuse_starved
 from agent.trials.pairs import Void, both
 from sandbox.fake import FakeRun, FakeSandbox, Program, ran
@@ -62,14 +63,16 @@ async def evaluating(folder: Path, programs: Mapping[str, Program]) -> AsyncIter
     gateway = GatewayServer(models, MemoryRecord(), Budget(Limits(), Spent()), providers=silent)
     async with gateway, FakeSandbox(programs, folder=folder) as sandbox:
         yield (
-            Evaluator(
-                sandbox=sandbox,
-                visit=Visit(sandbox, gateway, CAMPAIGN, ("scaffold",)),
-                image="common",
-                images={"special": "own-image"},
-                scaffolds={"tree": {}},
-                caps=Caps(),
-                parallel=2,
+            Executor(
+                Evaluator(
+                    sandbox=sandbox,
+                    visit=Visit(sandbox, gateway, CAMPAIGN, ("scaffold",)),
+                    image="common",
+                    images={"special": "own-image"},
+                    caps=Caps(),
+                ),
+                {"tree": {}},
+                2,
             ),
             sandbox,
         )

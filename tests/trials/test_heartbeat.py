@@ -11,7 +11,7 @@ import time
 import pytest
 
 from agent.base.types import Purpose, Side
-from agent.trials.evaluator import Job
+from agent.trials.executor import Job
 from agent.trials.heartbeat import BEAT_SECONDS, LATE_SECONDS, Heartbeat, Stopped, unstopped
 from agent.trials.pairs import Void, both
 from sandbox.fake import FakeRun
@@ -21,7 +21,7 @@ CHILD = """
 import asyncio, sys
 from pathlib import Path
 from agent.base.types import Purpose
-from agent.trials.evaluator import Job
+from agent.trials.executor import Job
 from agent.trials.pairs import both
 from tests.kernel.lab import Lab, solve
 

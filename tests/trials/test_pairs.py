@@ -18,7 +18,8 @@ from agent.models.gateway.record import MemoryRecord
 from agent.models.gateway.server import GatewayServer
 from agent.models.ports import Blame, Json, Question, Trouble
 from agent.models.providers.scripted import ScriptedProvider
-from agent.trials.evaluator import Evaluator, Job, Visit
+from agent.trials.evaluator import Evaluator, Visit
+from agent.trials.executor import Executor, Job
 from agent.trials.pairs import Void, both
 from sandbox.fake import FakeRun, FakeSandbox, ran
 
@@ -78,15 +79,14 @@ async def pair(
             sandbox=sandbox,
             visit=Visit(sandbox, gateway, BoxSpec(image="common", gateway=True), ("scaffold",)),
             image="common",
-            scaffolds={who: {"who": who.encode()} for who in ("champion", "candidate")},
             caps=Caps(),
-            parallel=2,
         )
+        scaffolds = {who: {"who": who.encode()} for who in ("champion", "candidate")}
         jobs = [
             Job(tree=who, task=TASK, purpose=Purpose.GATE, seed=1, answer_scope="pair")
             for who in ("champion", "candidate")
         ]
-        return await both(evaluator, *jobs, order_seed=1)
+        return await both(Executor(evaluator, scaffolds, 2), *jobs, order_seed=1)
 
 
 async def test_a_side_that_floods_neither_scores_the_other_0_nor_wins_time(tmp_path: Path) -> None:

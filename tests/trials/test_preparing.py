@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from agent.base.errors import SandboxDown, Starved
 from agent.base.executable import Executable
 from agent.base.types import BoxSpec, Ending
-from agent.trials.preparing import Prepared, PrepareFailed, Recipe
+from agent.trials.preparing import Prepared, PrepareFailed, Recipe, build
 from sandbox.fake import FakeRun, FakeSandbox, Said, ran
 
 SOURCES = {"t1": {"src/a.c": b"good"}, "t2": {"src/a.c": b"bad"}}
@@ -36,7 +37,7 @@ class Compiler:
 
 def prepared(folder: Path, compiler: Compiler, *command: str) -> Prepared:
     recipe = Recipe(command=command or ("cc",), spec=BoxSpec(image="i", gateway=False), timeout=9)
-    return Prepared(FakeSandbox({"cc": compiler}), SOURCES, recipe, folder)
+    return Prepared(partial(build, FakeSandbox({"cc": compiler}), recipe), SOURCES, recipe.key, folder)
 
 
 async def test_it_is_built_once_for_all_trials_and_all_runs(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from agent.kernel.loop.shown import search_tasks
 from agent.kernel.loop.state import patches_key
 from agent.kernel.loop.threads import to_end
 from agent.kernel.loop.tries import Tries
-from agent.trials.evaluator import Job, seed_of
+from agent.trials.evaluator import seed_of
+from agent.trials.executor import Job
 from agent.trials.preparing import PREPARE_FAILED, PrepareFailed
 
 _UP_TO = "up to comments and layout"

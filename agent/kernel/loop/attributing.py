@@ -19,7 +19,8 @@ from agent.kernel.loop.match import Match, draw
 from agent.kernel.loop.merging import Merger
 from agent.kernel.loop.parts import PAIR_BOXES, Parts
 from agent.kernel.record.attributed import key_of, parts_of
-from agent.trials.evaluator import Job, seed_of
+from agent.trials.evaluator import seed_of
+from agent.trials.executor import Job
 
 _GROUPS, _SIDES = 4096, 64
 """Groups of one test, and sides of one group, that the indices of trials have room for."""

@@ -8,7 +8,8 @@ from agent.base.errors import BudgetSpent
 from agent.base.types import Candidate, Purpose, Split, Task
 from agent.kernel.decide.evidence import NOT_MEASURED, holdout_words
 from agent.kernel.loop.parts import Parts
-from agent.trials.evaluator import Job, seed_of
+from agent.trials.evaluator import seed_of
+from agent.trials.executor import Job
 
 
 class Holdout:

@@ -29,7 +29,8 @@ from agent.kernel.decide.gate import (
 from agent.kernel.decide.voids import VoidPair, VoidRule
 from agent.kernel.loop.determinism import ROUNDS, FixedPart, fixed_part, index_of, recheck_index, split_runs
 from agent.kernel.record.ledger import Ledger, PairRow, TestRow
-from agent.trials.evaluator import Evaluator, Job, seed_of
+from agent.trials.evaluator import seed_of
+from agent.trials.executor import Executor, Job
 from agent.trials.pairs import Void, both
 
 NONDETERMINISTIC = "nondeterministic tasks"
@@ -80,7 +81,7 @@ class Match:
         tasks: Sequence[Task],
         seed: int,
         ledger: Ledger,
-        evaluator: Evaluator,
+        evaluator: Executor,
         seen: Callable[[Task, tuple[Trial, Trial]], None],
     ) -> None:
         self.row, self.champion, self.candidate = row, *sides

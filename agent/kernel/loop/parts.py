@@ -15,7 +15,7 @@ from agent.kernel.decide.strategies import Strategy
 from agent.kernel.git.repository import Repository
 from agent.kernel.loop.proposer import Proposer
 from agent.kernel.loop.state import Scaffolds, State
-from agent.trials.evaluator import Evaluator, Visit
+from agent.trials.executor import Executor, Visitor
 
 Work = Callable[[], Coroutine[object, object, object]]
 
@@ -29,9 +29,9 @@ class TrialParts:
     budget: Budget
     models: ModelsConfig
     gateway: Gateway
-    visit: Visit
+    visit: Visitor
     scaffolds: Scaffolds
-    evaluator: Evaluator
+    evaluator: Executor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +44,7 @@ class Parts:
     repository: Repository
     gateway: Gateway
     scaffolds: Scaffolds
-    evaluator: Evaluator
+    evaluator: Executor
     proposer: Proposer
     strategy: Strategy
     budget: Budget

@@ -19,7 +19,8 @@ from agent.kernel.decide.boundary import LEFTOVER_FOLDERS, Boundary, Change, che
 from agent.kernel.decide.parsing import Readings
 from agent.kernel.loop.lessons import LESSONS
 from agent.kernel.loop.reading import PythonReader
-from agent.trials.evaluator import MODEL_ALIAS, Visit, Visited, Wanted
+from agent.trials.evaluator import MODEL_ALIAS
+from agent.trials.executor import Visited, Visitor, Wanted
 from agent.trials.heartbeat import unstopped
 from agent.trials.leftovers import below, leftovers
 
@@ -53,7 +54,7 @@ class Proposer:
     def __init__(
         self,
         *,
-        visit: Visit,
+        visit: Visitor,
         instruction: str,
         boundary: Boundary,
         caps: Caps,

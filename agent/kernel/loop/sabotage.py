@@ -15,7 +15,8 @@ from agent.base.executable import Executable
 from agent.base.trust import inside
 from agent.base.types import Files, Purpose, Task, Trial
 from agent.kernel.loop.parts import Parts, Planned, StepKind
-from agent.trials.evaluator import Job, seed_of
+from agent.trials.evaluator import seed_of
+from agent.trials.executor import Job
 from agent.trials.preparing import PrepareFailed
 
 FACT = "sabotage"

@@ -7,7 +7,8 @@ from functools import partial
 
 from agent.base.types import Purpose, Task
 from agent.kernel.loop.parts import PAIR_BOXES, Parts, Planned, StepKind
-from agent.trials.evaluator import Job, seed_of
+from agent.trials.evaluator import seed_of
+from agent.trials.executor import Job
 from agent.trials.pairs import Void, both
 
 

@@ -31,7 +31,8 @@ from agent.kernel.decide.predictions import predictions
 from agent.kernel.loop.pages import MOST_TRANSCRIPT, clipped
 from agent.kernel.loop.parts import Parts
 from agent.models.gateway.intake import MAX_VALUES, values
-from agent.trials.evaluator import Job, seed_of
+from agent.trials.evaluator import seed_of
+from agent.trials.executor import Job
 
 PROGRAM = Path(__file__).with_name("in_box_tools.py")
 

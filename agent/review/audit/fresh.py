@@ -17,7 +17,8 @@ from agent.kernel.decide.bets import SMALLEST_FACTOR
 from agent.kernel.decide.cheaper import Aim, Unit, costs, saved
 from agent.kernel.decide.gate import GateSettings
 from agent.review.summary import Estimate
-from agent.trials.evaluator import Evaluator, Job, seed_of
+from agent.trials.evaluator import seed_of
+from agent.trials.executor import Executor, Job
 from agent.trials.pairs import Void, both
 from agent.trials.waiting import all_of
 
@@ -56,7 +57,7 @@ class Comparison:
 
 
 async def compare(
-    evaluator: Evaluator,
+    evaluator: Executor,
     tasks: Sequence[Task],
     trees: tuple[str, str],
     pairs: int,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from agent.base.errors import ProviderDown
 from agent.base.types import Purpose, Task, Trial
-from agent.trials.evaluator import Evaluator, Job
+from agent.trials.executor import Executor, Job
 from agent.trials.measuring import retried
 from agent.trials.waiting import all_of
 
@@ -28,7 +28,7 @@ class Replayed:
 
 
 async def replay(
-    evaluator: Evaluator, tasks: Mapping[str, Task], trials: Sequence[Trial], done: Callable[[], object]
+    evaluator: Executor, tasks: Mapping[str, Task], trials: Sequence[Trial], done: Callable[[], object]
 ) -> list[Replayed]:
     """Run trials again under their own names, so that a replaying gateway finds their answers.
 

@@ -20,7 +20,7 @@ from agent.kernel.git.repository import BranchMoved
 from agent.kernel.loop.campaign import Campaign
 from agent.kernel.loop.match import Opening, opened_with
 from agent.kernel.loop.proposer import Proposal
-from agent.trials.evaluator import Job
+from agent.trials.executor import Job
 from agent.trials.pairs import Void, both
 from sandbox.fake import FakeRun
 from tests.kernel.lab import SETTINGS, Lab, MakeLab, git, solve

@@ -1,0 +1,89 @@
+"""Where the boxes of a configuration are: on this machine's engine, or on the nodes of a Ray cluster."""
+
+from __future__ import annotations
+
+import importlib.util
+import uuid
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from agent.base.errors import UserError
+from agent.base.machine import cores
+from agent.base.types import BoxSpec
+from agent.config.campaign import Config
+from agent.trials.evaluator import Visit, evaluator_of
+from agent.trials.executor import Machines, Orders, Sessions, Visitor
+from agent.trials.preparing import Recipe
+from sandbox.docker_sandbox import DockerSandbox
+
+
+def recipe_of(config: Config, image: str) -> Recipe | None:
+    """What builds a candidate before its trials, if `scaffold.prepare` asks for it."""
+    scaffold = config.scaffold
+    if not scaffold.prepare:
+        return None
+    return Recipe(
+        command=scaffold.prepare,
+        spec=replace(config.boxes.spec(image), gateway=False),
+        timeout=scaffold.prepare_timeout,
+        starved=config.boxes.starved,
+    )
+
+
+def orders_of(config: Config, image: str, images: Mapping[str, str]) -> Orders:
+    """What machines have to know; `images` are those of tasks that have one of their own."""
+    return Orders(
+        run=uuid.uuid4().hex[:8],
+        campaign=config.name,
+        spec=config.boxes.spec(image),
+        command=config.scaffold.command,
+        runtime=config.boxes.runtime,
+        images=images,
+        caps=config.boxes.trial_caps(),
+        starved=config.boxes.starved,
+        recipe=recipe_of(config, image),
+    )
+
+
+def sandbox_of(config: Config, folder: Path) -> DockerSandbox:
+    """Boxes on this machine's engine; their sockets lie in a folder."""
+    # Boxes are made as fast as the cores allow, however many trials run: more of them ready would only wait.
+    ready = min(config.boxes.parallel, 2 * cores())
+    return DockerSandbox(uuid.uuid4().hex[:8], config.name, folder, ready=ready, runtime=config.boxes.runtime)
+
+
+@asynccontextmanager
+async def on_this_machine(
+    config: Config, orders: Orders, gateway: Sessions, folder: Path
+) -> AsyncIterator[tuple[Machines, Visitor]]:
+    """Boxes on the engine of this machine. Raises SandboxDown."""
+    async with sandbox_of(config, folder) as sandbox:
+        visit = Visit(sandbox, gateway, orders.spec, orders.command)
+        yield evaluator_of(orders, sandbox, visit), visit
+
+
+@asynccontextmanager
+async def on_cluster(
+    config: Config, orders: Orders, gateway: Sessions, kinds: Collection[BoxSpec], say: Callable[[str], None]
+) -> AsyncIterator[tuple[Machines, Visitor]]:
+    """The nodes of a Ray cluster, which need images and room for some kinds of boxes. Raises UserError, SandboxDown."""
+    _check_extra()
+    from agent.trials.cluster.machines import cluster  # noqa: PLC0415 - takes the extra `ray`
+
+    async with cluster(orders, kinds, config.executor, gateway, parallel=config.boxes.parallel, say=say) as found:
+        yield found
+
+
+def cluster_seats(config: Config) -> list[int]:
+    """How many boxes each node of the configured cluster could hold at a time. Raises UserError."""
+    _check_extra()
+    from agent.trials.cluster.nodes import survey  # noqa: PLC0415 - takes the extra `ray`
+
+    return survey(config.executor, config.boxes.spec(""))
+
+
+def _check_extra() -> None:
+    if importlib.util.find_spec("ray") is None:
+        raise UserError("executor.kind", "the package `ray` is not installed", "Run `pip install 'ratchet-rsi[ray]'`.")

@@ -1,0 +1,46 @@
+"""Where boxes are: what machines are told, and the extra that a cluster takes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from agent.base.types import BoxSpec
+from agent.config.campaign import Config
+from agent.trials.places import orders_of, recipe_of
+
+MODELS = {role: {"provider": "scripted", "script": "unused.yaml"} for role in ("solver", "improver")}
+WITHOUT_RAY = f"""
+import sys
+sys.modules["ray"] = None
+from agent.base.errors import UserError
+from agent.config.campaign import Config
+from agent.trials.places import cluster_seats
+told = {{"name": "c", "suite": "s", "models": {MODELS}, "executor": {{"kind": "ray"}}}}
+try:
+    cluster_seats(Config.model_validate(told))
+except UserError as error:
+    print(error)
+"""
+
+
+def config(**sections: object) -> Config:
+    return Config.model_validate({"name": "c", "suite": "s", "models": MODELS, **sections})
+
+
+def test_machines_are_told_the_sizes_of_boxes_and_how_a_candidate_is_built() -> None:
+    told = orders_of(
+        config(boxes={"memory_mb": 256, "cpus": 0.5, "starved": 0.25}, scaffold={"prepare": ["make"]}), "image", {}
+    )
+    assert told.spec == BoxSpec(image="image", gateway=True, memory_mb=256, cpus=0.5)
+    assert told.recipe is not None
+    assert (told.recipe.command, told.recipe.spec.gateway, told.recipe.starved) == (("make",), False, 0.25)
+
+
+def test_nothing_is_built_unless_the_scaffold_says_how() -> None:
+    assert recipe_of(config(), "image") is None
+
+
+def test_a_cluster_without_the_extra_is_the_users_to_fix() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_RAY], capture_output=True, text=True, check=True)
+    assert done.stdout == ("executor.kind: the package `ray` is not installed. Run `pip install 'ratchet-rsi[ray]'`.\n")
