@@ -89,7 +89,7 @@ async def _measured(
     """The runs of a commit, by task; of the commit from which the campaign starts if none is named."""
     from agent.cli.progress import progress
     from agent.suites.calibrating import Who, calibrate
-    from agent.wiring import measuring_parts
+    from agent.wiring.beside import measuring_parts
 
     console = terminal(stderr=True)
     async with (

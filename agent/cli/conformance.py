@@ -16,7 +16,7 @@ from agent.cli.findings import Finding, failed
 from agent.models.providers.obliging import FILE, Obliging
 from agent.trials.evaluator import MODEL_ALIAS
 from agent.trials.executor import Visited, Wanted
-from agent.wiring import OBLIGING, SILENT, Program
+from agent.wiring.program import OBLIGING, SILENT, Program
 
 OBLIGING_SECONDS, SILENT_SECONDS = 60.0, 25.0
 MOST_CALLS = 12

@@ -30,7 +30,7 @@ from agent.models.providers import weights
 from agent.review.terminal.folding import folded
 from agent.suites.images import task_images
 from agent.trials.places import cluster_seats
-from agent.wiring import programs
+from agent.wiring.program import programs
 from sandbox.image import ensure_image, image_megabytes
 
 Say = Callable[[str], None]

@@ -21,7 +21,7 @@ from agent.kernel.loop.scheduling import SHOWN_FIRST
 from agent.review.improvement import Improvement, Side, gain
 from agent.trials.executor import Executor
 from agent.trials.measuring import Planned, measure, plan
-from agent.wiring import improving_parts
+from agent.wiring.beside import improving_parts
 
 
 @dataclass

@@ -23,7 +23,7 @@ from agent.review.audit.fresh import Comparison, compare
 from agent.review.audit.replay import Replayed, replay
 from agent.review.lookup import find_tree
 from agent.trials.measuring import Planned, measure, plan
-from agent.wiring import measuring_parts, replaying_parts
+from agent.wiring.beside import measuring_parts, replaying_parts
 
 CHAMPION = "champion"
 

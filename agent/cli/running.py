@@ -26,7 +26,7 @@ from agent.live.signals import stop_on_signals
 from agent.review.audit.decisions import CONFIGURATION, KERNEL, STARTED_BY
 from agent.review.summary import summarise
 from agent.review.terminal.summary import print_summary
-from agent.wiring import campaign_parts
+from agent.wiring.campaign import campaign_parts
 
 Hint = Callable[[str], str]
 """Completes a command, so that it can be pasted."""

@@ -16,7 +16,7 @@ from agent.cli.keeping import Kept, Tree
 from agent.config.campaign import Config, ExecutorConfig
 from agent.models.dialects.transcript import Talk, body, headline, refused
 from agent.trials.measuring import Planned, measure, plan
-from agent.wiring import measuring_parts
+from agent.wiring.beside import measuring_parts
 
 CALL_LINES = 24
 """Lines of one message that are shown; `--keep` keeps all of it."""
