@@ -50,7 +50,7 @@ def test_tests_run_by_our_own_python_only_if_they_import_nothing_else() -> None:
     assert stdlib_only({"t.py": b"import json, pytest\nfrom helpers import x\n", "helpers.py": b"import os\n"})
     assert not stdlib_only({"t.py": b"import numpy as np\n"})
     assert not stdlib_only({"t.py": b"def f():\n    from yaml import safe_load\n"})
-    assert not stdlib_only({"t.py": b"this is not Python"})
+    assert not stdlib_only({"t.py": b"def broken("})
 
 
 def test_pytest_in_a_machine_reads_no_settings_but_those_of_the_tests() -> None:
