@@ -24,7 +24,6 @@ from agent.base.types import BoxSpec, Call, CallRecord, Caps, Files, Suite
 from agent.config.campaign import Config
 from agent.config.improve import ITSELF, Improver, improver_of
 from agent.config.models import ModelsConfig
-from agent.kernel.decide.boundary import Boundary
 from agent.kernel.decide.budget import Budget
 from agent.kernel.git.excerpt import Branch
 from agent.kernel.git.repository import Repository
@@ -75,7 +74,6 @@ ITS_OWN, ANOTHERS = "instruction.md", "another.md"
 async def campaign_parts(config: Config, ledger: Ledger, console: Console) -> AsyncIterator[Parts]:
     """Everything a campaign needs, checked before anything is spent. Raises UserError."""
     suite, repository = _started(config, ledger, console)
-    boundary = boundary_of(config)
     if left := book_cut_off(config.folder, ledger):
         console.print(f"{left} model calls were cut off with the last run; they are booked at their upper bound")
     budget = budget_of(config, ledger, hours=config.budget.hours)
@@ -95,26 +93,28 @@ async def campaign_parts(config: Config, ledger: Ledger, console: Console) -> As
             ask=not ended,
             journal=journal,
         ) as trials:
-            yield _campaign(config, ledger, boundary, trials, improver)
+            yield _campaign(config, ledger, trials, improver)
 
 
-def _campaign(
-    config: Config, ledger: Ledger, boundary: Boundary, trials: TrialParts, improver: Improver | None
-) -> Parts:
+def _campaign(config: Config, ledger: Ledger, trials: TrialParts, improver: Improver | None) -> Parts:
     repository = trials.repository
     ledger.remember("base", repository.base)
     ledger.remember("prices", snapshot(config.models))
     remember_windows(ledger, trials.models)
     ledger.remember(IMPROVER, ITSELF if improver is None else improver.name)
-    proposer = Proposer(
-        visit=trials.visit,
-        instruction=(INSTRUCTIONS / (ITS_OWN if improver is None else ANOTHERS)).read_text(encoding="utf-8"),
-        boundary=boundary,
+    program = None if improver is None else _files_of(improver, repository)
+    return _parts(config, ledger, _proposer(config, trials.visit, program), trials)
+
+
+def _proposer(config: Config, visit: Visitor, program: Files | None = None) -> Proposer:
+    return Proposer(
+        visit=visit,
+        instruction=(INSTRUCTIONS / (ITS_OWN if program is None else ANOTHERS)).read_text(encoding="utf-8"),
+        boundary=boundary_of(config),
         caps=config.boxes.proposal_caps(),
         timeout=config.boxes.propose_timeout,
-        program=None if improver is None else _files_of(improver, repository),
+        program=program,
     )
-    return _parts(config, ledger, proposer, trials)
 
 
 def _started(config: Config, ledger: Ledger, console: Console) -> tuple[Suite, Repository]:
@@ -137,7 +137,7 @@ async def _box_of(improver: Improver, config: Config, repository: Repository, sa
     base, below = improver.image, NO_LAYERS
     if base is None:
         base, below = config.scaffold.image, scaffold_layers(config, repository)
-    image = await asyncio.to_thread(ensure_image, base, layers=below + own, say=say)
+    image = await asyncio.to_thread(ensure_image, base, layers=own.on(below), say=say)
     spec = config.boxes.spec(image)
     return replace(spec, memory_mb=max(improver.memory_mb, spec.memory_mb))
 
@@ -209,6 +209,16 @@ async def measuring_parts(
 
 
 @asynccontextmanager
+async def improving_parts(config: Config, console: Console, keep: Ledger) -> AsyncIterator[Parts]:
+    """Proposals beside a campaign, by scaffolds that need not be its own; `keep` holds the parent as candidate 0."""
+    config.models.need(("solver", "improver"))
+    async with measuring_parts(config, console, keep=keep) as trials:
+        remember_windows(keep, trials.models)
+        keep.remember("prices", snapshot(config.models))
+        yield _parts(config, keep, _proposer(config, trials.visit), trials)
+
+
+@asynccontextmanager
 async def replaying_parts(config: Config, source: ReplaySource, console: Console) -> AsyncIterator[TrialParts]:
     """Trials whose model calls are answered from a record: no model is called, nothing is spent."""
     free = config.budget.model_copy(update={"dollars": None, "tokens": None})
@@ -221,7 +231,6 @@ async def replaying_parts(config: Config, source: ReplaySource, console: Console
 
 OBLIGING, SILENT = "obliging", "silent"
 """The roles of the models with which an agent is tried."""
-
 
 _BRIEF = {"campaign": "doctor", "scores": {"champion": None, "parent": None}, "attempts": [], "failures": []}
 
@@ -291,10 +300,6 @@ def _check_models(config: Config, console: Console) -> None:
 def _say_unknown_prices(config: Config, console: Console) -> None:
     if unknown := unknown_prices(config.models):
         console.print(f"no price is known for {', '.join(unknown)}: its calls count as tokens, not as money")
-    dollars = config.gate_options.objective != "score" and config.gate_options.cost == "dollars"
-    if dollars and (missing := unknown_prices(config.models, "solver")):
-        fix = "Set `price` on the model, or gate_options.cost: tokens."
-        raise UserError("gate_options.cost", f"no price is known for {', '.join(missing)}", fix)
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 results.jsonl       one line for each trial, written when it ends
 transcripts/        one text for each trial: its model calls from the record, and what its agent printed
+made.jsonl          with --improver: one line for each proposal; improvers.json has the comparison
 handed-in/          with --keep: what each trial handed in, and what its check printed
 ledger.sqlite       every call and trial in full, for `ratchet calls --of` and `ratchet export --of`
 """
@@ -28,6 +29,7 @@ from agent.trials.measuring import Planned
 FOLDER = "evals"
 RECORD = "ledger.sqlite"
 RESULTS = "results.jsonl"
+PROPOSALS = "made.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,7 +119,7 @@ def keeping(campaign: Path, trees: Sequence[Tree], *, every: bool, for_good: boo
             _enter(trees, ledger)
             yield Kept(folder=folder, ledger=ledger, every=every)
     finally:
-        if not (for_good and (folder / RESULTS).exists()):
+        if not (for_good and any((folder / name).exists() for name in (RESULTS, PROPOSALS))):
             _remove(folder)
 
 
@@ -174,4 +176,4 @@ def _safe(text: str) -> str:
 
 def _name(planned: Planned) -> str:
     """A file name for a trial; a task's id is one already."""
-    return f"{planned.job.task.id}-{planned.run + 1}" + ("-against" if planned.side else "")
+    return f"{planned.job.task.id}-{planned.run + 1}{planned.mark}"

@@ -10,7 +10,10 @@ from agent.base.errors import UserError
 from agent.cli.options import DEFAULT_CONFIG, AsJson, CampaignName, ConfigPath, check_order, load, terminal
 
 if TYPE_CHECKING:
-    from agent.base.types import Split
+    from collections.abc import Sequence
+
+    from agent.base.types import Split, Task
+    from agent.config.campaign import Config
 
 app = typer.Typer()
 
@@ -31,13 +34,19 @@ def evaluate(
     ] = None,
     task: Annotated[list[str] | None, typer.Option(metavar="ID", help="a task to run; repeat for more")] = None,
     runs: Annotated[int, typer.Option(min=1, help="trials of each task")] = 1,
+    improver: Annotated[
+        str | None,
+        typer.Option(help="compare this scaffold as an improver with --against: both patch --rev, on one brief"),
+    ] = None,
+    proposals: Annotated[int, typer.Option(min=1, help="proposals of each improver, with --improver")] = 5,
     keep: Keep = False,
     name: CampaignName = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure one commit, or compare two, with fresh trials.
 
-    Nothing is decided. Transcripts and model calls are kept in a folder that is named at the end; Ctrl-C keeps what
+    With --improver, compare two scaffolds by the patches that they make. Nothing is decided.
+    Transcripts and model calls are kept in a folder that is named at the end; Ctrl-C keeps what
     is finished.
     """
     import asyncio
@@ -48,6 +57,11 @@ def evaluate(
     from agent.suites.loader import load_suite
 
     config = load(path, {"name": name})
+    if improver is not None:
+        chosen = find_tasks(load_suite(config.suite), task or (), _split(split), "--task")
+        trees = (("--rev", rev or CHAMPION), ("--improver", improver), ("--against", against or "seed"))
+        _improvers(config, trees, chosen, (proposals, runs), as_json=as_json)
+        return
     names = [("--rev", rev or CHAMPION), *([("--against", against)] if against else [])]
     tasks = find_tasks(load_suite(config.suite), task or (), _split(split), "--task")
     measurement = Measurement(trees=find_trees(config, names), tasks=tasks, runs=runs)
@@ -58,6 +72,39 @@ def evaluate(
             if measurement.finished:  # some are, even where an error or Ctrl-C cut it short
                 sides, total = measurement.sides(), len(measurement.planned)
                 print_measured(sides, terminal(), folder=kept.folder, total=total, as_json=as_json)
+
+
+def _improvers(
+    config: Config,
+    names: Sequence[tuple[str, str]],
+    tasks: Sequence[Task],
+    counts: tuple[int, int],
+    *,
+    as_json: bool,
+) -> None:
+    """Compare two scaffolds by what they make of a parent: `names` are those of parent and improvers."""
+    import asyncio
+    import json
+
+    from agent.cli.improving import Experiment, check_improvers, compare_improvers
+    from agent.cli.keeping import keeping
+    from agent.cli.measuring import find_trees
+    from agent.review.terminal.improvement import facts, print_improvement
+
+    check_improvers(config)
+    parent, *improvers = find_trees(config, names)
+    proposals, runs = counts
+    experiment = Experiment(
+        parent=parent, improvers=(improvers[0], improvers[1]), tasks=tasks, proposals=proposals, runs=runs
+    )
+    with keeping(config.folder, [parent], every=False) as kept:
+        try:
+            asyncio.run(compare_improvers(config, experiment, kept, terminal(stderr=as_json)))
+        finally:
+            if experiment.made:  # some are, even where an error or Ctrl-C cut it short
+                found = experiment.found
+                (kept.folder / "improvers.json").write_text(json.dumps(facts(found), indent=1), encoding="utf-8")
+                print_improvement(found, terminal(), folder=kept.folder, planned=proposals, as_json=as_json)
 
 
 @app.command(name="try")

@@ -23,6 +23,11 @@ class Layers:
     def __add__(self, more: Layers) -> Layers:
         return Layers(lines=(*self.lines, *more.lines), files={**self.files, **more.files})
 
+    def on(self, below: Layers) -> Layers:
+        """These layers on others, without the lines that those have run already: many agents install Node alike."""
+        more = tuple(line for line in self.lines if line not in below.lines)
+        return below + Layers(lines=more, files=self.files)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Copy:

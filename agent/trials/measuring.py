@@ -18,28 +18,34 @@ ATTEMPTS = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Planned:
-    """One trial of a measurement: of which tree and which run of its task it is, both counted from 0."""
+    """One trial of a measurement: of which tree and which run of its task it is, both counted from 0.
+
+    `mark` ends the name of its files.
+    """
 
     side: int
     run: int
     job: Job
+    mark: str = ""
 
 
 Watch = Callable[[Planned], Watcher | None]
 Done = Callable[[Planned, Trial], object]
 
 
-def plan(trees: Sequence[str], tasks: Sequence[Task], runs: int) -> list[Planned]:
+def plan(trees: Sequence[str], tasks: Sequence[Task], runs: int, about: str = "eval") -> list[Planned]:
     """`runs` trials of every task for every tree, in the order in which they start.
 
-    The trees share a seed and their model answers run by run, so that their scores can be compared in pairs.
+    The trees share a seed and their model answers run by run, so that their scores can be compared in pairs; with
+    those of a plan that is `about` something else they share nothing.
     """
-    scopes = [(run, task, f"eval:{task.id}:{run}") for run in range(runs) for task in tasks]
+    scopes = [(run, task, f"{about}:{task.id}:{run}") for run in range(runs) for task in tasks]
     return [
         Planned(
             side=side,
             run=run,
             job=Job(tree=tree, task=task, purpose=Purpose.EVAL, seed=seed_of(scope), answer_scope=scope),
+            mark="-against" if side else "",
         )
         for run, task, scope in scopes
         for side, tree in enumerate(trees)

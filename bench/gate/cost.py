@@ -271,7 +271,7 @@ def main() -> None:
     """Print the figures; the full run keeps them."""
     quick = "--quick" in sys.argv
     lines = []
-    for line in report(*((100, 5) if quick else (400, 20))):
+    for line in report(*((30, 2) if quick else (80, 4))):
         lines.append(line)
         print(line, flush=True)
     if not quick:

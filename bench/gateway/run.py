@@ -23,6 +23,7 @@ from openai.types.chat import ChatCompletionUserMessageParam
 from agent.base.refusal import Refusal
 from agent.base.types import Call, CallScope
 from agent.config.models import ModelsConfig
+from agent.kernel.record.under_way import UnderWay
 from agent.models.gateway.server import GatewayServer
 from agent.models.gateway.session import BoxSession
 from agent.models.ports import Dialect
@@ -129,7 +130,8 @@ async def over_http(calls: int, total: int) -> None:
             url = f"http://127.0.0.1:{int(server.stdout.readline())}/v1"
             box = Path(folder) / "box.sock"
             config = {"solver": {"provider": "openai", "model": "m", "base_url": url, "concurrency": 64}}
-            async with GatewayServer(ModelsConfig.model_validate(config), Forget()) as gateway:
+            models, journal = ModelsConfig.model_validate(config), UnderWay(Path(folder))
+            async with GatewayServer(models, Forget(), journal=journal) as gateway:
                 session = await gateway.open(box, CallScope(trial="bench", models={"m": "solver"}))
                 argv = [str(HERE / "run.py"), "--client", url, str(box), "--calls", str(calls), "--streams", str(total)]
                 used = time.process_time()

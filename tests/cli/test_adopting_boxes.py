@@ -51,7 +51,7 @@ LOCK = {
     "requires": True,
     "packages": {
         "": {key: PACKAGE[key] for key in ("name", "version", "devDependencies")},
-        "node_modules/typescript": {"version": "5.9.3", "dev": True},
+        "node_modules/typescript": {"version": "5.9.3", "dev": True, "bin": {"tsc": "bin/tsc"}},
         "node_modules/@types/node": {"version": "22.18.1", "dev": True, "dependencies": {"undici-types": "~6.21.0"}},
         "node_modules/undici-types": {"version": "6.21.0", "dev": True},
     },

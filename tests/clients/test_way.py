@@ -116,10 +116,10 @@ def test_the_way_from_init_to_patches_by_itself_and_by_another_cli(
 def assert_improved(folder: Path, name: str, campaign: str, done: subprocess.CompletedProcess[str]) -> None:
     """The campaign committed the patch, and what it scores is due to it."""
     said = done.stdout + done.stderr
+    assert done.returncode == 0, said
     with Ledger(folder / "runs" / campaign / "ledger.sqlite", read_only=True) as record:
         transcript = record.candidate_texts(1)[1]
         scores = [{trial.score for trial in record.trials(candidate=one)} for one in (0, 1)]
-    assert done.returncode == 0, said + transcript[-3000:]
     branch = f"ratchet/{campaign}"
     assert git(folder, "log", "-1", "--format=%s", branch) == "Ask for exact work\n", said + transcript[-3000:]
     path, _, new = prompt_of(name)

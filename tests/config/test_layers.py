@@ -107,3 +107,11 @@ def test_what_cannot_be_copied_is_the_users_to_fix(line: str, said: str) -> None
     with pytest.raises(UserError, match=said) as error:
         copied(line)
     assert error.value.field == "scaffold.build"
+
+
+def test_an_improver_does_not_run_again_what_installed_the_agent() -> None:
+    agent = Layers(lines=("RUN node", "RUN agent"), files={"copied/1/a": b"1"})
+    both = Layers(lines=("RUN node", "RUN other"), files={"copied/2/b": b"2"}).on(agent)
+    assert both.lines == ("RUN node", "RUN agent", "RUN other")
+    assert sorted(both.files) == ["copied/1/a", "copied/2/b"]
+    assert Layers(lines=("RUN other",)).on(Layers()).lines == ("RUN other",)

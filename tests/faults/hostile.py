@@ -169,14 +169,23 @@ async def _attack(scene: FakeRun, question: str) -> None:
     oversized = [ask(scene, "junk", max_tokens=10**9), ask(scene, "junk " * 200_000, max_tokens=1)]
     starving = [ask(scene, f"junk {n}", max_tokens=300) for n in range(JUNK_CALLS // 2)]
     voiding = [ask(scene, f"junk {n}", max_tokens=1) for n in range(JUNK_CALLS)] if said != "right" else []
-    await asyncio.gather(*voiding, *starving, *oversized)  # until the deadline, with calls under way
+    defects = [ask(scene, "junk", path="/v1/messages", n=number) for number in ("auto", [1], 10**30)]
+    await asyncio.gather(*voiding, *starving, *oversized, *defects)  # until the deadline, with calls under way
 
 
-async def ask(scene: FakeRun, prompt: str, *, max_tokens: int = 20, within: float | None = None) -> str | None:
+async def ask(
+    scene: FakeRun,
+    prompt: str,
+    *,
+    max_tokens: int = 20,
+    within: float | None = None,
+    path: str = "/v1/chat/completions",
+    **more: object,
+) -> str | None:
     """One call through the box's socket; None if it failed, or took longer than `within` seconds."""
-    body = {"model": "ratchet", "max_tokens": max_tokens, "messages": [{"role": "user", "content": prompt}]}
+    body = {"model": "ratchet", "max_tokens": max_tokens, "messages": [{"role": "user", "content": prompt}], **more}
     raw = json.dumps(body).encode()
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: box\r\nconnection: close\r\ncontent-length: {len(raw)}\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\nhost: box\r\nconnection: close\r\ncontent-length: {len(raw)}\r\n\r\n"
     writer = None
     try:
         async with asyncio.timeout(within):

@@ -14,6 +14,7 @@ from agent.base.errors import Refused
 from agent.base.text import escaped
 from agent.base.tools import Tools
 from agent.base.types import NO_FILES, CallScope, Caps, Files
+from agent.base.usage import Usage
 from agent.kernel.decide.boundary import LEFTOVER_FOLDERS, Boundary, Change, check_python, message, python_faults
 from agent.kernel.decide.parsing import Readings
 from agent.kernel.loop.lessons import LESSONS
@@ -33,7 +34,7 @@ class Proposal:
     """What came of one attempt: an admitted change, or the reason why there is none.
 
     `readings` holds all Python of the trees before and after the change; `lessons` is the file of that name, if any,
-    and `left` what a refused attempt left in the mutable paths.
+    and `left` what a refused attempt left in the mutable paths. `used` is what its model calls cost.
     """
 
     change: Change | None
@@ -44,6 +45,7 @@ class Proposal:
     transcript: str
     lessons: bytes | None = None
     left: Files = field(default_factory=lambda: NO_FILES)
+    used: Usage = field(default_factory=Usage)
 
 
 class Proposer:
@@ -105,6 +107,7 @@ class Proposer:
                 transcript=transcript,
                 lessons=lessons,
                 left=left,
+                used=visited.usage,
             )
         subject, body = message(note, change)
         return Proposal(
@@ -115,6 +118,7 @@ class Proposer:
             refusal="",
             transcript=transcript,
             lessons=lessons,
+            used=visited.usage,
         )
 
     def wanted(self, before: Files) -> Wanted:

@@ -81,6 +81,11 @@ class Start:
     def _prices(self) -> str:
         budget = self._config.budget
         check_caps(self._config.models, Caps(dollars=budget.dollars, tokens=budget.tokens))
+        options = self._config.gate_options
+        dollars = options.objective != "score" and options.cost == "dollars"
+        if dollars and (missing := unknown_prices(self._config.models, "solver")):
+            fix = "Set `price` on the model, or gate_options.cost: tokens."
+            raise UserError("gate_options.cost", f"no price is known for {', '.join(missing)}", fix)
         if unknown := unknown_prices(self._config.models):
             return f"no price is known for {', '.join(unknown)}: its calls count as tokens, not as money"
         return "known for every model"

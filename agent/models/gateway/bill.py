@@ -200,7 +200,7 @@ class Bill:
     def worst(self) -> tuple[Tokens, float | None]:
         """What the call has cost if nothing more is heard of its next attempt; no dollars without a price."""
         most = self._size.most
-        unpriced = self.unpriced or prices.cost(self._model, most) is None
+        unpriced = self.unpriced or not prices.is_priced(self._model)
         return self.tokens + most, None if unpriced else self.dollars + self._size.dollars
 
     def columns(self) -> Columns:

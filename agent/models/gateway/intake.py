@@ -2,7 +2,8 @@
 
 Covered: the number of JSON values and messages (before anything is built from them), nesting, bodies that one box
 sends to make all others wait. Small bodies are read on the loop, since a thread costs more than they do, but one at a
-time, in fair turns as well: between two of them the loop does everything else that is due.
+time, in fair turns as well: between two of them the loop does everything else that is due. The smallest, which take
+about a millisecond at most, are read as they come.
 Not covered: the interpreter's lock, which a thread holds for up to some 50 ms while it parses the largest body.
 """
 
@@ -24,7 +25,7 @@ from agent.models.ports import MISSHAPEN, NO_HEADERS, BadCall, Dialect, Json
 
 MAX_VALUES = 50_000
 MAX_MESSAGES = 2_048
-SMALL_BYTES = 32 << 10
+SMALL_BYTES, _TINY_BYTES = 32 << 10, 4 << 10
 T = TypeVar("T")
 _NOT_KEPT = ("stream", "stream_options")
 _AT_ONCE = 2
@@ -82,6 +83,8 @@ class Intake:
 
     async def _in_turn(self, box: StillClock, raw: bytes, work: Callable[[], T]) -> T:
         turn = Turn([box], float(len(raw)))
+        if len(raw) <= _TINY_BYTES:
+            return work()
         if len(raw) <= SMALL_BYTES:
             async with self._small.turn(turn):
                 await asyncio.sleep(0)  # the turn is held meanwhile: the next read is in another round of the loop

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager, suppress
 
 from agent.models.gateway.fair import Bucket, Shares, Ticket
@@ -144,9 +145,9 @@ class Line:
         return not self._shares.serving
 
     @asynccontextmanager
-    async def still(self, ticket: Turn) -> AsyncIterator[None]:
-        """While a ticket that is being served waits for something else that the boxes share."""
-        delayed = [box for box in ticket.owners if self.served() - {box}]
+    async def still(self, ticket: Turn, served: AbstractSet[StillClock] | None = None) -> AsyncIterator[None]:
+        """While a ticket that is being served waits for something that boxes share: by default those served here."""
+        delayed = [box for box in ticket.owners if (self.served() if served is None else served) - {box}]
         for box in delayed:
             box.stand()
         try:

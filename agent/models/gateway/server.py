@@ -269,9 +269,9 @@ class GatewayServer:
         if mine:
             return call, retried
         await session.clock.reach(asked_at + call.seconds)
-        call = replace(as_shared(call, ask.scope.trial), left_out=ask.left_out(sent))
-        self._record.record_call(call)
-        return call, retried
+        shared = replace(as_shared(call, ask.scope.trial), left_out=ask.left_out(sent))
+        self._record.record_call(shared)
+        return shared, retried
 
     # ---------------------------------------------------------------- opening and shutting
 

@@ -25,7 +25,7 @@ from agent.models.gateway import bill as billing
 from agent.models.gateway.answers import Flight
 from agent.models.gateway.bill import Bill
 from agent.models.gateway.health import BUSY_SECONDS, QUIET_SECONDS_PER_BOX, Health
-from agent.models.gateway.line import Line
+from agent.models.gateway.line import Line, StillClock
 from agent.models.ports import (
     MISSHAPEN,
     PROVIDER_REFUSED,
@@ -87,13 +87,23 @@ def _each(model: ModelConfig) -> int | None:
 
 
 class Upstream:
-    """A model and everything that stands between it and a call."""
+    """A model and everything that stands between it and a call.
 
-    def __init__(self, model: ModelConfig, provider: Provider, asides: Asides = unbooked) -> None:
+    `spending` tells which boxes have calls in service at any model: all of them share the campaign's budget.
+    """
+
+    def __init__(
+        self,
+        model: ModelConfig,
+        provider: Provider,
+        asides: Asides = unbooked,
+        spending: Callable[[], set[StillClock]] | None = None,
+    ) -> None:
         self.model, self.provider, self.asides = model, provider, asides
         self.line = Line(
             model.parallel, requests=model.requests_per_minute, volume=model.tokens_per_minute, each=_each(model)
         )
+        self._spending = spending or self.line.served
         self.health = Health(model, provider, self.line, self._under_way)
         self._work: dict[FlightId, Work] = {}
         self._alone = asyncio.Lock()
@@ -223,7 +233,7 @@ class Upstream:
             return await self._send(work, seconds)
 
     async def _send(self, work: Work, seconds: float) -> Json:
-        async with self.line.still(work.flight.ticket):
+        async with self.line.still(work.flight.ticket, self._spending()):
             await work.bill.afford()
         work.flight.sent, start = True, time.monotonic()
         work.sent_at = start

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 
 from agent.config.models import ModelConfig, ModelsConfig
+from agent.models.gateway.line import StillClock
 from agent.models.gateway.upstream import Upstream
 from agent.models.ports import Asides, Learned, Provider
 from agent.models.providers.build import build
@@ -68,6 +69,9 @@ class Upstreams:
                 return upstream
         return upstreams[-1]
 
+    def _spending(self) -> set[StillClock]:
+        return {box for upstream in self.all() for box in upstream.line.served()}
+
     async def _start(
         self, role: str, model: ModelConfig, shared: dict[ModelConfig, Upstream], stack: AsyncExitStack
     ) -> Upstream:
@@ -75,7 +79,8 @@ class Upstreams:
         if given is None and endpoint in shared:
             return shared[endpoint]
         asides = self._asides(role, model)
-        upstream = Upstream(model, given or build(model, self._redactor, self._learned, asides), asides)
+        provider = given or build(model, self._redactor, self._learned, asides)
+        upstream = Upstream(model, provider, asides, self._spending)
         stack.push_async_callback(upstream.close)
         await upstream.start()
         if given is None:

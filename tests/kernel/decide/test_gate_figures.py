@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from agent.kernel.decide.gate import GateSettings
-from bench.gate import adversary, evidence, naive
+from bench.gate import adversary, attacked, evidence, naive
 from bench.gate.run import QUICK, SEED, simulate
 
 GATE = GateSettings()
@@ -36,3 +37,14 @@ def test_no_attack_on_a_pair_is_accepted_more_often_than_the_level_allows(channe
     most = adversary.bound(adversary.LEVEL, tests)
     assert adversary.rate(attack.closed, tests, SEED, channel) <= most
     assert adversary.rate(attack.open, 60, SEED, channel) > adversary.LEVEL
+
+
+def test_a_whole_campaign_under_attack_commits_nothing_false_but_would_without_the_defence() -> None:
+    [redraw] = [attack for attack in adversary.ATTACKS if attack.name == "redraw"]
+    ends = {
+        meets: [attacked.Attacked(meets, np.random.default_rng((SEED, n))).run() for n in range(2)]
+        for meets in (redraw.open, redraw.closed)
+    }
+    assert sum(end.tests for end in ends[redraw.closed]) > 0
+    assert sum(end.false_commits for end in ends[redraw.closed]) == 0
+    assert sum(end.false_commits for end in ends[redraw.open]) > 0

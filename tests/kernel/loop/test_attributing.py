@@ -7,13 +7,18 @@ from dataclasses import replace
 
 import pytest
 
+from agent.base.trust import DEFAULT_MUTABLE
 from agent.base.types import Candidate, Fate, Purpose
 from agent.kernel.decide.attribution import Standing
+from agent.kernel.git.repository import Repository
 from agent.kernel.loop.campaign import Campaign
+from agent.kernel.loop.match import opened_with
 from agent.kernel.loop.proposer import Proposal
 from agent.kernel.record.attributed import parts_of
+from agent.review.audit.verify import Evidence, verify
+from agent.review.report.facts import collect
 from sandbox.fake import FakeRun
-from tests.kernel.lab import SETTINGS, Lab, MakeLab, git, skill_of, solve
+from tests.kernel.lab import SETTINGS, Lab, MakeLab, git, skill_of, solve, suite
 
 GOOD, ONE, TWO = {SETTINGS: b"SKILL = 80\n"}, {"prompts/one.md": b"x\n"}, {"prompts/two.md": b"x\n"}
 OPTIONS = {"gate_options": {"not_worse": 0.2, "same_pairs": 0}, "commit": {"attribute": 30}}
@@ -78,6 +83,15 @@ async def test_idle_patches_are_left_out_of_the_commit(make_lab: MakeLab) -> Non
         assert state.open_test() is None, "the whole does not wait for a commit"
         assert [row.verdict for row in state.ledger.tests()] == ["accepted", "accepted"]
         assert [row.test for row in state.ledger.commits()] == [2]
+    with lab.ledger() as ledger:
+        repository = Repository.open(lab.repo, "night", DEFAULT_MUTABLE, ledger.recollect("base"))
+        opening = opened_with(ledger, 2)
+        assert opening is not None
+        evidence = Evidence(ledger=ledger, repository=repository, opening=opening, seed=0, suite=suite())
+        checks = verify(repository.commit("ratchet/night"), evidence)
+        assert [one for one in checks if one.ok is False] == []
+        shown = {patch.candidate.id: patch.parts for patch in collect(ledger).patches}
+        assert shown[1] == shown[whole.id] == trailer(lab, "Ratchet-Parts")
     assert git(lab.repo, "diff", "--name-only", "main", "ratchet/night") == SETTINGS
     assert trailer(lab, "Ratchet-Parts").startswith("#1 +0.")
     assert "#2 +0.000 (idle), #3 +0.000 (idle)" in trailer(lab, "Ratchet-Parts")

@@ -9,12 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from agent.base.trust import DEFAULT_MUTABLE
 from agent.base.types import Purpose
 from agent.config.campaign import Config
 from agent.kernel.decide.cheaper import CostTest, Gain
+from agent.kernel.git.repository import Repository
 from agent.kernel.loop.match import opened_with, retest
+from agent.review.audit.verify import Evidence, verify
+from agent.review.report.facts import collect
 from sandbox.fake import FakeRun
-from tests.kernel.lab import SETTINGS, Lab, MakeLab, git, solve
+from tests.kernel.lab import SETTINGS, Lab, MakeLab, git, solve, suite
 
 EASY = {"alpha": 0.5, "spending": 1, "not_worse": 0.3, "cost": "tokens"}
 
@@ -87,6 +91,13 @@ async def test_what_is_as_good_and_cheaper_is_committed_with_its_claim(make_lab:
         pair = ledger.pair_trials(row.id)[0]
         assert pair[1].usage.sure_tokens > pair[2].usage.most_tokens > 0
         assert pair[2].usage.most_tokens == pair[2].usage.tokens_in + pair[2].usage.tokens_out, "shared answers count"
+        repository = Repository.open(lab.repo, "night", DEFAULT_MUTABLE, ledger.recollect("base"))
+        evidence = Evidence(ledger=ledger, repository=repository, opening=opening, seed=0, suite=suite())
+        checks = verify(repository.commit("ratchet/night"), evidence)
+        assert [one for one in checks if one.ok is False] == []
+        assert any(one.what == "Ratchet-Claim" for one in checks)
+        meetings = [one for one in collect(ledger).meetings if one.test == row.id]
+        assert [one.agrees for one in meetings] == [True], "the report recomputes both processes"
 
 
 @pytest.mark.slow

@@ -149,5 +149,6 @@ async def test_many_small_bodies_of_one_box_do_not_come_before_another_box_s(
             body = {"model": "small", "messages": [{"role": "user", "content": text}]}
             return asyncio.create_task(bench.gateway.call(session, Dialect.CHAT, json.dumps(body).encode()))
 
-        await asyncio.gather(*(call(flood, f"junk {n}") for n in range(40)), call(other, "my own"))
+        long = "x" * 8000
+        await asyncio.gather(*(call(flood, f"junk {n} {long}") for n in range(40)), call(other, f"my own {long}"))
     assert [one.trial for one in bench.record.calls].index("other") < 5

@@ -387,6 +387,24 @@ async def test_calls_that_wait_in_line_hold_nothing_of_the_campaign_s_budget(
         await ended(*junk)
 
 
+async def test_a_box_that_waits_for_the_budget_that_another_model_s_calls_hold_loses_no_time(
+    run_gateway: Any, scripted_models: Any, until: Any
+) -> None:
+    one, two, budget = Gate(), Gate(seconds=0.0), Budget(Limits(tokens=20_000))
+    both = {"solver": scripted_models["solver"], "other": scripted_models["solver"]}
+    async with run_gateway(both, providers={"solver": one, "other": two}, budget=budget) as bench:
+        (_, client_one), (waits, client_two) = await box(bench), await box(bench, models={"small": "other"})
+        call = say(client_one, max_tokens=15_000)
+        await until(lambda: one.running)
+        own = say(client_two, "my own", max_tokens=10_000)
+        await asyncio.sleep(0.3)
+        assert not two.asked
+        one.go.set()
+        assert text_of(await own) == "ok"
+        assert waits.waited() > 0.2
+        await call
+
+
 async def test_a_poisonous_request_stops_the_others_clocks_and_costs_them_a_bounded_time(
     run_gateway: Any, scripted_models: Any, until: Any
 ) -> None:

@@ -1,0 +1,91 @@
+"""`ratchet eval --improver` as its user sees it: real boxes, and two scaffolds of which one improves."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agent.base.errors import UserError
+from agent.cli.app import app
+from tests.kernel.lab import git
+
+BOT = """\
+import os, sys
+from pathlib import Path
+ANSWER, CLEVER = "no", False
+if not Path("/task/context").exists():
+    Path("answer.txt").write_text(ANSWER)
+elif CLEVER:
+    Path("bot/main.py").write_text(Path("bot/main.py").read_text().replace('"no"', '"yes"'))
+    Path("PATCH.md").write_text("Say yes, by seed " + os.environ["RATCHET_SEED"])
+"""
+
+
+def a_task(name: str, split: str) -> dict[str, object]:
+    return {
+        "id": name, "split": split, "instruction": f"say yes to {name}", "files": {"answer.txt": "?"},
+        "submit": ["answer.txt"], "tests": {"hidden.txt": "yes"}, "check": ["cmp", "answer.txt", "hidden.txt"],
+        "reward": "exit", "solution": {"answer.txt": "yes"},
+    }  # fmt: skip
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "bot").mkdir()
+    (tmp_path / "bot" / "main.py").write_text(BOT)
+    tasks = [a_task(f"{split}-{n}", split) for split in ("search", "gate", "holdout") for n in range(2)]
+    (tmp_path / "suite.yaml").write_text(json.dumps({"name": "s", "tasks": tasks}))
+    (tmp_path / "script.yaml").write_text(json.dumps({"rules": [{"reply": "x"}]}))
+    model = {"provider": "scripted", "script": "script.yaml"}
+    config = {
+        "name": "night", "suite": ".", "models": {"solver": model, "improver": model},
+        "scaffold": {"mutable": ["bot"], "include": [], "command": ["python3", "/scaffold/bot/main.py"]},
+        "boxes": {"parallel": 2, "starved": 1},
+    }  # fmt: skip
+    (tmp_path / "campaign.yaml").write_text(json.dumps(config))
+    git(tmp_path, "init", "-q", "-b", "main")
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-qm", "Start here")
+    (tmp_path / "bot" / "main.py").write_text(BOT.replace('"no", False', '"no", True'))
+    git(tmp_path, "commit", "-qam", "Be clever")
+    git(tmp_path, "branch", "clever")
+    git(tmp_path, "reset", "-q", "--hard", "HEAD^")
+    return tmp_path
+
+
+@pytest.mark.docker
+def test_the_scaffold_that_improves_better_is_found(home: Path) -> None:
+    asked = ["eval", "--improver", "clever", "--rev", "seed", "--proposals", "2", "--json"]
+    process = subprocess.run(
+        [sys.executable, "-m", "agent.cli", *asked],
+        cwd=home, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}, capture_output=True, text=True,
+        timeout=300, check=False,
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    found = json.loads(process.stdout)
+    assert [(side["gains"], side["admitted"]) for side in found["sides"]] == [([1.0, 1.0], 2), ([0.0, 0.0], 0)]
+    assert found["difference"]["mean"] == 1.0
+    assert found["sentence"].startswith("not settled"), "two equal gains a side prove nothing"
+    assert "proposals" in process.stderr, "progress"
+    folder = Path(found["folder"])
+    rows = [json.loads(line) for line in (folder / "made.jsonl").read_text().splitlines()]
+    assert sorted((row["side"], row["turn"]) for row in rows) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert json.loads((folder / "improvers.json").read_text())["difference"]["mean"] == 1.0
+    kept = len([*(folder / "transcripts").iterdir()])
+    assert kept == 2 * 2 * 2, "two candidates, each beside the parent, on two tasks"
+    assert "ratchet/" not in git(home, "for-each-ref"), "no campaign was begun"
+
+
+def test_a_campaign_that_another_program_improves_has_no_improvers_to_compare(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = json.loads((home / "campaign.yaml").read_text())
+    (home / "campaign.yaml").write_text(json.dumps({**raw, "improve": {"command": ["./agent"]}}))
+    monkeypatch.chdir(home)
+    with pytest.raises(UserError, match="another program writes this campaign's patches"):
+        app(["eval", "--improver", "seed"], standalone_mode=False)

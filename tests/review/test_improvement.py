@@ -1,0 +1,66 @@
+"""The figures of an experiment with improvers: Student's quantiles, Welch's interval, and words that claim no more."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.review.improvement import Improvement, Side, gain, quantile, student, welch
+
+GAINS = st.lists(st.floats(-1, 1), min_size=2, max_size=8)
+
+
+def side(*gains: float) -> Side:
+    return Side(label="x", gains=gains, admitted=len(gains), tokens=0.0)
+
+
+@pytest.mark.parametrize(("freedom", "t"), [(1, 12.706), (4, 2.776), (10, 2.228), (120, 1.980)])
+def test_quantiles_are_those_of_the_tables(freedom: float, t: float) -> None:
+    assert quantile(freedom) == pytest.approx(t, abs=1e-3)
+
+
+@given(GAINS, GAINS)
+def test_the_difference_turns_with_the_sides(first: list[float], second: list[float]) -> None:
+    one, other = welch(first, second), welch(second, first)
+    assert one is not None
+    assert other is not None
+    assert (one.mean, one.low, one.high) == pytest.approx((-other.mean, -other.high, -other.low), abs=1e-9)
+    assert one.low - 1e-12 <= one.mean <= one.high + 1e-12
+
+
+def test_an_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    rng, covered = np.random.default_rng(3), 0
+    for _ in range(400):
+        found = welch(rng.normal(0.1, 0.2, 5).tolist(), rng.normal(0.0, 0.1, 5).tolist())
+        assert found is not None
+        covered += found.low <= 0.1 <= found.high
+    assert 0.91 <= covered / 400 <= 0.99
+
+
+def test_the_answer_claims_no_more_than_the_interval() -> None:
+    clear = Improvement(sides=(side(0.3, 0.31, 0.32), side(0.0, 0.01, 0.0)))
+    assert clear.sentence == "the first improver improves better"
+    assert Improvement(sides=(side(0.0, 0.01), side(0.5, 0.51))).sentence == "the second improver improves better"
+    assert "not settled" in Improvement(sides=(side(0.0, 0.4), side(0.1, 0.2))).sentence
+    assert Improvement(sides=(side(0.1), side(0.2, 0.3))).sentence == "too few proposals for an interval"
+    assert student([0.5]) is None
+
+
+def test_gains_that_are_all_equal_do_not_make_an_interval_of_no_width() -> None:
+    found = Improvement(sides=(side(1.0, 1.0), side(0.0, 0.0)))
+    assert found.difference is not None
+    assert found.difference.mean == 1.0
+    assert found.difference.low < 0.0
+    assert "not settled" in found.sentence
+    one = student([0.2, 0.2, 0.2])
+    assert one is not None
+    assert one.low < 0.0
+    assert one.high > 0.5
+
+
+def test_a_gain_counts_the_trials_that_both_have() -> None:
+    parent = {("a", 0): 0.0, ("b", 0): 1.0}
+    assert gain(parent, {("a", 0): 1.0, ("b", 0): 1.0, ("c", 0): 1.0}) == 0.5
+    assert gain(parent, {}) == 0.0
