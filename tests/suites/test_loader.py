@@ -113,7 +113,7 @@ LONG_TEST = "def test_one(): assert one() == 1  # forty bytes or so"
         ("junit: 1", "junit: 1\n    user: root", "user"),
         ("junit: 1", "junit: 1\n    env: {PYTHONPATH: x}", "set by Ratchet itself"),
         ("junit: 1", "junit: 1\n    env: {'a b': x}", "the name of an environment variable"),
-        ("junit: 1", "junit: 1\n    env: {DEBUG: 1}", "env.DEBUG: is not text. Put it in quotes"),
+        ("junit: 1", "junit: 1\n    env: {DEBUG: 1}", "env.DEBUG: 1 is not text. Put it in quotes"),
         ("junit: 1", "junit: 1\n    workdir: /app", "is absolute"),
         ("junit: 1", "junit: 1\n    workdir: app", "no starting file stands in 'app'"),
         ("junit: 1", "junit: 1\n    build: [ADD a b]", "'ADD a b' is not offered"),
