@@ -176,6 +176,8 @@ async def _check(box: Box, task: Task, submission: Files, verdict: str) -> tuple
     if result.ending is not Ending.EXITED or task.reward is RewardKind.EXIT:
         return result, None
     folder, name = posixpath.split(verdict)
+    if not task.whole:  # no link of the submission leads elsewhere
+        folder, name = WORKSPACE.rstrip("/"), verdict.removeprefix(WORKSPACE)
     taken = await box.take([literal(name)], max_files=1, max_bytes=MAX_VERDICT, root=folder)
     return result, taken.get(name)
 

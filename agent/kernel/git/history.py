@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import posixpath
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -94,11 +95,11 @@ class History:
         return with_copies(lines, self._git.listing(self.base, (WHOLE,)), read, field, f"commit {self.base[:12]}")
 
     def check_suite(self, suite: Path, scaffold: Sequence[str], improver: Sequence[str]) -> None:
-        """Raise UserError if a box would see files of the suite's folder: its hidden tests and its solutions."""
+        """Raise UserError if a box would see files of the suite: its hidden tests and its solutions."""
         if not suite.resolve().is_relative_to(self.root):
             return
         folder = suite.resolve().relative_to(self.root).as_posix()
-        listing = [path for path in self._git.listing(self.base, (WHOLE,)) if inside(path, (folder,))]
+        listing = _of_suite(folder, self._git.listing(self.base, (WHOLE,)))
         shown = {
             "scaffold.mutable": (self.mutable, self.frozen),
             "scaffold.include": (scaffold, ()),
@@ -213,3 +214,13 @@ class History:
 
     def _is_ours(self, commit: Commit) -> bool:
         return commit.trailers.get(CAMPAIGN_TRAILER) == self.campaign and len(commit.parents) == 1
+
+
+def _of_suite(place: str, paths: Iterable[str]) -> list[str]:
+    """The files of a suite at a folder or a YAML file: that file, and all below folders of tasks beside it."""
+    named = place.endswith((".yaml", ".yml"))
+    folder = posixpath.dirname(place) if named else place.removeprefix(".")
+    file = place if named else posixpath.join(folder, "suite.yaml")
+    tasks = {posixpath.dirname(path) for path in paths if posixpath.basename(path) == "task.yaml"}
+    below = [task for task in tasks if task != folder and (not folder or task.startswith(f"{folder}/"))]
+    return [path for path in paths if path == file or inside(path, below)]

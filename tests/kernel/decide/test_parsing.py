@@ -18,8 +18,9 @@ SOURCES = st.one_of(st.binary(max_size=80), st.text(max_size=80).map(lambda text
 
 
 def program(*sources: bytes) -> subprocess.CompletedProcess[bytes]:
-    """Run the file as the loop does."""
-    command = [sys.executable, "-I", "-S", str(parsing.__file__)]
+    """Run the file as the loop does, but without a fork."""
+    run = "import runpy, sys; it = runpy.run_path(sys.argv[1]); it['prepare'](); it['main']()"
+    command = [sys.executable, "-I", "-S", "-c", run, str(parsing.__file__)]
     return subprocess.run(command, input=b"".join(map(frame, sources)), capture_output=True, env={}, check=False)
 
 

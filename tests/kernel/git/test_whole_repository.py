@@ -181,3 +181,17 @@ def test_no_box_may_see_the_suite(home: Path) -> None:
         kept.check_suite(suite, ("evals/suite.yaml",), ())
     with pytest.raises(UserError, match=r"improve.include: boxes would see"):
         kept.check_suite(suite, (), (".",))
+
+
+def test_a_suite_at_the_top_hides_only_its_own_files(home: Path) -> None:
+    (home / "suite.yaml").write_text("name: s\n")
+    (home / "one" / "solution").mkdir(parents=True)
+    (home / "one" / "task.yaml").write_text("split: gate\n")
+    (home / "one" / "solution" / "answer.txt").write_text("yes\n")
+    commit(home)
+    kept = enter(home, (*FROZEN, "suite.yaml", "one"))
+    for suite in (home, home / "suite.yaml"):
+        kept.check_suite(suite, ("campaign.yaml",), ())
+        for seen in ("suite.yaml", "one/task.yaml", "one/solution"):
+            with pytest.raises(UserError, match=r"scaffold.include: boxes would see"):
+                kept.check_suite(suite, (seen,), ())

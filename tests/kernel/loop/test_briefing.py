@@ -72,7 +72,7 @@ def test_the_context_tells_what_is_known_of_search_and_nothing_of_gate_and_holdo
     assert "e-value" not in everything
     assert context["tasks/search-0/instruction.md"] == "solve search-0 of search"
     assert context["tasks/search-0/files/solution.py"] == "todo"
-    agent = ("`python3 -P -m agent.scaffold`", "paths that a patch may change: agent/scaffold, prompts")
+    agent = ("python3 -P -m agent.scaffold`", "paths that a patch may change: agent/scaffold, prompts")
     for fact in (*agent, "scripted", "model calls: 64", "smallest gain worth finding, in score: 0.05", "at the most"):
         assert fact in context["campaign.md"]
 
