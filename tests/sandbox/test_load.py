@@ -175,6 +175,7 @@ async def measured(box: DockerBox, *argv: str, seconds: float) -> RunResult:
 
 
 @pytest.mark.docker
+@pytest.mark.slow  # it starves whatever runs beside it
 @pytest.mark.usefixtures("heavy_load")
 async def test_a_run_beside_heavy_load_is_starved_though_the_box_sleeps(home: Path, image: str) -> None:
     async with DockerSandbox("r", "load", home, ready=0) as sandbox:
