@@ -18,6 +18,7 @@ from agent.kernel.loop.merging import Merger
 from agent.kernel.loop.parts import PAIR_BOXES, Parts, Planned, StepKind
 from agent.kernel.loop.same import SameCheck
 from agent.trials.evaluator import seed_of
+from agent.trials.preparing import PREPARE_FAILED
 
 SHOWN_FIRST = 6
 """Trials on shown tasks that a candidate needs before a proposal builds on it."""
@@ -211,5 +212,8 @@ class Schedule:
             trials = self._state.ledger.trials(purpose=Purpose.SEARCH, candidate=0)
             if all(crashed(trial) for trial in trials):
                 last = trials[-1].transcript.strip().splitlines()[-1:] or ["it printed nothing"]
-                problem = f"the seed scaffold crashes on every task before it asks a model ({last[0][:200]})"
-                raise UserError("scaffold.command", problem, "Fix the scaffold, commit it, and use a new name.")
+                unbuilt = trials[-1].reason.startswith(PREPARE_FAILED)
+                field = "scaffold.prepare" if unbuilt else "scaffold.command"
+                what = "cannot be built" if unbuilt else "crashes on every task before it asks a model"
+                problem = f"the seed scaffold {what} ({last[0][:200]})"
+                raise UserError(field, problem, "Fix the scaffold, commit it, and use a new name.")

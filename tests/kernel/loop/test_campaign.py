@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from agent.base.errors import InfrastructureError, SandboxDown, UserError
-from agent.base.types import Candidate, Fate, Purpose, Side
+from agent.base.types import Candidate, Fate, Files, Purpose, Side
 from agent.kernel.decide.archive import Archive, Expand, Measure, Step
 from agent.kernel.decide.gate import GateSettings
 from agent.kernel.git.repository import BranchMoved
@@ -22,6 +22,7 @@ from agent.kernel.loop.match import Opening, opened_with
 from agent.kernel.loop.proposer import Proposal
 from agent.trials.executor import Job
 from agent.trials.pairs import Void, both
+from agent.trials.preparing import Prepared, PrepareFailed
 from sandbox.fake import FakeRun
 from tests.kernel.lab import SETTINGS, Lab, MakeLab, git, solve
 
@@ -424,6 +425,19 @@ async def test_a_seed_that_crashes_everywhere_is_said_before_the_budget_burns(ma
     git(lab.repo, "commit", "-qam", "broken")
     with pytest.raises(UserError, match="crashes on every task"):
         await lab.run()
+
+
+async def test_a_seed_that_cannot_be_built_is_said_with_its_key(make_lab: MakeLab) -> None:
+    async def unbuilt(_: Files) -> Files:
+        raise PrepareFailed("exit code 1", "no such module")
+
+    lab = make_lab(better)
+    async with lab.campaign() as campaign:
+        parts = campaign.parts
+        prepared = Prepared(unbuilt, parts.scaffolds, "key", lab.repo.parent / "prepared")
+        parts.evaluator._prepared = prepared
+        with pytest.raises(UserError, match=r"scaffold.prepare: the seed scaffold cannot be built \(no such module\)"):
+            await campaign.run()
 
 
 async def test_the_better_policy_says_that_it_proves_nothing(make_lab: MakeLab) -> None:
