@@ -26,6 +26,7 @@ from agent.base.errors import SandboxDown, UserError
 from agent.config.layers import Layers
 from sandbox.build import build
 from sandbox.engine import ENGINE_ERRORS, apt_install, brief, connect
+from sandbox.install import CHECKER, PACKAGE
 from sandbox.interpreter import install_lines, make_copy, recipe
 
 REGISTRY_BASE = "python:3.12-slim@sha256:78387bc3881b8273120a12ebe6c1ab22b018ccc2c9adf565ae1ac9b536e184ea"
@@ -40,23 +41,7 @@ REGISTRY_PYTHON, DEBIAN_PYTHON = "/usr/local/bin/python3", "/usr/bin/python3"
 REGISTRY_SECONDS = 20
 BUILD_SECONDS = 1800
 LABEL = "ratchet.box"
-BOX_FILES = (
-    "__init__.py",
-    "frames.py",
-    "channels.py",
-    "carry.py",
-    "forward.py",
-    "copying.py",
-    "errands.py",
-    "machine.py",
-    "privileges.py",
-    "runner.py",
-    "snapshot.py",
-    "workspace.py",
-    "install.py",
-    "check/ratchet_check.py",
-    "check/ratchet_plain.py",
-)
+BOX_FILES = (*PACKAGE, "install.py", *(f"check/{file}" for file in CHECKER))
 _PRUNE = (
     "usr/share/doc",
     "usr/share/man",
