@@ -264,14 +264,14 @@ def _met(ok: bool) -> str:
 
 
 def _power(saving: float, aim: Aim, tests: int) -> tuple[float, float]:
-    return power(saving, GateSettings(), aim, max(tests // 10, 1), SEED)
+    return power(saving, GateSettings(), aim, max(tests // 4, 1), SEED)
 
 
 def main() -> None:
     """Print the figures; the full run keeps them."""
     quick = "--quick" in sys.argv
     lines = []
-    for line in report(*((30, 2) if quick else (80, 4))):
+    for line in report(*((30, 2) if quick else (400, 40))):
         lines.append(line)
         print(line, flush=True)
     if not quick:
