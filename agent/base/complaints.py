@@ -81,6 +81,12 @@ def suggestion(value: object, known: Sequence[str]) -> str:
     return f"Write {', '.join(quoted[:-1])} or {quoted[-1]}." if len(quoted) > 1 else f"Write {quoted[0]}."
 
 
+def unknown_key(key: object, known: Sequence[str]) -> tuple[str, str]:
+    """(problem, fix) of a key that is not one of the known ones."""
+    close = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
+    return "unknown key", f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(known)}."
+
+
 def _options(expected: str) -> list[str]:
     """The words in "'a', 'b' or 'c'"."""
     return [word.strip("'") for word in expected.replace(" or ", ", ").split(", ")]

@@ -71,7 +71,7 @@ def check_improvers(config: Config) -> None:
 
 
 async def compare_improvers(config: Config, experiment: Experiment, kept: Kept, console: Console) -> None:
-    """Run an experiment; what is finished is kept, and stands in `experiment`, however this ends.
+    """Run an experiment; what is finished is kept, and is in `experiment`, however this ends.
 
     Raises:
         InfrastructureError: a proposal or a trial stayed void when it was retried.

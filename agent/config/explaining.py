@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import types
 import typing
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from agent.base.complaints import in_words, telling
+from agent.base.complaints import in_words, telling, unknown_key
 from agent.base.errors import UserError
 
 RENAMED = {"search.sureness": "search.min_z"}
@@ -43,9 +42,7 @@ def explain(path: Path, error: ValidationError, raw: Any, model: type[BaseModel]
 def _unknown(field: str, keys: tuple[int | str, ...], model: type[BaseModel]) -> tuple[str, str]:
     if (renamed := RENAMED.get(field)) is not None:
         return "the key was renamed", f"Write `{renamed}`."
-    known = _keys(model, keys[:-1])
-    close = difflib.get_close_matches(str(keys[-1]), known, n=1, cutoff=0.5)
-    return "unknown key", f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(known)}."
+    return unknown_key(keys[-1], _keys(model, keys[:-1]))
 
 
 def _keys(model: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean, variance
 
 from agent.kernel.decide.statistics import beta_cdf
 from agent.review.audit.fresh import betting_interval
@@ -68,9 +69,9 @@ def student(values: Sequence[float]) -> Estimate | None:
     """A mean with Student's 95 % interval; None below two values."""
     if len(values) < _FEWEST:
         return None
-    if _variance(values) < _NONE:
+    if variance(values) < _NONE:
         return betting_interval(values)
-    mean, error = _mean(values), math.sqrt(_variance(values) / len(values))
+    mean, error = fmean(values), math.sqrt(variance(values) / len(values))
     half = quantile(len(values) - 1) * error
     return Estimate(mean=mean, low=mean - half, high=mean + half, n=len(values))
 
@@ -79,8 +80,8 @@ def welch(first: Sequence[float], second: Sequence[float]) -> Estimate | None:
     """The difference of two means with Welch's 95 % interval (1947); None below two values a side."""
     if min(len(first), len(second)) < _FEWEST:
         return None
-    parts = [_variance(values) / len(values) for values in (first, second)]
-    whole, mean = sum(parts), _mean(first) - _mean(second)
+    parts = [variance(values) / len(values) for values in (first, second)]
+    whole, mean = sum(parts), fmean(first) - fmean(second)
     if min(parts) < _NONE:
         one, other = (betting_interval(values, (1.0 - LEVEL) / 2.0) for values in (first, second))
         return Estimate(mean=mean, low=one.low - other.high, high=one.high - other.low, n=one.n + other.n)
@@ -97,12 +98,3 @@ def quantile(freedom: float) -> float:
         inside = 1.0 - beta_cdf(freedom / (freedom + t * t), freedom / 2.0, 0.5)
         low, high = (t, high) if inside < LEVEL else (low, t)
     return high
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
-
-
-def _variance(values: Sequence[float]) -> float:
-    mean = _mean(values)
-    return sum((value - mean) ** 2 for value in values) / (len(values) - 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from agent.base import yaml
-from agent.base.complaints import in_words, telling
+from agent.base.complaints import in_words, telling, unknown_key
 from agent.base.errors import UserError
 from agent.suites.format import Defaults, InFile, TaskEntry
 
@@ -34,16 +33,14 @@ class Place:
     def explain(self, error: ValidationError, model: type[BaseModel], raw: Any) -> UserError:
         """The first complaint of pydantic in words for people."""
         first, keys, value = telling(error.errors(), raw)
-        kind, fix = first["type"], "Fix that field."
+        kind = first["type"]
         if kind == "extra_forbidden":
-            fields = _fields(model, keys)
-            close = difflib.get_close_matches(str(keys[-1]), fields, n=1, cutoff=0.5)
-            fix = f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(fields)}."
-            problem = "unknown key"
+            problem, fix = unknown_key(keys[-1], _fields(model, keys))
         elif kind == "string_pattern_mismatch":
             problem = (
                 f"{value!r:.60} is not a plain name: 1 to 64 of a-z, 0-9, '.', '_', '-', beginning with a-z or 0-9"
             )
+            fix = "Fix that field."
         else:
             problem, fix = in_words(first, value)
         who = _task_name(keys, raw)

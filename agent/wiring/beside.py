@@ -44,6 +44,7 @@ async def measuring_parts(
     with tempfile.TemporaryDirectory(prefix="ratchet-") as folder, ExitStack() as opened:
         ledger = keep or opened.enter_context(Ledger(Path(folder) / "ledger.sqlite"))
         repository, budget = open_repository(config, ledger), budget_of(config, ledger, hours=None)
+        repository.check_suite(config.suite, config.scaffold.include, config.improve.include)
         async with trial_parts(
             config,
             suite,

@@ -68,7 +68,6 @@ async def trial_parts(
     journal: UnderWay | None = None,
 ) -> AsyncIterator[TrialParts]:
     """Images, then gateway and boxes, open. `folder` holds the boxes' sockets; `ask`: every model has answered once."""
-    repository.check_suite(config.suite, config.scaffold.include, config.improve.include)
     image, images = await _images(config, suite, repository, console)
     models = await asyncio.to_thread(with_windows, config.models)
     learned = LearnedParameters(ledger)

@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from agent.base.errors import RecordBroken
 from agent.base.owner import folder_prefix
 from agent.kernel.git.lasting import Lasting, exactly, line
 
+E = TypeVar("E")
 FOLDER_MODE = "40000"
 _GITLINK_MODE = "160000"
 _BATCH = 256
@@ -147,7 +148,7 @@ class Objects:
 
     def _changed(self, tree: str | None, changes: Changes) -> str | None:
         entries = dict(self.tree(tree)) if tree is not None else {}
-        here, below = _sorted_out(changes)
+        here, below = by_folder(changes)
         for name in (name for name, entry in here.items() if entry is None):
             entries.pop(name, None)
         for name, inner in below.items():
@@ -170,10 +171,10 @@ def _kind(mode: str) -> str:
     return {FOLDER_MODE: "tree", _GITLINK_MODE: "commit"}.get(mode, "blob")
 
 
-def _sorted_out(changes: Changes) -> tuple[dict[str, Entry | None], dict[str, dict[str, Entry | None]]]:
-    """Changes of files in this folder, and by name those of folders below."""
-    here, below = dict[str, Entry | None](), dict[str, dict[str, Entry | None]]()
-    for path, entry in changes.items():
+def by_folder(files: Mapping[str, E]) -> tuple[dict[str, E], dict[str, dict[str, E]]]:
+    """What paths stand for in this folder, and by name in the folders below."""
+    here, below = dict[str, E](), dict[str, dict[str, E]]()
+    for path, entry in files.items():
         name, inside, rest = path.partition("/")
         if inside:
             below.setdefault(name, {})[rest] = entry

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from agent.base.types import Files
-from agent.kernel.git.objects import FOLDER_MODE, Entry
+from agent.kernel.git.objects import FOLDER_MODE, Entry, by_folder
 
 KINDS = {"commit": 1, "tree": 2, "blob": 3}
 _LONGEST_NAME = 0xFFF
@@ -96,13 +96,7 @@ def _packed(kind: str, body: bytes) -> Packed:
 
 def add_tree(pack: Pack, files: Mapping[str, Entry]) -> str:
     """Put the folders of some files into a pack; returns the name of the topmost."""
-    here, below = dict[str, Entry](), dict[str, dict[str, Entry]]()
-    for path, entry in files.items():
-        name, inside, rest = path.partition("/")
-        if inside:
-            below.setdefault(name, {})[rest] = entry
-        else:
-            here[name] = entry
+    here, below = by_folder(files)
     here |= {name: Entry(FOLDER_MODE, add_tree(pack, inner)) for name, inner in below.items()}
     rows = {_raw(name): entry for name, entry in here.items()}
     order = sorted(rows, key=lambda name: name + b"/" if rows[name].mode == FOLDER_MODE else name)
