@@ -181,7 +181,7 @@ class Evaluator:
         self._sandbox, self._visit, self._image, self._images = sandbox, visit, image, images
         self._caps, self._starved, self._recipe = caps, starved, recipe
 
-    def room(self, boxes: int = 1) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 - a Machines
+    def room(self, boxes: int = 1) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 - a Backend
         """What the executor lets through has room on this machine."""
         return nullcontext()
 

@@ -121,7 +121,7 @@ class Sessions(Protocol):
         """The providers that are down and why, of these roles; None if they are up."""
 
 
-class Machines(Protocol):
+class Backend(Protocol):
     """Where the boxes are. Each method raises InfrastructureError if its work is void."""
 
     def room(self, boxes: int = 1) -> AbstractAsyncContextManager[None]:
@@ -145,14 +145,14 @@ class Executor:
     """
 
     def __init__(
-        self, machines: Machines, scaffolds: Mapping[str, Files], parallel: int, prepared: Prepared | None = None
+        self, backend: Backend, scaffolds: Mapping[str, Files], parallel: int, prepared: Prepared | None = None
     ) -> None:
-        self._machines, self._scaffolds, self._prepared = machines, scaffolds, prepared
+        self._backend, self._scaffolds, self._prepared = backend, scaffolds, prepared
         self.slots = Slots(parallel)
 
     def pair(self) -> AbstractAsyncContextManager[None]:
         """While this is entered, there is room for both sides of a pair at the same time, on one machine."""
-        return self._machines.room(2)
+        return self._backend.room(2)
 
     async def scaffold(self, tree: str) -> Files:
         """What lies below /scaffold in the boxes of a tree.
@@ -164,7 +164,7 @@ class Executor:
         if self._prepared is None:
             return self._scaffolds[tree]
         # Room comes before the turn to build a tree, too: who has that turn must not wait for the room of others.
-        async with self._machines.room():
+        async with self._backend.room():
             return await self._prepared.files(tree)
 
     async def seen(self, tree: str) -> Mapping[str, str]:
@@ -175,8 +175,8 @@ class Executor:
             CandidateFault: the image does not let it be read.
             InfrastructureError: the box failed.
         """
-        async with self._machines.room():
-            return await self._machines.seen(await self.scaffold(tree))
+        async with self._backend.room():
+            return await self._backend.seen(await self.scaffold(tree))
 
     async def trial(self, job: Job, begins: Callable[[], object] = lambda: None) -> Trial:
         """Run one trial to its score; `begins` is called when its turn has come.
@@ -185,7 +185,7 @@ class Executor:
             InfrastructureError: the trial is void; nothing of it may be scored.
         """
         job = job.named()
-        async with self._machines.room(), self.slots, unstopped():
+        async with self._backend.room(), self.slots, unstopped():
             begins()
             if job.watcher is not None:
                 job.watcher.started()
@@ -194,7 +194,7 @@ class Executor:
                 scaffold = await self.scaffold(job.tree)
             except PrepareFailed as fault:
                 return _unbuilt(job, fault, time.monotonic() - started)
-            return await self._machines.run(job, scaffold)
+            return await self._backend.run(job, scaffold)
 
 
 def _unbuilt(job: Job, fault: PrepareFailed, seconds: float) -> Trial:

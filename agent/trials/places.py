@@ -14,7 +14,7 @@ from agent.base.machine import cores
 from agent.base.types import BoxSpec
 from agent.config.campaign import Config
 from agent.trials.evaluator import Visit, evaluator_of
-from agent.trials.executor import Machines, Orders, Sessions, Visitor
+from agent.trials.executor import Backend, Orders, Sessions, Visitor
 from agent.trials.preparing import Recipe
 from sandbox.docker_sandbox import DockerSandbox
 
@@ -33,7 +33,7 @@ def recipe_of(config: Config, image: str) -> Recipe | None:
 
 
 def orders_of(config: Config, image: str, images: Mapping[str, str]) -> Orders:
-    """What machines have to know; `images` are those of tasks that have one of their own."""
+    """What a backend has to know; `images` are those of tasks that have one of their own."""
     return Orders(
         run=uuid.uuid4().hex[:8],
         campaign=config.name,
@@ -57,7 +57,7 @@ def sandbox_of(config: Config, folder: Path) -> DockerSandbox:
 @asynccontextmanager
 async def on_this_machine(
     config: Config, orders: Orders, gateway: Sessions, folder: Path
-) -> AsyncIterator[tuple[Machines, Visitor]]:
+) -> AsyncIterator[tuple[Backend, Visitor]]:
     """Boxes on the engine of this machine. Raises SandboxDown."""
     async with sandbox_of(config, folder) as sandbox:
         visit = Visit(sandbox, gateway, orders.spec, orders.command)
@@ -67,10 +67,10 @@ async def on_this_machine(
 @asynccontextmanager
 async def on_cluster(
     config: Config, orders: Orders, gateway: Sessions, kinds: Collection[BoxSpec], say: Callable[[str], None]
-) -> AsyncIterator[tuple[Machines, Visitor]]:
+) -> AsyncIterator[tuple[Backend, Visitor]]:
     """The nodes of a Ray cluster, which need images and room for some kinds of boxes. Raises UserError, SandboxDown."""
     _check_extra()
-    from agent.trials.cluster.machines import cluster  # noqa: PLC0415 - takes the extra `ray`
+    from agent.trials.cluster.backend import cluster  # noqa: PLC0415 - takes the extra `ray`
 
     async with cluster(orders, kinds, config.executor, gateway, parallel=config.boxes.parallel, say=say) as found:
         yield found

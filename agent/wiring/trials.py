@@ -82,11 +82,11 @@ async def trial_parts(
         place = on_cluster(config, orders, gateway, kinds, console.print)
     else:
         place = on_this_machine(config, orders, gateway, folder)
-    async with gateway, place as (machines, visit):
+    async with gateway, place as (backend, visit):
         for note in await preflight(gateway) if ask else ():
             console.print(note)
         recipe = orders.recipe
-        prepared = Prepared(machines.build, scaffolds, recipe.key, folder / "prepared") if recipe else None
+        prepared = Prepared(backend.build, scaffolds, recipe.key, folder / "prepared") if recipe else None
         yield TrialParts(
             suite=suite,
             repository=repository,
@@ -95,7 +95,7 @@ async def trial_parts(
             gateway=gateway,
             visit=visit if improver is None else partial(visit, spec=other, command=improver.command),
             scaffolds=scaffolds,
-            evaluator=Executor(machines, scaffolds, config.boxes.parallel, prepared),
+            evaluator=Executor(backend, scaffolds, config.boxes.parallel, prepared),
         )
 
 

@@ -33,9 +33,9 @@ from agent.base.usage import Usage
 from agent.config.models import ModelsConfig
 from agent.kernel.record.ledger import Ledger
 from agent.models.gateway.server import GatewayServer
+from agent.trials.cluster.backend import Cluster
 from agent.trials.cluster.desk import Address, Desk
 from agent.trials.cluster.link import Link
-from agent.trials.cluster.machines import Cluster
 from agent.trials.cluster.node import Answer
 from agent.trials.cluster.parcels import Parcel, Parcels, Shelf
 from agent.trials.cluster.seats import Seats

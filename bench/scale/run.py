@@ -113,7 +113,7 @@ def summary(tally: Tally) -> dict[str, Any]:
 
 async def measure(cluster: Machines, image: str, options: argparse.Namespace) -> dict[str, Any]:
     """Everything, with one gateway for both executors."""
-    from agent.trials.cluster.machines import cluster as joined  # noqa: PLC0415 - after the environment is set
+    from agent.trials.cluster.backend import cluster as joined  # noqa: PLC0415 - after the environment is set
 
     parallel, said, begun = options.nodes * SEATS, list[str](), time.monotonic()
     came = asyncio.Semaphore(0)

@@ -51,7 +51,7 @@ class Looking:
 async def test_a_void_trial_is_retried_a_few_times(make_lab: MakeLab, faults: int) -> None:
     async with make_lab(improve).campaign() as campaign:
         parts = campaign.parts
-        visit = parts.evaluator._machines._visit
+        visit = parts.evaluator._backend._visit
         visit._sandbox = Breaking(visit._sandbox, faults)
         look, tree = Looking(), parts.repository.tree_of(parts.repository.base)
         work = measure(

@@ -1,6 +1,6 @@
 """Trials on the machines of a Ray cluster: boxes there, decisions, keys and record here.
 
-    machines   on the head: Machines and a Visitor that hand work to nodes                 machines
+    backend    on the head: a Backend and a Visitor that hand work to nodes                  backend
     seats      on the head: which node has room, and both sides of a pair on one node      seats
     nodes      on the head: nodes that join, leave, and fail                               nodes
     parcels    on both: scaffolds, tasks and images, sent once a node, named by content    parcels

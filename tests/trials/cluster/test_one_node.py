@@ -21,7 +21,7 @@ from sandbox.image import ensure_image
 
 ray = pytest.importorskip("ray")
 
-from agent.trials.cluster.machines import cluster  # noqa: E402 - need the extra `ray`
+from agent.trials.cluster.backend import cluster  # noqa: E402 - need the extra `ray`
 from agent.trials.cluster.node import Seen  # noqa: E402
 from agent.trials.cluster.nodes import survey  # noqa: E402
 

@@ -21,7 +21,7 @@ from sandbox.fake import FakeRun, FakeSandbox, Program, ran
 
 pytest.importorskip("ray")
 
-from agent.trials.cluster.machines import PLACE, PlacedTools
+from agent.trials.cluster.backend import PLACE, PlacedTools
 from agent.trials.cluster.node import Seen, answered
 from agent.trials.cluster.parcels import joined
 

@@ -18,7 +18,7 @@ from bench.scale.work import tasks
 
 pytest.importorskip("ray")
 
-from agent.trials.cluster.machines import PLACE, Cluster
+from agent.trials.cluster.backend import PLACE, Cluster
 
 TREES = {name: {"main.py": name.encode()} for name in ("a", "b", "c")}
 

@@ -53,7 +53,7 @@ class PlacedTools:
 
 
 class Cluster:
-    """Machines, as an executor needs them, and a Visitor: work goes to a node with room for it."""
+    """The Backend of an executor, and a Visitor: work goes to a node with room for it."""
 
     def __init__(self, nodes: Nodes, desk: Desk, parcels: Parcels) -> None:
         self._nodes, self._desk, self._parcels = nodes, desk, parcels
@@ -85,12 +85,12 @@ class Cluster:
         return trial
 
     async def build(self, scaffold: Files) -> Files:
-        """See `Machines`."""
+        """See `Backend`."""
         built: Files = await self._ask("build", scaffold)
         return built
 
     async def seen(self, scaffold: Files) -> Mapping[str, str]:
-        """See `Machines`."""
+        """See `Backend`."""
         found: Mapping[str, str] = await self._ask("seen", scaffold)
         return found
 
