@@ -15,10 +15,10 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from agent.base.trust import DEFAULT_MUTABLE
-from agent.base.types import BoxSpec, Caps, Split, Suite, Task
+from agent.base.types import BoxSpec, Caps
 from agent.config.campaign import Config
 from agent.config.models import ModelsConfig
 from agent.kernel.decide.boundary import Boundary
@@ -37,10 +37,9 @@ from agent.models.providers.scripted import ScriptedProvider
 from agent.trials.evaluator import Evaluator, Visit
 from agent.trials.executor import Executor
 from bench.peers.driving import cpu
+from bench.peers.tasks import check, suite
 from sandbox.fake import FakeRun, FakeSandbox, ran
 
-SIZES: Final[Mapping[Split, int]] = {Split.SEARCH: 20, Split.GATE: 25, Split.HOLDOUT: 15}
-JUNIT = '<testsuite tests="1" failures="{bad}" errors="0" skipped="0"><testcase name="t">{why}</testcase></testsuite>'
 ASK = json.dumps({"model": "ratchet", "messages": [{"role": "user", "content": "Improve yourself."}]}).encode()
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
 EVERY = 25
@@ -87,18 +86,6 @@ class Slow(ScriptedProvider):
         return await super().ask(question)
 
 
-def suite() -> Suite:
-    splits = [split for split, size in SIZES.items() for _ in range(size)]
-    tasks = [
-        Task(
-            id=f"t-{n}", split=split, instruction=f"task {n}", files={"answer": b"?"}, submit=("answer",),
-            tests={"hidden": b"x"}, check=("check",), junit=1,
-        )
-        for n, split in enumerate(splits)
-    ]  # fmt: skip
-    return Suite(name="overhead", hash="overhead", tasks=tuple(tasks))
-
-
 class Boxes:
     """What runs in the boxes. A proposal asks its model once, through the gateway, and adds a file."""
 
@@ -124,12 +111,6 @@ class Boxes:
         if number >= self._setup.candidates:
             self.enough()
         return ran("ok")
-
-    def check(self, scene: FakeRun) -> object:
-        right = scene.workspace["answer"] == b"right"
-        path = scene.env["RATCHET_JUNIT"].removeprefix("/workspace/")
-        scene.workspace[path] = JUNIT.format(bad=int(not right), why="" if right else "<failure/>").encode()
-        return ran("", exit_code=0 if right else 1)
 
 
 def _repository(folder: Path, *, shipped: bool) -> Path:
@@ -160,14 +141,14 @@ async def campaign(setup: Setup, folder: Path) -> Seen:
             **setup.options,
         }
     )  # fmt: skip
-    tasks, budget = suite(), Budget(Limits(seconds=36_000.0), Spent())
+    tasks, budget = suite("overhead"), Budget(Limits(seconds=36_000.0), Spent())
     with Ledger(folder / "ledger.sqlite") as ledger:
         repository = Repository.open(_repository(folder / "repo", shipped=setup.shipped), "bench", DEFAULT_MUTABLE)
         repository.claim()
         ledger.remember("base", repository.base)
         (folder / "runs" / "bench").mkdir(parents=True)
         ledger.mirror_to(folder / "runs" / "bench")
-        sandbox = FakeSandbox({"scaffold": boxes.scaffold, "check": boxes.check}, folder=folder / "boxes")  # type: ignore[dict-item]
+        sandbox = FakeSandbox({"scaffold": boxes.scaffold, "check": check}, folder=folder / "boxes")  # type: ignore[dict-item]
         gateway = GatewayServer(models, ledger, budget, providers={role: Slow(setup.latency) for role in models.roles})
         async with gateway, sandbox as opened:
             scaffolds = Scaffolds(repository.read)

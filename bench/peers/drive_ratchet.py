@@ -15,10 +15,9 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
 
 from agent.base.trust import DEFAULT_MUTABLE
-from agent.base.types import BoxSpec, Caps, Purpose, Split, Suite, Task
+from agent.base.types import BoxSpec, Caps, Purpose, Split
 from agent.config.campaign import Config
 from agent.config.models import ModelsConfig
 from agent.kernel.decide.boundary import Boundary
@@ -37,27 +36,13 @@ from agent.models.providers.scripted import ScriptedProvider
 from agent.trials.evaluator import Evaluator, Visit
 from agent.trials.executor import Executor
 from bench.peers.driving import Pick, Run, drive
+from bench.peers.tasks import SIZES, check, suite
 from sandbox.fake import FakeRun, FakeSandbox, ran
 
-SIZES: Final[Mapping[Split, int]] = {Split.SEARCH: 20, Split.GATE: 25, Split.HOLDOUT: 15}
 HOLDOUT = range(SIZES[Split.SEARCH] + SIZES[Split.GATE], sum(SIZES.values()))
 FOLDER = f"{DEFAULT_MUTABLE[0]}/patches"
 ONE_FILE = f"{DEFAULT_MUTABLE[0]}/patches.txt"
-JUNIT = '<testsuite tests="1" failures="{bad}" errors="0" skipped="0"><testcase name="t">{why}</testcase></testsuite>'
 PARALLEL = 4
-
-
-def suite() -> Suite:
-    """The world's tasks, in three splits."""
-    splits = [split for split, size in SIZES.items() for _ in range(size)]
-    tasks = [
-        Task(
-            id=f"t-{n}", split=split, instruction=f"task {n}", files={"answer": b"?"}, submit=("answer",),
-            tests={"hidden": b"x"}, check=("check",), junit=1,
-        )
-        for n, split in enumerate(splits)
-    ]  # fmt: skip
-    return Suite(name="world", hash="world", tasks=tuple(tasks))
 
 
 def ids_of(files: Mapping[str, bytes]) -> list[int]:
@@ -93,12 +78,6 @@ class Boxes:
         scene.workspace["answer"] = b"right" if right else b"wrong"
         return ran("ok")
 
-    def check(self, scene: FakeRun) -> object:
-        right = scene.workspace["answer"] == b"right"
-        path = scene.env["RATCHET_JUNIT"].removeprefix("/workspace/")
-        scene.workspace[path] = JUNIT.format(bad=int(not right), why="" if right else "<failure/>").encode()
-        return ran("", exit_code=0 if right else 1)
-
 
 def search(run: Run, variant: str) -> Pick:
     run.living = True  # git processes that serve the whole campaign
@@ -127,14 +106,14 @@ async def _campaign(run: Run, boxes: Boxes, folder: Path) -> Pick:
             "budget": {"trials": run.budget}, "boxes": {"parallel": PARALLEL, "patience_minutes": 0.001},
         }
     )  # fmt: skip
-    tasks, silent = suite(), {role: ScriptedProvider(lambda _: "no") for role in models.roles}
+    tasks, silent = suite("world"), {role: ScriptedProvider(lambda _: "no") for role in models.roles}
     budget = Budget(Limits(seconds=36_000.0), Spent())
     with Ledger(folder / "ledger.sqlite") as ledger:
         repository = Repository.open(_repository(folder / "repo"), "bench", DEFAULT_MUTABLE)
         repository.claim()
         ledger.remember("base", repository.base)
         ledger.remember("suite", tasks.hash)
-        sandbox = FakeSandbox({"scaffold": boxes.scaffold, "check": boxes.check}, folder=folder / "boxes")  # type: ignore[dict-item]
+        sandbox = FakeSandbox({"scaffold": boxes.scaffold, "check": check}, folder=folder / "boxes")  # type: ignore[dict-item]
         gateway = GatewayServer(models, MemoryRecord(), budget, providers=silent)
         async with gateway, sandbox as opened:
             scaffolds = Scaffolds(repository.read)

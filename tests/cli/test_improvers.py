@@ -12,6 +12,7 @@ import pytest
 
 from agent.base.errors import UserError
 from agent.cli.app import app
+from tests.cli.home import write_home
 from tests.kernel.lab import git
 
 BOT = """\
@@ -36,21 +37,8 @@ def a_task(name: str, split: str) -> dict[str, object]:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    (tmp_path / "bot").mkdir()
-    (tmp_path / "bot" / "main.py").write_text(BOT)
     tasks = [a_task(f"{split}-{n}", split) for split in ("search", "gate", "holdout") for n in range(2)]
-    (tmp_path / "suite.yaml").write_text(json.dumps({"name": "s", "tasks": tasks}))
-    (tmp_path / "script.yaml").write_text(json.dumps({"rules": [{"reply": "x"}]}))
-    model = {"provider": "scripted", "script": "script.yaml"}
-    config = {
-        "name": "night", "suite": ".", "models": {"solver": model, "improver": model},
-        "scaffold": {"mutable": ["bot"], "include": [], "command": ["python3", "/scaffold/bot/main.py"]},
-        "boxes": {"parallel": 2, "starved": 1},
-    }  # fmt: skip
-    (tmp_path / "campaign.yaml").write_text(json.dumps(config))
-    git(tmp_path, "init", "-q", "-b", "main")
-    git(tmp_path, "add", "-A")
-    git(tmp_path, "commit", "-qm", "Start here")
+    write_home(tmp_path, bot=BOT, script=json.dumps({"rules": [{"reply": "x"}]}), tasks=tasks)
     (tmp_path / "bot" / "main.py").write_text(BOT.replace('"no", False', '"no", True'))
     git(tmp_path, "commit", "-qam", "Be clever")
     git(tmp_path, "branch", "clever")

@@ -23,7 +23,7 @@ from agent.cli.measuring import find_tasks
 from agent.cli.trying import View
 from agent.kernel.record.ledger import Ledger
 from agent.models.gateway.record import MemoryRecord, WatchedRecord
-from tests.kernel.lab import git
+from tests.cli.home import write_home
 from tests.kernel.records import call
 
 AGENT = """\
@@ -62,26 +62,13 @@ def a_task(name: str, split: str, instruction: str) -> dict[str, object]:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trials")
-    (folder / "bot").mkdir()
-    (folder / "bot" / "main.py").write_text(AGENT)
-    (folder / "script.yaml").write_text(SCRIPT)
     tasks = [
         a_task("say-right", "search", "the right answer, please"),
         a_task("say-right-too", "gate", "the right answer again, please"),
         a_task("say-wrong", "holdout", "any answer"),
         a_task("say-late", "holdout", "wait a minute"),
     ]
-    (folder / "suite.yaml").write_text(json.dumps({"name": "s", "tasks": tasks}))  # JSON is YAML without aliases
-    model = {"provider": "scripted", "script": "script.yaml"}
-    config = {
-        "name": "night", "suite": ".", "models": {"solver": model, "improver": model},
-        "scaffold": {"mutable": ["bot"], "include": [], "command": ["python3", "/scaffold/bot/main.py"]},
-        "boxes": {"parallel": 2, "starved": 1},
-    }  # fmt: skip
-    (folder / "campaign.yaml").write_text(json.dumps(config))
-    git(folder, "init", "-q", "-b", "main")
-    git(folder, "add", "-A")
-    git(folder, "commit", "-qm", "Start here")
+    write_home(folder, bot=AGENT, script=SCRIPT, tasks=tasks)
     return folder
 
 
