@@ -104,6 +104,7 @@ async def _campaign(run: Run, boxes: Boxes, folder: Path) -> Pick:
         {
             "name": "bench", "suite": "unused", "models": models, "runs": folder / "runs", "seed": run.world.seed,
             "budget": {"trials": run.budget}, "boxes": {"parallel": PARALLEL, "patience_minutes": 0.001},
+            "scaffold": {"sabotage": False},  # its boxes are in memory, and hold no code
         }
     )  # fmt: skip
     tasks, silent = suite("world"), {role: ScriptedProvider(lambda _: "no") for role in models.roles}
