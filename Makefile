@@ -52,7 +52,7 @@ test: docker browser ## Fast tests, Docker and a browser included
 	$(BIN)/pytest -n $$(( $$(getconf _NPROCESSORS_ONLN) < 4 ? $$(getconf _NPROCESSORS_ONLN) + 1 : 4 )) --dist loadfile
 
 test-slow: docker browser ## Fault injection, simulations, long campaigns
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow --timeout 1800
 
 demo: docker ## A real short campaign with the embedded model (NAME=demo SEED=1)
 	@$(BIN)/ratchet run demo.yaml --name $(NAME) --seed $(SEED)

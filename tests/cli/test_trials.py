@@ -31,6 +31,7 @@ import json, os, sys, time, urllib.error, urllib.request
 from pathlib import Path
 task = Path("/task/instruction.md").read_text()
 print("I read:", task.strip(), flush=True)
+time.sleep(0.5)  # what is printed and what is asked reach the host by different ways
 if "wait" in task:
     time.sleep(60)
 body = {"model": os.environ["RATCHET_MODEL"], "messages": [{"role": "user", "content": task}]}

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock, Timeout, lock_descriptor
 
 from agent.base.errors import UserError
 
@@ -48,15 +48,16 @@ def held(folder: Path) -> Iterator[None]:
 def holder(folder: Path) -> int | None:
     """The process that runs the campaign, or None; 0 if there is one that has not written its id yet.
 
-    A stale pid file does not count: the lock decides.
+    A stale pid file does not count: the lock decides. Who asks makes nothing, not even a folder that was just removed.
     """
-    if not (folder / LOCK).exists():
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDWR)
+    except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        with FileLock(folder / LOCK, timeout=0):
-            return None
-    except Timeout:
-        return _written(folder) or 0
+        return None if lock_descriptor(descriptor, blocking=False) else _written(folder) or 0
+    finally:
+        os.close(descriptor)
 
 
 def named(pid: int | None) -> str:

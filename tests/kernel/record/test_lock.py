@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -51,3 +53,24 @@ def test_a_holder_that_has_not_said_who_it_is_is_still_a_holder(tmp_path: Path) 
             [sys.executable, "-c", f"{code}print(holder(Path({folder!r})))"], capture_output=True, text=True, check=True
         )
     assert second.stdout.strip() == "0"
+
+
+def test_a_folder_that_is_removed_while_somebody_asks_stays_removed(tmp_path: Path) -> None:
+    folder, away, done = tmp_path / "c", tmp_path / "away", Event()
+    with held(folder):
+        pass
+
+    def ask() -> None:
+        while not done.is_set():
+            assert holder(folder) is None
+
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(ask)
+        try:
+            for _ in range(500):
+                folder.rename(away)
+                assert not folder.exists()
+                away.rename(folder)
+        finally:
+            done.set()
+        asking.result()
