@@ -16,7 +16,7 @@ from agent.base.executable import Executable
 from agent.base.types import BoxSpec, Ending, Files, RunResult
 from sandbox import frames
 from sandbox.areas import READ_ONLY, Areas
-from sandbox.container_state import SIGKILLED, Call, ContainerState
+from sandbox.contract import SIGKILLED, State, settled
 from sandbox.folders import SOCKET
 from sandbox.wire import Lost, Wire
 
@@ -70,14 +70,14 @@ class DockerBox:
         user: int,
         wire: Wire,
         areas: Areas,
-        engine: Call,
+        state: Callable[[], Awaitable[State]],
         withheld: Callable[[float, float], float] | None = None,
         marks_memory: bool = True,
     ) -> None:
         self._name, self._spec, self._folder, self._container = name, spec, folder, container
         self._user = user
         self._wire, self._areas, self._marks_memory = wire, areas, marks_memory
-        self._engine_says = ContainerState(name, container, engine)
+        self._state = state
         self._withheld = withheld or (lambda _start, _end: 0.0)
         self._born, self._closed = time.monotonic(), False
         self._broken: SandboxDown | CandidateFault | None = None
@@ -185,7 +185,7 @@ class DockerBox:
 
     async def _late(self, said: Said) -> RunResult | None:
         """An answer that the network held up: once the engine answers, it comes too. Raises SandboxDown."""
-        await self._engine_says.state()
+        await self._state()
         with contextlib.suppress(TimeoutError, Lost, frames.Malformed):
             async with asyncio.timeout(LATE_SECONDS) as time_limit:
                 return await self._follow(said, None, time_limit)
@@ -271,16 +271,16 @@ class DockerBox:
 
     async def _unanswered(self) -> Ending:
         """The runner said nothing in time: the candidate starved it, unless the engine is at fault."""
-        state = await self._engine_says.state()
-        if state["Running"]:
+        state = await self._state()
+        if state.running:
             return Ending.TIMEOUT
         return await self._post_mortem()
 
     async def _post_mortem(self) -> Ending:
         """Why PID 1 ended. Raises SandboxDown if it was ended from outside the box."""
-        state = await self._engine_says.settled()
-        code = state["ExitCode"]
-        if state["OOMKilled"] or (code == SIGKILLED and not self._marks_memory):
+        state = await settled(self._state, self._name)
+        code = state.code
+        if state.out_of_memory or (code == SIGKILLED and not self._marks_memory):
             return Ending.MEMORY
         if code in FROM_OUTSIDE or code == SIGKILLED:
             raise SandboxDown(f"box {self._name} was ended from outside (code {code})")

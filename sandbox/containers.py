@@ -1,12 +1,11 @@
-"""Containers that are boxes: their settings, their start, and what an engine's refusal means."""
+"""Containers of Docker or Podman that are boxes: their settings, their start, and what an engine's refusal means."""
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +13,18 @@ import docker
 from docker.errors import APIError, ImageNotFound, NotFound
 
 from agent.base.errors import RatchetError, SandboxDown, UserError
-from agent.base.owner import owner_label
-from agent.base.types import BoxSpec
 from sandbox.architecture import mismatch
-from sandbox.areas import MOUNTED
+from sandbox.areas import MOUNTED, Areas, SentAreas, SharedAreas
 from sandbox.attach import attach
+from sandbox.contract import Order, Started, State, Thread, Unshared
 from sandbox.endpoint import endpoint
 from sandbox.engine import ENGINE_ERRORS, brief, connect, engine_name, unpack
 from sandbox.install import INTERPRETER
 from sandbox.limits import limits
+from sandbox.reap import labels, reap
 from sandbox.users import IN_USE, MACHINES, MAPPED, OWN, TRIES, any_user, container_name, users_of
-from sandbox.wire import Wire
 
 RUNNER = (INTERPRETER, "-E", "-s", "-S", "/usr/lib/ratchet/__main__.py")
-BOX_LIFE_SECONDS = 6 * 3600
 CONFLICT = 409
 REMOVE_PAUSES = (0.2, 1.0, 0.0)
 ENV = {
@@ -42,36 +39,6 @@ ENV = {
 MACHINE_ENV = {**ENV, "HOME": "/root", "USER": "root", "LOGNAME": "root"}
 MACHINE_MARGIN_MB, BLOCK_SHARE = 64, 1.25
 """What a copy of an image takes beyond its size: files take whole pages."""
-
-
-Thread = Callable[..., Awaitable[Any]]
-
-
-class Unshared(Exception):
-    """The engine does not share our folders."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Order:
-    """What container to start. `folder` is what it sees of this machine, None gives it a volume of the engine.
-
-    `campaign` is a label for people. With `probe` the runner says whether a socket in the folder can be reached.
-    """
-
-    name: str
-    spec: BoxSpec
-    folder: Path | None
-    campaign: str
-    probe: bool = False
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Started:
-    """A container whose runner was started, and the pipe to it. `user` is the id that was chosen."""
-
-    id: str
-    wire: Wire
-    user: int
 
 
 class Containers:
@@ -89,12 +56,13 @@ class Containers:
         self._endpoint, self._url = endpoint(), ""
         self._client: docker.APIClient | None = None
         self._cpus, self.podman, self.users = 1.0, False, OWN
+        self.marks_memory = True
         self._apparmor = False
 
     @property
-    def may_share(self) -> bool:
-        """Whether the engine can be on this machine."""
-        return self._endpoint.may_share
+    def shares(self) -> bool | None:
+        """False if the engine cannot be on this machine; else the first box finds out."""
+        return None if self._endpoint.may_share else False
 
     def client(self) -> docker.APIClient:
         """The engine's client. Raises SandboxDown before `open`."""
@@ -122,6 +90,7 @@ class Containers:
             self.podman = "Podman" in engine_name(await self.call("version"))
         except ENGINE_ERRORS as error:
             raise SandboxDown(f"the engine does not answer: {brief(error)}") from error
+        self.marks_memory = not self.podman
         if self.podman and self._runtime:
             # It would ignore it: the box would be weaker than was asked for.
             problem = f"Podman cannot be told to use {self._runtime} from here"
@@ -154,9 +123,31 @@ class Containers:
             raise await self._thread(self._blame, error, order) from error
         return Started(id=container, wire=wire, user=user)
 
-    async def unpack(self, container: str, archive: bytes) -> None:
+    def areas(self, container: str, folder: Path | None) -> Areas:
+        """In the folder, or sent through the engine's API."""
+        return SharedAreas(folder) if folder else SentAreas(partial(self._send, container))
+
+    async def _send(self, container: str, archive: bytes) -> None:
         """Unpack an archive in a container's read-only areas. Raises one of `ENGINE_ERRORS`."""
         await self._thread(unpack, self.client(), container, MOUNTED, archive)
+
+    async def state(self, container: str) -> State:
+        """What the engine says of it. Raises SandboxDown if the engine or the container is gone."""
+        try:
+            found = (await self.call("inspect_container", container))["State"]
+        except NotFound as error:
+            raise SandboxDown("a box was removed from outside") from error
+        except ENGINE_ERRORS as error:
+            raise SandboxDown(f"the engine does not answer: {brief(error)}") from error
+        return State(running=found["Running"], code=found["ExitCode"], out_of_memory=found["OOMKilled"])
+
+    async def reap(self) -> int:
+        """Remove the boxes of dead owners; how many."""
+        try:
+            count: int = await self._thread(reap, self.client())
+        except ENGINE_ERRORS as error:
+            raise SandboxDown(f"leftover boxes cannot be removed: {brief(error)}") from error
+        return count
 
     async def remove(self, container: str, user: int) -> None:
         """Kill and remove; its user id is free for another."""
@@ -195,7 +186,7 @@ class Containers:
         return {
             "image": spec.image,
             "entrypoint": list(RUNNER),
-            "command": _options(replace(order, spec=spec)),
+            "command": options(replace(order, spec=spec)),
             "user": "0:0" if spec.machine else f"{user}:{user}",
             "working_dir": "/" if spec.machine else "/workspace",
             "environment": MACHINE_ENV if spec.machine else ENV,
@@ -205,7 +196,7 @@ class Containers:
             "network_disabled": not self.podman,
             # The runner does not handle SIGTERM: an engine that stops must not wait for it.
             "stop_signal": "SIGKILL",
-            "labels": self._labels(order.campaign),
+            "labels": labels(order.campaign, self._run_id, self._token),
             "host_config": {
                 **client.create_host_config(
                     **limits(
@@ -221,17 +212,6 @@ class Containers:
                 "LogConfig": {"Type": "none"},
             },
         } | {"healthcheck": {"test": ["NONE"]}}
-
-    def _labels(self, campaign: str) -> Mapping[str, str]:
-        owner = owner_label(os.getpid())
-        return {
-            "ratchet.campaign": campaign,
-            "ratchet.run": self._run_id,
-            "ratchet.sandbox": self._token,
-            "ratchet.owner": owner,
-            "ratchet.pid": ".".join(owner.split(".")[:2]),  # what earlier versions look at
-            "ratchet.deadline": str(int(time.time()) + BOX_LIFE_SECONDS),
-        }
 
     def _blame(self, error: Exception, order: Order) -> Exception:
         """The right kind of error for a box that could not be started."""
@@ -251,12 +231,12 @@ class Containers:
             return UserError("DOCKER_HOST", f"Podman reads our seccomp list from its own disk ({said})", fix)
         return SandboxDown(f"no box could be started: {said}")
 
-    async def never_ready(self, image: str, stderr: bytes, error: Exception) -> RatchetError:
+    async def never_ready(self, order: Order, started: Started, error: Exception) -> RatchetError:
         """Why a box that was started did not say that it is ready."""
-        foreign: UserError | None = await self._thread(self._foreign, image)
+        foreign: UserError | None = await self._thread(self._foreign, order.spec.image)
         if foreign is not None:
             return foreign
-        said = " ".join(stderr.decode(errors="replace").split())[-200:]
+        said = " ".join(started.wire.stderr.decode(errors="replace").split())[-200:]
         return SandboxDown(f"a box did not become ready: {said or error or 'no answer'}")
 
     def _foreign(self, image: str) -> UserError | None:
@@ -273,7 +253,7 @@ class Containers:
                 _remove(client, left["Id"])
 
 
-def _options(order: Order) -> list[str]:
+def options(order: Order) -> list[str]:
     """The runner's command line."""
     spec = order.spec
     way = ["--gateway", *([] if order.folder else ["--stream"])] if spec.gateway else []

@@ -12,7 +12,9 @@ from agent.base.errors import SandboxDown
 from agent.base.types import BoxSpec, Ending
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.engine import ENGINE_ERRORS, brief, connect
+from sandbox.engine_sandbox import EngineSandbox
 from sandbox.install import INTERPRETER
+from sandbox.oci.sandbox import OciSandbox
 
 COMMAND = (INTERPRETER, "-c", "print('ready')")
 TIMES = 3
@@ -37,20 +39,26 @@ class Tried:
     shared: bool
 
 
-async def try_boxes(image: str, runtime: str | None) -> Tried:
+async def try_boxes(image: str, runtime: str | None, *, engine: bool = True) -> Tried:
     """Start a few boxes one after the other, each for one command.
 
+    Args:
+        image: of the boxes.
+        runtime: what runs them; None is the default.
+        engine: whether a container engine is told to, or the runtime runs them directly.
+
     Raises:
-        UserError: the engine does not know the runtime.
+        UserError: the engine does not know the runtime, or there is none.
         SandboxDown: a box did not start, or its command did not run.
     """
     with tempfile.TemporaryDirectory(prefix="ratchet-") as folder:
-        async with DockerSandbox(uuid.uuid4().hex[:8], "doctor", Path(folder), ready=0, runtime=runtime) as sandbox:
+        kind = DockerSandbox if engine else OciSandbox
+        async with kind(uuid.uuid4().hex[:8], "doctor", Path(folder), ready=0, runtime=runtime) as sandbox:
             seconds = min([await _one(sandbox, image) for _ in range(TIMES)])
             return Tried(seconds=seconds, shared=bool(sandbox.shared))
 
 
-async def _one(sandbox: DockerSandbox, image: str) -> float:
+async def _one(sandbox: EngineSandbox, image: str) -> float:
     start = time.monotonic()
     box = await sandbox.open(BoxSpec(image=image, gateway=True))
     try:

@@ -15,6 +15,9 @@ from typing import Any
 OWN = range(600_000, 1_000_000)
 """Above the ids that `adduser` and most `subuid` entries give out; within what archive formats can hold."""
 
+OWN_OCI = range(1_000_000, 1_400_000)
+"""For boxes that no engine runs, and whose names it does not keep apart from its own."""
+
 MAPPED = range(10_000, 60_000)
 """For an engine whose containers see only 65,536 ids: rootless, or with a remapped user namespace."""
 

@@ -1,4 +1,4 @@
-"""The host's end of the pipe to a runner: the engine's attach stream, taken apart into frames."""
+"""The host's end of the pipe to a runner, taken apart into frames."""
 
 from __future__ import annotations
 
@@ -25,10 +25,16 @@ class Lost(Exception):
 
 
 class Wire:
-    """Frames to and from one runner."""
+    """Frames to and from one runner.
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
+    Args:
+        reader: what the runner says.
+        writer: what it is told.
+        mixed: whether the stream has pieces of standard error in it, as an engine's attach stream has.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, mixed: bool = True) -> None:
+        self._reader, self._writer, self._mixed = reader, writer, mixed
         self._decoder, self._left, self._stream = frames.Decoder(), 0, 0
         self._relay: Relay | None = None
         self._overrun = False
@@ -80,19 +86,23 @@ class Wire:
 
     async def _pull(self) -> None:
         try:
-            if not self._left:
-                self._stream, self._left = _HEAD.unpack(await self._reader.readexactly(_HEAD.size))
-                return
-            data = await self._reader.read(min(self._left, frames.CHUNK))
+            data = await (self._unmixed() if self._mixed else self._reader.read(frames.CHUNK))
         except (OSError, asyncio.IncompleteReadError) as error:
             raise self._end(str(error)) from error
         if not data:
             raise self._end("end of stream")
-        self._left -= len(data)
-        if self._stream == _STDERR:
+        self._decoder.feed(data)
+
+    async def _unmixed(self) -> bytes:
+        """The next piece of standard output; what is of standard error is kept."""
+        while True:
+            while not self._left:
+                self._stream, self._left = _HEAD.unpack(await self._reader.readexactly(_HEAD.size))
+            data = await self._reader.read(min(self._left, frames.CHUNK))
+            self._left -= len(data)
+            if self._stream != _STDERR or not data:
+                return data
             self.stderr = (self.stderr + data)[-STDERR_KEPT:]
-        else:
-            self._decoder.feed(data)
 
     def _end(self, reason: str) -> Exception:
         return frames.Malformed("it does not read what it asked for") if self._overrun else Lost(reason)

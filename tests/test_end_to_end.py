@@ -22,6 +22,7 @@ import docker
 import pytest
 import yaml
 
+from sandbox.oci.containers import HOME
 from tests.kernel.tamper import tampering
 
 pytestmark = pytest.mark.docker
@@ -70,9 +71,9 @@ class Server(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None: ...
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> Iterator[Path]:
-    """A user's repository after one campaign."""
+@pytest.fixture(scope="module", params=["docker", pytest.param("oci", marks=pytest.mark.slow)])
+def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> Iterator[Path]:
+    """A user's repository after one campaign, with each engine."""
     folder = tmp_path_factory.mktemp("e2e")
     shutil.copytree(checkout / "agent" / "scaffold", folder / "agent" / "scaffold")
     shutil.copytree(checkout / "prompts", folder / "prompts")
@@ -96,7 +97,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> Iterator[P
     config = {
         "name": "e2e", "suite": "suite", "models": {"solver": model, "improver": model},
         "search": {"min_trials": 4, "min_z": 0}, "gate_options": {"spending": 1, "share": 1.0, "same_pairs": 1},
-        "budget": {"hours": 0.05, "commits": 1}, "boxes": {"parallel": 4, "starved": 1},
+        "budget": {"hours": 0.05, "commits": 1}, "boxes": {"parallel": 4, "starved": 1, "engine": request.param},
     }  # fmt: skip
     (folder / "campaign.yaml").write_text(json.dumps(config))  # JSON is YAML without aliases
     for arguments in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "start"]):
@@ -176,6 +177,7 @@ def test_status_is_json_for_programs(home: Path) -> None:
 def test_no_box_is_left(home: Path) -> None:
     assert not docker.from_env().api.containers(all=True, filters={"label": "ratchet.campaign=e2e"})
     assert not list((home / "runs" / "e2e").glob("boxes/*"))
+    assert not [path for path in HOME.glob("*/config.json") if '"e2e"' in path.read_text()]
 
 
 def test_running_an_ended_campaign_again_spends_nothing(home: Path) -> None:

@@ -17,7 +17,17 @@ from agent.cli.calibrating import headroom, last_calibration
 from agent.cli.conformance import OBLIGING_SECONDS, conform
 from agent.cli.findings import Finding, failed, tried
 from agent.cli.forecast import SECONDS_PER_TRIAL, SEED_SCORE, forecast
-from agent.cli.machine import boxes_start, disk, elsewhere, engine, git, load, local_servers, python
+from agent.cli.machine import (
+    boxes_start,
+    boxes_start_directly,
+    disk,
+    elsewhere,
+    engine,
+    git,
+    load,
+    local_servers,
+    python,
+)
 from agent.config.campaign import Config, load_config
 from agent.kernel.loop.opening import open_ledger, scaffold_layers
 from agent.kernel.loop.settings import unprovable
@@ -94,7 +104,8 @@ def _of_engine(config: Config | None, say: Say) -> Iterator[Finding]:
     yield (made := tried("image", lambda: f"{image()}, {image_megabytes(image())} MB"))
     if made.ok:
         say("starting boxes")
-        yield from boxes_start(config.boxes.runtime if config else None, image())
+        start = boxes_start_directly if config and config.boxes.engine == "oci" else boxes_start
+        yield from start(config.boxes.runtime if config else None, image())
         yield from elsewhere(image())
 
 

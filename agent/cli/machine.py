@@ -19,6 +19,7 @@ from sandbox.architecture import foreign_images
 from sandbox.endpoint import endpoint
 from sandbox.engine import engine_status, start_engine
 from sandbox.load import host_load
+from sandbox.oci.program import find_program
 from sandbox.trying import engine_runtimes, try_boxes
 
 WAYS = {
@@ -102,6 +103,13 @@ def boxes_start(runtime: str | None, image: str) -> Iterator[Finding]:
             with_it, ok=None, fix=f"to use it, write in campaign.yaml:\nboxes: {{runtime: {FAST_RUNTIME}}}"
         )
     yield with_it
+
+
+def boxes_start_directly(runtime: str | None, image: str) -> Iterator[Finding]:
+    """Whether boxes start without an engine, and by which runtime."""
+    yield (found := tried("engine", lambda: f"oci: {find_program(runtime).line} runs the boxes; Docker made the image"))
+    if found.ok:
+        yield tried("boxes", lambda: f"one takes {asyncio.run(try_boxes(image, runtime, engine=False)).seconds:.2f} s")
 
 
 def elsewhere(image: str) -> Iterator[Finding]:

@@ -156,7 +156,14 @@ class BoxConfig(Section):
     disk_mb: Annotated[int, Field(ge=8)] = Field(
         default=128, description="MiB for files in each of /workspace and /tmp"
     )
-    runtime: str | None = Field(default=None, description="container runtime, for example crun or runsc (gVisor)")
+    engine: Literal["docker", "oci"] = Field(
+        default="docker",
+        description="docker: a container engine runs the boxes; oci: crun or runc runs them directly, on this machine"
+        " and as root, for less processor time (docs/engines.md)",
+    )
+    runtime: str | None = Field(
+        default=None, description="container runtime, for example crun or runsc (gVisor); with engine: oci crun or runc"
+    )
     propose_timeout: Positive = Field(default=600.0, description="seconds for one proposal")
     trial_calls: Count | None = Field(default=64, description="model calls in one trial; null: no limit")
     trial_tokens: Count | None = Field(default=200_000, description="model tokens in one trial; null: no limit")
@@ -271,6 +278,12 @@ class Config(Section):
     def _can_prove(self) -> Config:
         if self.gate != "proven" and self.gate_options.objective != "score":
             raise ValueError(f"gate: {self.gate} compares scores alone; gate_options.objective needs gate: proven")
+        return self
+
+    @model_validator(mode="after")
+    def _has_engine(self) -> Config:
+        if self.boxes.engine == "oci" and self.executor.kind != "local":
+            raise ValueError(f"boxes.engine: oci is for this machine; executor.kind: {self.executor.kind} needs docker")
         return self
 
     @property

@@ -1,7 +1,8 @@
-"""Where the boxes of a configuration are: on this machine's engine, or on the nodes of a Ray cluster."""
+"""Where the boxes of a configuration are: on this machine, with or without an engine, or on the nodes of a cluster."""
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import uuid
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
@@ -11,12 +12,16 @@ from pathlib import Path
 
 from agent.base.errors import UserError
 from agent.base.machine import cores
-from agent.base.types import BoxSpec
+from agent.base.profile import Profile
+from agent.base.types import BoxSpec, Suite
 from agent.config.campaign import Config
 from agent.trials.evaluator import Visit, evaluator_of
 from agent.trials.executor import Backend, Orders, Sessions, Visitor
 from agent.trials.preparing import Recipe
 from sandbox.docker_sandbox import DockerSandbox
+from sandbox.engine_sandbox import EngineSandbox
+from sandbox.oci.roots import unpack_root
+from sandbox.oci.sandbox import OciSandbox
 
 
 def recipe_of(config: Config, image: str) -> Recipe | None:
@@ -47,18 +52,33 @@ def orders_of(config: Config, image: str, images: Mapping[str, str]) -> Orders:
     )
 
 
-def sandbox_of(config: Config, folder: Path) -> DockerSandbox:
-    """Boxes on this machine's engine; their sockets lie in a folder."""
+def check_engine(config: Config, suite: Suite) -> None:
+    """Raises UserError if the engine that is set has no boxes for a task of the suite."""
+    machines = [task.id for task in suite.tasks if task.profile is Profile.MACHINE]
+    if config.boxes.engine == "oci" and machines:
+        problem = f"oci has no boxes for tasks of profile: machine ({len(machines)}, the first is {machines[0]})"
+        raise UserError("boxes.engine", problem, "Use boxes.engine: docker, or leave out these tasks.")
+
+
+async def unpack_images(config: Config, images: Collection[str], say: Callable[[str], None]) -> None:
+    """Unpack images that boxes without an engine need; at once if they are unpacked. Raises SandboxDown."""
+    for image in sorted(set(images)) if config.boxes.engine == "oci" else ():
+        await asyncio.to_thread(unpack_root, image, say)
+
+
+def sandbox_of(config: Config, folder: Path) -> EngineSandbox:
+    """Boxes on this machine's engine, or without one; their sockets lie in a folder."""
     # Boxes are made as fast as the cores allow, however many trials run: more of them ready would only wait.
     ready = min(config.boxes.parallel, 2 * cores())
-    return DockerSandbox(uuid.uuid4().hex[:8], config.name, folder, ready=ready, runtime=config.boxes.runtime)
+    kind = OciSandbox if config.boxes.engine == "oci" else DockerSandbox
+    return kind(uuid.uuid4().hex[:8], config.name, folder, ready=ready, runtime=config.boxes.runtime)
 
 
 @asynccontextmanager
 async def on_this_machine(
     config: Config, orders: Orders, gateway: Sessions, folder: Path
 ) -> AsyncIterator[tuple[Backend, Visitor]]:
-    """Boxes on the engine of this machine. Raises SandboxDown."""
+    """Boxes on this machine. Raises SandboxDown, UserError."""
     async with sandbox_of(config, folder) as sandbox:
         visit = Visit(sandbox, gateway, orders.spec, orders.command)
         yield evaluator_of(orders, sandbox, visit), visit

@@ -31,7 +31,7 @@ from agent.models.providers.discovery import with_windows
 from agent.suites.images import task_images
 from agent.trials.evaluator import boxes_of
 from agent.trials.executor import Executor
-from agent.trials.places import on_cluster, on_this_machine, orders_of
+from agent.trials.places import check_engine, on_cluster, on_this_machine, orders_of, unpack_images
 from agent.trials.preparing import Prepared
 from sandbox.architecture import foreign_images
 from sandbox.engine import engine_status
@@ -68,6 +68,7 @@ async def trial_parts(
     journal: UnderWay | None = None,
 ) -> AsyncIterator[TrialParts]:
     """Images, then gateway and boxes, open. `folder` holds the boxes' sockets; `ask`: every model has answered once."""
+    check_engine(config, suite)
     image, images = await _images(config, suite, repository, console)
     models = await asyncio.to_thread(with_windows, config.models)
     learned = LearnedParameters(ledger)
@@ -115,6 +116,7 @@ async def _images(
     images = await asyncio.to_thread(task_images, suite, base, layers=layers, say=console.print)
     for line in await asyncio.to_thread(foreign_images, {image, *images.values()}):
         console.print(line)
+    await unpack_images(config, {image, *images.values()}, console.print)
     return image, images
 
 

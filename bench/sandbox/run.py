@@ -19,7 +19,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from agent.base.types import BoxSpec, Split, Task
+from agent.base.types import BoxSpec, Sandbox, Split, Task
 from agent.trials.grading import grade
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.engine import connect
@@ -46,7 +46,7 @@ def task() -> Task:
     )
 
 
-async def trial(sandbox: DockerSandbox, image: str) -> None:
+async def trial(sandbox: Sandbox, image: str) -> None:
     """A whole graded trial without a model: one box solves, a second one grades."""
     box = await sandbox.open(BoxSpec(image=image, gateway=True))
     try:

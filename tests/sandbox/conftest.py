@@ -1,4 +1,4 @@
-"""One Docker sandbox for the whole session; each test gets its own box, and the host is looked at afterwards."""
+"""One sandbox of each engine for the whole session; each test has a box, and the host is looked at afterwards."""
 
 from __future__ import annotations
 
@@ -12,13 +12,19 @@ import docker
 import pytest
 import pytest_asyncio
 
+from agent.base.errors import UserError
 from agent.base.types import BoxSpec, RunResult
 from sandbox.box import DockerBox
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.engine import connect, engine_name
+from sandbox.engine_sandbox import EngineSandbox
 from sandbox.image import ensure_image
+from sandbox.oci.program import find_program
+from sandbox.oci.sandbox import OciSandbox
+from tests.sandbox.outside import Outside, OutsideDocker, OutsideOci
 
 Attack = Callable[..., Awaitable[RunResult]]
+Sandboxes = type[DockerSandbox] | type[OciSandbox]
 
 
 @pytest.fixture(scope="session")
@@ -57,10 +63,54 @@ async def streamed_sandbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIte
         yield sandbox
 
 
-@pytest.fixture(params=["docker_sandbox", "streamed_sandbox"], ids=["as found", "stream"])
-def either_sandbox(request: pytest.FixtureRequest) -> DockerSandbox:
-    """Both ways to the gateway and to the read-only areas."""
-    sandbox: DockerSandbox = request.getfixturevalue(request.param)
+@pytest.fixture(scope="session")
+def oci() -> None:
+    """Skips where no boxes can run without an engine, and where another engine than Docker's own is to be tested."""
+    if os.environ.get("RATCHET_TEST_RUNTIME") or os.environ.get("DOCKER_HOST"):
+        pytest.skip("another engine is tested")
+    try:
+        find_program(None)
+    except UserError as error:
+        pytest.skip(str(error))
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def oci_sandbox(oci: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OciSandbox]:
+    """Boxes without an engine."""
+    del oci
+    async with OciSandbox("session", f"oci-{os.getpid()}", tmp_path_factory.mktemp("o"), ready=1) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def kind() -> str:
+    """Which engine runs the boxes: `docker` or `oci`."""
+    return "docker"
+
+
+@pytest.fixture(scope="module")
+def sandboxes(kind: str) -> Sandboxes:
+    """The class of that engine's sandboxes."""
+    return OciSandbox if kind == "oci" else DockerSandbox
+
+
+@pytest.fixture(scope="module")
+def any_sandbox(kind: str, request: pytest.FixtureRequest) -> EngineSandbox:
+    """The session's sandbox of that engine."""
+    sandbox: EngineSandbox = request.getfixturevalue(f"{kind}_sandbox")
+    return sandbox
+
+
+@pytest.fixture(scope="module")
+def outside(kind: str, engine: docker.APIClient) -> Outside:
+    """That engine, as others use it."""
+    return OutsideOci() if kind == "oci" else OutsideDocker(engine)
+
+
+@pytest.fixture(params=["docker_sandbox", "streamed_sandbox", "oci_sandbox"], ids=["as found", "stream", "oci"])
+def either_sandbox(request: pytest.FixtureRequest) -> EngineSandbox:
+    """Every way to the gateway and to the read-only areas."""
+    sandbox: EngineSandbox = request.getfixturevalue(request.param)
     return sandbox
 
 
@@ -70,8 +120,8 @@ def spec(image: str) -> BoxSpec:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def box(docker_sandbox: DockerSandbox, spec: BoxSpec) -> AsyncIterator[DockerBox]:
-    opened = await docker_sandbox.open(spec)
+async def box(any_sandbox: EngineSandbox, spec: BoxSpec) -> AsyncIterator[DockerBox]:
+    opened = await any_sandbox.open(spec)
     yield opened
     await opened.close()
 

@@ -17,6 +17,7 @@ from agent.base.errors import CandidateFault, SandboxDown
 from agent.base.types import BoxSpec
 from sandbox.areas import READ_ONLY, Areas, SentAreas, SharedAreas
 from sandbox.docker_sandbox import DockerSandbox
+from sandbox.engine_sandbox import EngineSandbox
 
 
 class Engine:
@@ -133,7 +134,7 @@ print(open("/scaffold/deep/a.py").read(), open("/tests/t.py").read())
 
 @pytest.mark.docker
 @pytest.mark.asyncio(loop_scope="session")
-async def test_a_candidate_cannot_change_a_read_only_area(either_sandbox: DockerSandbox, image: str) -> None:
+async def test_a_candidate_cannot_change_a_read_only_area(either_sandbox: EngineSandbox, image: str) -> None:
     box = await either_sandbox.open(BoxSpec(image=image, gateway=False))
     await box.put({"deep/a.py": b"mine"}, "/scaffold")
     await box.put({"t.py": b"hidden"}, "/tests")

@@ -12,7 +12,7 @@ import pytest_asyncio
 from agent.base.errors import CandidateFault
 from agent.base.executable import Executable
 from agent.base.types import Box, BoxSpec, Ending, Sandbox
-from sandbox.docker_sandbox import DockerSandbox
+from sandbox.engine_sandbox import EngineSandbox
 from sandbox.fake import FakeRun, FakeSandbox, Said, ran
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -44,14 +44,14 @@ PROGRAMS = {
 }
 
 
-REAL = [pytest.param(name, marks=pytest.mark.docker) for name in ("docker_sandbox", "streamed_sandbox")]
+REAL = [pytest.param(name, marks=pytest.mark.docker) for name in ("docker_sandbox", "streamed_sandbox", "oci_sandbox")]
 
 
 @pytest.fixture(params=["fake", *REAL])
 def any_sandbox(request: pytest.FixtureRequest) -> Sandbox:
     if request.param == "fake":
         return FakeSandbox(PROGRAMS)
-    real: DockerSandbox = request.getfixturevalue(request.param)
+    real: EngineSandbox = request.getfixturevalue(request.param)
     return real
 
 

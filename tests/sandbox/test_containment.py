@@ -18,21 +18,37 @@ import pytest_asyncio
 from agent.base.errors import CandidateFault
 from agent.base.types import BoxSpec, Ending
 from sandbox.box import DockerBox
-from sandbox.docker_sandbox import DockerSandbox
+from sandbox.engine_sandbox import EngineSandbox
 from sandbox.limits import INODES, TO_BUILD
 from sandbox.privileges import INSIDE
-from sandbox.users import MACHINES, OWN
+from sandbox.users import MACHINES
 from tests.sandbox.conftest import Attack, pids, processes
+from tests.sandbox.outside import Outside
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="session")]
 
 MIB = 1 << 20
 
 
-@pytest.fixture(scope="module", params=["strict", pytest.param("machine", marks=pytest.mark.slow)])
-def machine(request: pytest.FixtureRequest) -> bool:
-    """Both profiles: the whole list runs against each."""
-    return str(request.param) == "machine"
+SLOW = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", params=["strict", pytest.param("oci", marks=SLOW), pytest.param("machine", marks=SLOW)])
+def variant(request: pytest.FixtureRequest) -> str:
+    """Both profiles, and the strict one without an engine: the whole list runs against each."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def machine(variant: str) -> bool:
+    return variant == "machine"
+
+
+@pytest.fixture(scope="module")
+def kind(variant: str, request: pytest.FixtureRequest) -> str:
+    if variant == "oci":
+        request.getfixturevalue("oci")
+    return "oci" if variant == "oci" else "docker"
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +59,9 @@ def spec(machine: bool, request: pytest.FixtureRequest) -> BoxSpec:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def long_lived(docker_sandbox: DockerSandbox, spec: BoxSpec) -> AsyncIterator[DockerBox]:
+async def long_lived(any_sandbox: EngineSandbox, spec: BoxSpec) -> AsyncIterator[DockerBox]:
     """One box for the whole list: each attack finds it as the last one left it, and it has to serve on."""
-    opened = await docker_sandbox.open(spec)
+    opened = await any_sandbox.open(spec)
     yield opened
     await opened.close()
 
@@ -250,10 +266,8 @@ async def test_files_without_number_meet_a_limit(attack: Attack, box: DockerBox,
         await box.take(["i/*"])
 
 
-async def test_files_without_number_are_never_more_than_the_memory(
-    docker_sandbox: DockerSandbox, spec: BoxSpec
-) -> None:
-    small = await docker_sandbox.open(replace(spec, memory_mb=64))
+async def test_files_without_number_are_never_more_than_the_memory(any_sandbox: EngineSandbox, spec: BoxSpec) -> None:
+    small = await any_sandbox.open(replace(spec, memory_mb=64))
     result = await small.run(["python3", "-c", inode_fill(machine=spec.machine)], env={}, timeout=60)
     assert result.ending in {Ending.EXITED, Ending.MEMORY}
     with pytest.raises(CandidateFault):
@@ -261,8 +275,8 @@ async def test_files_without_number_are_never_more_than_the_memory(
     await small.close()
 
 
-async def test_a_memory_hog_is_the_candidates_end_and_not_ours(docker_sandbox: DockerSandbox, spec: BoxSpec) -> None:
-    small = await docker_sandbox.open(replace(spec, memory_mb=48))
+async def test_a_memory_hog_is_the_candidates_end_and_not_ours(any_sandbox: EngineSandbox, spec: BoxSpec) -> None:
+    small = await any_sandbox.open(replace(spec, memory_mb=48))
     hog = "x = []\nwhile True: x.append(bytearray(1 << 20))"
     result = await small.run(["python3", "-c", hog], env={}, timeout=30)
     assert result.ending is Ending.MEMORY
@@ -295,11 +309,11 @@ for folder in ("/workspace", "/tmp", "/dev/shm"):
 
 @pytest.mark.parametrize("source", [CROWD, TMPFS], ids=["crowd", "tmpfs"])
 async def test_memory_that_takes_the_runner_along_is_still_the_candidates_fault(
-    docker_sandbox: DockerSandbox, spec: BoxSpec, source: str
+    any_sandbox: EngineSandbox, spec: BoxSpec, source: str
 ) -> None:
     # What a machine's image may take is its own: a disk that is larger than all of it meets the memory first.
     room = 1024 if spec.machine else spec.disk_mb
-    small = await docker_sandbox.open(replace(spec, memory_mb=40, disk_mb=room))
+    small = await any_sandbox.open(replace(spec, memory_mb=40, disk_mb=room))
     result = await small.run(["python3", "-c", source], env={}, timeout=20)
     assert result.ending in {Ending.MEMORY, Ending.TIMEOUT}
     if result.exit_code is None:
@@ -403,9 +417,9 @@ async def test_a_command_has_no_open_files_but_its_own(attack: Attack) -> None:
 
 
 async def test_one_box_sees_nothing_of_another(
-    docker_sandbox: DockerSandbox, spec: BoxSpec, box: DockerBox, attack: Attack
+    any_sandbox: EngineSandbox, spec: BoxSpec, box: DockerBox, attack: Attack
 ) -> None:
-    other = await docker_sandbox.open(spec)
+    other = await any_sandbox.open(spec)
     await other.put({"secret.txt": b"tell nobody"}, "/workspace")
     await other.put({"hidden.py": b"tell nobody"}, "/tests")
     search = """
@@ -465,7 +479,7 @@ print("uids", os.getresuid())
 
 
 @pytest.mark.skipif("__import__('platform').machine() != 'x86_64'", reason="the numbers are those of x86-64")
-async def test_dangerous_system_calls_are_refused(attack: Attack, machine: bool) -> None:
+async def test_dangerous_system_calls_are_refused(attack: Attack, machine: bool, any_sandbox: EngineSandbox) -> None:
     result = await attack(SYSCALLS)
     said = result.output.decode()
     (uids,) = re.findall(r"uids \((\d+), \1, \1\)", said)
@@ -473,7 +487,7 @@ async def test_dangerous_system_calls_are_refused(attack: Attack, machine: bool)
         said = said.replace("setuid root ALLOWED", "setuid root refused")  # it is root, of its own namespace
     assert "ALLOWED" not in said
     assert said.count("refused") == 29
-    assert int(uids) in ((0,) if machine else OWN)
+    assert int(uids) in ((0,) if machine else any_sandbox._engine.users)
 
 
 INT80 = """
@@ -492,8 +506,11 @@ async def test_the_32_bit_way_into_the_kernel_is_closed(attack: Attack) -> None:
 
 
 async def test_the_box_is_hardened_as_the_engine_sees_it(
-    engine: docker.APIClient, box: DockerBox, podman: bool, docker_sandbox: DockerSandbox, machine: bool
+    engine: docker.APIClient, box: DockerBox, podman: bool, any_sandbox: EngineSandbox, variant: str
 ) -> None:
+    if variant == "oci":
+        pytest.skip("tests/sandbox/oci/test_boxes.py looks at what the runtime was asked for")
+    machine = variant == "machine"
     host = engine.inspect_container(box.container)["HostConfig"]
     assert host["NetworkMode"] == "none"
     assert podman or host["CapDrop"] == ["ALL"]  # Podman lists what it would have given
@@ -510,11 +527,11 @@ async def test_the_box_is_hardened_as_the_engine_sees_it(
         assert [bind.split(":")[1:] for bind in host["Binds"]] == [["/run/ratchet", "ro,rprivate,rbind"]]
     else:
         assert not host["Binds"]
-        areas = ("bind", "/run/ratchet", True) if docker_sandbox.shared else ("volume", "/run/ratchet", False)
+        areas = ("bind", "/run/ratchet", True) if any_sandbox.shared else ("volume", "/run/ratchet", False)
         assert [(m["Type"], m["Target"], m.get("ReadOnly", False)) for m in host["Mounts"]] == [areas]
 
 
-async def test_the_box_is_hardened_as_it_sees_itself(attack: Attack, machine: bool) -> None:
+async def test_the_box_is_hardened_as_it_sees_itself(attack: Attack, machine: bool, any_sandbox: EngineSandbox) -> None:
     result = await attack("print(open('/proc/self/status').read()); print(open('/proc/self/uid_map').read())")
     status = dict(line.split(":\t", 1) for line in result.output.decode().splitlines() if ":\t" in line)
     over_itself = f"{sum(1 << number for number in INSIDE):016x}" if machine else "0" * 16
@@ -529,15 +546,17 @@ async def test_the_box_is_hardened_as_it_sees_itself(attack: Attack, machine: bo
         assert int(outside) - 1 in MACHINES
     else:
         assert status["Groups"].strip() == user
-        assert int(user) in OWN
+        assert int(user) in any_sandbox._engine.users
 
 
-async def test_pid_1_of_a_machine_has_kept_no_capability_and_is_of_another_user(box: DockerBox, machine: bool) -> None:
+async def test_pid_1_of_a_machine_has_kept_no_capability_and_is_of_another_user(
+    box: DockerBox, machine: bool, any_sandbox: EngineSandbox
+) -> None:
     (runner,) = pids(box)
     status = await asyncio.to_thread(Path(f"/proc/{runner}/status").read_text)
     assert {line.split()[1] for line in status.splitlines() if line.startswith(("CapPrm", "CapEff"))} == {"0" * 16}
     (user,) = set(re.findall(r"Uid:\t(\d+)\t\1\t\1\t\1", status))
-    assert int(user) in (MACHINES if machine else OWN)
+    assert int(user) in (MACHINES if machine else any_sandbox._engine.users)
 
 
 # ------------------------------------------------------------------ what the kernel counts per user
@@ -569,9 +588,9 @@ print(ctypes.CDLL(None).inotify_init() >= 0, fcntl.fcntl(r, 1032))
 
 
 async def test_what_one_box_uses_up_of_a_users_limits_no_other_box_misses(
-    docker_sandbox: DockerSandbox, spec: BoxSpec
+    any_sandbox: EngineSandbox, spec: BoxSpec
 ) -> None:
-    greedy, other = await docker_sandbox.open(spec), await docker_sandbox.open(spec)
+    greedy, other = await any_sandbox.open(spec), await any_sandbox.open(spec)
     before = await other.run(["python3", "-c", NEED], env={}, timeout=20)
     hoarding = asyncio.create_task(greedy.run(["python3", "-c", HOARD], env={}, timeout=8))
     await asyncio.sleep(4)
@@ -589,9 +608,9 @@ def owners_of(box: DockerBox) -> set[int]:
 
 
 async def test_boxes_that_live_at_a_time_have_different_users_on_the_host(
-    docker_sandbox: DockerSandbox, spec: BoxSpec
+    any_sandbox: EngineSandbox, spec: BoxSpec
 ) -> None:
-    boxes = [await docker_sandbox.open(spec) for _ in range(3)]
+    boxes = [await any_sandbox.open(spec) for _ in range(3)]
     owners = [owners_of(one) for one in boxes]
     assert all(owners)
     assert len(set.union(*owners)) == sum(map(len, owners))
@@ -599,9 +618,9 @@ async def test_boxes_that_live_at_a_time_have_different_users_on_the_host(
         await one.close()
 
 
-async def test_boxes_have_the_user_that_a_task_names(docker_sandbox: DockerSandbox, image: str) -> None:
+async def test_boxes_have_the_user_that_a_task_names(any_sandbox: EngineSandbox, image: str) -> None:
     for _ in range(2):
-        one = await docker_sandbox.open(BoxSpec(image=image, gateway=False, user=1234))
+        one = await any_sandbox.open(BoxSpec(image=image, gateway=False, user=1234))
         assert (await one.run(["id", "-u"], env={}, timeout=20)).output == b"1234\n"
         await one.close()
 
@@ -661,12 +680,11 @@ def exists(path: Path) -> bool:
 
 
 async def test_nothing_of_a_box_is_left_when_it_is_closed(
-    docker_sandbox: DockerSandbox, spec: BoxSpec, engine: docker.APIClient
+    any_sandbox: EngineSandbox, spec: BoxSpec, outside: Outside
 ) -> None:
-    gone = await docker_sandbox.open(spec)
+    gone = await any_sandbox.open(spec)
     await gone.run(["sh", "-c", "sleep 100 & echo x > f"], env={}, timeout=10)
     await gone.close()
-    await docker_sandbox.settle()
+    await any_sandbox.settle()
     assert not exists(gone.folder)
-    with pytest.raises(docker.errors.NotFound):
-        engine.inspect_container(gone.container)
+    assert not outside.known(gone.container)

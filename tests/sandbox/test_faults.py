@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import docker
 import pytest
 
 from agent.base.errors import CandidateFault, SandboxDown, UserError
@@ -18,8 +17,19 @@ from agent.base.types import BoxSpec, Ending
 from sandbox.areas import SharedAreas
 from sandbox.box import DockerBox
 from sandbox.docker_sandbox import DockerSandbox
+from sandbox.engine_sandbox import EngineSandbox
+from tests.sandbox.conftest import Sandboxes
+from tests.sandbox.outside import Outside
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="session")]
+
+
+@pytest.fixture(scope="module", params=["docker", "oci"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Every engine."""
+    if request.param == "oci":
+        request.getfixturevalue("oci")
+    return str(request.param)
 
 
 @pytest.fixture
@@ -36,33 +46,31 @@ async def start_sleeping(box: DockerBox) -> asyncio.Task[object]:
 
 
 @pytest.mark.usefixtures("memory_is_marked")
-async def test_a_box_killed_from_outside_is_an_infrastructure_error(box: DockerBox, engine: docker.APIClient) -> None:
+async def test_a_box_killed_from_outside_is_an_infrastructure_error(box: DockerBox, outside: Outside) -> None:
     task = await start_sleeping(box)
-    engine.kill(box.container)
+    outside.kill(box.container)
     with pytest.raises(SandboxDown, match="from outside"):
         await task
 
 
-async def test_a_box_removed_from_outside_is_an_infrastructure_error(box: DockerBox, engine: docker.APIClient) -> None:
+async def test_a_box_removed_from_outside_is_an_infrastructure_error(box: DockerBox, outside: Outside) -> None:
     task = await start_sleeping(box)
-    engine.remove_container(box.container, force=True)
+    outside.remove(box.container)
     with pytest.raises(SandboxDown):
         await task
 
 
 @pytest.mark.usefixtures("memory_is_marked")
-async def test_a_box_stopped_from_outside_is_an_infrastructure_error(box: DockerBox, engine: docker.APIClient) -> None:
+async def test_a_box_stopped_from_outside_is_an_infrastructure_error(box: DockerBox, outside: Outside) -> None:
     task = await start_sleeping(box)
-    engine.stop(box.container, timeout=0)
+    outside.stop(box.container)
     with pytest.raises(SandboxDown, match="from outside"):
         await task
 
 
 @pytest.mark.usefixtures("memory_is_marked")
-async def test_a_box_that_died_between_two_orders_is_an_infrastructure_error(
-    box: DockerBox, engine: docker.APIClient
-) -> None:
-    engine.kill(box.container)
+async def test_a_box_that_died_between_two_orders_is_an_infrastructure_error(box: DockerBox, outside: Outside) -> None:
+    outside.kill(box.container)
     with pytest.raises(SandboxDown):
         await box.put({"a": b"1"}, "/workspace")
 
@@ -85,13 +93,11 @@ async def test_a_runner_that_broke_counts_as_the_candidates(box: DockerBox) -> N
         await box.take(["**"])
 
 
-async def test_a_runner_that_does_not_answer_in_time_counts_as_the_candidates(
-    box: DockerBox, engine: docker.APIClient
-) -> None:
+async def test_a_runner_that_does_not_answer_in_time_counts_as_the_candidates(box: DockerBox, outside: Outside) -> None:
     box.grace = 0.5
-    engine.pause(box.container)
+    outside.pause(box.container)
     result = await box.run(["true"], env={}, timeout=0.5)
-    engine.unpause(box.container)
+    outside.resume(box.container)
     assert result.ending is Ending.TIMEOUT
 
 
@@ -105,35 +111,35 @@ async def test_an_answer_that_the_network_held_up_still_counts(box: DockerBox) -
 
 
 async def test_a_dead_box_in_the_pool_is_not_handed_out(
-    spec: BoxSpec, engine: docker.APIClient, tmp_path: Path
+    spec: BoxSpec, outside: Outside, sandboxes: Sandboxes, tmp_path: Path
 ) -> None:
     campaign = f"pool-{os.getpid()}"
-    async with DockerSandbox("r", campaign, tmp_path, ready=0) as sandbox:
+    async with sandboxes("r", campaign, tmp_path, ready=0) as sandbox:
         sandbox.prewarm(spec, 1)
         await asyncio.sleep(3)
-        (idle,) = engine.containers(filters={"label": f"ratchet.campaign={campaign}"})
-        engine.kill(idle["Id"])
+        (idle,) = outside.of(campaign)
+        outside.kill(idle)
         await asyncio.sleep(0.2)
         box = await sandbox.open(spec)
-        assert box.container != idle["Id"]
+        assert box.container != idle
         assert (await box.run(["true"], env={}, timeout=10)).exit_code == 0
         await box.close()
 
 
-async def test_a_missing_image_is_an_infrastructure_error(docker_sandbox: DockerSandbox) -> None:
+async def test_a_missing_image_is_an_infrastructure_error(any_sandbox: EngineSandbox) -> None:
     with pytest.raises(SandboxDown, match="is gone"):
-        await docker_sandbox.open(BoxSpec(image="ratchet-box:never-built", gateway=False))
+        await any_sandbox.open(BoxSpec(image="ratchet-box:never-built", gateway=False))
 
 
-async def test_an_unknown_runtime_is_the_users_to_fix(spec: BoxSpec, tmp_path: Path) -> None:
+async def test_an_unknown_runtime_is_the_users_to_fix(spec: BoxSpec, sandboxes: Sandboxes, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"boxes\.runtime: .*no-such-runtime"):
-        async with DockerSandbox("r", f"rt-{os.getpid()}", tmp_path, ready=0, runtime="no-such-runtime") as sandbox:
+        async with sandboxes("r", f"rt-{os.getpid()}", tmp_path, ready=0, runtime="no-such-runtime") as sandbox:
             await sandbox.open(spec)
 
 
-async def test_a_limit_below_what_the_runner_needs_is_said(docker_sandbox: DockerSandbox, spec: BoxSpec) -> None:
+async def test_a_limit_below_what_the_runner_needs_is_said(any_sandbox: EngineSandbox, spec: BoxSpec) -> None:
     with pytest.raises(SandboxDown):
-        await docker_sandbox.open(BoxSpec(image=spec.image, gateway=False, memory_mb=4))
+        await any_sandbox.open(BoxSpec(image=spec.image, gateway=False, memory_mb=4))
 
 
 async def test_a_silent_engine_is_an_infrastructure_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -179,8 +185,9 @@ import asyncio, sys
 from pathlib import Path
 from agent.base.types import BoxSpec
 from sandbox.docker_sandbox import DockerSandbox
+from sandbox.oci.sandbox import OciSandbox
 async def main():
-    async with DockerSandbox("first", sys.argv[1], Path(sys.argv[2]), ready=1) as sandbox:
+    async with SANDBOX("first", sys.argv[1], Path(sys.argv[2]), ready=1) as sandbox:
         box = await sandbox.open(BoxSpec(image=sys.argv[3], gateway=True))
         print(box.container, flush=True)
         await box.run(["sh", "-c", "trap '' TERM HUP; sleep 100 & wait"], env={}, timeout=100)
@@ -189,31 +196,32 @@ asyncio.run(main())
 
 
 async def test_when_our_process_is_killed_its_boxes_end_and_the_next_start_removes_them(
-    image: str, short_path: Path, engine: docker.APIClient
+    image: str, short_path: Path, outside: Outside, sandboxes: Sandboxes
 ) -> None:
     campaign = f"killed-{os.getpid()}"
-    command = [sys.executable, "-c", OWNER, campaign, str(short_path), image]
+    source = OWNER.replace("SANDBOX", sandboxes.__name__)
+    command = [sys.executable, "-c", source, campaign, str(short_path), image]
     owner = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
     assert owner.stdout is not None
     container = (await owner.stdout.readline()).decode().strip()
     owner.kill()
     await owner.wait()
-    assert engine.wait(container, timeout=30)["StatusCode"] == 90
-    async with DockerSandbox("second", campaign, short_path, ready=0):
-        left = engine.containers(all=True, filters={"label": f"ratchet.campaign={campaign}"})
-        assert left == []
+    await asyncio.to_thread(outside.wait_for_lonely_end, container)
+    assert container in outside.of(campaign)
+    async with sandboxes("second", campaign, short_path, ready=0):
+        assert outside.of(campaign) == []
+        assert not outside.known(container)
         assert list((short_path / "boxes").iterdir()) == []
 
 
 async def test_a_box_whose_closing_is_cancelled_is_removed_all_the_same(
-    docker_sandbox: DockerSandbox, spec: BoxSpec, engine: docker.APIClient
+    any_sandbox: EngineSandbox, spec: BoxSpec, outside: Outside
 ) -> None:
-    box = await docker_sandbox.open(spec)
+    box = await any_sandbox.open(spec)
     closing = asyncio.create_task(box.close())
     await asyncio.sleep(0)
     closing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await closing
-    await docker_sandbox.settle()
-    with pytest.raises(docker.errors.NotFound):
-        engine.inspect_container(box.container)
+    await any_sandbox.settle()
+    assert not outside.known(box.container)

@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from agent.base.types import BoxSpec, Ending
 from sandbox.box import DockerBox
-from sandbox.docker_sandbox import DockerSandbox
+from sandbox.engine_sandbox import EngineSandbox
 from sandbox.forward import MAX_LINKS, Forwarder, listen
 
 BIG = 3 << 20
@@ -36,7 +36,7 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def linked(either_sandbox: DockerSandbox, image: str) -> AsyncIterator[DockerBox]:
+async def linked(either_sandbox: EngineSandbox, image: str) -> AsyncIterator[DockerBox]:
     box = await either_sandbox.open(BoxSpec(image=image, gateway=True))
     assert box.socket is not None
     server = await asyncio.start_unix_server(serve, box.socket)

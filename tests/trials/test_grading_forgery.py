@@ -9,12 +9,15 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 import pytest
 import pytest_asyncio
 
-from agent.base.errors import CandidateFault
+from agent.base.errors import CandidateFault, UserError
 from agent.base.profile import Profile
 from agent.base.types import BoxSpec, Files, Grade, RewardKind, Split, Task
 from agent.trials.grading import box_for, grade
 from sandbox.docker_sandbox import DockerSandbox
+from sandbox.engine_sandbox import EngineSandbox
 from sandbox.image import ensure_image
+from sandbox.oci.program import find_program
+from sandbox.oci.sandbox import OciSandbox
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="session")]
 
@@ -23,18 +26,35 @@ NOW = {"profile": Profile.STRICT}
 """The profile of the tasks that are made."""
 
 
-@pytest.fixture(scope="module", params=[Profile.STRICT, pytest.param(Profile.MACHINE, marks=pytest.mark.slow)])
-def image(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The image of either profile; the whole list runs against each."""
-    NOW["profile"] = request.param
-    yield ensure_image(machine=request.param is Profile.MACHINE)
+SLOW = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", params=["strict", pytest.param("oci", marks=SLOW), pytest.param("machine", marks=SLOW)])
+def variant(request: pytest.FixtureRequest) -> str:
+    """Both profiles, and the strict one without an engine: the whole list runs against each."""
+    if request.param == "oci":
+        try:
+            find_program(None)
+        except UserError as error:
+            pytest.skip(str(error))
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def image(variant: str) -> Iterator[str]:
+    """The image of that profile."""
+    machine = variant == "machine"
+    NOW["profile"] = Profile.MACHINE if machine else Profile.STRICT
+    yield ensure_image(machine=machine)
     NOW["profile"] = Profile.STRICT
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def sandbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DockerSandbox]:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def sandbox(image: str, variant: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EngineSandbox]:
+    del image  # made before the first box
     campaign = f"forge-{os.getpid()}-{secrets.token_hex(3)}"
-    async with DockerSandbox("session", campaign, tmp_path_factory.mktemp("g"), ready=1) as made:
+    kind = OciSandbox if variant == "oci" else DockerSandbox
+    async with kind("session", campaign, tmp_path_factory.mktemp("g"), ready=1) as made:
         yield made
 
 
@@ -73,7 +93,7 @@ def in_process(**changes: object) -> Task:
     return apart(**({"tests": {"test_solution.py": IN_PROCESS}, "check": PYTEST, "junit": 2} | changes))
 
 
-async def test_an_honest_solution_scores_one(sandbox: DockerSandbox, image: str) -> None:
+async def test_an_honest_solution_scores_one(sandbox: EngineSandbox, image: str) -> None:
     assert (await grade(sandbox, image, apart(), {"solution.py": HONEST})).score == 1
     assert (await grade(sandbox, image, in_process(), {"solution.py": HONEST})).score == 1
 
@@ -213,7 +233,7 @@ def some_slow(cases: Mapping[str, object], slow: set[str]) -> list[object]:
 
 @pytest.mark.parametrize("trick", some_slow(TRICKS, SLOW_TRICKS))
 async def test_no_trick_of_the_candidates_process_earns_anything(
-    sandbox: DockerSandbox, image: str, trick: str
+    sandbox: EngineSandbox, image: str, trick: str
 ) -> None:
     verdict = await grade(sandbox, image, apart(check_timeout=4.0), {"solution.py": trick.encode()})
     assert verdict.score == 0
@@ -244,7 +264,7 @@ PLANTED: dict[str, Files] = {
 
 
 @pytest.mark.parametrize("planted", some_slow(PLANTED, SLOW_PLANTS))
-async def test_what_was_not_asked_for_is_not_there(sandbox: DockerSandbox, image: str, planted: Files) -> None:
+async def test_what_was_not_asked_for_is_not_there(sandbox: EngineSandbox, image: str, planted: Files) -> None:
     verdict = await grade(sandbox, image, in_process(), {"solution.py": HONEST, **planted})
     assert (verdict.score, verdict.reason) == (1.0, "2 of 2 hidden tests passed")
 
@@ -259,7 +279,7 @@ async def test_what_was_not_asked_for_is_not_there(sandbox: DockerSandbox, image
     ],
 )
 async def test_the_checker_apart_ignores_what_is_planted_even_if_it_was_asked_for(
-    sandbox: DockerSandbox, image: str, name: str
+    sandbox: EngineSandbox, image: str, name: str
 ) -> None:
     greedy = apart(submit=("**",))
     verdict = await grade(sandbox, image, greedy, {"solution.py": WRONG, **PLANTED[name]})
@@ -275,7 +295,7 @@ EXITS = {
 
 @pytest.mark.parametrize("trick", some_slow(EXITS, {"sys.exit", "in the call"}))
 async def test_exit_tricks_in_the_process_of_pytest_earn_nothing(
-    sandbox: DockerSandbox, image: str, trick: bytes
+    sandbox: EngineSandbox, image: str, trick: bytes
 ) -> None:
     assert (await grade(sandbox, image, in_process(), {"solution.py": trick})).score == 0
 
@@ -322,13 +342,13 @@ def by_file(**changes: object) -> Task:
     ids=["honest", "wrong", "written by the candidate", "pre-created", "symlink", "raced", "checker killed"],
 )
 async def test_reward_files_cannot_be_forged(
-    sandbox: DockerSandbox, image: str, submission: Files, score: float
+    sandbox: EngineSandbox, image: str, submission: Files, score: float
 ) -> None:
     verdict = await grade(sandbox, image, by_file(), submission)
     assert verdict.score == score
 
 
-async def solve_and_grade(sandbox: DockerSandbox, image: str, program: str) -> Grade | str:
+async def solve_and_grade(sandbox: EngineSandbox, image: str, program: str) -> Grade | str:
     """The whole way of a submission: out of the box that solved, into the one that grades."""
     box = await sandbox.open(box_for(apart(), BoxSpec(image=image, gateway=False)))
     try:
@@ -341,12 +361,12 @@ async def solve_and_grade(sandbox: DockerSandbox, image: str, program: str) -> G
     return await grade(sandbox, image, apart(), submission)
 
 
-async def test_a_symlinked_submission_is_refused(sandbox: DockerSandbox, image: str) -> None:
+async def test_a_symlinked_submission_is_refused(sandbox: EngineSandbox, image: str) -> None:
     for program in ("import os; os.symlink('/etc/passwd', 'solution.py')", "import os; os.mkfifo('solution.py')"):
         assert "not a plain file" in str(await solve_and_grade(sandbox, image, program))
 
 
-async def test_a_submission_that_is_missing_scores_zero(sandbox: DockerSandbox, image: str) -> None:
+async def test_a_submission_that_is_missing_scores_zero(sandbox: EngineSandbox, image: str) -> None:
     verdict = await solve_and_grade(sandbox, image, "pass")
     assert isinstance(verdict, Grade)
     assert verdict.score == 0

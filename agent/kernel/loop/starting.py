@@ -24,6 +24,7 @@ from agent.kernel.loop.warm import check_warm_start
 from agent.kernel.record.ledger import Ledger
 from agent.models.gateway.prices import check_caps, unknown_prices
 from agent.suites.loader import load_suite
+from agent.trials.places import check_engine
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +92,7 @@ class Start:
         return "known for every model"
 
     def _suite(self) -> str:
+        check_engine(self._config, self.suite)
         sizes = ", ".join(f"{len(self.suite.split(split))} {split}" for split in Split)
         return f"{self.suite.name}@{self.suite.hash}: {sizes} tasks"
 

@@ -1,0 +1,1 @@
+"""Boxes that crun or runc runs directly, without a container engine between."""
