@@ -112,9 +112,10 @@ class OciContainers:
         for link in self._home.glob("*.owner"):
             box = link.stem
             if left_behind(_labels(link), ended=not self._groups.pids(box)):
-                self._groups.kill(box)
-                self._clear(box)
-                count += 1
+                with suppress(SandboxDown):  # what cannot be ended now is not in our way
+                    self._groups.kill(box)
+                    self._clear(box)
+                    count += 1
         return count
 
     async def start(self, order: Order) -> Started:
@@ -124,21 +125,22 @@ class OciContainers:
             UserError: the order is for what this engine has not.
             SandboxDown: it could not be started.
         """
+        if self._program is None:
+            raise SandboxDown("the sandbox is not open")
         if order.spec.machine:
             fix = "Use boxes.engine: docker, or leave out the tasks of this profile."
             raise UserError("profile: machine", "is not offered with boxes.engine: oci", fix)
         root = await self._root(order.spec.image)
-        box, user, group = await self._thread(self._claim, order)
+        box, user, group = await self._thread(self._prepare, order, root)
         IN_USE[user] += 1  # before anything runs in it: see sandbox.others
         near, far = socket.socketpair()
         near.setblocking(False)
         try:
-            spec = replace(order.spec, user=user)
-            await self._thread(self._write, box, replace(order, spec=spec), root)
-            process = await self._start_in_thread(self._run, box, root, far)
+            process = await self._start_in_thread(self._run, self._program, box, root, far)
         except OSError as error:
             near.close()
-            await self._discard(box, group, user)
+            await self._discard(box, group)
+            IN_USE[user] -= 1
             raise SandboxDown(f"no box could be started: {error}") from error
         finally:
             far.close()
@@ -148,9 +150,8 @@ class OciContainers:
 
     def areas(self, container: str, folder: Path | None) -> Areas:
         """In the folder that the box has mounted."""
-        if folder is None:
-            raise ValueError(f"box {container} has no folder")
-        return SharedAreas(folder)
+        del container
+        return SharedAreas(_given(folder))
 
     async def state(self, container: str) -> State:
         """What its runtime's process says. Raises SandboxDown if it was removed."""
@@ -182,6 +183,17 @@ class OciContainers:
             if image not in self._roots:
                 self._roots[image] = await self._thread(open_root, image)
         return self._roots[image]
+
+    def _prepare(self, order: Order, root: Root) -> tuple[str, int, Group]:
+        """The name and the user id of a box whose bundle is written, and the group around it. Raises SandboxDown."""
+        box, user, group = self._claim(order)
+        try:
+            self._write(box, replace(order, spec=replace(order.spec, user=user)), root)
+        except OSError as error:
+            group.close()
+            self._clear(box)
+            raise SandboxDown(f"{self._home} cannot be written: {error.strerror}") from error
+        return box, user, group
 
     def _claim(self, order: Order) -> tuple[str, int, Group]:
         """A name and a user id that no other box has, and the group around the box. Raises SandboxDown."""
@@ -224,11 +236,9 @@ class OciContainers:
     async def _start_in_thread(self, work: Any, *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._starter, work, *args)
 
-    def _run(self, box: str, root: Root, pipe: socket.socket) -> subprocess.Popen[bytes]:
+    def _run(self, program: Program, box: str, root: Root, pipe: socket.socket) -> subprocess.Popen[bytes]:
         """Start the runtime's process, which lives as long as the box. Raises OSError."""
-        folder, program = self._home / box, self._program
-        if program is None:
-            raise SandboxDown("the sandbox is not open")
+        folder = self._home / box
         lay(root.tree, self._home / "nothing", folder / "root")
         argv = [str(program.path), "--root", str(self._home / "state"), "run", "--bundle", str(folder), box]
         with (folder / "stderr").open("wb") as stderr:
@@ -249,7 +259,7 @@ class OciContainers:
             return
         await self._thread(self._finish, box, running.process)
         self._running.pop(box, None)
-        await self._discard(box, running.group, None)
+        await self._discard(box, running.group)
 
     def _finish(self, box: str, process: subprocess.Popen[bytes]) -> None:
         """Wait for the box to end, which it does once its pipe is closed; kill it if it does not."""
@@ -263,14 +273,12 @@ class OciContainers:
             process.wait()
         self._groups.kill(box)  # what a runtime that was itself killed has left
 
-    async def _discard(self, box: str, group: Group, user: int | None) -> None:
+    async def _discard(self, box: str, group: Group) -> None:
         """Remove all that is left of a box that has ended."""
         with suppress(OSError):
             await self._start_in_thread(unmount, self._home / box / "root")
         group.close()
         await self._thread(self._clear, box)
-        if user is not None:
-            IN_USE[user] -= 1
 
     def _clear(self, box: str) -> None:
         """Remove groups, runtime's state and bundle; the link last, so that its owner is known until then."""

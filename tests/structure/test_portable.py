@@ -34,6 +34,10 @@ GUARDED = {
     "sandbox/engine.py": "systemd, and a log, where dockerd is started on Debian",
     "sandbox/folders.py": "looked at only if it exists",
     "sandbox/load.py": "watches only where the engine is on this Linux; the line of pressure is left out",
+    "sandbox/oci/bundle.py": "says what a box has",
+    "sandbox/oci/containers.py": "runs only where find_program passes, which asks for Linux first",
+    "sandbox/oci/groups.py": "runs only where find_program passes, which asks for Linux first",
+    "sandbox/oci/mounts.py": "runs only where find_program passes, which asks for Linux first",
     "sandbox/others.py": "runs only where the engine is on this Linux",
     "sandbox/users.py": "the error of a missing file is ignored",
 }

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
-from agent.base.types import BoxSpec
+import pytest
+
+from agent.base.errors import UserError
+from agent.base.profile import Profile
+from agent.base.types import BoxSpec, Split, Suite, Task
 from agent.config.campaign import Config
-from agent.trials.places import orders_of, recipe_of
+from agent.trials.places import check_engine, orders_of, recipe_of, sandbox_of
+from sandbox.docker_sandbox import DockerSandbox
+from sandbox.oci.sandbox import OciSandbox
 
 MODELS = {role: {"provider": "scripted", "script": "unused.yaml"} for role in ("solver", "improver")}
 WITHOUT_RAY = f"""
@@ -39,6 +46,38 @@ def test_machines_are_told_the_sizes_of_boxes_and_how_a_candidate_is_built() -> 
 
 def test_nothing_is_built_unless_the_scaffold_says_how() -> None:
     assert recipe_of(config(), "image") is None
+
+
+def test_boxes_run_with_an_engine_unless_the_configuration_says_otherwise(tmp_path: Path) -> None:
+    assert isinstance(sandbox_of(config(), tmp_path), DockerSandbox)
+    assert isinstance(sandbox_of(config(boxes={"engine": "oci"}), tmp_path), OciSandbox)
+
+
+def suite_of(profile: Profile) -> Suite:
+    task = Task(
+        id="t1",
+        split=Split.SEARCH,
+        instruction="",
+        files={},
+        submit=("a",),
+        tests={},
+        check=("true",),
+        junit=None,
+        profile=profile,
+    )
+    return Suite(name="s", hash="0", tasks=(task,))
+
+
+def test_whole_machines_are_refused_before_the_start_where_no_engine_makes_them() -> None:
+    check_engine(config(), suite_of(Profile.MACHINE))
+    check_engine(config(boxes={"engine": "oci"}), suite_of(Profile.STRICT))
+    with pytest.raises(UserError, match=r"boxes\.engine: oci has no boxes for tasks of profile: machine .*t1"):
+        check_engine(config(boxes={"engine": "oci"}), suite_of(Profile.MACHINE))
+
+
+def test_the_nodes_of_a_cluster_have_engines() -> None:
+    with pytest.raises(ValueError, match=r"boxes\.engine: oci is for this machine"):
+        config(boxes={"engine": "oci"}, executor={"kind": "ray"})
 
 
 def test_a_cluster_without_the_extra_is_the_users_to_fix() -> None:
