@@ -17,7 +17,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -43,22 +42,32 @@ def kinds(group: str, folder: Path) -> dict[str, EngineSandbox]:
     }
 
 
-async def work(kind: str, group: str, trials: int) -> float:
-    """Trials a minute, after one that fills the pool."""
+async def work(kind: str, group: str, trials: int, usage: Path) -> dict[str, float]:
+    """Trials a minute, and milliseconds of processor time a trial, after one that fills the pool."""
     image = ensure_image()
     with tempfile.TemporaryDirectory(prefix="rt-") as folder:
         async with kinds(group, Path(folder))[kind] as sandbox:
             await trial(sandbox, image)
-            return await rate(trials, lambda: trial(sandbox, image), CORES + 1)
+            before = await settled(sandbox, usage)
+            a_minute = await rate(trials, lambda: trial(sandbox, image), CORES + 1)
+            used = await settled(sandbox, usage) - before
+    return {"a_minute": a_minute, "cpu_ms": 1000 * used / trials}
+
+
+async def settled(sandbox: EngineSandbox, usage: Path) -> float:
+    """Seconds of processor time until now, once boxes are put away and the pool is full again."""
+    await sandbox.settle()
+    await asyncio.sleep(SETTLE_SECONDS)  # the engine still works when it has answered
+    return seconds(usage)
 
 
 def turn(kind: str, group: str, trials: int, usage: Path) -> dict[str, float]:
-    """One run of one kind; its first trial, and the start of its process, are part of the processor time."""
-    before = seconds(usage)
-    command = [sys.executable, "-m", "bench.sandbox.engines", "--work", kind, group, "--trials", str(trials)]
+    """One run of one kind, in a process of its own."""
+    options = ["--work", kind, group, str(usage), "--trials", str(trials)]
+    command = [sys.executable, "-m", "bench.sandbox.engines", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    time.sleep(SETTLE_SECONDS)  # the engine is still putting away the last boxes
-    return {"a_minute": float(done.stdout.split()[-1]), "cpu_ms": 1000 * (seconds(usage) - before) / (trials + 1)}
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def measure(rounds: int, trials: int) -> dict[str, object]:
@@ -108,11 +117,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--trials", type=int, default=20)
-    parser.add_argument("--work", nargs=2, metavar=("KIND", "GROUP"), help="do one turn, and print trials a minute")
+    parser.add_argument(
+        "--work", nargs=3, metavar=("KIND", "GROUP", "USAGE"), help="do one turn, and print its figures"
+    )
     options = parser.parse_args()
     if options.work:
-        kind, group = options.work
-        print(asyncio.run(work(kind, group, options.trials)))
+        kind, group, usage = options.work
+        print(json.dumps(asyncio.run(work(kind, group, options.trials, Path(usage)))))
         return
     text = json.dumps(measure(options.rounds, options.trials), indent=1)
     (Path(__file__).parent / "engines.json").write_text(text + "\n")
