@@ -1,4 +1,4 @@
-"""One hardened Docker container, used once; the errors of its methods say whose fault a failure is."""
+"""One hardened container, used once; the errors of its methods say whose fault a failure is."""
 
 from __future__ import annotations
 

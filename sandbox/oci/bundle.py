@@ -52,7 +52,7 @@ def bundle(
         folder: what the box sees of the host, read-only.
         root: the image's tree.
         group: the control group that the runtime makes.
-        memory: the limit that this group has, in bytes; see `groups`.
+        memory: the limit that this group has, in bytes. The one around it also forbids swap; see `groups`.
         cpus: how many processors the machine has.
         machine: the processor's architecture, as `uname` calls it.
         labels: of the container.
@@ -72,7 +72,7 @@ def bundle(
             "cgroupsPath": group,
             "resources": {
                 "devices": [{"allow": False, "access": "rwm"}],
-                "memory": {"limit": memory, "swap": memory},
+                "memory": {"limit": memory},
                 "pids": {"limit": spec.pids},
                 "cpu": {"quota": int(min(spec.cpus, cpus) * PERIOD), "period": PERIOD},
             },

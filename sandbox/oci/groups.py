@@ -46,7 +46,7 @@ class Groups:
         if self.unified:
             there = set((self._system / "cgroup.controllers").read_text().split())
         else:
-            there = {path.name for path in self._hierarchies()}
+            there = {name for path in self._hierarchies() for name in path.name.split(",")}
         if missing := [name for name in NEEDED if name not in there]:
             raise SandboxDown(f"control groups: {self._system} has no controller {', '.join(missing)}")
 

@@ -53,6 +53,16 @@ def test_a_machine_without_a_controller_is_refused(v2: Path, missing: str) -> No
         Groups("/ratchet", v2).check()
 
 
+def test_version_1_may_have_two_controllers_in_one_hierarchy(tmp_path: Path) -> None:
+    for name in ("cpu,cpuacct", "memory", "pids"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "cpu").symlink_to("cpu,cpuacct")
+    Groups("/ratchet", tmp_path).check()
+    (tmp_path / "pids").rmdir()
+    with pytest.raises(SandboxDown, match="has no controller pids"):
+        Groups("/ratchet", tmp_path).check()
+
+
 def test_a_group_that_cannot_be_made_is_an_infrastructure_error(v2: Path) -> None:
     (v2 / "ratchet").write_text("a file")
     with pytest.raises(SandboxDown, match="control group"):
