@@ -139,7 +139,7 @@ async def test_an_unknown_runtime_is_the_users_to_fix(spec: BoxSpec, sandboxes: 
 
 async def test_a_limit_below_what_the_runner_needs_is_said(any_sandbox: EngineSandbox, spec: BoxSpec) -> None:
     with pytest.raises(SandboxDown):
-        await any_sandbox.open(BoxSpec(image=spec.image, gateway=False, memory_mb=4))
+        await any_sandbox.open(BoxSpec(image=spec.image, gateway=False, memory_mb=1))
 
 
 async def test_a_silent_engine_is_an_infrastructure_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
