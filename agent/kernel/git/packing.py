@@ -2,6 +2,11 @@
 
 The formats are those of gitformat-pack(5), version 2, and gitformat-index(5), version 2. It is for small repositories
 that go into boxes: nothing is written to the user's.
+
+Why not a library: each proposal gets a pack of some 400 objects, nearly all of which the last one had. Made of objects
+that are kept compressed, it takes 0.3 ms of processor time, and 1.2 ms with `dulwich` 1.2.21; the index of 40 files
+takes 0.04 and 0.2 ms (minima of 60; of a scaffold of two files, 0.2 and 0.8 ms in all). A `git fast-import` takes 8 to
+17 ms. Loose objects cost nothing here, but 68 ms instead of 0.5 on their way into a box.
 """
 
 from __future__ import annotations

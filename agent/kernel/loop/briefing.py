@@ -18,7 +18,7 @@ from itertools import chain
 from agent.base.types import Candidate, Fate, Files, Trial
 from agent.config.campaign import Config
 from agent.kernel.decide.cheaper import Aim, Objective
-from agent.kernel.decide.gate import pairs_to_prove
+from agent.kernel.decide.gate import GateSettings, pairs_to_prove
 from agent.kernel.decide.informative import informative
 from agent.kernel.decide.predictions import Calibration
 from agent.kernel.git.excerpt import Branch
@@ -224,11 +224,13 @@ class Briefer:
         return facts
 
     @cached_property
-    def _least_pairs(self) -> int:
-        return pairs_to_prove(gate_settings(self._config))
+    def _rules(self) -> tuple[GateSettings, int]:
+        """The gate's numbers, and how many pairs it takes at the least."""
+        settings = gate_settings(self._config)
+        return settings, pairs_to_prove(settings)
 
     def _gate(self) -> list[tuple[str, object]]:
-        config, settings = self._config, gate_settings(self._config)
+        config, (settings, least) = self._config, self._rules
         search = self._state.archive.settings
         wanted = f"{search.enough} search trials, a lead of {search.margin:g} and of {search.min_z:g} standard errors"
         proven = config.gate == "proven"
@@ -237,7 +239,7 @@ class Briefer:
             ("a test", "fresh trials in pairs against the champion, on tasks that are not shown"),
             ("smallest gain worth finding, in score", f"{settings.smallest_effect:g}" if proven else None),
             ("what is accepted", _accepted(aim_of(config))),
-            ("pairs", f"{self._least_pairs} at the least, {settings.max_pairs} at the most" if proven else None),
+            ("pairs", f"{least} at the least, {settings.max_pairs} at the most" if proven else None),
             ("pairs of a comparison", None if proven else config.gate_options.runs),
         ]
 
