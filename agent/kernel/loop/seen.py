@@ -22,7 +22,7 @@ class Trials:
 
 
 class Seen:
-    """Candidate -> its trials. Whoever writes a trial calls `forget`; until then the answer is the same object."""
+    """Candidate -> its trials. `State` calls `forget` with each trial that it writes; until then, the same object."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger

@@ -79,7 +79,7 @@ def test_only_a_candidate_with_a_new_trial_and_its_children_are_made_again(
     assert attempts.of(chosen)[1].before[0].trials == 5
 
 
-def test_a_candidate_whose_fate_changed_is_told_of_anew(state: State, attempts: Attempts) -> None:
+def test_a_candidate_whose_fate_changed_is_described_again(state: State, attempts: Attempts) -> None:
     chosen = [state.candidates[1]]
     assert attempts.of(chosen)[0].reason == ""
     state.settle(1, Fate.REFUSED, "too large")
