@@ -186,8 +186,14 @@ class Repository(History):
         if not made and not self.branch_exists():
             raise RecordBroken(f"branch {self.branch} cannot be created")
 
-    def prepare(self, tree: str, text: str, expected: str) -> str:
+    def prepare(self, tree: str, text: str, expected: str, below: str | None = None) -> str:
         """Make the commit that would follow the champion `expected`; no ref moves yet.
+
+        Args:
+            tree: what it holds.
+            text: its message.
+            expected: where the branch must be.
+            below: its parent, where it is a later one of several commits that would follow; else `expected`.
 
         Raises:
             BranchMoved: the branch's tip is another one, or the branch is checked out somewhere.
@@ -203,7 +209,7 @@ class Repository(History):
             raise BranchMoved(f"branch {self.branch} is checked out in {worktree}: `git switch` away from it")
         if outside := self.outside(expected, tree):
             raise Refused(f"the tree differs outside the mutable paths, in `{outside[0]}`")
-        return self._git.commit_tree(tree, expected, text, self.style)
+        return self._git.commit_tree(tree, below or expected, text, self.style)
 
     def advance(self, commit: str, expected: str, why: str = "patch accepted") -> None:
         """Move the champion's branch from `expected` to a prepared commit, by compare-and-swap.

@@ -114,7 +114,8 @@ class BeforeAfter:
 class Step:
     """One of the patches that a commit consists of; `cut` characters of the diff are not shown.
 
-    `effect` is its share of the search score, by the trials of all candidates that hold it or do not.
+    `effect` is its share of the search score, by the trials of all candidates that hold it or do not. `commit` is the
+    one of this patch alone, where the acceptance became a commit a patch.
     """
 
     candidate: int
@@ -122,6 +123,7 @@ class Step:
     effect: Estimate | None
     diff: str
     cut: int
+    commit: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -221,6 +223,7 @@ class _Reader:
         self.ledger, self.candidates = ledger, {c.id: c for c in candidates}
         commits = ledger.commits()
         self.commits, self.reverts = {row.candidate: row.sha for row in commits}, ledger.reverts()
+        self.series = {(row.candidate, patch): sha for row in commits for sha, patch in ledger.series(row.sha)}
         self.champions = (0, *(row.candidate for row in commits)) if candidates else ()
         self.worth = worth_of(ledger, candidates)
         self.parts = {one: parts_words(known["parts"]) for one, known in by_candidate(ledger).items()}
@@ -282,7 +285,7 @@ class _Reader:
             wins=sum(d > 0 for d in differ),
             losses=sum(d < 0 for d in differ),
             ties=sum(d == 0 for d in differ),
-            steps=tuple(self._step(step, diff // len(steps)) for step in steps),
+            steps=tuple(self._step(step, diff // len(steps), candidate.id) for step in steps),
             changes=tuple(self._changes(pairs, base, talk)) if meetings else (),
             meetings=meetings,
             parts=self.parts.get(candidate.id, ""),
@@ -295,7 +298,7 @@ class _Reader:
         together = steps == [candidate] and candidate.id not in held
         return [self.candidates[one] for one in sorted(held)] or [candidate] if together else steps
 
-    def _step(self, candidate: Candidate, limit: int) -> Step:
+    def _step(self, candidate: Candidate, limit: int, whole: int) -> Step:
         diff, _ = self.ledger.candidate_texts(candidate.id)
         cut = max(0, len(diff) - limit)
         return Step(
@@ -304,6 +307,7 @@ class _Reader:
             effect=self.worth.effects.get(candidate.id),
             diff=diff[:limit],
             cut=cut,
+            commit=self.series.get((whole, candidate.id)),
         )
 
     def _same_indices(self, base: int, candidate: int) -> list[tuple[Mark, Mark]]:

@@ -36,11 +36,12 @@ class Dossier:
     """Everything about one candidate. `before` and `after` are search trials by index, of `base` and of itself.
 
     `diff` is its patch against `against`, in words; `calls` and `refusals` read the model calls of a trial. `saved` is
-    what prompt caches saved, in dollars.
+    what prompt caches saved, in dollars. `earlier` are the commits before `commit` that belong to it.
     """
 
     candidate: Candidate
     commit: Commit | None
+    earlier: Sequence[Commit] = ()
     reverted_by: str
     flags: Sequence[str] = ()
     diff: str
@@ -71,6 +72,7 @@ def collect(candidate: Candidate, ledger: Ledger, repository: Repository, *, par
     return Dossier(
         candidate=candidate,
         commit=row.commit if row else None,
+        earlier=row.earlier if row else (),
         reverted_by=row.reverted_by if row else "",
         flags=ledger.recollect(flags_key(candidate.id)) or (),
         diff=diff,
@@ -128,7 +130,8 @@ def render_show(dossier: Dossier, console: Console, *, transcripts: bool = False
     if candidate.body:
         _section(console, "in its author's words", visible_lines(candidate.body))
     if commit is not None:
-        _section(console, f"commit {commit.sha}, {when(commit.time)}", [])
+        before = [visible(f"after {one.sha[:10]} {one.subject}") for one in dossier.earlier]
+        _section(console, f"commit {commit.sha}, {when(commit.time)}", before)
         console.print(_trailer_table(commit))
     _print_scores(dossier, console)
     _section(console, "cost", [_cost(dossier)])
