@@ -10,7 +10,7 @@ import asyncio
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from agent.base.types import Candidate, Fate, Files, Trial
 from agent.config.campaign import Config
@@ -20,12 +20,14 @@ from agent.kernel.decide.informative import informative
 from agent.kernel.decide.predictions import Calibration, Sums, calibration, checked, predictions
 from agent.kernel.git.excerpt import Branch
 from agent.kernel.loop import pages
+from agent.kernel.loop.bring_over import BringOver
 from agent.kernel.loop.lessons import LESSONS, lessons_of
 from agent.kernel.loop.opening import with_recorded_windows
 from agent.kernel.loop.pages import Attempt
 from agent.kernel.loop.parts import Parts
 from agent.kernel.loop.settings import aim_of, gate_settings
 from agent.kernel.loop.shown import SearchTasks
+from agent.kernel.loop.threads import to_end
 from agent.kernel.record.rows import Result
 
 MOST_CANDIDATES = 60
@@ -57,11 +59,15 @@ class Briefer:
         self.tasks, self._purpose = search.shown, search.purpose
         self._excerpt = parts.repository.excerpt()
 
-    async def write(self, parent: Candidate, left: Callable[[], Left]) -> Briefing:
-        """What the improver gets that is to build on `parent`; `left` says what is left of the campaign."""
-        attempts = self.attempts(self._chosen(parent))
+    async def write(self, parent: Candidate, left: Callable[[], Left], source: Candidate | None = None) -> Briefing:
+        """What the improver gets that is to build on `parent`; `left` says what is left of the campaign.
+
+        `source` is the candidate whose patch it is to bring over.
+        """
+        attempts = self.attempts(self._chosen(parent, source))
         repository = await asyncio.to_thread(self._repository, parent, attempts)
-        context = self._context(parent, left(), attempts)  # last: trials end meanwhile
+        brought = None if source is None else await to_end(partial(self._brought, parent, source, attempts))
+        context = self._context(parent, left(), attempts, brought)  # last: trials end meanwhile
         lessons = lessons_of(self._state.ledger)
         return Briefing(context=context, beside={**repository, **({LESSONS: lessons.encode()} if lessons else {})})
 
@@ -78,9 +84,10 @@ class Briefer:
         found = dict.fromkeys([state.champion, *ancestors, *reversed(family), *state.best(_BEST)])
         return [one for one in found if one != parent.id]
 
-    def _chosen(self, parent: Candidate) -> list[Candidate]:
-        """The candidates that are shown, oldest first; the parent is among them."""
-        wanted = dict.fromkeys([parent.id, *self._relatives(parent), *reversed(self._state.candidates)])
+    def _chosen(self, parent: Candidate, source: Candidate | None) -> list[Candidate]:
+        """The candidates that are shown, oldest first; the parent and the source are among them."""
+        first = [parent.id] if source is None else [parent.id, source.id]
+        wanted = dict.fromkeys([*first, *self._relatives(parent), *reversed(self._state.candidates)])
         return [self._state.candidates[one] for one in sorted(list(wanted)[:MOST_CANDIDATES])]
 
     def attempts(self, chosen: Sequence[Candidate]) -> list[Attempt]:
@@ -113,20 +120,33 @@ class Briefer:
                 found.setdefault(row.candidate, []).append(row)
         return found
 
+    def _brought(self, parent: Candidate, source: Candidate, attempts: Sequence[Attempt]) -> BringOver:
+        """What is known of a patch that does not merge onto `parent`."""
+        repository, base = self._parts.repository, self._state.candidates[self._state.base_of(source.id)]
+        sides = [one.tree or "" for one in (base, parent, source)]
+        return BringOver(
+            attempt=next(one for one in attempts if one.candidate.id == source.id),
+            base=base.id,
+            onto=parent.id,
+            diff=repository.diff(sides[0], sides[2]),
+            conflicts=repository.conflicts(*sides),
+        )
+
     # ---------------------------------------------------------------------------- pages
 
-    def _context(self, parent: Candidate, left: Left, attempts: Sequence[Attempt]) -> Files:
+    def _context(self, parent: Candidate, left: Left, attempts: Sequence[Attempt], brought: BringOver | None) -> Files:
         failures = self._state.failures(parent.id, self._purpose)
         brief = self._state.brief(self._config.name, parent.id, left)
         listed = [{"task": t.task, "reason": t.reason, "file": f"transcripts/{n}.md"} for n, t in _numbered(failures)]
-        found = self._calibration(attempts)
+        found, over = self._calibration(attempts), {} if brought is None else {"bring_over": brought.brief()}
         files = {
-            "brief.json": pages.brief_page({**brief, "failures": listed}).encode(),
+            "brief.json": pages.brief_page({**brief, **over, "failures": listed}).encode(),
             "README.md": pages.INDEX.encode(),
             "campaign.md": (self._facts(attempts, parent, left) + "\n" + pages.calibration_words(found)).encode(),
             "candidates.tsv": pages.candidates_table(attempts).encode(),
             "results.tsv": pages.results_table(attempts).encode(),
             "scores.tsv": pages.scores_table(attempts, self.tasks).encode(),
+            **({} if brought is None else bounded(brought.pages(), MOST_BYTES // 4)),
             **{f"transcripts/{n}.md": pages.trial_page(t).encode() for n, t in _numbered(failures)},
             **bounded(self._trials(parent, attempts), MOST_BYTES // 4),
             **bounded(pages.task_files(self.tasks), MOST_BYTES // 4),

@@ -85,7 +85,9 @@ class Gatekeeper:
         state.archive.tried.add((node, state.champion))
         if node in state.champions:  # a former champion has nothing to add
             return
-        if (candidate := await self._merger.onto_champion(state.candidates[node])) is not None:
+        if await self._merger.conflicts(state.candidates[node]) and self._contenders.brings(node):
+            self._contenders.bring(node)
+        elif (candidate := await self._merger.onto_champion(state.candidates[node])) is not None:
             self._open(candidate)
 
     def _open(self, candidate: Candidate) -> None:
@@ -206,7 +208,7 @@ class Gatekeeper:
         state = self._state
         if (smaller := await self._attributing.smaller(match, decision)) is not None:
             match, decision = smaller
-        flags = await self._flags_of(match)
+        flags = await self._admission.flags(match.champion.tree or "", match.candidate.tree or "")  # of the whole patch
         accepted = self.acceptance(match, decision, flags, await self._holdout.in_words(match.candidate))
         if accepted.champion != state.champion:
             state.approvals.keep(replace(accepted, outcome="outdated"))
@@ -219,15 +221,12 @@ class Gatekeeper:
         else:
             state.ledger.note("approved", f"#{match.candidate.id} was approved by the gate (approve: auto)")
             self._committer.commit(accepted)
+            await self._merger.find_conflicts()
 
     def acceptance(self, match: Match, decision: Decision, flags: list[str], holdout: str) -> Acceptance:
         """Everything that the commit of an accepted patch will say."""
         noted = {"flags": in_one_line(flags), "parts": self._attributing.words(match)}
         return acceptance_of(self._parts, match, decision, noted, holdout)
-
-    async def _flags_of(self, match: Match) -> list[str]:
-        """What the whole patch adds to the champion that it met."""
-        return await self._admission.flags(match.champion.tree or "", match.candidate.tree or "")
 
     # ---------------------------------------------------------------------------- people
 
@@ -248,8 +247,8 @@ class Gatekeeper:
 
     def _decline(self, request: Request, problem: str) -> None:
         word = "approval" if request.approve else "rejection"
-        text = f"{word} of #{request.candidate} by {request.by} was not done: {problem}"
-        self._state.ledger.note("request", text)
+        said = f"{word} of #{request.candidate} by {request.by} was not done: {problem}"
+        self._state.ledger.note("request", said)
 
     async def _void_match(self) -> None:
         """The champion moved under an open test: its candidate meets the new one in a new test."""
@@ -263,13 +262,14 @@ class Gatekeeper:
         await self._merger.onto_champion(match.candidate)
 
     async def _finish_approvals(self) -> None:
-        """Bring the entries of patches that wait in line with the champion."""
+        """Bring what waits, and what is known of conflicts, in line with the champion."""
         state = self._state
         for entry in list(state.approvals):
             if entry.outcome in ("waiting", "outdated") and entry.candidate in state.champions:
                 state.approvals.move(entry.candidate, "approved")
             elif entry.outcome == "outdated" or (entry.outcome == "waiting" and entry.champion != state.champion):
                 await self._bring_up_to_date(entry)
+        await self._merger.find_conflicts()
 
     async def _bring_up_to_date(self, entry: Acceptance) -> None:
         """Bring a patch that passed the gate against an older champion onto the new one."""

@@ -17,6 +17,9 @@ from agent.kernel.loop.parts import Parts, Planned
 from agent.kernel.loop.proposer import Proposal
 from agent.kernel.loop.threads import to_end
 
+_LOOKED_AT = 12
+"""Candidates, by search score, of which it is known whether they merge onto a new champion."""
+
 
 class Merger:
     """`later` queues a step of the campaign."""
@@ -50,6 +53,28 @@ class Merger:
         if merged.fate is Fate.OPEN:
             self._later(self._admission.first_trial(merged))
         return None
+
+    async def conflicts(self, candidate: Candidate) -> bool:
+        """Whether the patch of a candidate does not merge onto the champion; the archive knows it then."""
+        state = self._state
+        base, champion = state.base_of(candidate.id), state.champion
+        if base == champion or candidate.tree is None:
+            return False
+        sides = [one.tree or "" for one in (state.candidates[base], state.candidates[champion], candidate)]
+        try:
+            await to_end(partial(self._parts.repository.merge, *sides))
+        except Refused:
+            state.archive.bringing.conflicts.add((candidate.id, champion))
+            return True
+        return False
+
+    async def find_conflicts(self) -> None:
+        """Let the archive know which of the best candidates do not merge onto the champion that there is now."""
+        state, archive = self._state, self._state.archive
+        held = archive.patches(state.champion)
+        for node in state.best(_LOOKED_AT):
+            if node in archive and archive.node(node).alive and not archive.patches(node) <= held:
+                await self.conflicts(state.candidates[node])
 
     async def compose(self, patches: frozenset[int]) -> None:
         """Make a candidate of just these patches, as far as they merge; nothing if some candidate is that already.

@@ -20,6 +20,7 @@ from agent.kernel.decide.gate import Fixed, GateSettings
 from agent.kernel.decide.voids import VoidRule
 from agent.kernel.loop.match import fixed_of, opened_with
 from agent.kernel.record.attributed import by_candidate
+from agent.kernel.record.brought import brought_of
 from agent.kernel.record.ledger import Ledger, Mark, SpendingRow, TestRow
 from agent.models.dialects.transcript import middle_out, with_output
 from agent.review.report.evidence import Meeting, recompute
@@ -133,6 +134,7 @@ class Patch:
     `search` is the score that promotes it, on tasks that its makers did not see; `shown` is the one on tasks that they
     saw, None where improvers see every search task. `reverts` is the candidate that this one reverts; a person made
     it, nobody proposed it. `parts` says what each patch of an accepted one is worth at the gate, "" where not measured.
+    `brings` is the candidate whose patch this one brings over onto its parent.
     """
 
     candidate: Candidate
@@ -150,6 +152,7 @@ class Patch:
     changes: tuple[BeforeAfter, ...]
     meetings: tuple[Meeting, ...]
     parts: str = ""
+    brings: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -289,6 +292,7 @@ class _Reader:
             changes=tuple(self._changes(pairs, base, talk)) if meetings else (),
             meetings=meetings,
             parts=self.parts.get(candidate.id, ""),
+            brings=brought_of(self.ledger, candidate.id),
         )
 
     def _steps(self, candidate: Candidate, base: int) -> list[Candidate]:

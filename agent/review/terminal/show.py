@@ -23,6 +23,7 @@ from agent.kernel.decide.evidence import base_of
 from agent.kernel.decide.flags import flags_key
 from agent.kernel.git.messages import Commit
 from agent.kernel.git.repository import Repository
+from agent.kernel.record.brought import brought_of
 from agent.kernel.record.ledger import Ledger, PairRow, TestRow
 from agent.models.dialects.transcript import with_output
 from agent.review.commits import accepted
@@ -42,6 +43,7 @@ class Dossier:
     candidate: Candidate
     commit: Commit | None
     earlier: Sequence[Commit] = ()
+    brings: int | None = None
     reverted_by: str
     flags: Sequence[str] = ()
     diff: str
@@ -73,6 +75,7 @@ def collect(candidate: Candidate, ledger: Ledger, repository: Repository, *, par
         candidate=candidate,
         commit=row.commit if row else None,
         earlier=row.earlier if row else (),
+        brings=brought_of(ledger, candidate.id),
         reverted_by=row.reverted_by if row else "",
         flags=ledger.recollect(flags_key(candidate.id)) or (),
         diff=diff,
@@ -122,6 +125,7 @@ def render_show(dossier: Dossier, console: Console, *, transcripts: bool = False
     candidate, commit = dossier.candidate, dossier.commit
     console.print(Text.assemble((f"#{candidate.id} ", "bold"), (visible(candidate.subject), "bold")))
     origin = "the scaffold at the start" if candidate.parent is None else f"made from #{candidate.parent}"
+    origin += "" if dossier.brings is None else f" and #{dossier.brings}, whose patch it brings over"
     console.print(Text.assemble((candidate.fate.value, FATE_STYLES[candidate.fate]), f", {origin}"))
     console.print(Text(visible(why(dossier), 1000)))
     if dossier.flags:
