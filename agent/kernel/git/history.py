@@ -169,10 +169,9 @@ class History:
         trees = [self._git.tree_of(name) for name in (before, after)]
         return self._git.objects.diff(*trees).decode(errors="replace")
 
-    def conflicts(self, base_tree: str, ours_tree: str, theirs_tree: str) -> Files:
-        """The files that conflict in a three-way merge, as far as they merge, with git's marks in them."""
-        tree, paths = self._git.merged(base_tree, ours_tree, theirs_tree)
-        return self.read(tree, paths)
+    def merged(self, base_tree: str, ours_tree: str, theirs_tree: str) -> tuple[str, list[str]]:
+        """The tree of a three-way merge as far as it goes, and the paths that conflict: git's marks stand in them."""
+        return self._git.merged(base_tree, ours_tree, theirs_tree)
 
     def compare(self, before: Files, after: Files) -> str:
         """The patch between files that are in no tree, such as a refused one; odd paths are left out."""

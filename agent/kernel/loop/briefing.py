@@ -129,7 +129,7 @@ class Briefer:
             base=base.id,
             onto=parent.id,
             diff=repository.diff(sides[0], sides[2]),
-            conflicts=repository.conflicts(*sides),
+            conflicts=repository.read(*repository.merged(*sides)),
         )
 
     # ---------------------------------------------------------------------------- pages

@@ -452,9 +452,10 @@ def test_the_files_that_conflict_are_shown_as_far_as_they_merge(home: Path) -> N
     repository = enter(home)
     ours = patched(repository, main=b"a = 8\nb = 2\nc = 3\n", extra=b"e = 1\n")
     theirs = patched(repository, main=b"a = 9\nb = 2\nc = 9\n")
-    found = repository.conflicts(repository.tree_of(repository.base), ours, theirs)
-    assert list(found) == ["agent/scaffold/main.py"]
-    marked = found["agent/scaffold/main.py"]
+    tree, paths = repository.merged(repository.tree_of(repository.base), ours, theirs)
+    assert paths == ["agent/scaffold/main.py"]
+    marked = repository.read(tree, paths)["agent/scaffold/main.py"]
+    assert "agent/scaffold/extra.py" in repository.read(tree)
     assert marked.startswith(b"<<<<<<<")
     assert b"a = 8" in marked
     assert b"a = 9" in marked
