@@ -8,7 +8,7 @@ SEED ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DISABLE_MKDOCS_2_WARNING := true
 
-.PHONY: help setup docker browser check docs docs-serve format test test-slow demo bench bench-demo bench-gate bench-sandbox bench-gateway bench-suites bench-review bench-ledger bench-faults bench-peers bench-overhead wheel lock clean
+.PHONY: help setup docker browser packages check docs docs-serve format test test-slow demo bench bench-demo bench-gate bench-sandbox bench-gateway bench-suites bench-review bench-ledger bench-faults bench-peers bench-overhead wheel lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -51,7 +51,10 @@ browser: setup
 test: docker browser ## Fast tests, Docker and a browser included
 	$(BIN)/pytest -n $$(( $$(getconf _NPROCESSORS_ONLN) < 4 ? $$(getconf _NPROCESSORS_ONLN) + 1 : 4 )) --dist loadfile
 
-test-slow: docker browser ## Fault injection, simulations, long campaigns
+packages: setup
+	@$(BIN)/python -m bench.packages
+
+test-slow: docker browser packages ## Fault injection, simulations, long campaigns
 	$(BIN)/pytest -m slow --timeout 1800
 
 demo: docker ## A real short campaign with the embedded model (NAME=demo SEED=1)

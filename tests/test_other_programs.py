@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from agent.kernel.record.ledger import Ledger
+from tests.agreed import task
 from tests.cli.test_init import git, ratchet
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
@@ -48,21 +49,6 @@ extra.chmod(0o755)
 pathlib.Path("PATCH.md").write_text("Give the right answer\n\nIt was wrong.\n")
 print("diff:", run("git", "diff", "--stat"))
 """
-CHECK = "def test():\n    assert open('/workspace/solution.txt').read() == 'right'  # {}\n"
-
-
-def task(number: int, split: str) -> dict[str, object]:
-    return {
-        "id": f"{split}-{number}",
-        "split": split,
-        "instruction": f"Write the right answer into solution.txt ({split}, {number}).",
-        "submit": ["solution.txt"],
-        "tests": {"test.py": CHECK.format(f"{split} {number}")},
-        "check": ["python3", "-m", "pytest", "-q", "--junitxml=$RATCHET_JUNIT", "test.py"],
-        "solution": {"solution.txt": "right"},
-        "junit": 1,
-        **({"deterministic": True} if split == "gate" else {}),
-    }
 
 
 def write(folder: Path, files: dict[str, str]) -> Path:
@@ -94,7 +80,9 @@ def campaign(**scaffold: object) -> dict[str, object]:
 
 
 def repository(folder: Path, config: dict[str, object], script: str = '{"rules": [{"reply": "ready"}]}') -> Path:
-    tasks = [task(n, split) for split in ("search", "gate", "holdout") for n in range(2)]
+    agreed = {"file": "solution.txt", "holds": "right"}
+    splits = ("search", "gate", "holdout")
+    tasks = [task(n, split, **agreed, deterministic=split == "gate") for split in splits for n in range(2)]
     suite = {"name": "right", "tasks": tasks}
     write(
         folder,

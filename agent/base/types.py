@@ -307,7 +307,10 @@ class CallRecord(Protocol):
     """Where the gateway writes calls before their answers are relied on, and reads answer scopes."""
 
     def record_call(self, call: Call) -> None:
-        """Keep one call durably. Raises RecordBroken."""
+        """Keep one call: it outlives this process, and a power cut once `kept` has returned. Raises RecordBroken."""
+
+    async def kept(self) -> None:
+        """Wait until every call that was recorded before is on the disk. Raises RecordBroken."""
 
     def record_refusal(self, refusal: Refusal) -> None:
         """Keep a refused call, or how often it came again. Raises RecordBroken."""

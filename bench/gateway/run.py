@@ -40,6 +40,9 @@ class Forget:
     def record_call(self, call: Call) -> None:
         """Forget it."""
 
+    async def kept(self) -> None:
+        """Nothing is written."""
+
     def record_refusal(self, refusal: Refusal) -> None:
         """Forget it."""
 

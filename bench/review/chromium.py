@@ -5,11 +5,11 @@ python -m bench.review.chromium    install it where that is possible: as root, w
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
+
+from bench.packages import install as install_packages
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FIX = "Run `apt-get install chromium` as root, or put a Chromium or Chrome on the PATH."
@@ -23,16 +23,9 @@ def find() -> Path | None:
 
 def install() -> bool:
     """Install Chromium if this process may; returns whether there is one."""
-    if find() is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        print("chromium: installing (about a minute)", flush=True)
-        _apt("update", "-qq")
-        _apt("install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-liberation")
+    if find() is None:
+        install_packages("chromium", "fonts-liberation")
     return find() is not None
-
-
-def _apt(*arguments: str) -> None:
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    subprocess.run(["apt-get", *arguments], check=False, stdout=subprocess.DEVNULL, env=environment)
 
 
 if __name__ == "__main__" and not install():

@@ -48,7 +48,7 @@ TURNS = 8
 """Calls of one trial: each sends the conversation so far."""
 
 SAID = "a line of what the model and the tools said before, of about eighty characters. " * 24
-ROWS = 2000
+ROWS, SIDE_BY_SIDE = 2000, 16
 
 
 @contextmanager
@@ -171,21 +171,37 @@ def through_ray(count: int, parallel: int) -> dict[str, float]:
 
 
 def record() -> dict[str, float]:
-    """What the ledger costs: wall and processor time of a call's row and a trial's, each a transaction of its own."""
+    """What the ledger costs: wall and processor time of the row of a call, of many at a time, and of a trial."""
     with tempfile.TemporaryDirectory(prefix="rc", dir=HERE) as folder, Ledger(Path(folder) / "l.sqlite") as ledger:
         seed = Candidate(id=0, parent=None, tree="0" * 40, subject="", body="", fate=Fate.OPEN, reason="", size=1)
         ledger.add_candidate(seed, fingerprint=None, diff="", transcript="")
         return {
-            **timed("call", lambda number: ledger.record_call(call(number))),
-            **timed("trial", lambda number: ledger.add_trial(trial(number), candidate=0, index=number)),
+            **timed("call", lambda: asyncio.run(kept(ledger))),
+            **timed("trial", lambda: add_trials(ledger)),
             **flushes(Path(folder) / "file"),
         }
 
 
-def timed(name: str, write: Callable[[int], object]) -> dict[str, float]:
-    wall, cpu = time.perf_counter(), time.process_time()
+async def kept(ledger: Ledger) -> None:
+    """Calls that end at their own times, each once its row is on the disk."""
+    numbers = iter(range(ROWS))
+
+    async def one_after_the_other() -> None:
+        for number in numbers:
+            ledger.record_call(call(number))
+            await ledger.kept()
+
+    await asyncio.gather(*(one_after_the_other() for _ in range(SIDE_BY_SIDE)))
+
+
+def add_trials(ledger: Ledger) -> None:
     for number in range(ROWS):
-        write(number)
+        ledger.add_trial(trial(number), candidate=0, index=number)
+
+
+def timed(name: str, write: Callable[[], object]) -> dict[str, float]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    write()
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     return {f"{name}_wall_ms": 1000 * wall / ROWS, f"{name}_cpu_ms": 1000 * cpu / ROWS}
 

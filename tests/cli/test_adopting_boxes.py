@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.base import yaml
+from tests.agreed import task
 from tests.cli.test_adopting import repository
 from tests.cli.test_init import git, ratchet
 
@@ -87,26 +88,11 @@ SCRIPT = {
         {"reply": "```python\nx = 2\n```"},
     ]
 }
-CHECK = "def test():\n    assert open('/workspace/solution.py').read().strip() == 'x = 1'  # {}\n"
-
-
-def task(split: str, number: int) -> dict[str, object]:
-    return {
-        "id": f"{split}-{number}",
-        "split": split,
-        "instruction": f"Write the line that was agreed on into solution.py ({split}, {number}).",
-        "submit": ["solution.py"],
-        "tests": {"test.py": CHECK.format(f"{split} {number}")},
-        "check": ["python3", "-m", "pytest", "-q", "--junitxml=$RATCHET_JUNIT", "test.py"],
-        "solution": {"solution.py": "x = 1\n"},
-        "junit": 1,
-        **({"deterministic": True} if split == "gate" else {}),
-    }
 
 
 def adopted(folder: Path, language: str) -> Path:
     """An agent in its repository, with a suite, as `init` takes it; its model is a script."""
-    tasks = [task(split, n) for split in ("search", "gate", "holdout") for n in range(2)]
+    tasks = [task(n, split, deterministic=split == "gate") for split in ("search", "gate", "holdout") for n in range(2)]
     suite = json.dumps({"name": "agreed", "tasks": tasks})
     made = repository(folder / language, {**AGENTS[language], "evals/suite.yaml": suite})
     done = ratchet(folder, "init", "--agent", language)

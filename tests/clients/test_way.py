@@ -19,6 +19,7 @@ import pytest
 
 from agent.base import yaml
 from agent.kernel.record.ledger import Ledger
+from tests.agreed import task
 from tests.cli.test_init import git, ratchet
 from tests.clients import recipes
 from tests.clients.acting import IMPROVER, MARK, SOLVER, acting, prompt_of, served
@@ -30,21 +31,6 @@ OTHER = dict(zip(NAMES, [*NAMES[1:], NAMES[0]], strict=True))
 """Which other agent improves each: every one of them improves another one."""
 
 KEYS = {"OPENAI_API_KEY": "placeholder", "ANTHROPIC_API_KEY": "placeholder"}
-CHECK = "def test():\n    assert open('/workspace/solution.py').read().strip() == 'x = 1'  # {}\n"
-
-
-def task(number: int, split: str) -> dict[str, object]:
-    return {
-        "id": f"{split}-{number}",
-        "split": split,
-        "instruction": f"Write a file solution.py that holds the line that was agreed on ({split}, {number}).",
-        "submit": ["solution.py"],
-        "tests": {"test.py": CHECK.format(f"{split} {number}")},
-        "check": ["python3", "-m", "pytest", "-q", "--junitxml=$RATCHET_JUNIT", "test.py"],
-        "solution": {"solution.py": "x = 1\n"},
-        "junit": 1,
-        "solve_timeout": 120,
-    }
 
 
 def model(name: str, at: str, role: str) -> dict[str, object]:
@@ -56,7 +42,7 @@ def model(name: str, at: str, role: str) -> dict[str, object]:
 
 def configure(folder: Path, name: str, at: str, *, improver: str | None = None) -> Path:
     """What `init` wrote, with another suite, these models and a small budget."""
-    tasks = [task(n, split) for split, most in {"search": 1, "gate": 1, "holdout": 1}.items() for n in range(most)]
+    tasks = [task(0, split, solve_timeout=120) for split in ("search", "gate", "holdout")]
     suite = {"name": "agreed", "tasks": tasks}
     (folder / "suite").mkdir(exist_ok=True)
     (folder / "suite/suite.yaml").write_text(json.dumps(suite))

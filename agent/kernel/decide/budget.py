@@ -1,9 +1,9 @@
 """The campaign's hard limits: money, tokens, calls and time, reserved before each call.
 
 A limit is used up when a call does not fit and what is left cannot pay for a small call either: 1/50 of the limit or,
-if that is more, four times what a call has cost so far (over ten calls at least, since one alone says little). So a
-call that asks for far more than calls need is refused to its box and ends nothing; and where ordinary calls no longer
-fit, the campaign ends instead of failing the trials that make them.
+if that is more, four times what a call has cost so far (over ten calls at least, since one alone says little), but
+never more than 1/10 of it. So a call that asks for far more than calls need is refused to its box and ends nothing, and
+where ordinary calls no longer fit, the campaign ends instead of failing the trials that make them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 _EXACT = 1e-12
 _SMALL_SHARE = 1 / 50
+_LARGEST_SHARE = 1 / 10
 _SMALL_CALLS = 4
 _FEW_CALLS = 10
 
@@ -144,4 +145,5 @@ class Budget:
 
     def _small(self, limit: float, used: float) -> float:
         """What a small call may cost."""
-        return max(limit * _SMALL_SHARE, _SMALL_CALLS * used / max(self._calls, _FEW_CALLS))
+        usual = _SMALL_CALLS * used / max(self._calls, _FEW_CALLS)
+        return min(limit * _LARGEST_SHARE, max(limit * _SMALL_SHARE, usual))

@@ -22,8 +22,8 @@ class Calls(Store):
     """The part of a ledger that holds model calls. The messages of a request are stored one by one."""
 
     def record_call(self, call: Call) -> None:
-        """Keep one model call. Raises RecordBroken."""
-        with self._writing() as db:
+        """Keep one model call; a power cut can take it until `kept` has returned. Raises RecordBroken."""
+        with self._writing_soon() as db:
             fields = {name: getattr(call, name) for name in Call.__slots__ if name not in _DETAILS}
             bodies = {"request": _pack_request(db, call.request), "response": put(db, call.response)}
             number = insert(db, "calls", at=(now := time.time()), **{**fields, **bodies})

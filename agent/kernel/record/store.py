@@ -13,6 +13,7 @@ from typing import Self
 
 from agent.base.errors import RecordBroken
 from agent.kernel.record.chain import COVERED, Value, link, look_up, name_parts
+from agent.kernel.record.flush import Flush
 from agent.kernel.record.mirror import Link, Mirror
 from agent.kernel.record.schema import MIGRATIONS, SCHEMA_VERSION
 
@@ -34,6 +35,7 @@ class Store:
         self._mirror: Mirror | None = None
         self._new: list[Link] = []
         self._grouped = False
+        self._flush = Flush(path.with_name(f"{path.name}-wal"))
         with _broken(path):
             uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
             self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30, check_same_thread=False)
@@ -95,6 +97,20 @@ class Store:
                     self._db.execute("ROLLBACK")
                 raise
         self._reflect()
+
+    @contextmanager
+    def _writing_soon(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that others see at once, and that is on the disk after the next other one, or `kept`."""
+        self._db.execute("PRAGMA synchronous = NORMAL")  # of no effect within a transaction
+        try:
+            with self._writing() as db:
+                yield db
+        finally:
+            self._db.execute("PRAGMA synchronous = FULL")
+
+    async def kept(self) -> None:
+        """Wait until all that was written before is on the disk: one flush for all who wait. Raises RecordBroken."""
+        await self._flush.done()
 
     @contextmanager
     def together(self) -> Iterator[None]:

@@ -16,6 +16,7 @@ from agent.models.ports import Dialect, Json, Tokens, Trouble
 _STATUS_TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
+    402: "billing_error",
     403: "permission_error",
     404: "not_found_error",
     408: "timeout_error",

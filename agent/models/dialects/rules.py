@@ -11,6 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from agent.models.dialects import stamps
 from agent.models.ports import BadCall, Dialect, Json
 
 
@@ -141,7 +142,15 @@ def sieve(dialect: Dialect, body: Json, passed: Collection[str]) -> tuple[Json, 
             made[name] = _sieved(name, value, rules, passed, left)
         elif name not in rules.beyond and value is not None:
             left.append(name)
+    if dialect is Dialect.RESPONSES and stamps.NAME not in passed:
+        made, stamped = _blurred(made)
+        left += [stamps.NAME] if stamped else []
     return made, list(dict.fromkeys(left))
+
+
+def _blurred(body: Json) -> tuple[Json, bool]:
+    items, stamped = stamps.blurred(body.get("input"))
+    return ({**body, "input": items} if stamped else body), stamped
 
 
 def _sieved(name: str, value: Any, rules: Rules, passed: Collection[str], left: list[str]) -> Any:

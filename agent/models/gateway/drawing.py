@@ -67,7 +67,7 @@ class Drawing:
             if isinstance(error, BadCall) and bill.attempts:
                 self._first.refused(ask.read.role, call.model, error)
             if settled(call.status):
-                return self._recorded(call)
+                return await self._kept(call)
             if bill.attempts:
                 self._recorded(call)
                 if isinstance(error, BadCall):
@@ -77,7 +77,7 @@ class Drawing:
             if bill.attempts:
                 self._recorded(self._rows.failed(ask, sent, None, bill))
             raise
-        return self._recorded(self._rows.answered(ask, sent, checks.canonical(answer), bill))
+        return await self._kept(self._rows.answered(ask, sent, checks.canonical(answer), bill))
 
     def _work(self, ask: Ask, body: Json, flight: Flight, bill: Bill) -> Work:
         question = Question(
@@ -95,6 +95,12 @@ class Drawing:
         model = ask.upstream.model
         self._first.answered(ask.read.role, f"{model.provider}/{model.name}", ask.upstream.provider.native, raw)
         return answer
+
+    async def _kept(self, call: Call) -> Call:
+        """The call, once no power cut can take its row away."""
+        self._recorded(call)
+        await self._record.kept()
+        return call
 
     def _recorded(self, call: Call) -> Call:
         self._record.record_call(call)

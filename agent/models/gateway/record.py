@@ -23,6 +23,9 @@ class MemoryRecord:
         if call.answer_scope is not None and call.fresh and settled(call.status):
             self._answers.setdefault((call.answer_scope, call.key, call.k), call)
 
+    async def kept(self) -> None:
+        """Memory has no disk to wait for."""
+
     def record_refusal(self, refusal: Refusal) -> None:
         """Keep one refused call."""
         self.refusals.append(refusal)
@@ -42,6 +45,10 @@ class WatchedRecord:
         """Keep one call, then tell of it."""
         self._record.record_call(call)
         self._told(call)
+
+    async def kept(self) -> None:
+        """Wait until the record is on the disk."""
+        await self._record.kept()
 
     def record_refusal(self, refusal: Refusal) -> None:
         """Keep a refused call, then tell of it."""

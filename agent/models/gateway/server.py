@@ -271,6 +271,7 @@ class GatewayServer:
         await session.clock.reach(asked_at + call.seconds)
         shared = replace(as_shared(call, ask.scope.trial), left_out=ask.left_out(sent))
         self._record.record_call(shared)
+        await self._record.kept()
         return shared, retried
 
     # ---------------------------------------------------------------- opening and shutting

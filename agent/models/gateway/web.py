@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from agent.base.errors import CandidateFault, InfrastructureError
 from agent.models.dialects.formats import FORMATS
 from agent.models.gateway import streams
+from agent.models.gateway.bill import OUT_OF_BUDGET, TOO_LARGE
 from agent.models.gateway.session import BoxSession
 from agent.models.ports import BadCall, Calls, Dialect, Json
 
@@ -29,8 +30,7 @@ _PATHS = {
     "/responses": Dialect.RESPONSES,
     "/messages": Dialect.MESSAGES,
 }
-_TOLD = {403: 400}
-"""A limit is told as a plain refusal: clients show a 403 as a wrong key, and several retry it, and a 402 or a 429."""
+_FORBIDDEN, _LIMITS = 403, {"cap_exhausted", OUT_OF_BUDGET, TOO_LARGE}
 _log = logging.getLogger(__name__)
 
 
@@ -137,7 +137,7 @@ class _Face:
             await _receive(request, session, body)
             response = await respond(bytes(body))
         except (BadCall, InfrastructureError) as error:
-            response = _error(dialect, *self._fault(request, error))
+            response = _error(dialect, *self._fault(request, dialect, error))
         except ClientDisconnect:
             pass
         finally:
@@ -145,11 +145,11 @@ class _Face:
                 session.take_in(-len(body))
         return response
 
-    def _fault(self, request: Request, error: Exception) -> streams.Said:
+    def _fault(self, request: Request, dialect: Dialect, error: Exception) -> streams.Said:
         """What a box is told of an error: status, message, code."""
         if isinstance(error, BadCall):
             self._gateway.refused(_session(request), request.scope["path"], error)
-            return _TOLD.get(error.status, error.status), self._gateway.redacted(str(error)), error.code
+            return _told(dialect, error), self._gateway.redacted(str(error)), error.code
         if isinstance(error, InfrastructureError):
             return 503, "the model is not available; this trial will not count", "provider_down"
         return _defect(request, error)
@@ -164,7 +164,7 @@ class _Face:
 
         if not await _ended(request, call, streams.KEEP_ALIVE_SECONDS):
             if accepted and accepted[0].get("stream"):
-                events = streams.kept_alive(dialect, call, partial(self._fault, request))
+                events = streams.kept_alive(dialect, call, partial(self._fault, request, dialect))
                 return streams.Stream(events, release=release)
             await _ended(request, call, None)
         answer = call.result()
@@ -193,6 +193,17 @@ async def _receive(request: Request, session: BoxSession, body: bytearray) -> No
     except TimeoutError:
         raise BadCall(408, f"the body did not arrive within {BODY_SECONDS:.0f} s", code="timeout") from None
     await session.pace(len(body))
+
+
+def _told(dialect: Dialect, error: BadCall) -> int:
+    """The status that a box sees.
+
+    Clients show a 403 as a wrong key, and several retry it, or a 402 or 429: they get a 400. Claude Code takes a 400
+    for a parameter that it should leave out, and tries five more; it shows a 402 and stops.
+    """
+    if error.status != _FORBIDDEN:
+        return error.status
+    return 402 if dialect is Dialect.MESSAGES and error.code in _LIMITS else 400
 
 
 def _too_large() -> BadCall:

@@ -106,7 +106,7 @@ async def test_a_campaign_is_used_up_only_when_little_is_left(limit: int, asks: 
         if hold is not None:
             costs.append(int(bound * share))
             hold.settle(costs[-1], 0.0)
-        small = max(limit / 50, 4 * sum(costs) / max(len(costs), 10))
+        small = min(limit / 10, max(limit / 50, 4 * sum(costs) / max(len(costs), 10)))
         left = limit - sum(costs)
         assert (budget.exhausted() is not None) == (left == 0 or (hold is None and left <= small))
         if budget.exhausted() is not None:
@@ -118,6 +118,13 @@ async def test_one_absurd_call_is_refused_and_the_campaign_has_its_money() -> No
     assert await budget.reserve(1_040_000, 15.6) is None
     assert budget.exhausted() is None
     assert await budget.reserve(2000, 0.03) is not None
+
+
+async def test_a_campaign_that_is_used_up_early_has_used_nine_tenths() -> None:
+    budget = Budget(Limits(dollars=20.0), Spent(dollars=14.4, calls=4))
+    assert await budget.reserve(1_040_000, 15.6) is None
+    assert budget.exhausted() is None
+    assert await budget.reserve(2000, 3.6) is not None
 
 
 async def test_a_campaign_of_few_large_calls_ends_when_the_next_one_does_not_fit() -> None:

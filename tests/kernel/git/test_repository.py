@@ -638,13 +638,31 @@ def test_a_full_disk_is_a_laboratory_fault_and_moves_nothing(home: Path) -> None
     assert accept(repository, tree) == repository.champion()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+WRITING = """
+from pathlib import Path
+from agent.base.errors import RecordBroken
+from agent.base.trust import DEFAULT_MUTABLE
+from agent.kernel.git.repository import Repository
+repository = Repository.open(Path("."), "night", DEFAULT_MUTABLE)
+files = repository.read(repository.base)
+try:
+    repository.write(repository.tree_of(repository.base), {**files, "agent/scaffold/main.py": b"a = 2"})
+except RecordBroken:
+    print("broken")
+"""
+READ_ONLY = 'mount --bind . . && mount -o remount,bind,ro . && cd "$PWD" && exec "$@"'
+
+
 def test_a_read_only_repository_is_a_broken_record(home: Path) -> None:
-    repository = enter(home)
+    enter(home)
+    command = [sys.executable, "-c", WRITING]
+    if os.geteuid() == 0:  # root may write everywhere but where nobody may
+        command = ["unshare", "--mount", "sh", "-c", READ_ONLY, "sh", *command]
     for folder in (home / ".git/objects", *(home / ".git/objects").iterdir()):
         folder.chmod(0o555)
-    with pytest.raises(RecordBroken):
-        patched(repository, main=b"a = 2\n")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    done = subprocess.run(command, cwd=home, env=environment, check=True, capture_output=True, text=True)
+    assert done.stdout == "broken\n"
 
 
 def test_a_lost_object_is_a_broken_record(home: Path) -> None:

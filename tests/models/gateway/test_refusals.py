@@ -77,3 +77,18 @@ async def test_halves_of_characters_are_no_defect_of_the_gateway(run_gateway: An
         await session.close()
     assert session.fault is None
     assert all(one.reason.encode() and one.path.encode() for one in bench.record.refusals)
+
+
+async def test_a_limit_is_told_in_the_status_at_which_clients_of_the_dialect_stop(
+    run_gateway: Any, scripted_models: Any
+) -> None:
+    async with run_gateway(scripted_models, providers={"solver": ScriptedProvider(lambda _: "ok")}) as bench:
+        session, path = await bench.session(caps=Caps(calls=0))
+        async with bench.http(path) as http:
+            chat = await http.post(CHAT, json=ASK)
+            responses = await http.post("/v1/responses", json={"model": ASK["model"], "input": "hi"})
+            messages = await http.post("/v1/messages", json={**ASK, "max_tokens": 5})
+        await session.close()
+    assert (chat.status_code, responses.status_code, messages.status_code) == (400, 400, 402)
+    assert messages.json()["error"]["type"] == "billing_error"
+    assert all("cap on calls" in reply.json()["error"]["message"] for reply in (chat, responses, messages))
