@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
@@ -44,9 +45,8 @@ class Gatekeeper:
     ) -> None:
         self._parts, self._state, self._config = parts, parts.state, parts.config
         self._admission, self._merger, self._load, self._end_pairs = admission, merger, load, end_pairs
-        self._wires, self._contenders = wires, Contenders(parts)
+        self._wires, self._contenders, self._holdout = wires, Contenders(parts), Holdout(parts)
         self._committer = Committer(parts.state.ledger, parts.repository, parts.state.approvals, parts.state.decided)
-        self._holdout = Holdout(parts)
         self._attributing = Attributing(
             parts,
             merger,
@@ -56,7 +56,7 @@ class Gatekeeper:
             conclude=self._write_verdict,
             ended=lambda: self._ending,
         )
-        self._ending = False
+        self._ending, self._opening = False, asyncio.Lock()
         self._match: Match | None = None
         self._tried: Match | None = None
         self.concluding = False
@@ -79,16 +79,17 @@ class Gatekeeper:
 
     async def open_match(self) -> None:
         """If a node is promising, spend the next index of the campaign's error on it."""
-        state = self._state
-        if self._match is not None or (node := self._contenders.next()) is None:
-            return
-        state.archive.tried.add((node, state.champion))
-        if node in state.champions:  # a former champion has nothing to add
-            return
-        if await self._merger.conflicts(state.candidates[node]) and self._contenders.brings(node):
-            self._contenders.bring(node)
-        elif (candidate := await self._merger.onto_champion(state.candidates[node])) is not None:
-            self._open(candidate)
+        async with self._opening:  # a merge takes a moment, in which another trial may end
+            state = self._state
+            if self._match is not None or (node := self._contenders.next()) is None:
+                return
+            state.archive.tried.add((node, state.champion))
+            if node in state.champions:  # a former champion has nothing to add
+                return
+            if await self._merger.conflicts(state.candidates[node]) and self._contenders.brings(node):
+                self._contenders.bring(node)
+            elif (candidate := await self._merger.onto_champion(state.candidates[node])) is not None:
+                self._open(candidate)
 
     def _open(self, candidate: Candidate) -> None:
         self._match = self._begin(candidate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from dataclasses import replace
@@ -9,8 +10,8 @@ from dataclasses import replace
 import pytest
 
 from agent.base.types import Candidate, Fate
-from agent.kernel.decide.archive import Expand
-from agent.kernel.decide.pooled import Pooled
+from agent.kernel.decide.archive import Archive, Expand
+from agent.kernel.decide.pooled import Pooled, Spend
 from agent.kernel.loop.campaign import Campaign
 from agent.kernel.loop.parts import StepKind
 from agent.kernel.record.brought import brought_of
@@ -141,6 +142,30 @@ async def test_the_gate_hands_a_contender_to_an_improver_where_that_should_give_
         await step.work()
         assert not archive.bringing.busy(rival.id, champion.id)
         assert brought_of(campaign.state.ledger, 3) == rival.id
+
+
+class InTurn(Pooled):
+    """Sends each candidate to the gate that never met the champion, and has none brought over."""
+
+    def contender(self, archive: Archive, spend: Spend) -> int | None:
+        del spend
+        return next((one for one in archive.ids[2:] if (one, archive.champion) not in archive.tried), None)
+
+    def brings(self, archive: Archive, node: int, spend: Spend) -> bool:
+        del archive, node, spend
+        return False
+
+
+async def test_two_trials_that_end_at_once_open_one_test_and_lose_no_contender(make_lab: MakeLab) -> None:
+    lab = make_lab(Improver(), solve=adding_up, strategy=InTurn())
+    async with lab.campaign() as campaign:
+        champion, _ = await conflicting(campaign)
+        another = await _candidate(campaign, {SETTINGS: b"SKILL = 90\n"})
+        await campaign.admission.smoke(another)
+        campaign.state.accepted = 0
+        await asyncio.gather(campaign.gate.open_match(), campaign.gate.open_match())
+        assert len(campaign.state.ledger.tests()) == 1
+        assert (another.id, champion.id) not in campaign.state.archive.tried
 
 
 async def test_a_whole_campaign_commits_what_was_brought_over(make_lab: MakeLab) -> None:
