@@ -10,7 +10,8 @@ from typing import Any
 
 from agent.base.text import clean_line
 from agent.base.types import Files
-from agent.kernel.loop.pages import Attempt, clipped, results_table
+from agent.kernel.loop.attempts import Attempt
+from agent.kernel.loop.pages import clipped, results_table
 
 FOLDER = "bring-over"
 SHOWN = 12_000
