@@ -64,6 +64,10 @@ class Defaults(Section):
         description="Dockerfile instructions (RUN, COPY, ENV, ARG, SHELL, WORKDIR) laid on the image, once;"
         " COPY takes starting files",
     )
+    stages: dict[Name, list[Text]] | None = Field(
+        default=None,
+        description="images that COPY --from=NAME in build takes from: instructions, the first one FROM IMAGE",
+    )
     check_image: Text | None = Field(
         default=None, description="image of the grading box, where it is another than the solving box's"
     )

@@ -19,16 +19,19 @@ from agent.base import yaml
 from agent.base.errors import UserError
 from agent.base.types import NO_FILES, Files
 from agent.suites.importing import container, shell
+from agent.suites.importing.bases import replaced
 from agent.suites.importing.compose import Service, one_container
-from agent.suites.importing.dockerfile import TASK, Environment, read_dockerfile, work_folder
+from agent.suites.importing.dockerfile import Environment, read_dockerfile
 from agent.suites.importing.draft import Draft, Options, Refusal, Unsupported, task_id
 from agent.suites.importing.fetching import TEST_TOOLS, Fetched, fetched, plain_name
+from agent.suites.importing.folders import TASK, work_folder
 from agent.suites.importing.harbor_config import Config, read_config, submitted
 from agent.suites.importing.harbor_fates import CONFIG
-from agent.suites.importing.harbor_files import Verifier, kept, verifier_of
+from agent.suites.importing.harbor_files import VERIFIER, Verifier, kept, verifier_of
 from agent.suites.importing.harbor_sources import DATASET, PARTS, REGISTRY, Located, digest_of, tasks_of
 from agent.suites.importing.profiles import MACHINE, STRICT, Kind, shared_data, stdlib_only
 from agent.suites.importing.reading import folder, scripts, tasks_below, text, toml_file
+from agent.suites.importing.stages import merged
 from agent.suites.importing.whole import last_workdir, needs_machine, on_a_machine
 from agent.suites.rules import SOLVE
 from agent.suites.tree import suite_path_fault
@@ -148,12 +151,13 @@ def _draft(parts: _Parts, options: Options, *, machine: str | None = None) -> Dr
         if config.separate:
             raise Unsupported(f"{CONFIG}: verifier.environment_mode: a separate verifier sees no machine")
         remarks = [f"profile machine: {machine}", *on_a_machine(remarks)]
-    found = _environment(
+    written = _environment(
         files, config, service, root=root, instruction=instruction, remarks=remarks, machine=machine is not None
     )
+    found = replaced(written, options)
     tests = {path.removeprefix("tests/"): body for path, body in files.items() if path.startswith("tests/")}
     script = text(files, SCRIPT, root)
-    verifier = verifier_of(files, config, root, found.workdir)
+    verifier = verifier_of(files, config, root, found.workdir, options)
     kind = STRICT if machine is None else MACHINE
     if machine is not None:
         container.no_hidden_copies(found.checked, tests, DOCKERFILE)
@@ -197,10 +201,9 @@ def _images(
     if verifier is None:
         return container.surroundings(found, extra=check.layers, options=options, machine=machine)
     grading = container.surroundings(verifier.found, extra=check.layers, options=options)
-    return {
-        **container.surroundings(found, extra=(), options=options),
-        **{f"check_{name}": value for name, value in grading.items()},
-    }
+    solving = container.surroundings(found, extra=(), options=options)
+    stages = merged(solving.pop("stages", {}), grading.pop("stages", {}), VERIFIER)
+    return {**solving, **{f"check_{name}": value for name, value in grading.items()}, "stages": stages}
 
 
 def _layout(files: Mapping[str, bytes], config: Config) -> None:

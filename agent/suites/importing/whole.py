@@ -6,6 +6,7 @@ That is never wrong, only slower to start, so a sign is enough.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -31,6 +32,7 @@ _PLAIN_RUN = re.compile(
 )
 _BREAK = re.compile(r"&&|\|\||[;|\n]")
 AS_ROOT = "commands of a machine run as root"
+_STAGE = re.compile(r"(?:--\S+\s+)*--from=(?!ghcr\.io/astral-sh/uv)")
 _GIT = re.compile(r"\bgit\s+(?:init|clone|commit)\b")
 
 
@@ -70,6 +72,8 @@ def _built(dockerfile: str, workdir: str) -> str | None:
         word, _, value = line.partition(" ")
         if word.upper() == "WORKDIR":
             here = value.strip()
+        if word.upper() == "COPY" and _STAGE.match(value) and _at(value, here).startswith(f"{workdir}/"):
+            return "the build of its image copies from another stage into the working directory"
         if word.upper() != "RUN":
             continue
         if _GIT.search(value):
@@ -78,6 +82,11 @@ def _built(dockerfile: str, workdir: str) -> str | None:
         if leaves and (here != "/" or f"{workdir}/" in value):
             return "the build of its image works in the working directory"
     return None
+
+
+def _at(value: str, here: str) -> str:
+    """The folder or file that a COPY makes, as a folder."""
+    return posixpath.normpath(posixpath.join(here, value.rsplit(maxsplit=1)[-1].strip("\"'[]"))) + "/"
 
 
 def last_workdir(dockerfile: str) -> str:
