@@ -173,4 +173,6 @@ def _instruction(config: Mapping[str, Any], where: str) -> str:
         if base is None:
             raise Unsupported(f"{CONFIG}: descriptions: none is called base")
         return need_text(base, "description", f"{where}: descriptions")
+    if "instruction" not in config:
+        raise Unsupported(f"{CONFIG}: no instruction")
     return need_text(dict(config), "instruction", where)
