@@ -219,7 +219,7 @@ class _Reader:
     def _from(self, value: str) -> None:
         words = [word for word in value.split() if word != PLATFORM]
         self._image = filled(words[0], self._arguments) if words else ""
-        if not self._image or self._image.startswith("--") or "$" in self._image:
+        if self._image in {"", "scratch"} or self._image.startswith("--") or "$" in self._image:
             raise self._no(f"FROM {value:.60}")
 
     def _become(self, value: str) -> None:

@@ -54,7 +54,7 @@ def split(steps: Sequence[Step], filled: Callable[[str], str]) -> Dockerfile:
     """The stages of a Dockerfile; `filled` puts in the arguments that stand before the first FROM."""
     starts = [at for at, step in enumerate(steps) if step["instruction"] == "FROM"]
     found = Dockerfile(tuple(steps[: starts[0]] if starts else steps), ())
-    for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(steps)], strict=True)):
+    for number, (start, end) in enumerate(itertools.pairwise([*starts, len(steps)])):
         words = [word for word in steps[start]["value"].split() if word != PLATFORM]
         name = words[2].lower() if len(words) == len(("base", "AS", "name")) and words[1].upper() == "AS" else ""
         base, own = filled(words[0]) if words else "", tuple(steps[start + 1 : end])
