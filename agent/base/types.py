@@ -60,7 +60,8 @@ class Task:
     anything else, `collect` in the solving box after the scaffold. `stages` are images that `build` copies from, each
     as instructions of which the first is FROM. `check_image` and `check_build` are the grading
     box's, in place of `image` and `build`. A task of profile `machine` without `submit` hands in the whole machine; its
-    `tests` are then below /tests, and its `solution` is a script, `solve.sh`, with what it needs.
+    `tests` are then below /tests, and its `solution` is a script, `solve.sh`, with what it needs;
+    scaffold and script run as the image's user `solve_as`, or as root.
     """
 
     id: str
@@ -94,6 +95,7 @@ class Task:
     tags: tuple[str, ...] = ()
     meta: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     profile: Profile = Profile.STRICT
+    solve_as: str | None = None
     stages: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
     @property

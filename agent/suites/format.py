@@ -78,6 +78,11 @@ class Defaults(Section):
         default=None,
         description="strict: only /workspace can be written (default); machine: everything, by root of the box",
     )
+    solve_as: Annotated[str, Field(pattern=r"^([a-z_][a-z0-9_-]{0,31}|[0-9]{1,5})$")] | None = Field(
+        default=None,
+        description="profile machine: user of the image, by name or number, as whom the scaffold and the reference run;"
+        " default: root",
+    )
     workdir: Text | None = Field(
         default=None, description="folder below /workspace in which the scaffold and the check start"
     )

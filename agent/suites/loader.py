@@ -40,6 +40,7 @@ _LATER: dict[str, object] = {
     "check_build": (),
     "profile": "strict",
     "stages": {},
+    "solve_as": None,
 }
 """Fields that earlier versions did not have, with the value at which they leave a suite's hash as it was."""
 
@@ -50,6 +51,7 @@ _AS_WRITTEN = (
     "image",
     "check_image",
     "workdir",
+    "solve_as",
     "solve_timeout",
     "check_timeout",
     "user",

@@ -78,7 +78,9 @@ def _submission(task: Task, place: Place) -> None:
 
 def _profile(task: Task, place: Place) -> None:
     if task.profile is Profile.MACHINE and task.user is not None:
-        raise place.error("user", "does nothing with profile: machine, where root works", "Remove it.")
+        raise place.error("user", "does nothing with profile: machine, where root works", "Remove it, or set solve_as.")
+    if task.profile is not Profile.MACHINE and task.solve_as is not None:
+        raise place.error("solve_as", "does nothing without profile: machine", "Remove it, or set user.")
 
 
 def _whole(task: Task, place: Place) -> None:

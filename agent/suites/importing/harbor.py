@@ -179,7 +179,7 @@ def _draft(parts: _Parts, options: Options, *, machine: str | None = None) -> Dr
             **_images(found, verifier, check, options, machine=machine is not None),
             **{key: value for key, value in config.limits.items() if key != "user" or not machine},
             **service.limits,
-            **({"disk_mb": max(MACHINE_DISK_MB, config.storage_mb)} if machine else {}),
+            **({"disk_mb": max(MACHINE_DISK_MB, config.storage_mb), "solve_as": config.agent_user} if machine else {}),
             "env": {**service.env, **config.env},
             "tags": config.tags,
         },

@@ -233,6 +233,7 @@ def _validate(draft: Draft) -> None:
         "memory_mb",
         "disk_mb",
         "cpus",
+        "solve_as",
         "solve_timeout",
         "check_timeout",
         "junit",

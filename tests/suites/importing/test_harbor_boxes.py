@@ -105,6 +105,27 @@ def test_a_task_whose_image_cannot_be_built_goes_into_quarantine(plant: Any, und
     assert "git repository" in reasons["git"]
 
 
+def test_the_agents_user_solves_a_machine_and_cannot_do_more_than_that_user(plant: Any) -> None:
+    source: Path = plant(
+        TASK
+        | {
+            "task.toml": HEAD.replace("[agent]", "[agent]\nuser = 'worker'"),
+            "instruction.md": "Write your name to /app/who.\n",
+            DOCKERFILE: "FROM a\nRUN useradd -m worker && mkdir /app && chown worker /app\nWORKDIR /app\n",
+            "solution/solve.sh": "touch /etc/mine || (id -un; echo $HOME) > who\n",
+            "tests/test.sh": (
+                "[ $(id -u) = 0 ] && [ \"$(cat who | tr '\\n' ' ')\" = 'worker /home/worker ' ] && R=1 || R=0\n"
+                "echo $R > /logs/verifier/reward.txt\n"
+            ),
+        }
+    )
+    dest = import_suite("harbor", source, source.parent / "suite", options=Options(image=OWN_IMAGE)).dest
+    suite = load_suite(dest)
+    assert [task.solve_as for task in suite.tasks] == ["worker"]
+    (proof,) = asyncio.run(prove_suite(suite, 1, None, QUIET))
+    assert proof.findings == ()
+
+
 def test_a_set_without_any_image_names_the_first_reason(plant: Any, under: Any) -> None:
     source: Path = plant(under("broken", TASK | {DOCKERFILE: "FROM a\nWORKDIR /app\nRUN exit 3\n"}))
     with pytest.raises(UserError, match=r"--solve: task broken: the layer `RUN exit 3` failed"):

@@ -179,6 +179,16 @@ def test_a_verifier_image_that_cannot_be_made_is_refused(line: str, refused: Any
     assert "tests/Dockerfile" in refused(SEPARATE, changes)
 
 
+@pytest.mark.parametrize(
+    ("user", "solver"), [("'worker'", "worker"), ("1001", "1001"), ("'root'", None), ("0", None), ("''", None)]
+)
+def test_the_agents_user_solves_in_a_machine(user: str, solver: str | None, taken: Any) -> None:
+    config = TASK["task.toml"].replace("[agent]", f"[agent]\nuser = {user}")
+    machine, remarks = taken(TASK, {"task.toml": config, "solution/solve.sh": "apt-get install x\n"})
+    assert (machine.profile, machine.solve_as) == (Profile.MACHINE, solver)
+    assert not any("agent.user" in remark for remark in remarks)
+
+
 def test_artifacts_of_a_separate_verifier_are_what_is_handed_in(taken: Any) -> None:
     config = SEPARATE["task.toml"].replace(
         '["/app/hello.txt"]', '["/app/out", {source = "log.txt"}, "/logs/artifacts"]'
