@@ -287,7 +287,9 @@ def _check(
     fetches = fetched(script, SCRIPT)
     if fetches.any:
         remarks.append(f"{SCRIPT} installs: {_installed(fetches)} in the image, so that grading works offline")
-    return _as_it_is(fetches, config, _key(tests, options, remarks), verifier, kind=kind, ours=ours)
+    sealed = kind.trusts_nothing and "chmod" in script
+    key = _key(tests, options, remarks)
+    return _as_it_is(fetches, config, key, verifier, kind=kind, ours=ours, offline=fetches.any or ours or sealed)
 
 
 def _installed(fetches: Fetched) -> str:
@@ -295,11 +297,11 @@ def _installed(fetches: Fetched) -> str:
 
 
 def _as_it_is(
-    fetches: Fetched, config: Config, key: str, verifier: Verifier | None, *, kind: Kind, ours: bool
+    fetches: Fetched, config: Config, key: str, verifier: Verifier | None, *, kind: Kind, ours: bool, offline: bool
 ) -> _Check:
     helpers = {f"{container.OURS}/reward.py": container.helper("reward.py")}
     env = {**config.check_env, **({"RATCHET_PYTHON": INTERPRETER} if ours else {})}
-    if fetches.any or ours:
+    if offline:
         helpers[f"{container.OURS}/offline.sh"] = container.helper("offline.sh")
         env["BASH_ENV"] = f"{kind.helpers}/offline.sh"
     low, high = config.reward_range
