@@ -13,7 +13,8 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from filelock import FileLock
 from requests.exceptions import RequestException
 
 from agent.base.errors import SandboxDown, UserError
-from agent.config.layers import Layers
+from agent.config.layers import OWN_BASE, Layers, Stage
 from sandbox.build import build
 from sandbox.engine import ENGINE_ERRORS, apt_install, brief, connect
 from sandbox.install import CHECKER, PACKAGE
@@ -56,7 +57,7 @@ _PRUNE = (
 
 Say = Callable[[str], None]
 NO_LAYERS = Layers()
-STABLE = "ratchet-box"
+STABLE = OWN_BASE
 """What Dockerfiles of users name in FROM: our own image, as the version made it that looked last."""
 
 
@@ -96,6 +97,7 @@ def _ensure(client: docker.APIClient, base: str | None, layers: Layers, say: Say
     content = _hash(*(f"{name}={content!r}" for name, content in _box_files().items()), repr(recipe()))
     if base and not layers.lines and not machine and _label(client, base) == content:
         return origin
+    layers = _tagged(client, layers, say)
     tag = "ratchet-box:" + _hash(origin, *layers.lines, content, *(["machine"] if machine else []))
     if not _exists(client, tag):
         ground, lines = _ground(client, base, layers, origin, say, machine=machine)
@@ -127,9 +129,39 @@ def _copy(client: docker.APIClient, ground: str, python: str, say: Say) -> str:
     return tag
 
 
+def _tagged(client: docker.APIClient, layers: Layers, say: Say) -> Layers:
+    """The layers with the images of their stages in place of names; those images need not be there yet."""
+    if not layers.stages:
+        return layers
+    tags, stages = {}, {}
+    for name, stage in layers.stages.items():
+        whole = replace(stage, layers=_tagged(client, stage.layers, say))
+        origin = STABLE if stage.base == STABLE else _named(client, stage.base, say)
+        tags[f"--from={name}"] = tag = "ratchet-stage:" + _hash(origin, *whole.layers.lines)
+        stages[tag] = whole
+    lines = [" ".join(_with_tag(word, tags) for word in line.split(" ")) for line in layers.lines]
+    return replace(layers, lines=tuple(lines), stages=stages)
+
+
+def _with_tag(word: str, tags: Mapping[str, str]) -> str:
+    return f"--from={tags[word]}" if word in tags else word
+
+
+def _stage(client: docker.APIClient, stage: Stage, tag: str, say: Say) -> None:
+    """Build an image to copy from, if it is not there."""
+    ground = own_base(client, say)[0] if stage.base == STABLE else stage.base
+    if stage.layers.lines:
+        _layered(client, ground, stage.layers, tag, say)
+    elif not _exists(client, tag):
+        name, _, version = tag.partition(":")
+        client.tag(ground, name, version)
+
+
 def _layered(client: docker.APIClient, ground: str, layers: Layers, tag: str, say: Say) -> str:
-    """An image with further layers, built once for their content."""
+    """An image with further layers, built once for their content, after the stages that they copy from."""
     if not _exists(client, tag):
+        for name, stage in layers.stages.items():
+            _stage(client, stage, name, say)
         say(f"image: building {len(layers.lines)} extra layers")
         build(client, ground, layers.lines, layers.files, tag, online=True)
     return tag

@@ -57,9 +57,11 @@ class Task:
     `image`, `user`, `memory_mb`, `disk_mb` and `cpus` hold for the solving and the grading box; None leaves the choice
     to the campaign (solving) and to BoxSpec (grading). `workdir` is relative to /workspace. A `deterministic` task
     is said to give one scaffold the same score every time; the gate checks that. `prepare` runs in both boxes before
-    anything else, `collect` in the solving box after the scaffold. `check_image` and `check_build` are the grading
+    anything else, `collect` in the solving box after the scaffold. `stages` are images that `build` copies from, each
+    as instructions of which the first is FROM. `check_image` and `check_build` are the grading
     box's, in place of `image` and `build`. A task of profile `machine` without `submit` hands in the whole machine; its
-    `tests` are then below /tests, and its `solution` is a script, `solve.sh`, with what it needs.
+    `tests` are then below /tests, and its `solution` is a script, `solve.sh`, with what it needs;
+    scaffold and script run as the image's user `solve_as`, or as root.
     """
 
     id: str
@@ -93,6 +95,8 @@ class Task:
     tags: tuple[str, ...] = ()
     meta: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     profile: Profile = Profile.STRICT
+    solve_as: str | None = None
+    stages: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def whole(self) -> bool:

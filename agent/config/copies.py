@@ -9,20 +9,28 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from agent.base.errors import UserError
 from agent.base.executable import Executable
 from agent.base.text import clean_line
 from agent.base.types import Files
-from agent.config.layers import Copy, Layers, copy_of
+from agent.config.layers import Copy, Layers, Stage, copy_of
 
 _FOLDER = "copied"
 
 
-def with_copies(
-    lines: Sequence[str], paths: Collection[str], read: Callable[[Sequence[str]], Files], field: str, where: str
+NO_STAGES: Mapping[str, Stage] = {}
+
+
+def with_copies(  # noqa: PLR0917 - what it reads, and what errors say of it
+    lines: Sequence[str],
+    paths: Collection[str],
+    read: Callable[[Sequence[str]], Files],
+    field: str,
+    where: str,
+    stages: Mapping[str, Stage] = NO_STAGES,
 ) -> Layers:
     """The layers with their files.
 
@@ -32,6 +40,7 @@ def with_copies(
         read: the files below some of these paths.
         field: what an error names.
         where: what holds the files, in words.
+        stages: what `COPY --from` may take from.
 
     Raises:
         UserError: a source is not there, or several files have one target that is not a folder.
@@ -40,6 +49,9 @@ def with_copies(
     for line in lines:
         if (copy := copy_of(line)) is None:
             made += Layers(lines=(line,))
+            continue
+        if copy.stage is not None:
+            made += _from_stage(copy, stages[copy.stage])
             continue
         sources = [found for source in copy.sources for found in _found(source, paths, field, where)]
         if len(sources) > 1 and not copy.target.endswith("/"):
@@ -72,6 +84,14 @@ def _by_content(copy: Copy, sources: Sequence[str], files: Files) -> Layers:
     names = [f"{folder}/{_literally(source)}" for source in sources]
     line = " ".join(["COPY", *copy.options, json.dumps([*names, copy.target], ensure_ascii=False)])
     return Layers(lines=(line,), files={f"{folder}/{path}": body for path, body in files.items()})
+
+
+def _from_stage(copy: Copy, stage: Stage) -> Layers:
+    """A line that names the stage by its content, so that a change of the stage is a change of the line."""
+    name = hashlib.sha256("\0".join([stage.base, *stage.layers.lines]).encode()).hexdigest()[:16]
+    options = [option for option in copy.options if copy.stage is None or not option.endswith(f"={copy.stage}")]
+    line = " ".join(["COPY", f"--from={name}", *options, json.dumps([*copy.sources, copy.target], ensure_ascii=False)])
+    return Layers(lines=(line,), stages={name: stage})
 
 
 def _literally(name: str) -> str:

@@ -64,6 +64,10 @@ class Defaults(Section):
         description="Dockerfile instructions (RUN, COPY, ENV, ARG, SHELL, WORKDIR) laid on the image, once;"
         " COPY takes starting files",
     )
+    stages: dict[Name, list[Text]] | None = Field(
+        default=None,
+        description="images that COPY --from=NAME in build takes from: instructions, the first one FROM IMAGE",
+    )
     check_image: Text | None = Field(
         default=None, description="image of the grading box, where it is another than the solving box's"
     )
@@ -73,6 +77,11 @@ class Defaults(Section):
     profile: Literal["strict", "machine"] | None = Field(
         default=None,
         description="strict: only /workspace can be written (default); machine: everything, by root of the box",
+    )
+    solve_as: Annotated[str, Field(pattern=r"^([a-z_][a-z0-9_-]{0,31}|[0-9]{1,5})$")] | None = Field(
+        default=None,
+        description="profile machine: user of the image, by name or number, as whom the scaffold and the reference run;"
+        " default: root",
     )
     workdir: Text | None = Field(
         default=None, description="folder below /workspace in which the scaffold and the check start"

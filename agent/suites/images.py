@@ -44,7 +44,7 @@ def _by_image(suite: Suite) -> list[Suite]:
     """The tasks that ask for the same image, as suites of their own."""
     groups: dict[tuple[object, ...], list[Task]] = {}
     for task in suite.tasks:
-        asked = (task.image, task.build, task.check_image, task.check_build, task.profile)
+        asked = (task.image, task.build, *task.stages.items(), task.check_image, task.check_build, task.profile)
         groups.setdefault(asked, []).append(task)
     return [replace(suite, tasks=tuple(tasks)) for tasks in groups.values()]
 
@@ -78,11 +78,13 @@ def task_images(
         machine = task.profile is Profile.MACHINE
         if task.image is not None or task.build or machine:
             field = f"task {task.id}: "
-            solving = (task.image or base, layers + layers_of(task.build, task.files, f"{field}build"), machine)
+            own = layers_of(task.build, task.files, f"{field}build", task.stages)
+            solving = (task.image or base, layers + own, machine)
             tags[task.id] = _ready(ready, solving, field, say, ensure)
         if task.check_image is not None or task.check_build:
             field = f"task {task.id}: check_"
-            grading = (task.check_image or base, layers_of(task.check_build, task.files, f"{field}build"), machine)
+            own = layers_of(task.check_build, task.files, f"{field}build", task.stages)
+            grading = (task.check_image or base, own, machine)
             tags[check_key(task.id)] = _ready(ready, grading, field, say, ensure)
     return tags
 

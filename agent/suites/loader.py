@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -39,6 +39,8 @@ _LATER: dict[str, object] = {
     "check_image": None,
     "check_build": (),
     "profile": "strict",
+    "stages": {},
+    "solve_as": None,
 }
 """Fields that earlier versions did not have, with the value at which they leave a suite's hash as it was."""
 
@@ -49,6 +51,7 @@ _AS_WRITTEN = (
     "image",
     "check_image",
     "workdir",
+    "solve_as",
     "solve_timeout",
     "check_timeout",
     "user",
@@ -175,6 +178,7 @@ def _task(source: _Source, shared: dict[str, Any]) -> Task:
         solution=_files(source, "solution"),
         build=tuple(given.get("build") or ()),
         check_build=tuple(given.get("check_build") or ()),
+        stages=stages_of(given.get("stages")),
         env=MappingProxyType(given.get("env") or {}),
         tags=tuple(given.get("tags") or ()),
         meta=MappingProxyType(entry.meta or {}),
@@ -210,6 +214,11 @@ def _instruction(source: _Source) -> str:
 
 def _argv(check: list[str] | str | None) -> tuple[str, ...]:
     return ("bash", "-c", check) if isinstance(check, str) else tuple(check or ())
+
+
+def stages_of(given: Mapping[str, Sequence[str]] | None) -> Mapping[str, tuple[str, ...]]:
+    """The stages of a task as they are written."""
+    return MappingProxyType({name: tuple(lines) for name, lines in (given or {}).items()})
 
 
 def _files(source: _Source, field: str) -> Files:

@@ -9,6 +9,7 @@ from agent.base.errors import CandidateFault
 from agent.base.profile import SNAPSHOT
 from agent.base.types import BoxSpec, Ending, Files, Sandbox, Task
 from agent.suites.rules import SOLVE
+from agent.trials.acting import solver_command
 from agent.trials.grading import SNAPSHOT_BYTES, WORKSPACE, box_for, in_workdir
 from agent.trials.stages import collect, prepare
 
@@ -43,7 +44,8 @@ async def left_by(sandbox: Sandbox, image: str, task: Task, change: Change) -> F
             await box.put({f"{_ARRIVES}/{path}": body for path, body in task.solution.items()}, WORKSPACE.rstrip("/"))
             moved = f"mv {WORKSPACE}{_ARRIVES} {FOLDER}"
             await box.run(["sh", "-c", moved], env={}, timeout=60)
-        argv = in_workdir(task, ["sh", "-c", change.value])
+        command = ["sh", "-c", change.value]
+        argv = solver_command(task, command) if change is Change.SOLVED else in_workdir(task, command)
         seconds = task.solve_timeout if change is Change.SOLVED else min(task.solve_timeout, _SPOIL_SECONDS)
         result = await box.run(argv, env=reference_env(task), timeout=seconds)
         if change is Change.SOLVED:

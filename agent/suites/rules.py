@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from agent.base.errors import UserError
 from agent.base.profile import Profile
 from agent.base.types import Files, RewardKind, Task
-from agent.config.layers import layer_fault
+from agent.config.layers import layer_fault, stage_base
 from agent.suites import tree
 from agent.suites.copying import layers_of
 from agent.suites.place import Place
@@ -78,7 +78,9 @@ def _submission(task: Task, place: Place) -> None:
 
 def _profile(task: Task, place: Place) -> None:
     if task.profile is Profile.MACHINE and task.user is not None:
-        raise place.error("user", "does nothing with profile: machine, where root works", "Remove it.")
+        raise place.error("user", "does nothing with profile: machine, where root works", "Remove it, or set solve_as.")
+    if task.profile is not Profile.MACHINE and task.solve_as is not None:
+        raise place.error("solve_as", "does nothing without profile: machine", "Remove it, or set user.")
 
 
 def _whole(task: Task, place: Place) -> None:
@@ -145,10 +147,21 @@ def _surroundings(task: Task, place: Place) -> None:
 
 
 def _layers(task: Task, place: Place) -> None:
+    earlier: list[str] = []
+    for name, lines in task.stages.items():
+        if not lines or stage_base(lines[0]) is None:
+            raise place.error(("stages", name), "does not begin with FROM and an image", "Write `FROM IMAGE` first.")
+        _faultless(lines[1:], earlier, ("stages", name), place)
+        earlier.append(name)
     for field, lines in (("build", task.build), ("check_build", task.check_build)):
-        if (wrong := next(filter(None, map(layer_fault, lines)), None)) is not None:
-            raise place.error(field, *wrong)
+        _faultless(lines, earlier, (field,), place)
         try:
-            layers_of(lines, task.files, field)
+            layers_of(lines, task.files, field, task.stages)
         except UserError as error:
             raise place.error(field, error.problem, error.fix) from error
+
+
+def _faultless(lines: Sequence[str], stages: Sequence[str], field: tuple[str, ...], place: Place) -> None:
+    for line in lines:
+        if wrong := layer_fault(line, stages):
+            raise place.error(field, *wrong)

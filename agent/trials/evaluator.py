@@ -30,8 +30,9 @@ from agent.base.types import (
     Task,
     Trial,
 )
+from agent.trials.acting import solver_command
 from agent.trials.executor import Job, Orders, Sessions, Visited, Wanted
-from agent.trials.grading import SNAPSHOT_BYTES, STARVED_SHARE, box_for, grade, grading_box, in_workdir, refuse_starved
+from agent.trials.grading import SNAPSHOT_BYTES, STARVED_SHARE, box_for, grade, grading_box, refuse_starved
 from agent.trials.preparing import Recipe, build
 from agent.trials.seeing import seen
 from agent.trials.stages import collect, prepare
@@ -229,7 +230,7 @@ class Evaluator:
                 seed=job.seed,
                 env=job.task.env,
                 spec=solving,
-                command=in_workdir(job.task, self._visit.command),
+                command=solver_command(job.task, self._visit.command),
                 heard=watcher.printed if watcher is not None else None,
                 around=job.task,
             )

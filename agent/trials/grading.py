@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from defusedxml import ElementTree
 
 from agent.base.errors import CandidateFault, Starved, UserError, from_candidate
+from agent.base.executable import Executable
 from agent.base.profile import SNAPSHOT, Profile
 from agent.base.types import (
     Box,
@@ -154,7 +155,7 @@ async def _lay_out(box: Box, task: Task, submission: Files, verdict: str) -> Non
     """
     if task.whole:
         await box.thaw(submission.get(SNAPSHOT, b""))
-        await box.hide(task.tests, sealed=CHECKER not in task.check)
+        await box.hide(_runnable(task.tests), sealed=CHECKER not in task.check)
         return
     files = overlay(task, submission, verdict.removeprefix(WORKSPACE))
     if task.prepare:
@@ -162,6 +163,11 @@ async def _lay_out(box: Box, task: Task, submission: Files, verdict: str) -> Non
         await prepare(box, task)
         files = {path: body for path, body in files.items() if task.files.get(path) is not body}
     await box.put(files, WORKSPACE.rstrip("/"))
+
+
+def _runnable(tests: Files) -> Files:
+    """The same files; scripts can be run, since nobody can make them so where they are sealed."""
+    return {path: Executable(body) if body.startswith(b"#!") else body for path, body in tests.items()}
 
 
 async def _check(box: Box, task: Task, submission: Files, verdict: str) -> tuple[RunResult, bytes | None]:

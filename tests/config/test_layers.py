@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from unittest.mock import ANY
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from agent.base.errors import UserError
 from agent.base.executable import Executable
 from agent.base.types import Files
 from agent.config.copies import with_copies
-from agent.config.layers import Copy, Layers, copy_of, layer_fault
+from agent.config.layers import Copy, Layers, Stage, copy_of, layer_fault
 
 FILES: Files = {
     "package.json": b"{}",
@@ -53,6 +54,32 @@ def test_a_line_that_may_not_be_written_says_why(line: str, said: str) -> None:
     fault = layer_fault(line)
     assert fault is not None
     assert said in fault[0]
+
+
+def test_copy_from_a_stage_is_let_through_where_there_is_that_stage() -> None:
+    assert layer_fault("COPY --from=made /x /y/", ["made"]) is None
+    assert layer_fault("COPY --from=made a b /y", ["made"]) == ("'COPY --from=made a b /y' copies several files", ANY)
+    assert layer_fault("COPY --from=other /x /y", ["made"]) is not None
+
+
+def test_a_line_that_copies_from_a_stage_changes_with_the_stage() -> None:
+    def line(*lines: str, base: str = "a") -> str:
+        stage = Stage(base=base, layers=Layers(lines=lines))
+        made = with_copies(["COPY --chown=1:1 --from=made /x /y"], [], lambda _: {}, "build", "here", {"made": stage})
+        assert list(made.stages.values()) == [stage]
+        (name,) = made.stages
+        assert made.lines == (f'COPY --from={name} --chown=1:1 ["/x", "/y"]',)
+        return made.lines[0]
+
+    assert line("RUN one") == line("RUN one")
+    assert len({line("RUN one"), line("RUN two"), line("RUN one", base="b")}) == 3
+
+
+def test_layers_on_others_bring_their_stages() -> None:
+    stage = Stage(base="a", layers=Layers())
+    copy = Layers(lines=("COPY --from=s /x /y",), stages={"s": stage})
+    assert copy.on(Layers(lines=("RUN one",))).stages == {"s": stage}
+    assert (Layers(lines=("RUN one",)) + copy).stages == {"s": stage}
 
 
 def test_copy_is_read_in_both_forms() -> None:

@@ -16,7 +16,7 @@ from agent.base.errors import UserError
 from agent.base.executable import Executable
 from agent.base.types import BoxSpec
 from agent.config.copies import with_copies
-from agent.config.layers import Layers
+from agent.config.layers import Layers, Stage
 from sandbox.build import CERTIFICATE_FOLDER, CERTIFICATES, EXTRA_CERTIFICATES, PROXIES, build
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.image import STABLE, ensure_image
@@ -161,6 +161,31 @@ async def test_copied_files_are_in_the_box_and_the_image_changes_with_them(
     await box.close()
     assert run.output.decode() == f"ran\n{name}/opt:\n[id].txt\nlib\nrun\n\n/opt/lib:\n[id].txt\nother\n"
     assert layers(other=b"y").lines != layers().lines
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_stages_are_built_apart_and_only_what_is_copied_from_them_is_in_the_box(
+    sandbox: DockerSandbox, engine: docker.APIClient, image: str, said: list[str]
+) -> None:
+    before = {tag for image in engine.images("ratchet-stage") for tag in image["RepoTags"]}
+    name = uuid.uuid4().hex
+    first = Stage(base=STABLE, layers=Layers(lines=(f"RUN mkdir /made && echo {name} > /made/one && echo > /secret",)))
+    no_files = {}.keys()
+
+    def layers(lines: list[str], stages: dict[str, Stage]) -> Layers:
+        return with_copies(lines, no_files, lambda _: {}, "build", "here", stages)
+
+    second = Stage(base=image, layers=layers(["COPY --from=first /made /second/"], {"first": first}))
+    whole = layers(["COPY --from=second /second/one /opt/found"], {"second": second})
+    built = ensure_image(image, layers=whole, say=said.append)
+    assert ensure_image(image, layers=whole, say=said.append) == built
+    box = await sandbox.open(BoxSpec(image=built, gateway=False))
+    run = await box.run(["sh", "-c", "cat /opt/found; ls /secret /second 2>&1"], env={}, timeout=10)
+    await box.close()
+    for tag in {line for image in engine.images("ratchet-stage") for line in image["RepoTags"]} - before:
+        engine.remove_image(tag, force=True)
+    assert run.output.decode().startswith(f"{name}\n")
+    assert run.output.decode().count("No such file") == 2
 
 
 @pytest.mark.slow

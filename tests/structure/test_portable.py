@@ -29,7 +29,7 @@ GUARDED = {
     "agent/kernel/decide/flags.py": "patterns to look for in patches",
     "agent/kernel/decide/parsing.py": "the error of a missing file is ignored",
     "agent/models/providers/embedded.py": "the error of a missing file is ignored, or there is no limit",
-    "agent/suites/importing/dockerfile.py": "paths in an image",
+    "agent/suites/importing/folders.py": "paths in an image",
     "agent/trials/heartbeat.py": "asks the system in another way",
     "sandbox/engine.py": "systemd, and a log, where dockerd is started on Debian",
     "sandbox/folders.py": "looked at only if it exists",

@@ -16,6 +16,7 @@ from agent.suites.place import Place
 from agent.suites.rules import keep
 from agent.trials.grading import TOOLS
 from sandbox.fake import FakeRun, FakeSandbox, ran
+from sandbox.install import INTERPRETER
 
 TASK = Task(
     id="t",
@@ -84,6 +85,20 @@ async def test_a_machine_without_a_reference_is_not_proven() -> None:
     assert [flaw for flaw, _ in proof.findings] == [Flaw.NO_REFERENCE]
 
 
+async def test_a_user_of_the_image_solves_and_root_does_the_rest() -> None:
+    seen: list[list[str]] = []
+
+    def watched(scene: FakeRun) -> object:
+        seen.append(list(scene.argv))
+        return ran()
+
+    async with FakeSandbox({**PROGRAMS, "sh -c": watched, INTERPRETER: watched}) as sandbox:
+        for change in (Change.SOLVED, Change.BROKEN):
+            await left_by(sandbox, "image", replace(TASK, solve_as="me"), change)
+    assert [argv[4:] for argv in seen if argv[-1] == Change.SOLVED] == [["me", "sh", "-c", Change.SOLVED]]
+    assert ["sh", "-c", Change.BROKEN] in seen
+
+
 async def test_a_reference_that_does_not_end_is_its_own_fault() -> None:
     async with FakeSandbox({**PROGRAMS, "sh -c": stuck}) as sandbox:
         with pytest.raises(CandidateFault, match=r"solve\.sh did not finish"):
@@ -103,6 +118,7 @@ def stuck(scene: FakeRun) -> object:
         ({"check_image": "other"}, "not possible where the whole machine is handed in"),
         ({"check_build": ("RUN x",)}, "not possible where the whole machine is handed in"),
         ({"user": 7}, "does nothing with profile: machine"),
+        ({"profile": Profile.STRICT, "submit": ("a",), "solution": {}, "solve_as": "me"}, "nothing without profile"),
         ({"reward": RewardKind.FILE, "reward_path": "/"}, "is missing"),
         ({"profile": Profile.STRICT}, "List the paths that are handed in"),
     ],

@@ -76,3 +76,19 @@ def pip_install(packages: Sequence[str]) -> str:
 def apt_install(packages: Sequence[str]) -> str:
     """A layer of Debian packages."""
     return f"RUN apt-get update && apt-get install -y --no-install-recommends {' '.join(packages)}"
+
+
+def as_user(user: str, command: str) -> str:
+    """A shell command as another user runs it; as it is for root."""
+    if not user:
+        return command
+    script = shlex.quote(command)
+    if user.isdigit():
+        return f"setpriv --reuid={user} --regid={user} --clear-groups sh -c {script}"
+    return f"su -s /bin/sh {user} -c {script}"
+
+
+def install_uv(version: str | None) -> list[str]:
+    """Layers that bring uv by pip, in place of a copy from its own image."""
+    package = f"uv=={version}" if version and version.count(".") == 2 else "uv"  # noqa: PLR2004 - a whole version
+    return [PIP, pip_install([package])]

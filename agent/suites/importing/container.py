@@ -113,7 +113,8 @@ def surroundings(
 ) -> dict[str, Any]:
     """Image and layers of a task; `extra` are layers after those of its Dockerfile."""
     settings = machine_settings(found, extra) if machine else container_settings(found, extra)
-    return with_image(dict(settings), found.image, options)
+    stages = {name: list(lines) for name, lines in found.stages.items()}
+    return with_image({**settings, **({"stages": stages} if stages else {})}, found.image, options)
 
 
 def refuse_unknown(table: Mapping[str, Any], known: frozenset[str], where: str) -> None:

@@ -2,7 +2,8 @@
 
 A box is read-only but for `/workspace`. So the working directory of the image becomes a link to it. What COPY puts
 below it becomes starting files; what COPY puts elsewhere, or what a RUN uses, is baked into the image. Empty folders
-there are carried; a Dockerfile that leaves other files there by a RUN fails in the build itself.
+there are carried; a Dockerfile that leaves other files there by a RUN fails in the build itself. Stages that a COPY
+takes from become images of their own.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import json
 import posixpath
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from dockerfile_parse import DockerfileParser
@@ -22,32 +24,31 @@ from dockerfile_parse import DockerfileParser
 from agent.base.types import NO_FILES, Files
 from agent.suites.importing import baking
 from agent.suites.importing.draft import Unsupported
+from agent.suites.importing.folders import EMPTIED, MOUNTED, OURS, TASK, made_folders, work_folder
 from agent.suites.importing.harbor_fates import OWN_USER
 from agent.suites.importing.heredocs import unfolded
+from agent.suites.importing.stages import (
+    PLATFORM,
+    UV,
+    Dockerfile,
+    Stage,
+    arguments,
+    filled,
+    image_stage,
+    needed,
+    split,
+)
 from agent.suites.tree import suite_path_fault
 
 MAX_LINES = 2000
 _NO_EFFECT = frozenset({"CMD", "LABEL", "EXPOSE", "MAINTAINER", "COMMENT", "VOLUME", "STOPSIGNAL", "HEALTHCHECK"})
 _LAYERS = frozenset({"ENV", "ARG", "SHELL"})
-_OURS = frozenset(
-    {"/tmp", "/tests", "/logs", "/task", "/scaffold", "/proc", "/sys", "/dev", "/run"}  # noqa: S108
-)
-TASK = "/task"
-"""Where a box has the instruction: as the working directory of an image it becomes the workspace, which gets a copy."""
-
-_MOUNTED = frozenset({"/tests", "/task", "/scaffold", "/proc", "/sys", "/dev"})
-"""What a machine has from outside."""
-
-_EMPTIED = "/tmp"  # noqa: S108 - of a box
-_SYSTEM = frozenset({"bin", "boot", "etc", "lib", "lib64", "media", "mnt", "root", "sbin", "usr", "var", "home", "opt"})
-_MENTIONED = re.compile(r"(?<![\w./-])/([A-Za-z][\w-]*)(?=[/\s`'\".,;:)]|$)")
-_ARGUMENT = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}|\$(\w+)")
 _USER = re.compile(r"[a-z_][a-z0-9_-]*|[0-9]+")
 _MOUNTS = re.compile(r"\A(?:--mount=type=cache,\S+\s+)+")
 """Caches of a build, which change nothing in the image."""
 
 _HARMLESS_OPTIONS = ("--chown=", "--chmod=", "--link")
-_UV_IMAGE = re.compile(r"--from=ghcr\.io/astral-sh/uv(?::(?:latest|(?P<version>\d+(?:\.\d+)*)[\w.-]*))?(?:@\S+)?\s")
+_FROM = "--from="
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +62,8 @@ class Environment:
     checked: Files = field(default_factory=lambda: NO_FILES)
     """Starting files that are also in the image, for a RUN: by their paths in it."""
     remarks: tuple[str, ...] = ()
+    stages: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    """What `COPY --from` in `build` takes from: instructions by name, the first one FROM."""
 
 
 def read_dockerfile(
@@ -82,38 +85,52 @@ def read_dockerfile(
     if content.count("\n") > MAX_LINES:
         raise Unsupported(f"{where}: more than {MAX_LINES} lines")
     plain, copied = unfolded(content, where)
-    reader = _MachineReader if machine else _Reader
-    return reader(where, {**context, **copied}).read(plain, workdir, about)
+    # The parser reads no other line breaks than Docker does.
+    steps = DockerfileParser(fileobj=io.BytesIO(plain.encode())).structure
+    given = arguments(steps)
+    parts = split(steps, lambda text: filled(text, given))
+    if not parts.stages:
+        raise Unsupported(f"{where}: no FROM")
+    if len({stage.name for stage in parts.stages}) < len(parts.stages):
+        raise Unsupported(f"{where}: two stages of one name")
+    whole, stages = {**context, **copied}, dict[str, tuple[str, ...]]()
+    for stage in needed(parts):
+        found = _StageReader(where, whole, parts, stages).read(stage, None, "")
+        stages[stage.name] = (f"FROM {found.image}", *found.build)
+    return (_MachineReader if machine else _Reader)(where, whole, parts, stages).read(parts.stages[-1], workdir, about)
 
 
 class _Reader:
-    def __init__(self, where: str, context: Files) -> None:
-        self._where, self._context = where, context
+    """Reads one stage; `stages` are those that were read before it, and gets the images that it copies from."""
+
+    _reserved = OURS - {EMPTIED, TASK}
+    """What a box fills itself."""
+
+    def __init__(self, where: str, context: Files, parts: Dockerfile, stages: dict[str, tuple[str, ...]]) -> None:
+        self._where, self._context, self._parts, self._stages = where, context, parts, stages
         self._line = 1
         self._image = ""
         self._workdir, self._user = "/", ""
-        self._arguments: dict[str, str] = {}
-        self._stages: set[str] = set()
+        self._arguments = arguments(parts.head)
+        self._number = 0
+        self._brought: list[str] = []
         self._build: list[str] = []
         self._copied: dict[str, bytes] = {}
         self._baked: dict[str, bytes] = {}
         self._folders: list[str] = []
         self._remarks: list[str] = []
 
-    def read(self, content: str, workdir: str | None, about: str) -> Environment:
-        # The parser reads no other line breaks than Docker does.
-        parser = DockerfileParser(fileobj=io.BytesIO(content.encode()))
-        for step in parser.structure:
+    def read(self, stage: Stage, workdir: str | None, about: str) -> Environment:
+        self._number = self._parts.stages.index(stage)
+        for step in (*self._parts.head, *stage.steps):
             self._line = step["startline"] + 1
             self._step(step["instruction"], step["value"].strip(), step["content"])
-        if not self._image:
-            raise Unsupported(f"{self._where}: no FROM")
         return self._finish(self._top(workdir, about))
 
     def _finish(self, top: str) -> Environment:
         """What was read, once every line was."""
         self._bake([path for path in self._copied if not path.startswith(f"{top}/")])
-        if top != TASK and any(path.startswith(f"{TASK}/") for path in self._baked):
+        if top != TASK and any(f"{path}/".startswith(f"{TASK}/") for path in (*self._baked, *self._brought)):
             raise self._no(f"COPY to {TASK}, which a box fills itself")
         kept = {path: body for path, body in self._copied.items() if path.startswith(f"{top}/")}
         self._keep_folders(kept, top)
@@ -124,6 +141,7 @@ class _Reader:
             files={path.removeprefix(f"{top}/"): body for path, body in kept.items()},
             checked={path: body for path, body in self._baked.items() if path.startswith(f"{top}/")},
             remarks=tuple(self._remarks),
+            stages=self._stages,
         )
 
     def _top(self, workdir: str | None, about: str) -> str:
@@ -132,7 +150,7 @@ class _Reader:
         if chosen == "/" and (named := work_folder(self._copied, about)):
             self._remarks.append(f"the working directory / cannot be written: work starts in {named}")
             chosen = named
-        if chosen == "/" or (f"/{chosen.split('/')[1]}" in _OURS and chosen != TASK):
+        if chosen == "/" or (f"/{chosen.split('/')[1]}" in OURS and chosen != TASK):
             raise self._no(f"a working directory {chosen}")
         return chosen
 
@@ -140,16 +158,19 @@ class _Reader:
         """Put copied files into the image itself, where nothing can change them any more."""
         new = {path: self._copied[path] for path in paths if self._baked.get(path) != self._copied[path]}
         tops = {path: f"/{path.split('/')[1]}" for path in new}
-        if _EMPTIED in tops.values():
+        if EMPTIED in tops.values():
             self._remarks.append(
-                f"{self._where}: files in {_EMPTIED} are there for the build; a box starts without them"
+                f"{self._where}: files in {EMPTIED} are there for the build; a box starts without them"
             )
-        if path := next((path for path, top in tops.items() if top in _OURS - {_EMPTIED, TASK}), None):
-            raise self._no(f"COPY to {path!r:.80}, which a box fills itself")
+        self._not_reserved(new)
         self._baked.update(new)
         self._build += baking.layers(new)
         if sum(map(len, self._baked.values())) > baking.MAX_BYTES:
             raise self._no(f"more than {baking.MAX_BYTES >> 10} KiB of copied files outside of the working directory")
+
+    def _not_reserved(self, paths: Iterable[str]) -> None:
+        if path := next((path for path in paths if f"/{path.split('/')[1]}" in self._reserved), None):
+            raise self._no(f"COPY to {path!r:.80}, which a box fills itself")
 
     def _keep_folders(self, kept: dict[str, bytes], top: str) -> None:
         """Empty folders that a RUN makes below the working directory stay there, by an empty file."""
@@ -167,7 +188,7 @@ class _Reader:
         if word == "FROM":
             self._from(value)
         elif not self._image:
-            self._before_from(word, value)
+            self._before_from(word)
         elif word in _LAYERS:
             self._build.append(f"{word} {value}")
         elif word == "RUN":
@@ -177,11 +198,9 @@ class _Reader:
         else:
             self._state(word, value)
 
-    def _before_from(self, word: str, value: str) -> None:
+    def _before_from(self, word: str) -> None:
         if word != "ARG":
             raise self._no(f"{word} before FROM")
-        name, _, default = value.partition("=")
-        self._arguments[name.strip()] = default.strip().strip("\"'")
 
     def _state(self, word: str, value: str) -> None:
         """What changes how later lines work, or how a container would start."""
@@ -198,29 +217,14 @@ class _Reader:
             self._remarks.append(f"{self._where} line {self._line}: ENTRYPOINT is not run: a box starts nothing")
 
     def _from(self, value: str) -> None:
-        words = [word for word in value.split() if word != "--platform=linux/amd64"]
-        base = self._filled(words[0]) if words else ""
-        if not base or base.startswith("--") or "$" in base:
+        words = [word for word in value.split() if word != PLATFORM]
+        self._image = filled(words[0], self._arguments) if words else ""
+        if self._image in {"", "scratch"} or self._image.startswith("--") or "$" in self._image:
             raise self._no(f"FROM {value:.60}")
-        if self._image and base not in self._stages:
-            raise self._no("several stages (a second FROM)")
-        # A stage that is built on the one before only continues it.
-        self._image = self._image or base
-        if len(words) == len(("base", "AS", "name")) and words[1].upper() == "AS":
-            self._stages = {words[2]}
-
-    def _filled(self, text: str) -> str:
-        """A text with the arguments that are given before FROM."""
-
-        def value(found: re.Match[str]) -> str:
-            name, default = found[1] or found[3], found[2] or ""
-            return self._arguments.get(name) or default or found[0]
-
-        return _ARGUMENT.sub(value, text)
 
     def _become(self, value: str) -> None:
         """Later RUN lines are another user's; a box has a user of its own."""
-        name = self._filled(value).partition(":")[0]
+        name = filled(value, self._arguments).partition(":")[0]
         if not _USER.fullmatch(name):
             raise self._no(f"USER {value:.40}")
         self._user = "" if name in {"root", "0"} else name
@@ -232,44 +236,66 @@ class _Reader:
             value = _MOUNTS.sub("", value)
         if value.startswith("--"):
             raise self._no(f"RUN with {value.split('=', maxsplit=1)[0]}")
+        self._bake_early(content)
+        self._folders += made_folders(value, self._workdir)
+        self._build.append(f"RUN {baking.as_user(self._user, value)}")
+
+    def _bake_early(self, content: str) -> None:
+        """What was copied must be in the image before a line that may use or change it."""
         if sum(map(len, self._copied.values())) <= baking.MAX_BYTES or self._mentions(content):
             self._bake([*self._copied])
-        self._folders += _made_folders(value, self._workdir)
-        self._build.append(f"RUN {as_user(self._user, value)}")
 
     def _mentions(self, content: str) -> bool:
         names = map(posixpath.basename, self._copied)
         return f"{self._workdir}/" in content or any(name in content for name in names)
 
     def _copy(self, word: str, value: str) -> None:
-        if self._uv_of(value):
-            return
+        origin, value = self._options(word, value)
         sources = self._words(word, value)
         target = sources.pop()
         if not sources:
             raise self._no(f"{word} without a target")
         whole = posixpath.normpath(posixpath.join(self._workdir, target))
         into = target.endswith("/") or len(sources) > 1 or target in {".", ".."} or whole == self._workdir
+        if origin is not None:
+            self._bring(origin, sources, whole.rstrip("/") + "/" if into else whole)
+            return
         for source in sources:
             if "://" in source or (word == "ADD" and source.endswith((".gz", ".tar", ".tgz", ".xz", ".bz2"))):
                 raise self._no("ADD of an archive or from a network")
             self._lay(word, source, whole, into=into)
 
-    def _uv_of(self, value: str) -> bool:
-        """Whether a COPY only brings uv from its own image: then pip brings it."""
-        if not (found := _UV_IMAGE.match(value)):
-            return False
-        self._build += install_uv(found["version"])
-        return True
+    def _bring(self, origin: str, sources: Sequence[str], target: str) -> None:
+        """A COPY from another stage, or from an image; of uv's own image: then pip brings it."""
+        stage = self._parts.named(origin, self._number)
+        if found := UV.fullmatch(stage.base if stage else origin):
+            self._build += baking.install_uv(found["version"])
+            return
+        name = stage.name if stage else image_stage(origin)
+        if not stage and self._stages.setdefault(name, (f"FROM {origin}",)) != (f"FROM {origin}",):
+            raise self._no(f"COPY from {origin:.60}, which is called as another one is")
+        self._not_reserved([target])
+        self._bake_early(" ".join(sources))
+        self._brought.append(target.rstrip("/"))
+        paths = [*sources, target]
+        said = json.dumps(paths, ensure_ascii=False) if any(" " in path for path in paths) else " ".join(paths)
+        self._build.append(f"COPY {_FROM}{name} {said}")
 
-    def _words(self, word: str, value: str) -> list[str]:
-        while value.startswith(_HARMLESS_OPTIONS):
+    def _options(self, word: str, value: str) -> tuple[str | None, str]:
+        """What a COPY takes from, if that is not the build context, and the rest without its options."""
+        origin = None
+        while value.startswith((_FROM, *_HARMLESS_OPTIONS)):
             option, _, value = value.partition(" ")
             value = value.strip()
-            if option != "--link":
+            if option.startswith(_FROM):
+                origin = filled(option.removeprefix(_FROM), self._arguments)
+            elif option != "--link":
                 self._remarks.append(f"{self._where} line {self._line}: {option}: a box sets owner and mode itself")
-        if value.startswith("--"):
+        if value.startswith("--") or (origin is not None and (not origin or "$" in origin)):
             raise self._no(f"{word} {value.split(maxsplit=1)[0].split('=', maxsplit=1)[0]}")
+        return origin, value
+
+    def _words(self, word: str, value: str) -> list[str]:
         try:
             words: Any = json.loads(value) if value.startswith("[") else shlex.split(value)
         except ValueError as error:
@@ -306,9 +332,11 @@ class _Reader:
 class _MachineReader(_Reader):
     """Reads a Dockerfile for a machine: nothing is moved, and all that is copied is baked in."""
 
+    _reserved = MOUNTED
+
     def _top(self, workdir: str | None, about: str) -> str:  # noqa: ARG002 - every folder can be worked in
         chosen = posixpath.normpath(posixpath.join("/", workdir or self._workdir))
-        if f"/{chosen.split('/')[1]}" in _MOUNTED:
+        if f"/{chosen.split('/')[1]}" in MOUNTED:
             raise self._no(f"a working directory {chosen}")
         return chosen
 
@@ -324,12 +352,12 @@ class _MachineReader(_Reader):
             files={path.removeprefix(below): self._copied[path] for path in sorted(later - self._baked.keys())},
             checked=dict(self._copied),
             remarks=tuple(self._remarks),
+            stages=self._stages,
         )
 
     def _bake(self, paths: Sequence[str]) -> None:
         new = {path: self._copied[path] for path in paths if self._baked.get(path) != self._copied[path]}
-        if path := next((path for path in new if f"/{path.split('/')[1]}" in _MOUNTED), None):
-            raise self._no(f"COPY to {path!r:.80}, which a box fills itself")
+        self._not_reserved(new)
         self._baked.update(new)
         self._build += baking.layers(new)
         if sum(map(len, self._baked.values())) > baking.MAX_MACHINE_BYTES:
@@ -337,44 +365,20 @@ class _MachineReader(_Reader):
                 f"more than {baking.MAX_MACHINE_BYTES >> 10} KiB of copied files that are not starting files"
             )
 
-    def _run(self, value: str, content: str) -> None:
+    def _bake_early(self, content: str) -> None:
         if sum(map(len, self._copied.values())) <= baking.MAX_MACHINE_BYTES:
             self._bake([*self._copied])
-        super()._run(value, content)
+        super()._bake_early(content)
 
 
-def as_user(user: str, command: str) -> str:
-    """A shell command as another user runs it; as it is for root."""
-    if not user:
-        return command
-    script = shlex.quote(command)
-    if user.isdigit():
-        return f"setpriv --reuid={user} --regid={user} --clear-groups sh -c {script}"
-    return f"su -s /bin/sh {user} -c {script}"
+class _StageReader(_MachineReader):
+    """Reads a stage that is only copied from: all of it is in an image, in which no box works."""
 
+    _reserved = frozenset()
 
-def install_uv(version: str | None) -> list[str]:
-    """Layers that bring uv by pip, in place of a copy from its own image."""
-    package = f"uv=={version}" if version and version.count(".") == 2 else "uv"  # noqa: PLR2004 - a whole version
-    return [baking.PIP, baking.pip_install([package])]
+    def _top(self, workdir: str | None, about: str) -> str:  # noqa: ARG002 - nobody works there
+        return "/"
 
-
-def _made_folders(command: str, workdir: str) -> list[str]:
-    """The folders that a RUN makes by a plain mkdir."""
-    found = []
-    for part in re.split(r"&&|\|\||[;|\n]", command):
-        words = part.split()
-        if words[:1] == ["mkdir"]:
-            plain = [w.strip("'\"") for w in words[1:] if not w.startswith("-") and not set(w) & set("$*?{}()`<>\\")]
-            found += [posixpath.normpath(posixpath.join(workdir, word)) for word in plain if word]
-    return found
-
-
-def work_folder(copied: Files, about: str) -> str | None:
-    """The folder at the top that files are copied to or, else, that the instruction names most."""
-    tops = [path.split("/")[1] for path in copied if path.count("/") > 1]
-    for names in (tops, _MENTIONED.findall(about)):
-        usable = [name for name in names if name not in _SYSTEM and f"/{name}" not in _OURS]
-        if usable:
-            return "/" + max(dict.fromkeys(usable), key=usable.count)
-    return None
+    def _finish(self, top: str) -> Environment:
+        self._bake([*self._copied])
+        return Environment(image=self._image, build=tuple(self._build), workdir=top, files={})

@@ -19,16 +19,19 @@ from agent.base import yaml
 from agent.base.errors import UserError
 from agent.base.types import NO_FILES, Files
 from agent.suites.importing import container, shell
+from agent.suites.importing.bases import replaced
 from agent.suites.importing.compose import Service, one_container
-from agent.suites.importing.dockerfile import TASK, Environment, read_dockerfile, work_folder
+from agent.suites.importing.dockerfile import Environment, read_dockerfile
 from agent.suites.importing.draft import Draft, Options, Refusal, Unsupported, task_id
 from agent.suites.importing.fetching import TEST_TOOLS, Fetched, fetched, plain_name
+from agent.suites.importing.folders import TASK, work_folder
 from agent.suites.importing.harbor_config import Config, read_config, submitted
 from agent.suites.importing.harbor_fates import CONFIG
-from agent.suites.importing.harbor_files import Verifier, kept, verifier_of
+from agent.suites.importing.harbor_files import VERIFIER, Verifier, kept, verifier_of
 from agent.suites.importing.harbor_sources import DATASET, PARTS, REGISTRY, Located, digest_of, tasks_of
 from agent.suites.importing.profiles import MACHINE, STRICT, Kind, shared_data, stdlib_only
 from agent.suites.importing.reading import folder, scripts, tasks_below, text, toml_file
+from agent.suites.importing.stages import merged
 from agent.suites.importing.whole import last_workdir, needs_machine, on_a_machine
 from agent.suites.rules import SOLVE
 from agent.suites.tree import suite_path_fault
@@ -148,12 +151,13 @@ def _draft(parts: _Parts, options: Options, *, machine: str | None = None) -> Dr
         if config.separate:
             raise Unsupported(f"{CONFIG}: verifier.environment_mode: a separate verifier sees no machine")
         remarks = [f"profile machine: {machine}", *on_a_machine(remarks)]
-    found = _environment(
+    written = _environment(
         files, config, service, root=root, instruction=instruction, remarks=remarks, machine=machine is not None
     )
+    found = replaced(written, options)
     tests = {path.removeprefix("tests/"): body for path, body in files.items() if path.startswith("tests/")}
     script = text(files, SCRIPT, root)
-    verifier = verifier_of(files, config, root, found.workdir)
+    verifier = verifier_of(files, config, root, found.workdir, options)
     kind = STRICT if machine is None else MACHINE
     if machine is not None:
         container.no_hidden_copies(found.checked, tests, DOCKERFILE)
@@ -175,7 +179,7 @@ def _draft(parts: _Parts, options: Options, *, machine: str | None = None) -> Dr
             **_images(found, verifier, check, options, machine=machine is not None),
             **{key: value for key, value in config.limits.items() if key != "user" or not machine},
             **service.limits,
-            **({"disk_mb": max(MACHINE_DISK_MB, config.storage_mb)} if machine else {}),
+            **({"disk_mb": max(MACHINE_DISK_MB, config.storage_mb), "solve_as": config.agent_user} if machine else {}),
             "env": {**service.env, **config.env},
             "tags": config.tags,
         },
@@ -197,10 +201,9 @@ def _images(
     if verifier is None:
         return container.surroundings(found, extra=check.layers, options=options, machine=machine)
     grading = container.surroundings(verifier.found, extra=check.layers, options=options)
-    return {
-        **container.surroundings(found, extra=(), options=options),
-        **{f"check_{name}": value for name, value in grading.items()},
-    }
+    solving = container.surroundings(found, extra=(), options=options)
+    stages = merged(solving.pop("stages", {}), grading.pop("stages", {}), VERIFIER)
+    return {**solving, **{f"check_{name}": value for name, value in grading.items()}, "stages": stages}
 
 
 def _layout(files: Mapping[str, bytes], config: Config) -> None:
@@ -284,7 +287,9 @@ def _check(
     fetches = fetched(script, SCRIPT)
     if fetches.any:
         remarks.append(f"{SCRIPT} installs: {_installed(fetches)} in the image, so that grading works offline")
-    return _as_it_is(fetches, config, _key(tests, options, remarks), verifier, kind=kind, ours=ours)
+    sealed = kind.trusts_nothing and "chmod" in script
+    key = _key(tests, options, remarks)
+    return _as_it_is(fetches, config, key, verifier, kind=kind, ours=ours, offline=fetches.any or ours or sealed)
 
 
 def _installed(fetches: Fetched) -> str:
@@ -292,11 +297,11 @@ def _installed(fetches: Fetched) -> str:
 
 
 def _as_it_is(
-    fetches: Fetched, config: Config, key: str, verifier: Verifier | None, *, kind: Kind, ours: bool
+    fetches: Fetched, config: Config, key: str, verifier: Verifier | None, *, kind: Kind, ours: bool, offline: bool
 ) -> _Check:
     helpers = {f"{container.OURS}/reward.py": container.helper("reward.py")}
     env = {**config.check_env, **({"RATCHET_PYTHON": INTERPRETER} if ours else {})}
-    if fetches.any or ours:
+    if offline:
         helpers[f"{container.OURS}/offline.sh"] = container.helper("offline.sh")
         env["BASH_ENV"] = f"{kind.helpers}/offline.sh"
     low, high = config.reward_range

@@ -31,6 +31,7 @@ class Config:
     """A task.toml. Times in seconds, memory in MiB; `remarks` say where the meaning changes."""
 
     limits: dict[str, Any]
+    agent_user: str | None
     env: dict[str, str]
     check_env: dict[str, str]
     solution_env: dict[str, str]
@@ -55,6 +56,7 @@ def read_config(written: _Table) -> Config:
         raise Unsupported(f"{CONFIG}: verifier.environment_mode = 'shared' beside [verifier.environment]")
     return Config(
         limits=_limits(environment, agent, verifier, remarks),
+        agent_user=_user(agent.get("user")),
         env=_without_keys(environment, remarks),
         check_env={**_env(own, "verifier.environment"), **_env(verifier, "verifier")},
         solution_env=_solution_env(_table(raw, "solution"), remarks),
@@ -121,6 +123,11 @@ def _limits(environment: _Table, agent: _Table, verifier: _Table, remarks: list[
     if isinstance(user, int) and user > 0 and user == verifier.get("user"):
         found["user"] = user
     return found
+
+
+def _user(value: object) -> str | None:
+    """The user of the image as whom the agent runs; None for root and for what says nothing."""
+    return None if value in {None, "", 0, "0", "root"} else str(value)
 
 
 def _seconds(value: float | None, name: str, remarks: list[str]) -> float:

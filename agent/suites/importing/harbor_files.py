@@ -10,8 +10,9 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
+from agent.suites.importing.bases import replaced
 from agent.suites.importing.dockerfile import Environment, read_dockerfile
-from agent.suites.importing.draft import Unsupported
+from agent.suites.importing.draft import Options, Unsupported
 from agent.suites.importing.harbor_config import Config
 from agent.suites.importing.reading import text
 
@@ -63,7 +64,9 @@ class Verifier:
     start: str
 
 
-def verifier_of(files: Mapping[str, bytes], config: Config, root: Path, workdir: str) -> Verifier | None:
+def verifier_of(
+    files: Mapping[str, bytes], config: Config, root: Path, workdir: str, options: Options
+) -> Verifier | None:
     """The image that only grades, where a task has one; `workdir` is where the task's own files stand in both.
 
     Raises:
@@ -79,10 +82,10 @@ def verifier_of(files: Mapping[str, bytes], config: Config, root: Path, workdir:
         inside = {path: body for path, body in found.files.items() if path not in found.checked}
         if inside:
             raise Unsupported(f"{VERIFIER}: COPY to {workdir}, which holds what is handed in")
-        return Verifier(found, _start(written, workdir))
+        return Verifier(replaced(found, options), _start(written, workdir))
     if config.verifier_image and config.verifier_image != config.image:
         found = Environment(image=config.verifier_image, build=(), workdir=workdir, files={})
-        return Verifier(found, workdir)
+        return Verifier(replaced(found, options), workdir)
     return None
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from agent.base import yaml
 from agent.base.types import NO_FILES
 from agent.suites.importing import compose, container, shell
+from agent.suites.importing.bases import replaced
 from agent.suites.importing.dockerfile import read_dockerfile
 from agent.suites.importing.draft import Draft, Options, Refusal, Unsupported, task_id
 from agent.suites.importing.fetching import fetched
@@ -104,13 +105,10 @@ def _draft(
         raise Unsupported(f"no {DOCKERFILE}")
     service = compose.one_container(yaml.load(root / COMPOSE), COMPOSE) if COMPOSE in files else compose.Service()
     context = {path: body for path, body in files.items() if path not in _OTHERS and not path.startswith("tests/")}
-    found = read_dockerfile(
-        text(files, DOCKERFILE, root),
-        context,
-        DOCKERFILE,
-        workdir=service.workdir,
-        about=instruction,
-        machine=machine is not None,
+    written = text(files, DOCKERFILE, root)
+    there, whole = service.workdir, machine is not None
+    found = replaced(
+        read_dockerfile(written, context, DOCKERFILE, workdir=there, about=instruction, machine=whole), options
     )
     tests = {path.removeprefix("tests/"): body for path, body in files.items() if path.startswith("tests/")}
     script = text(files, SCRIPT, root) if SCRIPT in files else _DEFAULT_RUN
@@ -175,4 +173,6 @@ def _instruction(config: Mapping[str, Any], where: str) -> str:
         if base is None:
             raise Unsupported(f"{CONFIG}: descriptions: none is called base")
         return need_text(base, "description", f"{where}: descriptions")
+    if "instruction" not in config:
+        raise Unsupported(f"{CONFIG}: no instruction")
     return need_text(dict(config), "instruction", where)

@@ -6,10 +6,11 @@ That is never wrong, only slower to start, so a sign is enough.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from agent.suites.importing.harbor_fates import DISK, OWN_USER
+from agent.suites.importing.harbor_fates import CONFIG, DISK, OWN_USER
 from agent.suites.importing.heredocs import unfolded
 from agent.suites.importing.shell import logical_lines
 
@@ -30,7 +31,9 @@ _PLAIN_RUN = re.compile(
     r"true|export|npm\s+(?:install|i)\s+-g|corepack|rm\s+-r?f|rm\s+-fr)\b|rm\s+/|ln\s+-s\S*\s+/\S+\s+/"
 )
 _BREAK = re.compile(r"&&|\|\||[;|\n]")
+AGENT_USER = f"{CONFIG}: agent.user: "
 AS_ROOT = "commands of a machine run as root"
+_STAGE = re.compile(r"(?:--\S+\s+)*--from=(?!ghcr\.io/astral-sh/uv)")
 _GIT = re.compile(r"\bgit\s+(?:init|clone|commit)\b")
 
 
@@ -70,6 +73,8 @@ def _built(dockerfile: str, workdir: str) -> str | None:
         word, _, value = line.partition(" ")
         if word.upper() == "WORKDIR":
             here = value.strip()
+        if word.upper() == "COPY" and _STAGE.match(value) and _at(value, here).startswith(f"{workdir}/"):
+            return "the build of its image copies from another stage into the working directory"
         if word.upper() != "RUN":
             continue
         if _GIT.search(value):
@@ -80,6 +85,11 @@ def _built(dockerfile: str, workdir: str) -> str | None:
     return None
 
 
+def _at(value: str, here: str) -> str:
+    """The folder or file that a COPY makes, as a folder."""
+    return posixpath.normpath(posixpath.join(here, value.rsplit(maxsplit=1)[-1].strip("\"'[]"))) + "/"
+
+
 def last_workdir(dockerfile: str) -> str:
     """The working directory that a Dockerfile ends with."""
     said = re.findall(r"(?mi)^\s*WORKDIR\s+(\S+)\s*$", dockerfile)
@@ -87,5 +97,6 @@ def last_workdir(dockerfile: str) -> str:
 
 
 def on_a_machine(remarks: Iterable[str]) -> list[str]:
-    """Remarks on a task as they hold in a machine: its disk has the task's own limit, and its user is root."""
-    return [remark.replace(OWN_USER, AS_ROOT) for remark in remarks if not remark.endswith(DISK)]
+    """Remarks on a task as they hold in a machine, which has the task's own limit of the disk and its agent's user."""
+    kept = [remark for remark in remarks if not remark.endswith(DISK) and not remark.startswith(AGENT_USER)]
+    return [remark.replace(OWN_USER, AS_ROOT) for remark in kept]

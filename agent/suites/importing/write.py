@@ -24,7 +24,7 @@ from agent.base.types import Files, RewardKind, Split, Task
 from agent.suites import rules, tree
 from agent.suites.format import TaskFile
 from agent.suites.importing.draft import Draft, Refusal, Unsupported, task_id
-from agent.suites.loader import load_suite
+from agent.suites.loader import load_suite, stages_of
 from agent.suites.matching import expanded
 from agent.suites.place import Place
 from agent.suites.quarantine import QUARANTINE
@@ -233,6 +233,7 @@ def _validate(draft: Draft) -> None:
         "memory_mb",
         "disk_mb",
         "cpus",
+        "solve_as",
         "solve_timeout",
         "check_timeout",
         "junit",
@@ -253,6 +254,7 @@ def _validate(draft: Draft) -> None:
         profile=Profile(entry.profile or "strict"),
         build=tuple(entry.build or ()),
         check_build=tuple(entry.check_build or ()),
+        stages=stages_of(entry.stages),
         env=MappingProxyType(entry.env or {}),
         **{name: value for name in shared if (value := getattr(entry, name)) is not None},
     )

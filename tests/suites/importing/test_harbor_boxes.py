@@ -105,6 +105,50 @@ def test_a_task_whose_image_cannot_be_built_goes_into_quarantine(plant: Any, und
     assert "git repository" in reasons["git"]
 
 
+def test_the_agents_user_solves_a_machine_and_cannot_do_more_than_that_user(plant: Any) -> None:
+    source: Path = plant(
+        TASK
+        | {
+            "task.toml": HEAD.replace("[agent]", "[agent]\nuser = 'worker'"),
+            "instruction.md": "Write your name to /app/who.\n",
+            DOCKERFILE: "FROM a\nRUN useradd -m worker && mkdir /app && chown worker /app\nWORKDIR /app\n",
+            "solution/solve.sh": "touch /etc/mine || (id -un; echo $HOME) > who\n",
+            "tests/test.sh": (
+                "[ $(id -u) = 0 ] && [ \"$(cat who | tr '\\n' ' ')\" = 'worker /home/worker ' ] && R=1 || R=0\n"
+                "echo $R > /logs/verifier/reward.txt\n"
+            ),
+        }
+    )
+    dest = import_suite("harbor", source, source.parent / "suite", options=Options(image=OWN_IMAGE)).dest
+    suite = load_suite(dest)
+    assert [task.solve_as for task in suite.tasks] == ["worker"]
+    (proof,) = asyncio.run(prove_suite(suite, 1, None, QUIET))
+    assert proof.findings == ()
+
+
+def test_hidden_tests_of_a_machine_are_for_root_alone_and_its_scripts_can_be_run(plant: Any) -> None:
+    """People lock their tests away from the programs that they try, and make their scripts runnable."""
+    source: Path = plant(
+        TASK
+        | {
+            DOCKERFILE: "FROM a\nWORKDIR /root/work\nRUN git init\n",
+            "solution/solve.sh": "printf 42 > answer.txt\n",
+            "tests/compare.sh": "#!/bin/sh\n[ $(cat answer.txt) = 42 ]\n",
+            "tests/locked.py": (
+                "import subprocess\nsaid = subprocess.run(['cat', '/tests/compare.sh'], user='nobody')\n"
+                "raise SystemExit(said.returncode == 0)\n"
+            ),
+            "tests/test.sh": (
+                "set -e\necho 0 > /logs/verifier/reward.txt\nchmod -R go-rwx /tests\nchmod +x /tests/compare.sh\n"
+                "/tests/compare.sh\npython3 /tests/locked.py\necho 1 > /logs/verifier/reward.txt\n"
+            ),
+        }
+    )
+    dest = import_suite("harbor", source, source.parent / "suite", options=Options(image=OWN_IMAGE)).dest
+    (proof,) = asyncio.run(prove_suite(load_suite(dest), 1, None, QUIET))
+    assert proof.findings == ()
+
+
 def test_a_set_without_any_image_names_the_first_reason(plant: Any, under: Any) -> None:
     source: Path = plant(under("broken", TASK | {DOCKERFILE: "FROM a\nWORKDIR /app\nRUN exit 3\n"}))
     with pytest.raises(UserError, match=r"--solve: task broken: the layer `RUN exit 3` failed"):

@@ -173,10 +173,20 @@ def test_a_separate_verifier_has_an_image_of_its_own(line: str, taken: Any) -> N
     assert not any(word in layer for layer in task.build)
 
 
-@pytest.mark.parametrize("line", ["FROM other", "COPY key.txt /app/"])
+@pytest.mark.parametrize("line", ["FROM scratch", "COPY key.txt /app/"])
 def test_a_verifier_image_that_cannot_be_made_is_refused(line: str, refused: Any) -> None:
     changes = {"tests/Dockerfile": f"{SEPARATE['tests/Dockerfile']}{line}\n", "tests/key.txt": "secret"}
     assert "tests/Dockerfile" in refused(SEPARATE, changes)
+
+
+@pytest.mark.parametrize(
+    ("user", "solver"), [("'worker'", "worker"), ("1001", "1001"), ("'root'", None), ("0", None), ("''", None)]
+)
+def test_the_agents_user_solves_in_a_machine(user: str, solver: str | None, taken: Any) -> None:
+    config = TASK["task.toml"].replace("[agent]", f"[agent]\nuser = {user}")
+    machine, remarks = taken(TASK, {"task.toml": config, "solution/solve.sh": "apt-get install x\n"})
+    assert (machine.profile, machine.solve_as) == (Profile.MACHINE, solver)
+    assert not any("agent.user" in remark for remark in remarks)
 
 
 def test_artifacts_of_a_separate_verifier_are_what_is_handed_in(taken: Any) -> None:

@@ -42,6 +42,15 @@ def test_keys_that_only_describe_are_kept_in_meta(bring: Any) -> None:
     assert "task.yaml: author is kept in meta" in remarks
 
 
+def test_a_task_without_an_instruction_is_one_refusal_among_the_others(plant: Any, under: Any, formats: Trees) -> None:
+    """People keep a template for new tasks beside their tasks."""
+    template = formats["terminal-bench"] | {"task.yaml": "author_name: me\n"}
+    source = plant(under("one", formats["terminal-bench"]) | under("template", template))
+    done = import_suite("terminal-bench", source, source.parent / "suite", options=Options())
+    assert [(refusal.id, refusal.feature) for refusal in done.refused] == [("template", "task.yaml: no instruction")]
+    assert done.taken == 1
+
+
 def test_the_base_description_is_the_instruction(bring: Any, formats: Trees) -> None:
     said = formats["terminal-bench"]["task.yaml"].partition("author_name")[0]
     task, _ = bring("task.yaml", said, "descriptions:\n  - key: base\n    description: Count the words.\n  - key: x\n")

@@ -47,6 +47,8 @@ pip() { if [ "$1" = install ]; then return 0; fi; command python3 -m pip "$@"; }
 pip3() { pip "$@"; }
 python3() { if [ "$1 $2 $3" = "-m pip install" ]; then return 0; fi; _ratchet_python "$@"; }
 python() { if command -v -p python >/dev/null 2>&1; then command python "$@"; else python3 "$@"; fi; }
+# In a machine nothing changes /tests: scripts there can be run already, and only root can read them.
+chmod() { case "$*" in *" /tests"*) command chmod "$@" 2>/dev/null || return 0 ;; *) command chmod "$@" ;; esac; }
 curl() { case " $* " in *astral.sh/uv*) return 0 ;; esac; command curl "$@"; }
 wget() { case " $* " in *astral.sh/uv*) return 0 ;; esac; command wget "$@"; }
 if [ ! -e "$HOME/.local/bin/env" ]; then mkdir -p "$HOME/.local/bin" && : > "$HOME/.local/bin/env"; fi 2>/dev/null
