@@ -56,8 +56,8 @@ def _compared(config: Config) -> int:
     if unlike:
         typer.echo("\n".join(["the replay came out differently:", *unlike]), err=True)
         return 1
-    counts = [f"{len(recorded[name])} {name}" for name in ("tests", "commits")]
+    patches, tests, commits = (len(recorded[name]) for name in ("candidates", "tests", "commits"))
     typer.echo(
-        f"As recorded: {len(recorded['candidates']) - 1} patches, {' and '.join(counts)}: same trees and evidence."
+        f"As recorded, with the same trees and evidence: patches {patches - 1}, gate tests {tests}, commits {commits}."
     )
     return 0
