@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from agent.cli.creating import REPLAY, create_replay
-from tests.cli.test_init import git, ratchet
+from agent.config.campaign import load_config
+from tests.cli.test_init import NO_ENGINE, git, ratchet
 
 OUTCOME = json.loads((REPLAY / "outcome.json").read_text())
 
@@ -27,6 +28,16 @@ def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:
     done = ratchet(tmp_path, "demo", "--replay", ".")
     assert (done.returncode, [path.name for path in tmp_path.iterdir()]) == (2, ["mine"])
     assert "Name a new folder" in done.stderr
+
+
+@pytest.mark.parametrize("options", [[], ["--replay"]])
+def test_the_same_command_resumes_what_it_began(tmp_path: Path, options: list[str]) -> None:
+    for _ in range(2):
+        done = ratchet(tmp_path, "demo", *options, **NO_ENGINE)
+        assert done.returncode == 2
+        assert "docker" in done.stderr
+    campaign = tmp_path / "ratchet-demo" / "campaign.yaml"
+    assert load_config(campaign).models.of("solver")[0].provider == ("replay" if options else "embedded")
 
 
 @pytest.mark.docker
