@@ -6,17 +6,22 @@ nothing is written there. No other path, commit or author of its history gets in
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.base.types import Files
-from agent.kernel.git.objects import Entry
+from agent.kernel.git.objects import SHA1_DIGITS, Entry
 from agent.kernel.git.packing import Pack, Packed, add_tree, work_tree_index
 from agent.kernel.git.plumbing import REGULAR, Git, commit_text
 
 WORK = "proposal"
 """The branch that is checked out in the box."""
+
+KEPT_NOTES = 4096
+KEPT_BYTES = 32 << 20
+"""Notes, and bytes of all objects, that are held in memory."""
 
 _IGNORED = ("/PATCH.md", "/LESSONS.md", "__pycache__/")
 _CONFIG = """\
@@ -44,17 +49,47 @@ class Branch:
     note: str
 
 
-class Excerpt:
-    """Makes repositories for boxes, of those files below `paths` that `shown` lets in; any thread may ask.
+Asked = tuple[str, str | None, str]
 
-    What the last repository held is kept, compressed: the next one holds most of it too.
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A candidate as a commit, and all objects that this takes but those of its parent."""
+
+    commit: str
+    objects: Mapping[str, Packed]
+
+
+class Kept:
+    """What was made so far and most of the next repository consists of: nothing is read, named or compressed twice.
+
+    `packed`: name -> object. `pieces`: (tree of the user's repository, parent's commit, message) -> the commit that is
+    made of them. `notes`: text -> its object.
     """
+
+    def __init__(self) -> None:
+        self.packed: dict[str, Packed] = {}
+        self.pieces: dict[Asked, Piece] = {}
+        self.notes: dict[str, str] = {}
+        self._size, self._changing = 0, threading.Lock()
+
+    def add(self, packed: Mapping[str, Packed], pieces: Mapping[Asked, Piece], notes: Mapping[str, str]) -> None:
+        """Keep these too; where all of it is too much, these alone."""
+        with self._changing:
+            if len(self.notes) > KEPT_NOTES or self._size > KEPT_BYTES:
+                self.packed, self.pieces, self.notes, self._size = {}, {}, {}, 0
+            self._size += sum(len(packed[oid].body) for oid in packed.keys() - self.packed.keys())
+            self.packed.update(packed)
+            self.pieces.update(pieces)
+            self.notes.update(notes)
+
+
+class Excerpt:
+    """Makes repositories for boxes, of those files below `paths` that `shown` lets in; any thread may ask."""
 
     def __init__(self, git: Git, paths: Sequence[str], shown: Callable[[str], bool]) -> None:
         self._git, self._paths, self._shown = git, tuple(paths), shown
-        self._known: Mapping[str, Packed] = {}
-        self._roots: Mapping[str, tuple[str, Mapping[str, Packed]]] = {}
-        """Tree of the user's repository -> what of it is shown, as a tree, and all objects of that."""
+        self._kept = Kept()
 
     def files(self, branches: Sequence[Branch], head: str, others: Mapping[str, str], most_bytes: int) -> Files:
         """The files of a `.git` folder whose work tree is the candidate `head`.
@@ -77,19 +112,21 @@ class Excerpt:
             branches = [branch for branch in branches if branch.name not in gone]
 
     def _made(self, branches: Sequence[Branch], head: str, others: Mapping[str, str]) -> Files:
-        algorithm = "sha256" if len(branches[0].tree) == 64 else "sha1"  # noqa: PLR2004 - hex digits of SHA-256
-        pack, now, refs = Pack(algorithm, self._known), int(time.time()), dict[str, str]()
-        roots = dict[str, tuple[str, Mapping[str, Packed]]]()
-        for branch in branches:
-            tree, objects = roots[branch.tree] = self._root(algorithm, branch.tree, pack.packed)
-            pack.packed |= objects
-            parent = refs.get(_at(branch.parent)) if branch.parent is not None else None
-            refs[_at(branch.name)] = pack.add("commit", commit_text(tree, parent, branch.message, now))
-        notes = {refs[_at(one.name)]: Entry("100644", pack.add("blob", one.note.encode())) for one in branches}
+        algorithm = "sha1" if len(branches[0].tree) == SHA1_DIGITS else "sha256"
+        kept, now, refs = self._kept, int(time.time()), dict[str, str]()
+        pack, pieces, notes = Pack(algorithm, kept.packed), dict[Asked, Piece](), dict[str, str]()
+        for one in branches:
+            asked = one.tree, refs.get(_at(one.parent or "")), one.message
+            piece = pieces[asked] = kept.pieces.get(asked) or self._piece(pack, *asked, now)
+            pack.packed |= piece.objects
+            refs[_at(one.name)] = piece.commit
+            note = kept.notes.get(one.note)
+            notes[one.note] = note if note is not None and pack.keep(note) else pack.add("blob", one.note.encode())
+        noted = {refs[_at(one.name)]: Entry("100644", notes[one.note]) for one in branches}
         refs |= {_at(name): refs[_at(at)] for name, at in {**others, WORK: head}.items() if _at(at) in refs}
-        results = commit_text(add_tree(pack, notes), None, "Results of the campaign so far", now)
+        kept.add(pack.packed, pieces, notes)
+        results = commit_text(add_tree(pack, noted), None, "Results of the campaign so far", now)
         refs["refs/notes/commits"] = pack.add("commit", results)
-        self._known, self._roots = pack.packed, roots
         index = work_tree_index(self._listed(next(one.tree for one in branches if one.name == head)), algorithm)
         packs = {f".git/objects/pack/{name}": body for name, body in pack.files().items()}
         return {**packs, **_plain(refs, _config(algorithm), index)}
@@ -99,15 +136,14 @@ class Excerpt:
         listing = self._git.listing(tree, self._paths)
         return {path: entry for path, entry in listing.items() if entry.mode in REGULAR and self._shown(path)}
 
-    def _root(self, algorithm: str, tree: str, known: Mapping[str, Packed]) -> tuple[str, Mapping[str, Packed]]:
-        """What is shown of a candidate; objects that are `known` are not compressed again."""
-        if tree in self._roots:
-            return self._roots[tree]
-        pack, files = Pack(algorithm, {**self._known, **known}), self._listed(tree)
+    def _piece(self, made: Pack, tree: str, parent: str | None, message: str, now: int) -> Piece:
+        """What is shown of a candidate, by the objects that `made` holds or knows where it does."""
+        pack, files = made.like(), self._listed(tree)
         missing = sorted({entry.oid for entry in files.values() if not pack.keep(entry.oid)})
         for body in self._git.objects.blobs(missing).values():
             pack.add("blob", body)
-        return add_tree(pack, files), pack.packed
+        commit = pack.add("commit", commit_text(add_tree(pack, files), parent, message, now))
+        return Piece(commit, pack.packed)
 
 
 def _at(name: str) -> str:

@@ -1,11 +1,12 @@
 """Objects of a repository, read and written by git processes that live on (see `lasting`).
 
-git itself writes every object, so its format, permissions and settings are git's. What was read is kept in memory, up
-to a bound: an object's name tells its content.
+git itself writes every object, so its format, permissions and settings are git's. What was read or written is kept in
+memory, up to a bound: an object's name tells its content.
 """
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import shutil
 import tempfile
@@ -24,6 +25,7 @@ from agent.kernel.git.lasting import Lasting, exactly, line
 
 E = TypeVar("E")
 FOLDER_MODE = "40000"
+SHA1_DIGITS = 40
 _GITLINK_MODE = "160000"
 _BATCH = 256
 """Objects asked for at once: their names must fit into a pipe."""
@@ -71,11 +73,14 @@ class Objects:
         if found is None:
             raise RecordBroken(f"git object {oid} cannot be read: it is missing")
         known = dict(_entries(found[2], len(oid) // 2))
+        self._keep_trees({oid: known})
+        return known
+
+    def _keep_trees(self, found: Mapping[str, Mapping[str, Entry]]) -> None:
         with self._keeping:
             if len(self._trees) >= _KEPT_TREES:
                 self._trees.clear()
-            self._trees[oid] = known
-        return known
+            self._trees |= found
 
     def files(self, tree: str, wanted: Callable[[str], bool], prefix: str = "") -> Iterator[tuple[str, Entry]]:
         """Path -> entry of whatever is not a folder; `wanted` is asked for each path, of a folder with a final /."""
@@ -118,7 +123,17 @@ class Objects:
 
     def blob(self, data: bytes) -> str:
         """Write a file's content."""
-        return self._hashed(self._blob_writer, data)
+        oid = self._hashed(self._blob_writer, data)
+        self._keep({oid: bytes(data)})
+        return oid
+
+    def holds(self, oid: str, data: bytes) -> bool:
+        """Whether a file is known to have just this content; False if that is not known without git."""
+        return self._blobs.get(oid) == data
+
+    def knows(self, oid: str) -> bool:
+        """Whether a name is known, without git, to be that of a folder."""
+        return oid in self._trees
 
     def commit(self, body: bytes) -> str:
         """Write a commit, of which `body` is everything."""
@@ -144,9 +159,15 @@ class Objects:
 
     def change(self, tree: str, changes: Changes) -> str:
         """The tree in which some files were changed, added or removed; folders that get empty are gone."""
-        return self._changed(tree, changes) or self._tree({})
+        made = dict[str, Mapping[str, Entry]]()
+        top = self._changed(tree, changes, len(tree), made) or _named({}, len(tree), made)
+        self._write_trees(made)
+        return top
 
-    def _changed(self, tree: str | None, changes: Changes) -> str | None:
+    def _changed(
+        self, tree: str | None, changes: Changes, digits: int, made: dict[str, Mapping[str, Entry]]
+    ) -> str | None:
+        """The name of a changed folder, None for an empty one; it and those below it are put into `made`, last."""
         entries = dict(self.tree(tree)) if tree is not None else {}
         here, below = by_folder(changes)
         for name in (name for name, entry in here.items() if entry is None):
@@ -154,17 +175,63 @@ class Objects:
         for name, inner in below.items():
             old = entries.pop(name, None)
             folder = old.oid if old is not None and old.mode == FOLDER_MODE else None
-            if (made := self._changed(folder, inner)) is not None:
-                entries[name] = Entry(FOLDER_MODE, made)
+            if (inside := self._changed(folder, inner, digits, made)) is not None:
+                entries[name] = Entry(FOLDER_MODE, inside)
             elif old is not None and folder is None:
                 entries[name] = old  # nothing was to be there below a file
         entries |= {name: entry for name, entry in here.items() if entry is not None}
-        return self._tree(entries) if entries else None
+        return _named(entries, digits, made) if entries else None
 
-    def _tree(self, entries: Mapping[str, Entry]) -> str:
-        lines = (f"{item.mode} {_kind(item.mode)} {item.oid}\t{name}\0" for name, item in entries.items())
-        request = "".join(lines).encode("utf-8", "surrogateescape") + b"\0"
-        return self._tree_writer.ask(request, line).decode()
+    def _write_trees(self, made: Mapping[str, Mapping[str, Entry]]) -> None:
+        """Let git write folders, those below before those above; what git calls them must be what we do."""
+        left = iter(made.items())
+        while batch := dict(islice(left, _BATCH)):
+            request = b"".join(map(_request, batch.values()))
+            names = self._tree_writer.ask(request, partial(_lines, len(batch)))
+            if names != [*batch]:
+                raise RecordBroken("git wrote other folders than it was given")
+            self._keep_trees(batch)
+
+
+def _request(entries: Mapping[str, Entry]) -> bytes:
+    """A folder as `mktree -z --batch` reads it."""
+    lines = (f"{item.mode} {_kind(item.mode)} {item.oid}\t{name}\0" for name, item in entries.items())
+    return "".join(lines).encode("utf-8", "surrogateescape") + b"\0"
+
+
+def _named(entries: Mapping[str, Entry], digits: int, made: dict[str, Mapping[str, Entry]]) -> str:
+    """Put a folder into `made` under its name, of so many hexadecimal digits, in git's order."""
+    body, ordered = tree_body(entries)
+    oid = object_name("tree", body, "sha1" if digits == SHA1_DIGITS else "sha256")
+    made[oid] = ordered
+    return oid
+
+
+def object_name(kind: str, body: bytes, algorithm: str) -> str:
+    """What git calls an object; `algorithm` is sha1 or sha256."""
+    return hashlib.new(algorithm, b"%b %d\0" % (kind.encode(), len(body)) + body, usedforsecurity=False).hexdigest()
+
+
+def tree_body(entries: Mapping[str, Entry]) -> tuple[bytes, dict[str, Entry]]:
+    """A folder as git stores it, and its entries in that order."""
+    rows = {_raw(name, entry): (name, entry) for name, entry in entries.items()}
+    ordered = {name: entry for _, (name, entry) in sorted(rows.items())}
+    return b"".join(map(_row, ordered.items())), ordered
+
+
+def _raw(name: str, entry: Entry) -> bytes:
+    """By what git orders the entries of a folder."""
+    return f"{name}/".encode("utf-8", "surrogateescape") if entry.mode == FOLDER_MODE else raw(name)
+
+
+def _row(one: tuple[str, Entry]) -> bytes:
+    name, entry = one
+    return b"%b %b\0" % (entry.mode.encode(), raw(name)) + bytes.fromhex(entry.oid)
+
+
+def raw(path: str) -> bytes:
+    """A path as git stores it."""
+    return path.encode("utf-8", "surrogateescape")
 
 
 def _kind(mode: str) -> str:
@@ -191,6 +258,10 @@ def _object(out: IO[bytes]) -> tuple[str, bytes, bytes] | None:
     body = exactly(out, int(size))
     exactly(out, 1)
     return name[0].decode(), kind, body
+
+
+def _lines(count: int, out: IO[bytes]) -> list[str]:
+    return [line(out).decode() for _ in range(count)]
 
 
 def _some(count: int, out: IO[bytes]) -> list[tuple[str, bytes, bytes] | None]:

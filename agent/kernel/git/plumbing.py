@@ -7,7 +7,6 @@ processes that live on (`lasting`), the rest of one process each. Every method b
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import subprocess
@@ -27,7 +26,7 @@ from agent.base.trust import inside
 from agent.base.types import Files
 from agent.kernel.git.lasting import Lasting, line
 from agent.kernel.git.messages import COMMIT_FORMAT, PLAIN, Commit, CommitStyle, parse_commits
-from agent.kernel.git.objects import Entry, Objects
+from agent.kernel.git.objects import SHA1_DIGITS, Entry, Objects, object_name
 
 if TYPE_CHECKING:
     import git
@@ -60,7 +59,6 @@ _OPTIONS = (
     "merge.directoryRenames=false",
     "merge.renames=true",
 )
-_SHA1_DIGITS = 40
 _LISTINGS_KEPT = 256
 _OBJECT_NAME = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 
@@ -133,6 +131,8 @@ class Git:
         """The tree of a commit, a tag or a tree."""
         if not _OBJECT_NAME.fullmatch(rev):
             return self.run("rev-parse", "--verify", "--end-of-options", f"{rev}^{{tree}}").text.strip()
+        if self.objects.knows(rev):
+            return rev
         if (found := self.objects.find(f"{rev}^{{tree}}")) is None:
             raise RecordBroken(f"git object {rev} cannot be read: it is missing")
         return found[0]
@@ -190,11 +190,15 @@ class Git:
 
         A file keeps the mode that it has in `old`; a new one has that of its content. Raises RecordBroken.
         """
-        algorithm = "sha1" if len(base_tree) == _SHA1_DIGITS else "sha256"
+        algorithm = "sha1" if len(base_tree) == SHA1_DIGITS else "sha256"
         known, changes = {entry.oid for entry in old.values()}, dict[str, Entry | None](dict.fromkeys(old))
         for path, data in files.items():
-            oid = _object_name(data, algorithm)
-            changes[path] = Entry(_mode(old.get(path), data), oid if oid in known else self.objects.blob(data))
+            before = old.get(path)
+            if before is not None and self.objects.holds(before.oid, data):
+                oid = before.oid
+            elif (oid := object_name("blob", data, algorithm)) not in known:
+                oid = self.objects.blob(data)
+            changes[path] = Entry(_mode(before, data), oid)
         changed = {path: entry for path, entry in changes.items() if entry != old.get(path)}
         return self.objects.change(base_tree, changed) if changed else base_tree
 
@@ -325,10 +329,6 @@ def commit_text(tree: str, parent: str | None, text: str, now: int) -> bytes:
     who = f"{name} <{email}> {now} +0000"
     parents = "" if parent is None else f"parent {parent}\n"
     return f"tree {tree}\n{parents}author {who}\ncommitter {who}\n\n{text}".encode(errors="replace")
-
-
-def _object_name(data: bytes, algorithm: str) -> str:
-    return hashlib.new(algorithm, b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
 def _mode(entry: Entry | None, data: bytes) -> str:

@@ -25,6 +25,9 @@ from agent.trials.evaluator import seed_of
 from agent.trials.executor import Job
 from agent.trials.preparing import PREPARE_FAILED, PrepareFailed
 
+SMALL_BYTES = 16 << 10
+"""Text that is looked through faster than a thread is woken up."""
+
 _UP_TO = "up to comments and layout"
 
 
@@ -41,6 +44,8 @@ class Admission:
         self._finder = FlagFinder(parts.suite.tasks)
         self._briefer = Briefer(parts, self.tasks)
         self._alone = asyncio.Lock()
+        self._commits = dict[int, str]()
+        """Candidates that were saved since the start: git need not be asked for their commits."""
 
     async def search_trial(self, candidate: Candidate, index: int, purpose: Purpose = Purpose.SEARCH) -> Trial:
         """The `index`-th search trial of a candidate: task order and answers are shared by all candidates.
@@ -146,7 +151,7 @@ class Admission:
         if not keep:
             return None, diff
         text = format_message(proposal.subject, proposal.body, {"Ratchet-Campaign": self._config.name})
-        repository.save_candidate(number, tree, self._commit_of(parent.id), text)
+        self._commits[number] = repository.save_candidate(number, tree, self._commit_of(parent.id), text)
         return tree, diff
 
     def _note(self, candidate: Candidate, flags: list[str]) -> None:
@@ -158,6 +163,8 @@ class Admission:
 
     def _commit_of(self, candidate: int) -> str:
         """The commit that holds a candidate: its own ref, or the base for the seed."""
+        if (commit := self._commits.get(candidate)) is not None:
+            return commit
         saved = self._parts.repository.candidate(candidate)
         return saved.commit if saved else self._parts.repository.base
 
@@ -215,7 +222,9 @@ class Admission:
             return [f"not read: {unread}"]
 
     async def _find(self, before: Files, after: Files, readings: Readings) -> list[str]:
-        # In a thread: linear in hostile text, but not instant.
+        # In a thread unless there is little of it: linear in hostile text, but not instant.
+        if sum(map(len, before.values())) + sum(map(len, after.values())) <= SMALL_BYTES:
+            return [str(flag) for flag in self._finder.find(before, after, readings)]
         return [str(flag) for flag in await asyncio.to_thread(self._finder.find, before, after, readings)]
 
     def _left(self) -> dict[str, int | None]:

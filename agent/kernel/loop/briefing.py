@@ -7,23 +7,27 @@ Not covered: the texts are those of models and boxes, so an improver may read th
 from __future__ import annotations
 
 import asyncio
+import json
 import shlex
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from heapq import merge
+from itertools import chain
 
 from agent.base.types import Candidate, Fate, Files, Trial
 from agent.config.campaign import Config
 from agent.kernel.decide.cheaper import Aim, Objective
-from agent.kernel.decide.gate import pairs_to_prove
+from agent.kernel.decide.gate import GateSettings, pairs_to_prove
 from agent.kernel.decide.informative import informative
-from agent.kernel.decide.predictions import Calibration, Sums, calibration, checked, predictions
+from agent.kernel.decide.predictions import Calibration
 from agent.kernel.git.excerpt import Branch
 from agent.kernel.loop import pages
+from agent.kernel.loop.attempts import Attempt, Attempts
 from agent.kernel.loop.lessons import LESSONS, lessons_of
 from agent.kernel.loop.opening import with_recorded_windows
-from agent.kernel.loop.pages import Attempt
 from agent.kernel.loop.parts import Parts
+from agent.kernel.loop.seen import KEPT
 from agent.kernel.loop.settings import aim_of, gate_settings
 from agent.kernel.loop.shown import SearchTasks
 from agent.kernel.record.rows import Result
@@ -36,6 +40,12 @@ MOST_BYTES = 4 << 20
 
 Left = Mapping[str, int | None]
 """What the campaign's limits leave, by name; None: no limit."""
+
+SHOWN_ATTEMPTS = 40
+"""Attempts in `brief.json`: the latest."""
+
+TEXTS_KEPT = 256
+"""Pages and transcripts, each, that are held in memory: a briefing shows many that the last one showed."""
 
 _SAID = 4000
 _BEST = 12
@@ -55,118 +65,99 @@ class Briefer:
     def __init__(self, parts: Parts, search: SearchTasks) -> None:
         self._parts, self._state, self._config = parts, parts.state, parts.config
         self.tasks, self._purpose = search.shown, search.purpose
+        self._attempts = Attempts(parts.state, search)
         self._excerpt = parts.repository.excerpt()
+        self._transcript = lru_cache(maxsize=TEXTS_KEPT)(self._read_transcript)
+        self._page = lru_cache(maxsize=TEXTS_KEPT)(self._read_page)
+        self._line = lru_cache(maxsize=KEPT)(self._read_line)
 
     async def write(self, parent: Candidate, left: Callable[[], Left]) -> Briefing:
         """What the improver gets that is to build on `parent`; `left` says what is left of the campaign."""
-        attempts = self.attempts(self._chosen(parent))
+        relatives = first((one for one in self._relatives(parent) if one != parent.id), MOST_CANDIDATES - 1)
+        chosen = sorted(first(chain((parent.id,), relatives, reversed(self._state.candidates)), MOST_CANDIDATES))
+        attempts = self._attempts.of([self._state.candidates[one] for one in chosen])
         repository = await asyncio.to_thread(self._repository, parent, attempts)
-        context = self._context(parent, left(), attempts)  # last: trials end meanwhile
+        context = self._context(parent, relatives, left(), attempts)
         lessons = lessons_of(self._state.ledger)
         return Briefing(context=context, beside={**repository, **({LESSONS: lessons.encode()} if lessons else {})})
 
-    # ---------------------------------------------------------------------------- which candidates
-
-    def _relatives(self, parent: Candidate) -> list[int]:
-        """The champion, then ancestors, siblings and children of the parent, then the best of the archive."""
-        state, known = self._state, self._state.candidates
-        ancestors, at = list[int](), parent.parent
-        while at is not None:
-            ancestors.append(at)
-            at = known[at].parent
-        family = [c.id for c in known.values() if c.parent in {parent.id, parent.parent} and c.parent is not None]
-        found = dict.fromkeys([state.champion, *ancestors, *reversed(family), *state.best(_BEST)])
-        return [one for one in found if one != parent.id]
-
-    def _chosen(self, parent: Candidate) -> list[Candidate]:
-        """The candidates that are shown, oldest first; the parent is among them."""
-        wanted = dict.fromkeys([parent.id, *self._relatives(parent), *reversed(self._state.candidates)])
-        return [self._state.candidates[one] for one in sorted(list(wanted)[:MOST_CANDIDATES])]
-
-    def attempts(self, chosen: Sequence[Candidate]) -> list[Attempt]:
-        """Candidates with their search results, verdicts and predictions."""
-        parents = {one.parent for one in chosen if one.parent is not None}
-        results = self._results({one.id for one in chosen} | parents)
-        verdicts = {row.candidate: row.verdict for row in self._state.ledger.tests() if row.verdict}
-        names = tuple(task.id for task in self.tasks)
-        return [
-            Attempt(
-                candidate=one,
-                verdict=verdicts.get(one.id, ""),
-                reason=self._state.shown_reason(one, met=one.id in verdicts),
-                results=tuple(results.get(one.id, ())),
-                outcomes=tuple(
-                    checked(
-                        predictions(one.body, names)[0],
-                        sums(results.get(one.parent or 0, ())),
-                        sums(results.get(one.id, ())),
-                    )
-                ),
-            )
-            for one in chosen
-        ]
-
-    def _results(self, candidates: set[int]) -> dict[int, list[Result]]:
-        shown, found = {task.id for task in self.tasks}, dict[int, list[Result]]()
-        for row in self._state.ledger.results(sorted(candidates), self._purpose):
-            if row.task in shown:
-                found.setdefault(row.candidate, []).append(row)
-        return found
+    def _relatives(self, parent: Candidate) -> Iterator[int]:
+        """The champion, then ancestors, siblings and children of the parent, then the best; some may come twice."""
+        state, above = self._state, parent.parent
+        families = [state.children(one) for one in (parent.id, above) if one is not None]
+        yield state.champion
+        while above is not None:
+            yield above
+            above = state.candidates[above].parent
+        yield from merge(*map(reversed, families), reverse=True)
+        yield from state.best(_BEST)
 
     # ---------------------------------------------------------------------------- pages
 
-    def _context(self, parent: Candidate, left: Left, attempts: Sequence[Attempt]) -> Files:
-        failures = self._state.failures(parent.id, self._purpose)
-        brief = self._state.brief(self._config.name, parent.id, left)
-        listed = [{"task": t.task, "reason": t.reason, "file": f"transcripts/{n}.md"} for n, t in _numbered(failures)]
-        found = self._calibration(attempts)
+    def _context(self, parent: Candidate, relatives: Sequence[int], left: Left, attempts: Sequence[Attempt]) -> Files:
+        found = sum((one.calibration for one in attempts if one.outcomes), Calibration())
         files = {
-            "brief.json": pages.brief_page({**brief, "failures": listed}).encode(),
+            **self._brief(parent, left),
             "README.md": pages.INDEX.encode(),
             "campaign.md": (self._facts(attempts, parent, left) + "\n" + pages.calibration_words(found)).encode(),
             "candidates.tsv": pages.candidates_table(attempts).encode(),
             "results.tsv": pages.results_table(attempts).encode(),
             "scores.tsv": pages.scores_table(attempts, self.tasks).encode(),
-            **{f"transcripts/{n}.md": pages.trial_page(t).encode() for n, t in _numbered(failures)},
-            **bounded(self._trials(parent, attempts), MOST_BYTES // 4),
-            **bounded(pages.task_files(self.tasks), MOST_BYTES // 4),
+            **bounded(self._trials(parent, relatives, attempts), MOST_BYTES // 4),
+            **self._task_files,
             **bounded(self._attempt_pages(attempts), MOST_BYTES // 2),
         }
         return {f"context/{path}": body for path, body in files.items()}
 
+    @cached_property
+    def _task_files(self) -> Files:
+        return bounded(pages.task_files(self.tasks), MOST_BYTES // 4)
+
+    def _brief(self, parent: Candidate, left: Left) -> dict[str, bytes]:
+        """`brief.json`, and the transcripts that it names."""
+        failures = dict(enumerate(self._state.failures(parent.id, self._purpose), start=1))
+        listed = [{"task": t.task, "reason": t.reason, "file": f"transcripts/{n}.md"} for n, t in failures.items()]
+        brief = self._state.brief(self._config.name, parent.id, left)
+        page = pages.brief_page(brief, attempts=self._latest(), failures=[json.dumps(one) for one in listed])
+        return {
+            "brief.json": page.encode(),
+            **{f"transcripts/{n}.md": pages.trial_page(_clipped(t)).encode() for n, t in failures.items()},
+        }
+
+    def _latest(self) -> list[str]:
+        """The latest attempts, as `brief.json` holds them."""
+        state, met = self._state, self._state.ledger.verdicts()
+        latest = ((one, state.shown_reason(one, met=one.id in met)) for one in state.latest(SHOWN_ATTEMPTS))
+        return [self._line(one, reason, state.score(one.id)) for one, reason in latest]
+
+    def _read_line(self, one: Candidate, reason: str, score: float | None) -> str:
+        return pages.brief_line(one, reason, score, self._state.texts(one.id)[0])
+
     def _attempt_pages(self, attempts: Sequence[Attempt]) -> dict[str, bytes]:
         """The latest first, since the room may not suffice for all."""
-        files = {}
-        for one in reversed([one for one in attempts if one.candidate.parent is not None]):
-            diff, said = self._state.texts(one.candidate.id)
-            tail = said[-_SAID:] if one.candidate.fate is Fate.REFUSED else ""
-            files[f"attempts/{one.candidate.id}.md"] = pages.attempt_page(one, diff, tail).encode()
-        return files
+        shown = reversed([one for one in attempts if one.candidate.parent is not None])
+        return {f"attempts/{one.candidate.id}.md": self._page(one) for one in shown}
 
-    def _trials(self, parent: Candidate, attempts: Sequence[Attempt]) -> dict[str, bytes]:
-        owners = {one.candidate.id for one in attempts}
-        shown = {task.id for task in self.tasks}
-        known = self._state.ledger.search_marks(sorted(owners), self._purpose)
-        marks = [mark for mark in known if mark.task in shown]
-        relatives = [one for one in self._relatives(parent) if one in owners]
+    def _read_page(self, one: Attempt) -> bytes:
+        diff, said = self._state.texts(one.candidate.id)
+        return pages.attempt_page(one, diff, said[-_SAID:] if one.candidate.fate is Fate.REFUSED else "")
+
+    def _trials(self, parent: Candidate, relatives: Sequence[int], attempts: Sequence[Attempt]) -> dict[str, bytes]:
+        marks = chain.from_iterable(one.marks for one in attempts)
         rows = list[tuple[str, int, Trial, str]]()
         for number, one in enumerate(informative(marks, parent.id, relatives), start=1):
-            if (trial := self._state.ledger.trial(one.mark.id)) is not None:
-                rows.append((f"trials/{number}.md", one.mark.candidate, self._state.told(trial), one.why))
+            if (trial := self._transcript(one.mark.id)) is not None:
+                rows.append((f"trials/{number}.md", one.mark.candidate, trial, one.why))
         listed = {"trials.tsv": pages.trials_table(rows).encode()}
         return listed | {
             file: pages.trial_page(trial, pages.about_trial(owner, trial, why)).encode()
             for file, owner, trial, why in rows
         }
 
-    def _calibration(self, attempts: Sequence[Attempt]) -> Calibration:
-        known = {one.candidate.id: sums(one.results) for one in attempts}
-        parts = (
-            calibration(one.outcomes, known.get(one.candidate.parent or 0, {}), known[one.candidate.id])
-            for one in attempts
-            if one.outcomes
-        )
-        return sum(parts, Calibration())
+    def _read_transcript(self, trial_id: str) -> Trial | None:
+        """A finished trial, with as much of its transcript and model calls as is shown."""
+        trial = self._state.ledger.trial(trial_id)
+        return None if trial is None else _clipped(self._state.told(trial))
 
     # ---------------------------------------------------------------------------- facts
 
@@ -174,7 +165,7 @@ class Briefer:
         config, rows = self._config, next(one.results for one in attempts if one.candidate.id == parent.id)
         return pages.facts_page(
             {
-                "The agent": self._agent(),
+                "The agent": self._agent,
                 "The solver": self._solver(parent, rows),
                 "What one trial may use": [
                     ("model calls", config.boxes.trial_calls),
@@ -199,6 +190,7 @@ class Briefer:
             }
         )
 
+    @cached_property
     def _agent(self) -> list[tuple[str, object]]:
         """How a trial runs what is in the workspace; another program that improves it does not know that by itself."""
         scaffold = self._config.scaffold
@@ -231,8 +223,14 @@ class Briefer:
             facts.append((f"a trial of the parent, #{parent.id}, on average", used))
         return facts
 
+    @cached_property
+    def _rules(self) -> tuple[GateSettings, int]:
+        """The gate's numbers, and how many pairs it takes at the least."""
+        settings = gate_settings(self._config)
+        return settings, pairs_to_prove(settings)
+
     def _gate(self) -> list[tuple[str, object]]:
-        config, settings = self._config, gate_settings(self._config)
+        config, (settings, least) = self._config, self._rules
         search = self._state.archive.settings
         wanted = f"{search.enough} search trials, a lead of {search.margin:g} and of {search.min_z:g} standard errors"
         proven = config.gate == "proven"
@@ -241,7 +239,7 @@ class Briefer:
             ("a test", "fresh trials in pairs against the champion, on tasks that are not shown"),
             ("smallest gain worth finding, in score", f"{settings.smallest_effect:g}" if proven else None),
             ("what is accepted", _accepted(aim_of(config))),
-            ("pairs", f"{pairs_to_prove(settings)} at the least, {settings.max_pairs} at the most" if proven else None),
+            ("pairs", f"{least} at the least, {settings.max_pairs} at the most" if proven else None),
             ("pairs of a comparison", None if proven else config.gate_options.runs),
         ]
 
@@ -255,9 +253,18 @@ class Briefer:
         return self._excerpt.files(branches, _name(parent.id), champion, room)
 
 
-def sums(results: Sequence[Result]) -> Sums:
-    """Task -> trials and the sum of their scores."""
-    return {row.task: (row.trials, row.total) for row in results}
+def first(ids: Iterable[int], most: int) -> list[int]:
+    """The first different ones, as many as there may be; no more is asked of `ids` than it takes."""
+    found = dict[int, None]()
+    for one in ids:
+        found[one] = None
+        if len(found) == most:
+            break
+    return list(found)
+
+
+def _clipped(trial: Trial) -> Trial:
+    return replace(trial, transcript=pages.clipped(trial.transcript, pages.MOST_TRANSCRIPT))
 
 
 def bounded(files: Mapping[str, bytes], most: int) -> Files:
@@ -274,6 +281,7 @@ def _name(candidate: int) -> str:
     return f"candidate/{candidate}"
 
 
+@lru_cache(maxsize=KEPT)
 def _branch(one: Attempt) -> Branch:
     known = one.candidate
     return Branch(
@@ -283,10 +291,6 @@ def _branch(one: Attempt) -> Branch:
         message=f"{known.subject}\n\n{known.body}".strip(),
         note=pages.note_of(one),
     )
-
-
-def _numbered(trials: Sequence[Trial]) -> list[tuple[int, Trial]]:
-    return list(enumerate(trials, start=1))
 
 
 def _accepted(aim: Aim) -> str:

@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 from agent.base.text import clean_line
 from agent.base.types import Candidate, Task, Trial
-from agent.kernel.decide.predictions import Calibration, Outcome
+from agent.kernel.decide.predictions import Calibration
 from agent.kernel.decide.statistics import wilson
+from agent.kernel.loop.attempts import Attempt
 from agent.kernel.record.rows import Result
 
 MOST_TRANSCRIPT = 64 << 10
 MOST_DIFF = 128 << 10
 MOST_FILES = 64 << 10
-"""Characters of one text, and bytes of one task's starting files, that are shown."""
+SHOWN_DIFF = 4000
+"""Characters of one text, bytes of one task's starting files, and characters of a diff in `brief.json`."""
 
-_KEPT = 256
-"""Texts of candidates that are held in memory: each proposal shows many, and few have changed since the last one."""
+_KEPT = 1024
+"""Lines of candidates that are held in memory: each proposal shows many, and few have changed since the last one."""
 
 INDEX = """\
 # What the campaign knows
@@ -47,32 +48,6 @@ is the files of the workspace, not what is committed there.
 """
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Attempt:
-    """One candidate as an improver may see it: `verdict` is of the gate, `reason` is none of the gate's figures."""
-
-    candidate: Candidate
-    verdict: str
-    reason: str
-    results: tuple[Result, ...]
-    outcomes: tuple[Outcome, ...]
-
-    @property
-    def trials(self) -> int:
-        """Search trials."""
-        return sum(row.trials for row in self.results)
-
-    @property
-    def mean(self) -> float:
-        """Mean search score; 0 before the first trial."""
-        return sum(row.total for row in self.results) / max(self.trials, 1)
-
-    @property
-    def fate(self) -> str:
-        """Where it stands, with the gate's verdict if there was one."""
-        return f"{self.candidate.fate} ({self.verdict} at the gate)" if self.verdict else str(self.candidate.fate)
-
-
 def clipped(text: str, most: int) -> str:
     """The head and the tail of a text, and a note of how much is left out between them."""
     if len(text) <= most:
@@ -80,15 +55,28 @@ def clipped(text: str, most: int) -> str:
     return f"{text[: most // 2]}\n[... {len(text) - most} characters left out ...]\n{text[-(most - most // 2) :]}"
 
 
-def brief_page(brief: Mapping[str, object]) -> str:
-    """`brief.json`, with a line for each entry of a list."""
-    return "{\n" + ",\n".join(f"{json.dumps(key)}: {_listed(value)}" for key, value in brief.items()) + "\n}\n"
+def brief_page(brief: Mapping[str, object], **lists: Sequence[str]) -> str:
+    """`brief.json`, with a line for each entry of `lists`, which are JSON already."""
+    rows = [(name, json.dumps(value)) for name, value in brief.items()]
+    rows += [(name, "[\n" + ",\n".join(lines) + "\n]" if lines else "[]") for name, lines in lists.items()]
+    return "{\n" + ",\n".join(f"{json.dumps(name)}: {text}" for name, text in rows) + "\n}\n"
 
 
-def _listed(value: object) -> str:
-    if not isinstance(value, list) or not value:
-        return json.dumps(value)
-    return "[\n" + ",\n".join(map(json.dumps, value)) + "\n]"
+def brief_line(known: Candidate, reason: str, score: float | None, diff: str) -> str:
+    """An earlier attempt in `brief.json`; `score` is the mean of search."""
+    left = len(diff) - SHOWN_DIFF
+    more = f"\n[... {left} characters left out: attempts/{known.id}.md has the whole diff ...]\n" if left > 0 else ""
+    return json.dumps(
+        {
+            "id": known.id,
+            "parent": known.parent,
+            "subject": known.subject,
+            "fate": known.fate,
+            "reason": reason,
+            "score": score,
+            "diff": diff[:SHOWN_DIFF] + more,
+        }
+    )
 
 
 def candidates_table(attempts: Sequence[Attempt]) -> str:
@@ -128,8 +116,8 @@ def _interval(mean: float, n: int) -> list[str]:
 def scores_table(attempts: Sequence[Attempt], tasks: Sequence[Task]) -> str:
     """`scores.tsv`."""
     tried = [one for one in attempts if one.results]
-    cells = {(row.task, row.candidate): f"{row.total:g}/{row.trials}" for one in tried for row in one.results}
-    rows = [[task.id, *(cells.get((task.id, one.candidate.id), "") for one in tried)] for task in tasks]
+    columns = [one.cells for one in tried]
+    rows = [[task.id, *(column.get(task.id, "") for column in columns)] for task in tasks]
     return _table(["task", *(f"#{one.candidate.id}" for one in tried)], rows)
 
 
@@ -140,9 +128,9 @@ def trials_table(rows: Sequence[tuple[str, int, Trial, str]]) -> str:
 
 
 def trial_page(trial: Trial, about: str = "") -> str:
-    """One transcript."""
+    """One transcript, as long as it is."""
     head = f"# Task {trial.task}: score {trial.score:g} ({trial.reason})\n\n"
-    return head + (f"{about}\n\n" if about else "") + clipped(trial.transcript, MOST_TRANSCRIPT)
+    return head + (f"{about}\n\n" if about else "") + trial.transcript
 
 
 def about_trial(candidate: int, trial: Trial, why: str) -> str:
@@ -152,8 +140,7 @@ def about_trial(candidate: int, trial: Trial, why: str) -> str:
     return f"Candidate #{candidate}; {used}, {tokens}. {why}."
 
 
-@lru_cache(maxsize=_KEPT)
-def attempt_page(one: Attempt, diff: str, said: str) -> str:
+def attempt_page(one: Attempt, diff: str, said: str) -> bytes:
     """One attempt with its whole diff; of a refused one, with the end of what its improver printed."""
     known = one.candidate
     facts = [f"Parent: #{known.parent}", f"Fate: {one.fate}", *([f"Reason: {one.reason}"] if one.reason else [])]
@@ -164,10 +151,9 @@ def attempt_page(one: Attempt, diff: str, said: str) -> str:
     parts = [f"# #{known.id}: {known.subject}", "\n".join(f"- {fact}" for fact in facts), known.body]
     parts.append(f"```diff\n{clipped(diff, MOST_DIFF)}\n```" if diff else "")
     parts.append(f"The end of its transcript:\n\n````\n{said}\n````" if said else "")
-    return "\n\n".join(filter(None, parts)) + "\n"
+    return ("\n\n".join(filter(None, parts)) + "\n").encode()
 
 
-@lru_cache(maxsize=_KEPT)
 def note_of(one: Attempt) -> str:
     """The git note of a candidate."""
     rows = "\n".join(f"{row.task}\t{row.total:g}/{row.trials}" for row in one.results)

@@ -124,11 +124,9 @@ class _Parent:
         ours, its = socket.socketpair()
         with its:
             socket.send_fds(self._control, [b"1"], [its.fileno()])
-        reader, writer = await asyncio.open_connection(sock=ours)
-        try:
-            answer, _ = await asyncio.gather(_answer(reader), _feed(writer, sources))
-        finally:
-            writer.close()
+        with ours:
+            ours.setblocking(False)
+            answer, _ = await asyncio.gather(_answer(ours), _feed(ours, b"".join(map(parsing.frame, sources))))
         line = await asyncio.get_running_loop().sock_recv(self._control, 16)
         if not line.endswith(b"\n"):
             raise ConnectionResetError("it ended")
@@ -143,18 +141,16 @@ def _end(process: subprocess.Popen[bytes], control: socket.socket) -> None:
     process.wait()
 
 
-async def _feed(writer: asyncio.StreamWriter, sources: Iterable[bytes]) -> None:
+async def _feed(connection: socket.socket, data: bytes) -> None:
     with suppress(BrokenPipeError, ConnectionResetError):  # it died: its exit code says why
-        for source in sources:
-            writer.write(parsing.frame(source))
-            await writer.drain()
-        writer.write_eof()
+        await asyncio.get_running_loop().sock_sendall(connection, data)
+        connection.shutdown(socket.SHUT_WR)
 
 
-async def _answer(reader: asyncio.StreamReader) -> bytes:
-    answer = bytearray()
+async def _answer(connection: socket.socket) -> bytes:
+    answer, receive = bytearray(), asyncio.get_running_loop().sock_recv
     with suppress(ConnectionResetError):  # it died with some of the sources unread
-        while chunk := await reader.read(1 << 16):
+        while chunk := await receive(connection, 1 << 16):
             if len(answer) <= ANSWER_BYTES:  # what is too long is read on, but not kept
                 answer += chunk
     return bytes(answer)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
-from heapq import nlargest
+from functools import lru_cache
 from itertools import islice
-from operator import itemgetter
 from typing import Any
 
 from agent.base.types import Candidate, Fate, Files, Purpose, Trial
@@ -18,13 +16,13 @@ from agent.kernel.decide.evidence import base_of, lineage
 from agent.kernel.decide.gate import Verdict
 from agent.kernel.decide.thrift import search_cost
 from agent.kernel.loop.approval import Approvals
+from agent.kernel.loop.measured import Standings
+from agent.kernel.loop.seen import Seen
 from agent.kernel.record.attributed import parts_of
-from agent.kernel.record.ledger import Ledger, Tally, TestRow
+from agent.kernel.record.ledger import Ledger, TestRow
 from agent.models.dialects.transcript import with_output
 
-SHOWN_ATTEMPTS = 40
 SHOWN_FAILURES = 8
-SHOWN_DIFF = 4000
 UNMERGED = "could not be brought onto champion"
 """How the reason of a candidate begins whose patch conflicts with the champion."""
 
@@ -38,46 +36,6 @@ TREES_KEPT = 64
 def patches_key(candidate: int) -> str:
     """The name under which the ledger remembers the patches of a candidate that was put together of others."""
     return f"patches:{candidate}"
-
-
-class Measured:
-    """The search trials of one candidate in sum, and which of its indices they took."""
-
-    __slots__ = ("_above", "_next", "total", "trials")
-
-    def __init__(self) -> None:
-        self.trials, self.total = 0, 0.0
-        # Indices are handed out from the lowest, so that all but a few that are in flight lie below `_next`.
-        self._next, self._above = 0, set[int]()
-
-    @classmethod
-    def of(cls, tally: Tally, indices: Callable[[], Iterable[int]]) -> Measured:
-        """As the ledger knows it; `indices` is only asked if there is a hole in them."""
-        known = cls()
-        known.trials, known.total, known._next = tally.trials, tally.total, tally.top + 1
-        if tally.trials != tally.top + 1:
-            known._next = 0
-            for index in indices():
-                known._take(index)
-        return known
-
-    def add(self, index: int, score: float) -> None:
-        """Count one finished trial."""
-        self.trials, self.total = self.trials + 1, self.total + score
-        self._take(index)
-
-    def _take(self, index: int) -> None:
-        self._above.add(index)
-        while self._next in self._above:
-            self._above.remove(self._next)
-            self._next += 1
-
-    def free(self, taken: Container[int]) -> int:
-        """The first index that is neither finished nor `taken`."""
-        index = self._next
-        while index in self._above or index in taken:
-            index += 1
-        return index
 
 
 class State:
@@ -94,16 +52,15 @@ class State:
         """Commits that the gate decided on. A revert is not a discovery, so it earns no further error."""
         self.trials = ledger.count_trials()
         self.gate_trials = ledger.count_trials(Purpose.GATE)
-        self._search, self._shown = (self._measured(purpose) for purpose in (Purpose.SEARCH, Purpose.SHOWN))
+        self._search, self._shown = (
+            Standings(ledger, purpose, self.candidates) for purpose in (Purpose.SEARCH, Purpose.SHOWN)
+        )
+        self._children: dict[int, list[int]] = {}
+        for candidate in self.candidates.values():
+            self._kin(candidate)
+        self.seen = Seen(ledger)
         self.texts = lru_cache(maxsize=TEXTS_KEPT)(ledger.candidate_texts)
         """Candidate -> its diff and its proposer's transcript. Neither ever changes, and each proposal shows many."""
-
-    def _measured(self, purpose: Purpose) -> dict[int, Measured]:
-        measured = {candidate: Measured() for candidate in self.candidates}
-        for tally in self.ledger.tallies(purpose):
-            indices = partial(self.ledger.scores, purpose, tally.candidate)
-            measured[tally.candidate] = Measured.of(tally, indices)
-        return measured
 
     @property
     def champion(self) -> int:
@@ -113,7 +70,7 @@ class State:
     @property
     def search_trials(self) -> int:
         """Search trials of all candidates, those on shown tasks included."""
-        return sum(known.trials for all_of in (self._search, self._shown) for known in all_of.values())
+        return self._search.trials + self._shown.trials
 
     def restore(self) -> list[Candidate]:
         """Fill the archive; returns the admitted candidates that have not had their smoke trial yet."""
@@ -159,7 +116,17 @@ class State:
     def know(self, candidate: Candidate) -> None:
         """Know a new candidate that is written down."""
         self.candidates[candidate.id] = candidate
-        self._search[candidate.id], self._shown[candidate.id] = Measured(), Measured()
+        self._kin(candidate)
+        self._search.know(candidate.id)
+        self._shown.know(candidate.id)
+
+    def _kin(self, candidate: Candidate) -> None:
+        if candidate.parent is not None:
+            self._children.setdefault(candidate.parent, []).append(candidate.id)
+
+    def children(self, candidate: int) -> Sequence[int]:
+        """The proposals that were built on a candidate, admitted or not, oldest first."""
+        return self._children.get(candidate, ())
 
     def settle(self, candidate: int, fate: Fate, reason: str) -> None:
         """Write down where a candidate stands now."""
@@ -195,7 +162,8 @@ class State:
     def searched(self, trial: Trial, candidate: int, index: int) -> None:
         """Write down one finished search trial."""
         self.ledger.add_trial(trial, candidate=candidate, index=index)
-        self._search[candidate].add(index, trial.score)
+        self._search.add(candidate, index, trial.score)
+        self.seen.forget(candidate)
         self.trials += 1
         if candidate in self.archive:
             self.archive.record(candidate, trial.score, index)
@@ -205,7 +173,8 @@ class State:
     def showed(self, trial: Trial, candidate: int, index: int) -> None:
         """Write down one finished trial on a task that improvers may see."""
         self.measured(trial, candidate, index)
-        self._shown[candidate].add(index, trial.score)
+        self._shown.add(candidate, index, trial.score)
+        self.seen.forget(candidate)
 
     def shown(self, candidate: int) -> int:
         """Finished trials of a candidate on tasks that improvers may see."""
@@ -237,25 +206,25 @@ class State:
 
     def score(self, candidate: int) -> float | None:
         """Mean search score, the only score that an improver may see."""
-        known = self._search.get(candidate)
-        return known.total / known.trials if known is not None and known.trials else None
+        return self._search.mean(candidate)
 
     def best(self, count: int) -> list[int]:
         """The candidates with the highest mean search scores, the earlier ones first where they are equal."""
-        means = ((known.total / known.trials, one) for one, known in self._search.items() if known.trials)
-        return [one for _, one in nlargest(count, means, key=itemgetter(0))]
+        return self._search.best(count)
 
     def brief(self, campaign: str, parent: int, left: Mapping[str, int | None]) -> dict[str, Any]:
-        """What the improver is told: search scores, what is left, and what became of earlier attempts."""
-        met = {row.candidate for row in self.ledger.tests()}
-        recent = [one for one in islice(reversed(self.candidates.values()), SHOWN_ATTEMPTS) if one.id][::-1]
+        """What the improver is told in short: search scores, and what is left."""
         return {
             "campaign": campaign,
             "scores": {"champion": self.score(self.champion), "parent": self.score(parent)},
             "trials": {"champion": self._search[self.champion].trials, "parent": self._search[parent].trials},
             **left,
-            "attempts": [self._attempt(candidate, met) for candidate in recent],
         }
+
+    def latest(self, count: int) -> list[Candidate]:
+        """The last candidates that were proposed, oldest first."""
+        recent = islice(reversed(self.candidates.values()), count)
+        return [one for one in recent if one.id][::-1]
 
     def shown_reason(self, candidate: Candidate, *, met: bool) -> str:
         """Why a candidate was refused or could not be merged; `met`: it had a gate test, so nothing else is told.
@@ -264,21 +233,6 @@ class State:
         """
         told = candidate.fate is Fate.REFUSED or (candidate.fate is Fate.REJECTED and not met)
         return candidate.reason if told or candidate.reason.startswith(UNMERGED) else ""
-
-    def _attempt(self, candidate: Candidate, met: Container[int]) -> dict[str, Any]:
-        diff, _ = self.texts(candidate.id)
-        more = (
-            f"\n[... {len(diff) - SHOWN_DIFF} characters left out: attempts/{candidate.id}.md has the whole diff ...]\n"
-        )
-        return {
-            "id": candidate.id,
-            "parent": candidate.parent,
-            "subject": candidate.subject,
-            "fate": candidate.fate,
-            "reason": self.shown_reason(candidate, met=candidate.id in met),
-            "score": self.score(candidate.id),
-            "diff": diff[:SHOWN_DIFF] + (more if len(diff) > SHOWN_DIFF else ""),
-        }
 
     def failures(self, candidate: int, purpose: Purpose = Purpose.SEARCH) -> list[Trial]:
         """The latest trials of one purpose that a candidate did not solve; transcripts hold the model calls too."""

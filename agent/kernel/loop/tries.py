@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +64,9 @@ class Tries:
         hashes = {path: hashlib.sha256(body).hexdigest() for path, body in self._before.items()}
         without = list(self._parts.proposer.wanted(self._before).without)
         known = {"mutable": list(self._config.scaffold.mutable), "without": without, "files": hashes}
-        program = b"#!/usr/bin/env python3\n" + PROGRAM.read_bytes()
         return {
-            "bin/ratchet-try": program,
-            "bin/ratchet-check": program,
+            "bin/ratchet-try": _program(),
+            "bin/ratchet-check": _program(),
             "context/tools.json": json.dumps(known).encode(),
         }
 
@@ -167,6 +167,12 @@ class Tries:
             "tokens_left": self._tokens_left(),
             "transcript": clipped(self._state.told(trial).transcript, MOST_TRANSCRIPT),
         }
+
+
+@cache
+def _program() -> bytes:
+    """What both tools are in a box."""
+    return b"#!/usr/bin/env python3\n" + PROGRAM.read_bytes()
 
 
 @contextmanager

@@ -113,6 +113,17 @@ class Matches(Notes, Trials):
             for row in rows
         ]
 
+    def verdicts(self) -> dict[int, str]:
+        """Candidate -> its last verdict, for each one that had a test; empty while there is none."""
+        sql = (
+            "SELECT t.candidate, v.verdict FROM tests t"
+            " LEFT JOIN verdicts v ON v.id = (SELECT max(id) FROM verdicts WHERE test = t.id) ORDER BY t.id"
+        )
+        found = dict[int, str]()
+        for candidate, verdict in self._rows(sql):
+            found[candidate] = verdict or found.get(candidate, "")
+        return found
+
 
 def _pair_row(row: sqlite3.Row) -> PairRow:
     known = dict(row)

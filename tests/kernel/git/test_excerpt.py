@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from agent.base.types import Files
-from agent.kernel.git.excerpt import WORK, Branch
+from agent.kernel.git.excerpt import WORK, Branch, Excerpt
+from agent.kernel.git.objects import Entry
+from agent.kernel.git.plumbing import Git
 from agent.kernel.git.repository import Repository
 
 MUTABLE = ("agent/scaffold", "prompts")
@@ -99,3 +103,30 @@ def test_the_oldest_candidates_are_left_out_where_there_is_no_room(user: Path, t
     files = repository.excerpt().files(made, "candidate/7", {"champion": "candidate/1"}, 1)
     box = unpacked(files, repository, made[7].tree, tmp_path / "box")
     assert git(box, "for-each-ref", "--format=%(refname:short)", "refs/heads").split() == ["candidate/7", WORK]
+
+
+class Counted(Git):
+    """A repository that notes of which trees it is asked for the files."""
+
+    asked: list[str]
+
+    def listing(self, tree: str, paths: Sequence[str]) -> Mapping[str, Entry]:
+        self.asked.append(tree)
+        return super().listing(tree, paths)
+
+
+def test_the_next_repository_is_made_of_the_last_one_and_what_is_new(user: Path, tmp_path: Path) -> None:
+    repository, opened = Repository.open(user, "night", MUTABLE), Counted.open(user)
+    made, opened.asked = branches(repository, count=9), list[str]()
+    excerpt = Excerpt(opened, MUTABLE, lambda _: True)
+    excerpt.files(made[:8], "candidate/7", {}, 1 << 20)
+    opened.asked.clear()
+    changed = [*made[:3], replace(made[3], note="another score"), *made[4:]]
+    files = excerpt.files(changed, "candidate/8", {}, 1 << 20)
+    assert opened.asked == [made[8].tree, made[8].tree], "its objects, and the index of the work tree"
+    box = unpacked(files, repository, made[8].tree, tmp_path / "box")
+    git(box, "fsck", "--strict")
+    assert git(box, "status", "--porcelain") == ""
+    assert git(box, "log", "-1", "--format=%N", "candidate/3") == "another score"
+    assert git(box, "log", "-1", "--format=%N", "candidate/2") == "score of 2"
+    assert git(box, "log", "--format=%s", "candidate/8") == "Change 8\nChange 0"

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.base.errors import RecordBroken
-from agent.kernel.git.objects import Entry
+from agent.kernel.git.lasting import Lasting
+from agent.kernel.git.objects import Entry, Objects
 from agent.kernel.git.plumbing import Git
 
+T = TypeVar("T")
 PATHS = st.sampled_from(["a", "a/b", "a/b/c", "a/d", "e", "e/f", "é", "é/g", "a.b", "a-b/h"])
 FILES = st.dictionaries(PATHS, st.sampled_from([b"1\n", b"2\n"]), min_size=1, max_size=6)
 
@@ -76,3 +80,38 @@ def test_a_patch_that_looks_like_the_end_of_an_answer_is_shown_whole(repo: tuple
     diff = git(folder, "diff-tree", "-p", "-r", "--text", "--find-renames", before, after)
     assert opened.objects.diff(before, after).decode().strip() == diff
     assert opened.objects.diff(before, before) == b""
+
+
+class Counted(Lasting):
+    """A git process that notes each request."""
+
+    def __init__(self, folder: Path, asked: list[str], arguments: tuple[str, ...]) -> None:
+        super().__init__(arguments[0], ["git", *arguments], folder, os.environ)
+        self._asked_for, self._what = asked, " ".join(arguments)
+
+    def ask(self, request: bytes, read: Callable[[IO[bytes]], T]) -> T:
+        self._asked_for.append(self._what)
+        return super().ask(request, read)
+
+
+def test_git_is_told_of_all_folders_at_once_and_asked_for_nothing_that_it_was_given(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q", ".")
+    start, asked = by_index(tmp_path, {"a/b/c/d": b"1\n", "e": b"1\n"}), list[str]()
+    objects = Objects(lambda *arguments: Counted(tmp_path, asked, arguments))
+    objects.change(start, {"a/b/c/d": Entry("100644", objects.blob(b"2\n"))})
+    asked.clear()
+    blob = objects.blob(b"3\n")
+    tree = objects.change(start, {"a/b/c/d": Entry("100644", blob), "f/g": Entry("100644", blob)})
+    assert [what.split()[0] for what in asked] == ["hash-object", "mktree"]
+    assert dict(objects.files(tree, lambda _: True))["a/b/c/d"].oid == blob
+    assert objects.blobs([blob]) == {blob: b"3\n"}
+    assert (objects.knows(tree), objects.holds(blob, b"3\n"), objects.holds(blob, b"4\n")) == (True, True, False)
+    assert len(asked) == 2
+    assert tree == by_index(tmp_path, {"a/b/c/d": b"3\n", "e": b"1\n", "f/g": b"3\n"})
+
+
+def test_a_patch_of_more_folders_than_are_told_at_once_is_written(repo: tuple[Path, Git]) -> None:
+    folder, opened = repo
+    start = by_index(folder, {"a": b"1\n"})
+    files = {f"{n}/x": b"1\n" for n in range(600)}
+    assert opened.read(opened.write(start, {}, files), ["."]) == {"a": b"1\n", **files}
