@@ -8,7 +8,7 @@ SEED ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DISABLE_MKDOCS_2_WARNING := true
 
-.PHONY: help setup docker browser packages check docs docs-serve format test test-slow demo bench bench-demo bench-gate bench-sandbox bench-gateway bench-suites bench-review bench-ledger bench-faults bench-peers bench-overhead wheel lock clean
+.PHONY: help setup docker browser packages check docs docs-serve format test test-slow demo bench bench-demo bench-gate bench-sandbox bench-gateway bench-suites bench-review bench-ledger bench-faults bench-peers bench-overhead bench-schedule wheel lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -60,7 +60,7 @@ test-slow: docker browser packages ## Fault injection, simulations, long campaig
 demo: docker ## A real short campaign with the embedded model (NAME=demo SEED=1)
 	@$(BIN)/ratchet run demo.yaml --name $(NAME) --seed $(SEED)
 
-bench: bench-sandbox bench-gateway bench-gate bench-suites bench-review bench-ledger bench-overhead ## Every benchmark except bench-demo, bench-faults and bench-peers
+bench: bench-sandbox bench-gateway bench-gate bench-suites bench-review bench-ledger bench-overhead ## Every benchmark except bench-demo, bench-faults, bench-peers and bench-schedule
 
 bench-demo: docker ## Six demo campaigns with different seeds, and fresh pairs of every commit (about two hours)
 	$(BIN)/python -m bench.demo.run
@@ -89,6 +89,9 @@ bench-peers: setup ## Ratchet beside other systems in simulated worlds; resumes 
 
 bench-overhead: setup
 	$(BIN)/python -m bench.overhead.run
+
+bench-schedule: setup ## Schedules compared in virtual hours; resumes (half an hour)
+	$(BIN)/python -m bench.schedule.run
 
 bench-faults: docker ## Kill real campaigns at random and at named points (KILLS=200 SEED=1: hours)
 	$(BIN)/python -m bench.faults.run --kills $(or $(KILLS),10) --seed $(SEED)

@@ -164,8 +164,12 @@ def _compared(config: Config, evidence: Evidence, commit: Commit, pairs: int, te
     from agent.cli.measuring import compare_trees
     from agent.kernel.decide.cheaper import Gain
     from agent.kernel.loop.match import opened_with
+    from agent.review.audit.verify import find_entry
 
-    trees = (evidence.repository.tree_of(commit.parents[0]), commit.tree)
+    entry, tree_of = find_entry(commit, evidence.ledger), evidence.repository.tree_of
+    trees = (tree_of(commit.parents[0]), commit.tree)
+    if entry is not None and entry.series:
+        trees = (tree_of(entry.parent), tree_of(entry.sha))
     decision = {} if test is None or test.decision is None else test.decision
     known = opened_with(evidence.ledger, test.id) if test is not None and decision.get("gain") == Gain.CHEAPER else None
     return asyncio.run(compare_trees(config, trees, pairs, None if known is None else known.aim))

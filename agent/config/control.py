@@ -40,6 +40,11 @@ class CommitConfig(Section):
     author: Annotated[str, Field(pattern=r"^[^<>\n]+ <[^<>\s]+>$")] | None = Field(
         default=None, description="author of each commit, as `Name <email>`; by default Ratchet, like the committer"
     )
+    patches: Literal["one", "each"] = Field(
+        default="one",
+        description="several patches that the gate accepts together become `one` commit for all, or one commit for"
+        " `each`, of which only the last one's tree is proven",
+    )
     attribute: Annotated[int, Field(ge=0, le=4096)] = Field(
         default=80,
         description="groups of trials, at most, in which each of several accepted patches is left out; what is shown to"

@@ -8,6 +8,7 @@ from agent.base.types import Candidate
 from agent.kernel.git.messages import CAMPAIGN_TRAILER, Commit
 from agent.kernel.git.repository import Repository
 from agent.kernel.record.ledger import Ledger
+from agent.review.commits import accepted, patch_of
 
 FIX = "See `ratchet log --rejected` for the numbers."
 
@@ -40,7 +41,9 @@ def find_commit(name: str, ledger: Ledger, repository: Repository) -> Commit:
     number = _number(name, ledger)
     if number is None:
         return repository.commit(name, "COMMIT")
-    commits = {row.candidate: row.sha for row in ledger.commits()}
+    rows = ledger.commits()
+    commits = {patch: sha for row in rows for sha, patch in ledger.series(row.sha)}
+    commits |= {row.candidate: row.sha for row in rows}
     if number not in commits:
         raise UserError("COMMIT", f"#{number} was not accepted, so it has no commit", FIX)
     on_branch = {commit.trailers.get("Ratchet-Candidate"): commit for commit in repository.accepted()}
@@ -63,12 +66,15 @@ def _number(name: str, ledger: Ledger) -> int | None:
 
 
 def _number_of(commit: Commit, ledger: Ledger, repository: Repository) -> int | None:
-    by_sha = {row.sha: row.candidate for row in ledger.commits()}
+    rows = ledger.commits()
+    by_sha = {sha: patch for row in rows for sha, patch in ledger.series(row.sha)}
+    by_sha |= {row.sha: row.candidate for row in rows}
     by_sha |= {saved.commit: saved.id for saved in repository.candidates().values()}
     by_sha[repository.base] = 0
     if commit.sha in by_sha:
         return by_sha[commit.sha]
     # A cherry-picked commit has another hash, but the same trailers.
-    digits = commit.trailers.get("Ratchet-Candidate", "")
-    ours = commit.trailers.get(CAMPAIGN_TRAILER) == repository.campaign
-    return int(digits) if ours and digits.isascii() and digits.isdigit() else None
+    if commit.trailers.get(CAMPAIGN_TRAILER) != repository.campaign:
+        return None
+    [row] = accepted([commit])
+    return row.candidate if row.candidate is not None else patch_of(commit)

@@ -137,7 +137,9 @@ def by_text(job: Job) -> Note:
 
 
 def by_constant(job: Job) -> Note:
-    """One constant and its new value, under a JSON schema that admits nothing else."""
+    """One constant and its new value, under a JSON schema that admits nothing else; no patch is brought over so."""
+    if "bring_over" in job.brief:
+        return Note(subject="", body="")
     source = job.before[SETTINGS]
     known = constants.parse(source)
     attempts = job.brief["attempts"]

@@ -34,7 +34,7 @@ from agent.trials.executor import Visitor
 from agent.wiring.trials import files_of, say_unknown_prices, trial_parts
 
 INSTRUCTIONS = Path(__file__).parents[2] / "tasks" / "self-improvement"
-ITS_OWN, ANOTHERS = "instruction.md", "another.md"
+ITS_OWN, ANOTHERS, BRING_OVER = "instruction.md", "another.md", "bring-over.md"
 """What the scaffold is asked when it improves itself, and what another program is asked."""
 
 
@@ -83,6 +83,7 @@ def proposer_of(config: Config, visit: Visitor, program: Files | None = None) ->
         caps=config.boxes.proposal_caps(),
         timeout=config.boxes.propose_timeout,
         program=program,
+        bring_over=(INSTRUCTIONS / BRING_OVER).read_text(encoding="utf-8"),
     )
 
 

@@ -12,7 +12,8 @@ import random
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,10 +128,20 @@ def _repository(folder: Path, *, shipped: bool) -> Path:
     return folder
 
 
-async def campaign(setup: Setup, folder: Path) -> Seen:
-    """Run one campaign until so many candidates were proposed."""
-    seen, unused = Seen(), {"provider": "scripted", "script": "unused.yaml"}
-    boxes, models = Boxes(setup, seen), ModelsConfig.model_validate(dict.fromkeys(("solver", "improver"), unused))
+@asynccontextmanager
+async def opened(
+    folder: Path,
+    options: Mapping[str, Any],
+    scaffold: Callable[[FakeRun], object],
+    *,
+    budget: Budget,
+    latency: float = 0.0,
+    shipped: bool = False,
+    propose_timeout: float = 60.0,
+) -> AsyncIterator[Campaign]:
+    """A campaign with default settings but for `options`; `scaffold` is what runs in its boxes, proposals included."""
+    unused = {"provider": "scripted", "script": "unused.yaml"}
+    models = ModelsConfig.model_validate(dict.fromkeys(("solver", "improver"), unused))
     config = Config.model_validate(
         {
             "name": "bench",
@@ -138,37 +149,45 @@ async def campaign(setup: Setup, folder: Path) -> Seen:
             "models": models,
             "runs": folder / "runs",
             "scaffold": {"sabotage": False},
-            **setup.options,
+            **options,
         }
     )  # fmt: skip
-    tasks, budget = suite("overhead"), Budget(Limits(seconds=36_000.0), Spent())
+    tasks = suite("overhead")
     with Ledger(folder / "ledger.sqlite") as ledger:
-        repository = Repository.open(_repository(folder / "repo", shipped=setup.shipped), "bench", DEFAULT_MUTABLE)
+        repository = Repository.open(_repository(folder / "repo", shipped=shipped), "bench", DEFAULT_MUTABLE)
         repository.claim()
         ledger.remember("base", repository.base)
         (folder / "runs" / "bench").mkdir(parents=True)
         ledger.mirror_to(folder / "runs" / "bench")
-        sandbox = FakeSandbox({"scaffold": boxes.scaffold, "check": check}, folder=folder / "boxes")  # type: ignore[dict-item]
-        gateway = GatewayServer(models, ledger, budget, providers={role: Slow(setup.latency) for role in models.roles})
-        async with gateway, sandbox as opened:
+        sandbox = FakeSandbox({"scaffold": scaffold, "check": check}, folder=folder / "boxes")  # type: ignore[dict-item]
+        gateway = GatewayServer(models, ledger, budget, providers={role: Slow(latency) for role in models.roles})
+        async with gateway, sandbox as boxes:
             scaffolds = Scaffolds(repository.read)
-            visit = Visit(opened, gateway, BoxSpec(image="i", gateway=True), ("scaffold",))
-            running = Campaign(
+            visit = Visit(boxes, gateway, BoxSpec(image="i", gateway=True), ("scaffold",))
+            yield Campaign(
                 Parts(
                     config=config, suite=tasks, state=State(ledger, search_settings(config, tasks)),
                     repository=repository, gateway=gateway, scaffolds=scaffolds,
                     evaluator=Executor(
-                        Evaluator(sandbox=opened, visit=visit, image="i", caps=Caps()),
+                        Evaluator(sandbox=boxes, visit=visit, image="i", caps=Caps()),
                         scaffolds, 2 * config.boxes.parallel,
                     ),
                     proposer=Proposer(
-                        visit=visit, instruction="improve", boundary=Boundary(), caps=Caps(), timeout=60
+                        visit=visit, instruction="improve", boundary=Boundary(), caps=Caps(), timeout=propose_timeout
                     ),
                     strategy=STRATEGIES[config.search.strategy](), budget=budget, provenance={},
                 )
             )  # fmt: skip
-            boxes.enough = lambda: running.stop("enough was measured")
-            await running.run()
+
+
+async def campaign(setup: Setup, folder: Path) -> Seen:
+    """Run one campaign until so many candidates were proposed."""
+    seen, budget = Seen(), Budget(Limits(seconds=36_000.0), Spent())
+    boxes = Boxes(setup, seen)
+    made = opened(folder, setup.options, boxes.scaffold, budget=budget, latency=setup.latency, shipped=setup.shipped)
+    async with made as running:
+        boxes.enough = lambda: running.stop("enough was measured")
+        await running.run()
     return seen
 
 

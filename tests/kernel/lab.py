@@ -216,6 +216,7 @@ class Lab:
                             caps=Caps(),
                             timeout=10,
                             program=self.program,
+                            bring_over=" and bring it over",
                         ),
                         strategy=self.strategy if aim_of(config) == SCORE else Thrifty(self.strategy, aim_of(config)),
                         budget=budget,

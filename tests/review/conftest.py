@@ -129,7 +129,11 @@ class Night:
 
 @pytest.fixture
 def night(finished: Lab, tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> Night:
-    folder = tmp_path_factory.mktemp("n") / "night"
+    return copied(finished, tmp_path_factory.mktemp("n") / "night", checkout)
+
+
+def copied(finished: Lab, folder: Path, checkout: Path) -> Night:
+    """A copy of a finished campaign in a folder of its own."""
     shutil.copytree(finished.folder, folder, ignore=shutil.ignore_patterns("boxes"))
     lab = copy.copy(finished)
     lab.folder, lab.repo = folder, folder / "repo"

@@ -52,6 +52,14 @@ def test_a_small_model_changes_one_constant_and_nothing_else(workshop: Lab) -> N
     assert [line.partition("  # integer 1..8")[0] for line in changed] == ["SAMPLES = 4"]
 
 
+def test_no_constant_is_changed_where_a_patch_is_to_be_brought_over(workshop: Lab) -> None:
+    """What a small model could do instead is not that patch."""
+    workshop.brief(bring_over={"candidate": 3})
+    before = workshop.tree_of_workspace()
+    workshop.run(change("SAMPLES", 4))
+    assert workshop.tree_of_workspace() == before
+
+
 def test_a_text_constant_is_written_as_python(workshop: Lab) -> None:
     workshop.run(change("EXTRACT", "compile"))
     assert '\nEXTRACT = "compile"  # one of: ' in workshop.text(SETTINGS)

@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from agent.kernel.decide.bringing import Bringing
 from agent.kernel.decide.effects import Observations
 from agent.kernel.decide.statistics import EVERY, Floats, Ints, Rows
 
@@ -57,9 +58,10 @@ class SearchSettings:
 
 @dataclass(frozen=True, slots=True)
 class Expand:
-    """Ask the scaffold of `parent` for a patch."""
+    """Ask the scaffold of `parent` for a patch; with `bring`, to bring that candidate's patch over onto it."""
 
     parent: int
+    bring: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ class Archive:
         """Sets of patches that some candidate holds, or that could not be put together."""
         self.observations = Observations()
         self.costs: Costs = {}
+        self.bringing = Bringing()
         self._patches: list[frozenset[int]] = []
         self._rows: dict[int, int] = {}
         self._parents: list[int | None] = []
@@ -240,6 +243,8 @@ class Archive:
         else:
             self._int[PROPOSALS, self._rows[step.parent]] += change
             self._nodes += change
+            if step.bring is not None:
+                self.bringing.flight(step.bring, step.parent, change)
 
     def crown(self, node: int) -> None:
         """Make `node` the champion."""

@@ -92,8 +92,13 @@ class Posterior:
 
     def draw(self, rng: np.random.Generator) -> Floats:
         """The scores of all candidates in one draw."""
-        values: Floats = self.design @ (self.coefficients + self.root.T @ rng.standard_normal(len(self.coefficients)))
+        values: Floats = self.design @ self.sample(rng)
         return values
+
+    def sample(self, rng: np.random.Generator) -> Floats:
+        """The coefficients of one draw."""
+        sample: Floats = self.coefficients + self.root.T @ rng.standard_normal(len(self.coefficients))
+        return sample
 
     def lead(self, champion: int, rows: Rows = EVERY) -> tuple[Floats, Floats]:
         """(lead, its standard error) of some rows over the row `champion`."""

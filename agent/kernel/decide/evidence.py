@@ -13,6 +13,8 @@ from agent.kernel.decide.gate import Decision
 
 REVERTS_TRAILER = "Ratchet-Reverts"
 NOT_MEASURED = "not measured"
+PATCH_TRAILER, SERIES_TRAILER = "Ratchet-Patch", "Ratchet-Series"
+"""Trailers of a commit of a series: the patch that it holds, and its number in what was proven as a whole."""
 
 
 def evidence_trailers(
@@ -52,6 +54,12 @@ def whole_subject(subjects: Sequence[str]) -> str:
     if len(whole) > SUBJECT_CHARS:
         whole = cut(f"{len(subjects)} patches: {whole}", SUBJECT_CHARS)
     return whole
+
+
+def series_trailers(patch: int, number: int, count: int, whole: int) -> dict[str, str]:
+    """The trailers of the `number`-th of `count` commits that an accepted candidate becomes, one a patch."""
+    proven = f"only #{whole} as a whole is proven, its evidence is in commit {count} of {count}"
+    return {PATCH_TRAILER: str(patch), SERIES_TRAILER: f"{number} of {count} of #{whole}; {proven}"}
 
 
 def holdout_words(scores: Sequence[float]) -> str:

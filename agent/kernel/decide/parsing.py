@@ -198,10 +198,14 @@ def prepare() -> None:
     json.dumps(_plain(read(b"import os\nos.getpid()\n")))
 
 
-def main() -> None:
-    """Read sources from standard input and print how Python reads them, under a limit on time."""
+def received() -> Iterator[bytes]:
+    """The sources on standard input; from now on there is a limit on time."""
     _limit(resource.RLIMIT_CPU, CPU_SECONDS)
-    data, answers = sys.stdin.buffer, []
+    data = sys.stdin.buffer
     while length := data.read(LENGTH_BYTES):
-        answers.append(_plain(read(data.read(int.from_bytes(length, "big")))))
-    sys.stdout.write(json.dumps(answers))
+        yield data.read(int.from_bytes(length, "big"))
+
+
+def main() -> None:
+    """Read sources from standard input and print how Python reads them."""
+    sys.stdout.write(json.dumps([_plain(read(source)) for source in received()]))

@@ -16,8 +16,9 @@ import numpy as np
 
 from agent.kernel.decide.archive import ALIVE, FAILED, PENDING, TRIALS, Archive, Compose, Expand, Measure, Step
 from agent.kernel.decide.bets import BETS
+from agent.kernel.decide.bringing import hoped, kept_share, options
 from agent.kernel.decide.effects import SPREADS, Posterior, Trials, fit
-from agent.kernel.decide.statistics import Floats
+from agent.kernel.decide.statistics import Floats, Ints
 
 START: Final = 10
 """Trials of the seed before anything else."""
@@ -51,12 +52,16 @@ LAST_CALL: Final = 1.3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spend:
-    """The trials of a campaign: foreseen, used, and used by the gate; ln(1 / level) of the next test."""
+    """The trials of a campaign: foreseen, used, and used by the gate; ln(1 / level) of the next test.
+
+    `proposal` is what a proposal costs, in trials.
+    """
 
     foreseen: float
     used: int
     gate: int
     log_threshold: float
+    proposal: float = 1.0
 
 
 class Pooled:
@@ -79,10 +84,21 @@ class Pooled:
             return Compose(wanted)
         able = archive.able
         if archive.trials**archive.settings.growth >= archive.width and able.any():
-            return Expand(
-                archive.ids[_best((posterior.draw(rng) - PATCH_COST * _sizes(archive)) * _reliable(archive), able)]
-            )
+            return self._proposal(archive, posterior, posterior.sample(rng), able)
         return _measure(archive, archive.ids[self._contested(archive, posterior, rng)])
+
+    def _proposal(self, archive: Archive, posterior: Posterior, sample: Floats, able: Ints) -> Expand:
+        """From the best parent of a draw; or, where that should give more, a patch is brought over to the champion."""
+        reliable, draw = _reliable(archive), posterior.design @ sample
+        worth = (draw - PATCH_COST * _sizes(archive)) * reliable
+        parent, champion = _best(worth, able), archive.row(archive.champion)
+        effects = dict(zip(posterior.patches, sample[1:].tolist(), strict=True))
+        kept = kept_share(archive, posterior.effects)
+        leads = {node: hoped(archive, effects, node, kept) for node in options(archive)}
+        node = max(leads, key=lambda one: leads[one], default=None)
+        if node is None or (draw[champion] + leads[node] - PATCH_COST) * reliable[champion] <= worth[parent]:
+            return Expand(archive.ids[parent])
+        return Expand(archive.champion, bring=node)
 
     def _contested(self, archive: Archive, posterior: Posterior, rng: np.random.Generator) -> int:
         """The row of the best draw; or, now and then, the best one of another draw that names another row."""
@@ -147,7 +163,7 @@ class Pooled:
         values = posterior.values
         ready = (archive.column(TRIALS) >= (settings.enough + 1) // 2) & (archive.column(ALIVE) > 0)
         rows = np.flatnonzero(ready & (values > values[champion] + settings.margin))
-        rows = rows[[(archive.ids[row], archive.champion) not in archive.tried for row in rows.tolist()]]
+        rows = rows[[_may_meet(archive, archive.ids[row]) for row in rows.tolist()]]
         lead, error = posterior.lead(champion, rows)
         sure = {
             int(row): float(by) for row, by in zip(rows[lead > LEAD * error], lead[lead > LEAD * error], strict=True)
@@ -157,6 +173,32 @@ class Pooled:
             return None
         equal = [row for row, by in sure.items() if by >= best - EQUAL]
         return archive.ids[min(equal, key=lambda row: (len(archive.members[row]), -sure[row]))]
+
+    def brings(self, archive: Archive, node: int, spend: Spend) -> bool:
+        """Whether an improver should bring a contender over before its own tree meets the champion.
+
+        By lead a trial: that of the tree itself in a test now, or that of the patch brought over, once a proposal, the
+        search trials of a new candidate and a test are paid.
+        """
+        if not archive.bringing.open(node, archive.champion):
+            return False
+        posterior, champion = self._fit(archive), archive.row(archive.champion)
+        lead = float(posterior.values[archive.row(node)] - posterior.values[champion])
+        effects = posterior.effects
+        brought = hoped(archive, effects, node, kept_share(archive, effects))
+        if brought <= 0.0:
+            return False
+        first = spend.proposal + (archive.settings.enough + 1) // 2
+        now, later = (2.0 * expected_pairs(one, posterior.noise, spend.log_threshold) for one in (lead, brought))
+        likely = float(_reliable(archive)[champion])
+        fits = first + later <= spend.foreseen - spend.used
+        return fits and likely * brought / (first + later) > lead / now
+
+
+def _may_meet(archive: Archive, node: int) -> bool:
+    """Whether a candidate never met this champion, and is not being brought over onto it."""
+    pair = node, archive.champion
+    return pair not in archive.tried and not archive.bringing.busy(*pair)
 
 
 def _affordable(lead: float, noise: float, spend: Spend) -> bool:

@@ -19,6 +19,10 @@ class Promoter(Protocol):
         """The node that should meet the champion now, or None."""
         ...
 
+    def brings(self, archive: Archive, node: int, spend: Spend) -> bool:
+        """Whether an improver should first bring a contender over that does not merge onto the champion."""
+        ...
+
 
 def promising(archive: Archive, gate_share: float = 0.0) -> int | None:
     """The node that should meet the champion at the gate now, or None.

@@ -169,6 +169,10 @@ class History:
         trees = [self._git.tree_of(name) for name in (before, after)]
         return self._git.objects.diff(*trees).decode(errors="replace")
 
+    def merged(self, base_tree: str, ours_tree: str, theirs_tree: str) -> tuple[str, list[str]]:
+        """The tree of a three-way merge as far as it goes, and the paths that conflict: git's marks stand in them."""
+        return self._git.merged(base_tree, ours_tree, theirs_tree)
+
     def compare(self, before: Files, after: Files) -> str:
         """The patch between files that are in no tree, such as a refused one; odd paths are left out."""
         changed = [path for path in {*before, *after} if before.get(path) != after.get(path) and not path_fault(path)]

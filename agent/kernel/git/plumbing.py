@@ -202,21 +202,23 @@ class Git:
         changed = {path: entry for path, entry in changes.items() if entry != old.get(path)}
         return self.objects.change(base_tree, changed) if changed else base_tree
 
-    def commit_tree(self, tree: str, parent: str | None, text: str, style: CommitStyle = PLAIN) -> str:
-        """A commit of ours that no ref names yet.
+    def commit_tree(
+        self, tree: str, parent: str | None, text: str, style: CommitStyle = PLAIN, also: str | None = None
+    ) -> str:
+        """A commit of ours that no ref names yet; `also` is a second parent.
 
         Raises:
             UserError: it cannot be signed.
         """
         if style == PLAIN:
-            return self.objects.commit(commit_text(tree, parent, text, int(time.time())))
+            return self.objects.commit(commit_text(tree, parent, text, int(time.time()), also))
         date = f"@{int(time.time())} +0000"
         people = {"AUTHOR": style.author or IDENTITY, "COMMITTER": IDENTITY}
         env = {f"GIT_{role}_DATE": date for role in people}
         for role, (name, email) in people.items():
             env |= {f"GIT_{role}_NAME": name, f"GIT_{role}_EMAIL": email}
         signing = () if style.sign is None else (f"-S{style.sign}",)
-        parents = () if parent is None else ("-p", parent)
+        parents = [part for one in (parent, also) if one is not None for part in ("-p", one)]
         stdin, ok = text.encode(errors="replace"), (0,) if style.sign is None else (0, 1, 128)
         answer = self.run("commit-tree", *signing, tree, *parents, stdin=stdin, env=env, ok=ok)
         if answer.code:
@@ -230,6 +232,14 @@ class Git:
         Raises:
             Refused: both sides changed the same lines.
         """
+        tree, conflicts = self.merged(base_tree, ours_tree, theirs_tree)
+        if conflicts:
+            names = ", ".join(clean_line(path) for path in conflicts)
+            raise Refused(f"conflict with the champion in {names}")
+        return tree
+
+    def merged(self, base_tree: str, ours_tree: str, theirs_tree: str) -> tuple[str, list[str]]:
+        """The tree of a three-way merge, and the paths that conflict; in the tree, marks stand in these."""
         base = self.commit_tree(base_tree, None, "base")
         ours, theirs = (self.commit_tree(tree, base, "side") for tree in (ours_tree, theirs_tree))
         with scratch() as folder:
@@ -238,10 +248,7 @@ class Git:
             options = ("--write-tree", "-z", "--name-only", "--no-messages")
             answer = self.run("-C", str(folder), "merge-tree", *options, ours, theirs, env=env, ok=(0, 1))
         tree, *conflicts = answer.text.rstrip("\0").split("\0")
-        if answer.code:
-            names = ", ".join(clean_line(path) for path in dict.fromkeys(conflicts))
-            raise Refused(f"conflict with the champion in {names}")
-        return tree
+        return tree, list(dict.fromkeys(conflicts)) if answer.code else []
 
     def compare(self, before: Files, after: Files) -> str:
         """The patch between two sets of files, whose paths must be plain; undecodable bytes are replaced."""
@@ -323,11 +330,11 @@ def _options() -> list[str]:
     return ["--literal-pathspecs", *(part for option in _OPTIONS for part in ("-c", option))]
 
 
-def commit_text(tree: str, parent: str | None, text: str, now: int) -> bytes:
-    """A commit of ours as git stores it; `now` in Unix seconds."""
+def commit_text(tree: str, parent: str | None, text: str, now: int, also: str | None = None) -> bytes:
+    """A commit of ours as git stores it; `now` in Unix seconds, `also` is a second parent."""
     name, email = IDENTITY
     who = f"{name} <{email}> {now} +0000"
-    parents = "" if parent is None else f"parent {parent}\n"
+    parents = "".join(f"parent {one}\n" for one in (parent, also) if one is not None)
     return f"tree {tree}\n{parents}author {who}\ncommitter {who}\n\n{text}".encode(errors="replace")
 
 

@@ -151,8 +151,12 @@ class Repository(History):
                 raise Refused(f"path `{clean_line(path)}` is outside the mutable paths, or git does not take it")
         return self._git.write(base_tree, old, files)
 
-    def save_candidate(self, candidate: int, tree: str, parent_commit: str | None, text: str) -> str:
+    def save_candidate(
+        self, candidate: int, tree: str, parent_commit: str | None, text: str, also: str | None = None
+    ) -> str:
         """Keep a candidate that the ledger does not have yet under its ref; the same tree again is the same commit.
+
+        `also` is the commit of the candidate whose patch was brought over, as a second parent.
 
         Another tree under this id is what a run left that ended before it wrote its ledger: it is replaced.
 
@@ -160,7 +164,7 @@ class Repository(History):
             RecordBroken: the ref cannot be written.
         """
         ref, why = f"{self._archive}/{candidate}", f"ratchet: candidate {candidate}"
-        commit = self._git.commit_tree(tree, parent_commit, text)
+        commit = self._git.commit_tree(tree, parent_commit, text, also=also)
         if self._git.create(ref, commit):
             return commit
         saved = self.candidate(candidate)
@@ -186,8 +190,10 @@ class Repository(History):
         if not made and not self.branch_exists():
             raise RecordBroken(f"branch {self.branch} cannot be created")
 
-    def prepare(self, tree: str, text: str, expected: str) -> str:
+    def prepare(self, tree: str, text: str, expected: str, below: str | None = None) -> str:
         """Make the commit that would follow the champion `expected`; no ref moves yet.
+
+        `below` is its parent where it is a later one of several commits that would follow.
 
         Raises:
             BranchMoved: the branch's tip is another one, or the branch is checked out somewhere.
@@ -203,7 +209,7 @@ class Repository(History):
             raise BranchMoved(f"branch {self.branch} is checked out in {worktree}: `git switch` away from it")
         if outside := self.outside(expected, tree):
             raise Refused(f"the tree differs outside the mutable paths, in `{outside[0]}`")
-        return self._git.commit_tree(tree, expected, text, self.style)
+        return self._git.commit_tree(tree, below or expected, text, self.style)
 
     def advance(self, commit: str, expected: str, why: str = "patch accepted") -> None:
         """Move the champion's branch from `expected` to a prepared commit, by compare-and-swap.

@@ -29,7 +29,15 @@ def acceptance_of(parts: Parts, match: Match, decision: Decision, noted: Mapping
         body=commit_body(candidate, earlier),
         trailers=trailers,
         sentence=decision.sentence,
+        patches=_apart(parts, match) if parts.config.commit.patches == "each" else (),
     )
+
+
+def _apart(parts: Parts, match: Match) -> list[int]:
+    """The patches that a candidate adds to the champion that it met; none where it is not the champion with more."""
+    archive = parts.state.archive
+    whole, below = archive.patches(match.candidate.id), archive.patches(match.champion.id)
+    return sorted(whole - below) if below <= whole else []
 
 
 def _cost(parts: Parts) -> str:

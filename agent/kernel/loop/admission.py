@@ -21,6 +21,7 @@ from agent.kernel.loop.shown import search_tasks
 from agent.kernel.loop.state import patches_key
 from agent.kernel.loop.threads import to_end
 from agent.kernel.loop.tries import Tries
+from agent.kernel.record.brought import brought_key
 from agent.trials.evaluator import seed_of
 from agent.trials.executor import Job
 from agent.trials.preparing import PREPARE_FAILED, PrepareFailed
@@ -70,7 +71,8 @@ class Admission:
         """Run the scaffold of a candidate on itself; admit or refuse what it left."""
         state, parent = self._state, self._state.candidates[step.parent]
         try:
-            given, briefing = lessons_of(state.ledger), await self._briefer.write(parent, self._left)
+            source = None if step.bring is None else state.candidates[step.bring]
+            given, briefing = lessons_of(state.ledger), await self._briefer.write(parent, self._left, source)
             mutable = self.mutable(parent.tree or "")
             tools = Tries(self._parts, parent, mutable, self._briefer.tasks)
             proposal = await self._parts.proposer.propose(
@@ -80,10 +82,11 @@ class Admission:
                 beside=briefing.beside,
                 tools=tools,
                 seed=seed_of(self._config.seed, "propose", len(state.candidates)),
+                bring_over=source is not None,
             )
             if proposal.lessons is not None:
                 take_lessons(state.ledger, given, proposal.lessons)
-            candidate = await self.admit(proposal, parent)
+            candidate = await self.admit(proposal, parent, source=source)
             if candidate.fate is Fate.REFUSED:
                 state.archive.fail(parent.id)
             else:
@@ -98,10 +101,17 @@ class Admission:
         except PrepareFailed as fault:
             raise InfrastructureError(f"#{parent.id} does not build any more: {fault}") from fault
 
-    async def admit(self, proposal: Proposal, parent: Candidate, patches: frozenset[int] | None = None) -> Candidate:
+    async def admit(
+        self,
+        proposal: Proposal,
+        parent: Candidate,
+        patches: frozenset[int] | None = None,
+        source: Candidate | None = None,
+    ) -> Candidate:
         """Record what came of a proposal: a candidate under its own ref, or a refusal.
 
-        `patches` are those of a candidate that was put together of others.
+        `patches` are those of a candidate that was put together of others, `source` is the one whose patch an improver
+        was asked to bring over onto `parent`.
         """
         flags = []
         if proposal.change is not None:
@@ -110,7 +120,7 @@ class Admission:
             print_, twin = self._twin(proposal)
             before = self.mutable(parent.tree or "") if proposal.left else {}
             number = len(self._state.candidates)
-            save = partial(self._save, number, proposal, parent, before, keep=twin is None)
+            save = partial(self._save, number, proposal, parent, before, keep=twin is None, source=source)
             tree, diff = await to_end(save)
             refusal = proposal.refusal if twin is None else f"reads the same as candidate {twin}, {_UP_TO}"
             candidate = Candidate(
@@ -127,9 +137,13 @@ class Admission:
             with ledger.together():
                 if patches is not None:
                     ledger.remember(patches_key(number), sorted(patches))
+                if source is not None:
+                    ledger.remember(brought_key(number), source.id)
                 ledger.add_candidate(candidate, fingerprint=print_, diff=diff, transcript=proposal.transcript)
-                self._note(candidate, flags)
+                self._note(candidate, flags, source)
             self._state.know(candidate)
+            if source is not None:
+                self._state.archive.bringing.brought[source.id, parent.id] = number
         return candidate
 
     def _twin(self, proposal: Proposal) -> tuple[str | None, int | None]:
@@ -140,7 +154,7 @@ class Admission:
         return print_, self._state.ledger.known_fingerprint(print_)
 
     def _save(
-        self, number: int, proposal: Proposal, parent: Candidate, before: Files, *, keep: bool
+        self, number: int, proposal: Proposal, parent: Candidate, before: Files, *, keep: bool, source: Candidate | None
     ) -> tuple[str | None, str]:
         """All that git has to do with a proposal: the tree of a candidate, under its ref, and the diff."""
         repository = self._parts.repository
@@ -151,12 +165,15 @@ class Admission:
         if not keep:
             return None, diff
         text = format_message(proposal.subject, proposal.body, {"Ratchet-Campaign": self._config.name})
-        self._commits[number] = repository.save_candidate(number, tree, self._commit_of(parent.id), text)
+        also = None if source is None else self._commit_of(source.id)
+        below = self._commit_of(parent.id)
+        self._commits[number] = repository.save_candidate(number, tree, below, text, also)
         return tree, diff
 
-    def _note(self, candidate: Candidate, flags: list[str]) -> None:
+    def _note(self, candidate: Candidate, flags: list[str], source: Candidate | None) -> None:
         ledger, what = self._state.ledger, f"refused: {candidate.reason}" if candidate.reason else "admitted"
-        ledger.note("proposal", f"#{candidate.id} from #{candidate.parent}: {candidate.subject} ({what})")
+        brings = "" if source is None else f", to bring #{source.id} over"
+        ledger.note("proposal", f"#{candidate.id} from #{candidate.parent}{brings}: {candidate.subject} ({what})")
         if candidate.tree and flags:
             ledger.remember(flags_key(candidate.id), flags)
             ledger.note("flagged", f"#{candidate.id} {in_one_line(flags)}")

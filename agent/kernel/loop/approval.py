@@ -29,7 +29,10 @@ Outcome = Literal["waiting", "approved", "rejected", "outdated", "merged"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Acceptance:
-    """One patch that passed the gate, and its commit as it will be. `sentence` is the gate's verdict."""
+    """One patch that passed the gate, and its commit as it will be. `sentence` is the gate's verdict.
+
+    `patches` are those that become a commit each; none where there is one commit for all.
+    """
 
     candidate: int
     champion: int
@@ -40,6 +43,7 @@ class Acceptance:
     sentence: str
     outcome: Outcome = "waiting"
     by: str = ""
+    patches: Sequence[int] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

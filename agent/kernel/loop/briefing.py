@@ -11,7 +11,7 @@ import json
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from heapq import merge
 from itertools import chain
 
@@ -24,12 +24,14 @@ from agent.kernel.decide.predictions import Calibration
 from agent.kernel.git.excerpt import Branch
 from agent.kernel.loop import pages
 from agent.kernel.loop.attempts import Attempt, Attempts
+from agent.kernel.loop.bring_over import BringOver
 from agent.kernel.loop.lessons import LESSONS, lessons_of
 from agent.kernel.loop.opening import with_recorded_windows
 from agent.kernel.loop.parts import Parts
 from agent.kernel.loop.seen import KEPT
 from agent.kernel.loop.settings import aim_of, gate_settings
 from agent.kernel.loop.shown import SearchTasks
+from agent.kernel.loop.threads import to_end
 from agent.kernel.record.rows import Result
 
 MOST_CANDIDATES = 60
@@ -71,13 +73,18 @@ class Briefer:
         self._page = lru_cache(maxsize=TEXTS_KEPT)(self._read_page)
         self._line = lru_cache(maxsize=KEPT)(self._read_line)
 
-    async def write(self, parent: Candidate, left: Callable[[], Left]) -> Briefing:
-        """What the improver gets that is to build on `parent`; `left` says what is left of the campaign."""
+    async def write(self, parent: Candidate, left: Callable[[], Left], source: Candidate | None = None) -> Briefing:
+        """What the improver gets that is to build on `parent`; `left` says what is left of the campaign.
+
+        `source` is the candidate whose patch it is to bring over.
+        """
+        needed = (parent.id,) if source is None else (parent.id, source.id)
         relatives = first((one for one in self._relatives(parent) if one != parent.id), MOST_CANDIDATES - 1)
-        chosen = sorted(first(chain((parent.id,), relatives, reversed(self._state.candidates)), MOST_CANDIDATES))
+        chosen = sorted(first(chain(needed, relatives, reversed(self._state.candidates)), MOST_CANDIDATES))
         attempts = self._attempts.of([self._state.candidates[one] for one in chosen])
         repository = await asyncio.to_thread(self._repository, parent, attempts)
-        context = self._context(parent, relatives, left(), attempts)
+        brought = None if source is None else await to_end(partial(self._brought, parent, source, attempts))
+        context = self._context(parent, relatives, left(), attempts, brought)
         lessons = lessons_of(self._state.ledger)
         return Briefing(context=context, beside={**repository, **({LESSONS: lessons.encode()} if lessons else {})})
 
@@ -92,17 +99,37 @@ class Briefer:
         yield from merge(*map(reversed, families), reverse=True)
         yield from state.best(_BEST)
 
+    def _brought(self, parent: Candidate, source: Candidate, attempts: Sequence[Attempt]) -> BringOver:
+        """What is known of a patch that does not merge onto `parent`."""
+        repository, base = self._parts.repository, self._state.candidates[self._state.base_of(source.id)]
+        sides = [one.tree or "" for one in (base, parent, source)]
+        return BringOver(
+            attempt=next(one for one in attempts if one.candidate.id == source.id),
+            base=base.id,
+            onto=parent.id,
+            diff=repository.diff(sides[0], sides[2]),
+            conflicts=repository.read(*repository.merged(*sides)),
+        )
+
     # ---------------------------------------------------------------------------- pages
 
-    def _context(self, parent: Candidate, relatives: Sequence[int], left: Left, attempts: Sequence[Attempt]) -> Files:
+    def _context(
+        self,
+        parent: Candidate,
+        relatives: Sequence[int],
+        left: Left,
+        attempts: Sequence[Attempt],
+        brought: BringOver | None,
+    ) -> Files:
         found = sum((one.calibration for one in attempts if one.outcomes), Calibration())
         files = {
-            **self._brief(parent, left),
+            **self._brief(parent, left, {} if brought is None else {"bring_over": brought.brief()}),
             "README.md": pages.INDEX.encode(),
             "campaign.md": (self._facts(attempts, parent, left) + "\n" + pages.calibration_words(found)).encode(),
             "candidates.tsv": pages.candidates_table(attempts).encode(),
             "results.tsv": pages.results_table(attempts).encode(),
             "scores.tsv": pages.scores_table(attempts, self.tasks).encode(),
+            **({} if brought is None else bounded(brought.pages(), MOST_BYTES // 4)),
             **bounded(self._trials(parent, relatives, attempts), MOST_BYTES // 4),
             **self._task_files,
             **bounded(self._attempt_pages(attempts), MOST_BYTES // 2),
@@ -113,11 +140,11 @@ class Briefer:
     def _task_files(self) -> Files:
         return bounded(pages.task_files(self.tasks), MOST_BYTES // 4)
 
-    def _brief(self, parent: Candidate, left: Left) -> dict[str, bytes]:
-        """`brief.json`, and the transcripts that it names."""
+    def _brief(self, parent: Candidate, left: Left, more: Mapping[str, object]) -> dict[str, bytes]:
+        """`brief.json`, with `more` in it, and the transcripts that it names."""
         failures = dict(enumerate(self._state.failures(parent.id, self._purpose), start=1))
         listed = [{"task": t.task, "reason": t.reason, "file": f"transcripts/{n}.md"} for n, t in failures.items()]
-        brief = self._state.brief(self._config.name, parent.id, left)
+        brief = {**self._state.brief(self._config.name, parent.id, left), **more}
         page = pages.brief_page(brief, attempts=self._latest(), failures=[json.dumps(one) for one in listed])
         return {
             "brief.json": page.encode(),

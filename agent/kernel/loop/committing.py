@@ -1,18 +1,24 @@
 """Carries out what was decided about a patch that passed the gate: commit it, or reject it.
 
+Several patches that were accepted together may become a series of commits. The branch then moves once, from the former
+champion to the last of them: no tree that the gate did not accept is ever champion, and a run that is killed between
+two of the commits leaves nothing but objects that no ref names.
+
 There is one path for everybody: the running campaign, for the gate and for people who left it a request, and
 `ratchet approve` and `ratchet reject` while no campaign runs. The ledger is written before the branch moves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from agent.base.errors import UserError
 from agent.base.types import Fate
-from agent.kernel.git.messages import format_message
+from agent.kernel.decide.evidence import series_trailers
+from agent.kernel.git.messages import CAMPAIGN_TRAILER, format_message
 from agent.kernel.git.repository import Repository
 from agent.kernel.loop.approval import Acceptance, Approvals, Request, refusal, rejected_by
+from agent.kernel.loop.series import in_series
 from agent.kernel.record.ledger import Ledger
 from agent.kernel.record.store import ANCHOR_TRAILER
 
@@ -52,12 +58,33 @@ class Committer:
         ledger, repository = self._ledger, self._repository
         last = ledger.last_commit()
         parent = last.sha if last is not None else repository.base
-        approved = {"Ratchet-Approved-By": by} if by else {}
-        trailers = {**accepted.trailers, **approved, ANCHOR_TRAILER: ledger.anchor()}
-        text = format_message(accepted.subject, accepted.body, trailers)
-        sha = repository.prepare(ledger.tree_of(accepted.candidate), text, parent)
-        ledger.add_commit(sha=sha, parent=parent, candidate=accepted.candidate, test=accepted.test)
+        after = {**({"Ratchet-Approved-By": by} if by else {}), ANCHOR_TRAILER: ledger.anchor()}
+        series = self._series(accepted, parent, after)
+        sha = series[-1][0] if series else self._whole(accepted, parent, after)
+        ledger.add_commit(sha=sha, parent=parent, candidate=accepted.candidate, test=accepted.test, series=series)
         repository.advance(sha, parent)
-        ledger.note("commit", f"#{accepted.candidate} is champion: {accepted.subject} ({sha[:10]})")
+        many = f" and {len(series) - 1} before it" if series else ""
+        ledger.note("commit", f"#{accepted.candidate} is champion: {accepted.subject} ({sha[:10]}{many})")
         self._settle(accepted.candidate, Fate.CHAMPION, accepted.sentence)
         return sha
+
+    def _whole(self, accepted: Acceptance, parent: str, after: Mapping[str, str]) -> str:
+        """One commit for all, which no ref names yet."""
+        text = format_message(accepted.subject, accepted.body, {**accepted.trailers, **after})
+        return self._repository.prepare(self._ledger.tree_of(accepted.candidate), text, parent)
+
+    def _series(self, accepted: Acceptance, parent: str, after: Mapping[str, str]) -> list[tuple[str, int]]:
+        """(commit, patch) of one commit a patch, oldest first, which no ref names yet; none for one commit for all."""
+        known = {one.id: one for one in self._ledger.candidates()}
+        series = in_series(self._repository, known, accepted.patches, accepted.candidate, parent)
+        if len(accepted.patches) > 1 and not series:
+            text = f"the patches of #{accepted.candidate} build on each other: one commit for all"
+            self._ledger.note("series", text)
+        tip, made = parent, list[tuple[str, int]]()
+        for number, part in enumerate(series, 1):
+            said = accepted.trailers if number == len(series) else {CAMPAIGN_TRAILER: self._repository.campaign}
+            place = series_trailers(part.patch, number, len(series), accepted.candidate)
+            text = format_message(known[part.patch].subject, known[part.patch].body, {**said, **place, **after})
+            tip = self._repository.prepare(part.tree, text, parent, tip)
+            made.append((tip, part.patch))
+        return made

@@ -27,14 +27,43 @@ class Contenders:
             strategy = strategy.inner
         if not isinstance(strategy, Promoter):
             return promising(state.archive, self._gate_share())
+        return strategy.contender(state.archive, self._spend())
+
+    def brings(self, node: int) -> bool:
+        """Whether an improver should bring a contender over before its own tree meets the champion."""
+        strategy = self._parts.strategy
+        if isinstance(strategy, Thrifty) and strategy.aim.objective is not Objective.COST:
+            strategy = strategy.inner
+        return isinstance(strategy, Promoter) and strategy.brings(self._state.archive, node, self._spend())
+
+    def bring(self, node: int) -> None:
+        """Have an improver asked to bring a contender over; its own tree may meet the champion afterwards."""
+        archive, champion = self._state.archive, self._state.champion
+        archive.tried.discard((node, champion))
+        archive.bringing.due.append((node, champion))
+        text = f"#{node} conflicts with champion #{champion}: an improver is asked to bring it over"
+        self._state.ledger.note("merge", text)
+
+    def _spend(self) -> Spend:
+        state = self._state
         settings = opening_of(self._config, self._parts.suite).settings
-        spend = Spend(
+        return Spend(
             foreseen=self._foreseen(),
             used=state.trials,
             gate=state.gate_trials,
             log_threshold=threshold(len(state.ledger.tests()) + 1, state.accepted, settings),
+            proposal=self._proposal(),
         )
-        return strategy.contender(state.archive, spend)
+
+    def _proposal(self) -> float:
+        """What a proposal costs in trials: by money where prices are known, else by tokens; 1 if neither is."""
+        ledger, state = self._state.ledger, self._state
+        improver, solver = ledger.spent("improver"), ledger.spent("solver")
+        proposals, trials = max(len(state.candidates) - 1, 1), max(state.trials, 1)
+        for paid, used in ((improver.dollars, solver.dollars), (improver.fresh_tokens, solver.fresh_tokens)):
+            if paid and used:
+                return (paid / proposals) / (used / trials)
+        return 1.0
 
     def _gate_share(self) -> float:
         """Share of the campaign's trials that the gate has used."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
@@ -44,9 +45,8 @@ class Gatekeeper:
     ) -> None:
         self._parts, self._state, self._config = parts, parts.state, parts.config
         self._admission, self._merger, self._load, self._end_pairs = admission, merger, load, end_pairs
-        self._wires, self._contenders = wires, Contenders(parts)
+        self._wires, self._contenders, self._holdout = wires, Contenders(parts), Holdout(parts)
         self._committer = Committer(parts.state.ledger, parts.repository, parts.state.approvals, parts.state.decided)
-        self._holdout = Holdout(parts)
         self._attributing = Attributing(
             parts,
             merger,
@@ -56,7 +56,7 @@ class Gatekeeper:
             conclude=self._write_verdict,
             ended=lambda: self._ending,
         )
-        self._ending = False
+        self._ending, self._opening = False, asyncio.Lock()
         self._match: Match | None = None
         self._tried: Match | None = None
         self.concluding = False
@@ -79,14 +79,17 @@ class Gatekeeper:
 
     async def open_match(self) -> None:
         """If a node is promising, spend the next index of the campaign's error on it."""
-        state = self._state
-        if self._match is not None or (node := self._contenders.next()) is None:
-            return
-        state.archive.tried.add((node, state.champion))
-        if node in state.champions:  # a former champion has nothing to add
-            return
-        if (candidate := await self._merger.onto_champion(state.candidates[node])) is not None:
-            self._open(candidate)
+        async with self._opening:  # a merge takes a moment, in which another trial may end
+            state = self._state
+            if self._match is not None or (node := self._contenders.next()) is None:
+                return
+            state.archive.tried.add((node, state.champion))
+            if node in state.champions:  # a former champion has nothing to add
+                return
+            if await self._merger.conflicts(state.candidates[node]) and self._contenders.brings(node):
+                self._contenders.bring(node)
+            elif (candidate := await self._merger.onto_champion(state.candidates[node])) is not None:
+                self._open(candidate)
 
     def _open(self, candidate: Candidate) -> None:
         self._match = self._begin(candidate)
@@ -206,7 +209,7 @@ class Gatekeeper:
         state = self._state
         if (smaller := await self._attributing.smaller(match, decision)) is not None:
             match, decision = smaller
-        flags = await self._flags_of(match)
+        flags = await self._admission.flags(match.champion.tree or "", match.candidate.tree or "")  # of the whole patch
         accepted = self.acceptance(match, decision, flags, await self._holdout.in_words(match.candidate))
         if accepted.champion != state.champion:
             state.approvals.keep(replace(accepted, outcome="outdated"))
@@ -219,15 +222,12 @@ class Gatekeeper:
         else:
             state.ledger.note("approved", f"#{match.candidate.id} was approved by the gate (approve: auto)")
             self._committer.commit(accepted)
+            await self._merger.find_conflicts()
 
     def acceptance(self, match: Match, decision: Decision, flags: list[str], holdout: str) -> Acceptance:
         """Everything that the commit of an accepted patch will say."""
         noted = {"flags": in_one_line(flags), "parts": self._attributing.words(match)}
         return acceptance_of(self._parts, match, decision, noted, holdout)
-
-    async def _flags_of(self, match: Match) -> list[str]:
-        """What the whole patch adds to the champion that it met."""
-        return await self._admission.flags(match.champion.tree or "", match.candidate.tree or "")
 
     # ---------------------------------------------------------------------------- people
 
@@ -248,8 +248,8 @@ class Gatekeeper:
 
     def _decline(self, request: Request, problem: str) -> None:
         word = "approval" if request.approve else "rejection"
-        text = f"{word} of #{request.candidate} by {request.by} was not done: {problem}"
-        self._state.ledger.note("request", text)
+        said = f"{word} of #{request.candidate} by {request.by} was not done: {problem}"
+        self._state.ledger.note("request", said)
 
     async def _void_match(self) -> None:
         """The champion moved under an open test: its candidate meets the new one in a new test."""
@@ -263,13 +263,14 @@ class Gatekeeper:
         await self._merger.onto_champion(match.candidate)
 
     async def _finish_approvals(self) -> None:
-        """Bring the entries of patches that wait in line with the champion."""
+        """Bring what waits, and what is known of conflicts, in line with the champion."""
         state = self._state
         for entry in list(state.approvals):
             if entry.outcome in ("waiting", "outdated") and entry.candidate in state.champions:
                 state.approvals.move(entry.candidate, "approved")
             elif entry.outcome == "outdated" or (entry.outcome == "waiting" and entry.champion != state.champion):
                 await self._bring_up_to_date(entry)
+        await self._merger.find_conflicts()
 
     async def _bring_up_to_date(self, entry: Acceptance) -> None:
         """Bring a patch that passed the gate against an older champion onto the new one."""

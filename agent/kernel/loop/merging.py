@@ -1,21 +1,24 @@
 """Puts patches together: a patch whose champion moved, and candidates that hold the good patches of several others.
 
-Every step is a three-way merge. What does not merge is not thrown away: a candidate meets the champion as its own
-tree, and a set of patches is made of those that merge.
+Every step is a three-way merge, by lines, and where that conflicts in Python by definitions (`decide.weaving`). What
+does not merge is not thrown away: a candidate meets the champion as its own tree, or an improver brings it over, and a
+set of patches is made of those that merge.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import partial
 
 from agent.base.errors import Refused
 from agent.base.types import Candidate, Fate
 from agent.kernel.decide.evidence import whole_subject
 from agent.kernel.loop.admission import Admission
+from agent.kernel.loop.merges import Merges
 from agent.kernel.loop.parts import Parts, Planned
 from agent.kernel.loop.proposer import Proposal
-from agent.kernel.loop.threads import to_end
+
+_LOOKED_AT = 12
+"""Candidates, by search score, of which it is known whether they merge onto a new champion."""
 
 
 class Merger:
@@ -23,6 +26,7 @@ class Merger:
 
     def __init__(self, parts: Parts, admission: Admission, later: Callable[[Planned], None]) -> None:
         self._parts, self._state, self._admission, self._later = parts, parts.state, admission, later
+        self._merges = Merges(parts.repository)
 
     async def onto_champion(self, candidate: Candidate) -> Candidate | None:
         """The candidate itself if the champion is still its base; otherwise its patch is merged onto the champion.
@@ -37,7 +41,7 @@ class Merger:
         champion = state.candidates[state.champion]
         try:
             sides = [one.tree or "" for one in (state.candidates[base], champion, candidate)]
-            tree = await to_end(partial(self._parts.repository.merge, *sides))
+            tree = await self._merges.merge(*sides)
             proposal = await self._proposal(tree, champion, candidate.subject, _merged_body(candidate, champion))
         except Refused as refusal:
             state.ledger.note("merge", f"#{candidate.id} meets champion #{champion.id} as its own tree: {refusal}")
@@ -50,6 +54,28 @@ class Merger:
         if merged.fate is Fate.OPEN:
             self._later(self._admission.first_trial(merged))
         return None
+
+    async def conflicts(self, candidate: Candidate) -> bool:
+        """Whether the patch of a candidate does not merge onto the champion; the archive knows it then."""
+        state = self._state
+        base, champion = state.base_of(candidate.id), state.champion
+        if base == champion or candidate.tree is None:
+            return False
+        sides = [one.tree or "" for one in (state.candidates[base], state.candidates[champion], candidate)]
+        try:
+            await self._merges.merge(*sides)
+        except Refused:
+            state.archive.bringing.conflicts.add((candidate.id, champion))
+            return True
+        return False
+
+    async def find_conflicts(self) -> None:
+        """Let the archive know which of the best candidates do not merge onto the champion that there is now."""
+        state, archive = self._state, self._state.archive
+        held = archive.patches(state.champion)
+        for node in state.best(_LOOKED_AT):
+            if node in archive and archive.node(node).alive and not archive.patches(node) <= held:
+                await self.conflicts(state.candidates[node])
 
     async def compose(self, patches: frozenset[int]) -> None:
         """Make a candidate of just these patches, as far as they merge; nothing if some candidate is that already.
@@ -123,7 +149,7 @@ class Merger:
         before, after = candidates[candidates[patch].parent or 0].tree or "", candidates[patch].tree or ""
         base, theirs = (after, before) if taken_out else (before, after)
         try:
-            return await to_end(partial(self._parts.repository.merge, base, tree, theirs)), held ^ {patch}
+            return await self._merges.merge(base, tree, theirs), held ^ {patch}
         except Refused:
             return tree, held
 

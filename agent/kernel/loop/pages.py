@@ -39,6 +39,7 @@ INDEX = """\
 | `trials.tsv`, `trials/*.md` | transcripts chosen for what they tell, and why each was chosen |
 | `transcripts/*.md` | the parent's latest failed trials |
 | `attempts/ID.md` | every attempt: its message, predictions, fate, reason and whole diff |
+| `bring-over/` | only where a patch is to be brought over: the patch, its results, the files that conflict |
 | `brief.json` | the same in short |
 
 The workspace is a git repository of the mutable paths. Every candidate is a branch, `candidate/ID`; `champion` is the

@@ -49,7 +49,10 @@ class Proposal:
 
 
 class Proposer:
-    """Asks a scaffold to improve itself; with `program`, another program's files, asks that one to do it."""
+    """Asks a scaffold to improve itself; with `program`, another program's files, asks that one to do it.
+
+    `bring_over` is what is asked besides `instruction` where a patch is to be brought over.
+    """
 
     def __init__(
         self,
@@ -60,28 +63,40 @@ class Proposer:
         caps: Caps,
         timeout: float,
         program: Files | None = None,
+        bring_over: str = "",
     ) -> None:
         self.reader = PythonReader()
         self._boundary = boundary
         self._visit, self._instruction = visit, instruction
         self._caps, self._timeout, self._program = caps, timeout, program
+        self._bring_over = bring_over
 
     async def propose(
-        self, *, scaffold: Files, mutable: Files, context: Files, beside: Files, tools: Tools, seed: int
+        self,
+        *,
+        scaffold: Files,
+        mutable: Files,
+        context: Files,
+        beside: Files,
+        tools: Tools,
+        seed: int,
+        bring_over: bool = False,
     ) -> Proposal:
         """One attempt of the scaffold `scaffold`, whose mutable files are `mutable`; `repository` is its `.git`.
 
         `context` is put below `/task`, `beside` into the workspace beside the mutable files; `tools` answer the box.
+        `bring_over`: a patch is to be brought over, about which `context` has all that is known.
 
         Raises:
             InfrastructureError: the attempt is void.
         """
+        asked = self._bring_over if bring_over else ""
         name, models = proposal_name(seed), {MODEL_ALIAS: "improver"}
         async with unstopped():
             visited = await self._visit(
                 scope=CallScope(trial=name, models=models, caps=self._caps, tools=tools),
                 scaffold=scaffold if self._program is None else self._program,
-                task={"instruction.md": self._instruction.encode(), **context},
+                task={"instruction.md": (self._instruction + asked).encode(), **context},
                 workspace={**beside, **mutable},
                 take=self.wanted(mutable),
                 timeout=self._timeout,

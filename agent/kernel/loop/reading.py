@@ -24,7 +24,7 @@ from typing import Any
 
 from agent.base.errors import InfrastructureError, Refused
 from agent.base.types import Files
-from agent.kernel.decide import parsing
+from agent.kernel.decide import parsing, weaving
 from agent.kernel.decide.parsing import Finding, Reading, Readings
 from agent.kernel.loop import forking
 
@@ -34,41 +34,23 @@ KEPT_BYTES = 16 << 20
 """Bytes of the sources whose readings are kept: most of a patched tree was read before."""
 
 
-class PythonReader:
-    """One reading at a time; `program`, a file like `decide/parsing.py`, and `seconds` are for tests."""
+class _Child:
+    """One run at a time of a program that is given sources; `program` is a file like `decide/parsing.py`."""
 
-    def __init__(self, program: Path = Path(parsing.__file__), seconds: float = WALL_SECONDS) -> None:
+    def __init__(self, program: Path, seconds: float) -> None:
         self._program, self._seconds = program, seconds
         self._alone = asyncio.Semaphore(1)
-        self._known, self._size = OrderedDict[bytes, Reading](), 0
         self._parent: _Parent | None = None
 
-    async def read(self, *trees: Files) -> Readings:
-        """How Python reads every `.py` file of some trees.
+    async def ask(self, sources: list[bytes]) -> bytes:
+        """What the program prints about some sources.
 
         Raises:
             Refused: the child ran out of time or memory, or died.
             InfrastructureError: it cannot be started.
         """
-        sources = dict.fromkeys(body for files in trees for path, body in files.items() if path.endswith(".py"))
-        known = {body: self._known[body] for body in sources if body in self._known}
-        if missing := [body for body in sources if body not in known]:
-            async with self._alone:
-                answer = await self._ask(missing)
-            try:
-                known |= dict(zip(missing, map(_reading, json.loads(answer)), strict=True))
-            except (ValueError, KeyError, TypeError) as error:
-                raise Refused("its Python cannot be read: the parser gave no answer") from error
-        self._keep(known)
-        return {body: known[body] for body in sources}
-
-    def _keep(self, known: Readings) -> None:
-        for body, reading in known.items():
-            self._size += 0 if body in self._known else len(body)
-            self._known[body] = reading
-            self._known.move_to_end(body)
-        while self._size > KEPT_BYTES:
-            self._size -= len(self._known.popitem(last=False)[0])
+        async with self._alone:
+            return await self._ask(sources)
 
     async def _ask(self, sources: list[bytes]) -> bytes:
         parent = self._parent or _Parent(self._program)
@@ -93,6 +75,59 @@ class PythonReader:
         if len(answer) > ANSWER_BYTES:
             raise Refused("its Python cannot be read: the parser's answer is too long")
         return answer
+
+
+class PythonReader:
+    """How Python reads candidates' files; `program`, a file like `decide/parsing.py`, and `seconds` are for tests."""
+
+    def __init__(self, program: Path = Path(parsing.__file__), seconds: float = WALL_SECONDS) -> None:
+        self._child = _Child(program, seconds)
+        self._known, self._size = OrderedDict[bytes, Reading](), 0
+
+    async def read(self, *trees: Files) -> Readings:
+        """How Python reads every `.py` file of some trees.
+
+        Raises:
+            Refused: the child ran out of time or memory, or died.
+            InfrastructureError: it cannot be started.
+        """
+        sources = dict.fromkeys(body for files in trees for path, body in files.items() if path.endswith(".py"))
+        known = {body: self._known[body] for body in sources if body in self._known}
+        if missing := [body for body in sources if body not in known]:
+            answer = await self._child.ask(missing)
+            try:
+                known |= dict(zip(missing, map(_reading, json.loads(answer)), strict=True))
+            except (ValueError, KeyError, TypeError) as error:
+                raise Refused("its Python cannot be read: the parser gave no answer") from error
+        self._keep(known)
+        return {body: known[body] for body in sources}
+
+    def _keep(self, known: Readings) -> None:
+        for body, reading in known.items():
+            self._size += 0 if body in self._known else len(body)
+            self._known[body] = reading
+            self._known.move_to_end(body)
+        while self._size > KEPT_BYTES:
+            self._size -= len(self._known.popitem(last=False)[0])
+
+
+class PythonWeaver:
+    """Merges candidates' Python by definitions (`decide.weaving`); the parameters are for tests."""
+
+    def __init__(self, program: Path = Path(weaving.__file__), seconds: float = WALL_SECONDS) -> None:
+        self._child = _Child(program, seconds)
+
+    async def weave(self, base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
+        """The merge of two changed sources, or None for a conflict; what no child can merge conflicts too.
+
+        Raises:
+            InfrastructureError: the child cannot be started.
+        """
+        try:
+            woven = json.loads(await self._child.ask([base, ours, theirs]))
+        except (Refused, ValueError):
+            return None
+        return woven.encode() if isinstance(woven, str) else None
 
 
 class _Parent:

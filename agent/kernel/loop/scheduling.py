@@ -103,9 +103,19 @@ class Schedule:
         return self._meanwhile()
 
     def _due(self) -> Expand | None:
-        """The proposal that waits for its parent's trials, unless the parent was retired meanwhile."""
-        if self._parent is not None and not self._state.archive.node(self._parent.parent).expandable:
+        """The proposal that waits for its parent's trials, unless the parent was retired meanwhile.
+
+        Or one that the gate asked for: to bring a patch over onto the champion that there is now.
+        """
+        archive, due = self._state.archive, self._state.archive.bringing.due
+        due[:] = [(node, champion) for node, champion in due if champion == archive.champion]
+        waiting = self._parent
+        outdated = waiting is not None and waiting.bring is not None and waiting.parent != archive.champion
+        if waiting is not None and (outdated or not archive.node(waiting.parent).expandable):
             self._parent = None
+        if self._parent is None and due:
+            node, champion = due[0]
+            self._parent = Expand(champion, bring=node)
         return self._parent
 
     def _meanwhile(self) -> Planned | None:
@@ -168,10 +178,13 @@ class Schedule:
 
     def _expand(self, step: Expand) -> Planned:
         self._parent = None
-        self._state.archive.begin(step)
+        archive = self._state.archive
+        archive.begin(step)
+        archive.bringing.due[:] = [pair for pair in archive.bringing.due if pair != (step.bring, step.parent)]
+        brings = "" if step.bring is None else f", to bring #{step.bring} over"
         return Planned(
             kind=StepKind.PROPOSAL,
-            label=f"proposal from #{step.parent}",
+            label=f"proposal from #{step.parent}{brings}",
             boxes=1,
             work=lambda: self._admission.propose(step),
         )

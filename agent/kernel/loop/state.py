@@ -19,6 +19,7 @@ from agent.kernel.loop.approval import Approvals
 from agent.kernel.loop.measured import Standings
 from agent.kernel.loop.seen import Seen
 from agent.kernel.record.attributed import parts_of
+from agent.kernel.record.brought import brought_of
 from agent.kernel.record.ledger import Ledger, TestRow
 from agent.models.dialects.transcript import with_output
 
@@ -76,6 +77,8 @@ class State:
         """Fill the archive; returns the admitted candidates that have not had their smoke trial yet."""
         waiting, champions = [], set(self.champions)
         for candidate in self.candidates.values():
+            if (source := brought_of(self.ledger, candidate.id)) is not None:
+                self.archive.bringing.brought[source, candidate.parent or 0] = candidate.id
             if candidate.parent is not None and candidate.fate is Fate.REFUSED:
                 self.archive.fail(candidate.parent)
             elif self._search[candidate.id].trials or candidate.id in champions:

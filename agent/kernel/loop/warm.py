@@ -16,6 +16,7 @@ from agent.kernel.decide.statistics import wilson
 from agent.kernel.git.repository import Repository
 from agent.kernel.loop.admission import Admission
 from agent.kernel.loop.lessons import lessons_of, take_lessons
+from agent.kernel.loop.merges import Merges
 from agent.kernel.loop.parts import Parts
 from agent.kernel.loop.proposer import Proposal
 from agent.kernel.record.ledger import Ledger
@@ -65,7 +66,7 @@ async def _bring(parts: Parts, admission: Admission, name: str, base: str, candi
     """One candidate as a patch of the seed."""
     seed = parts.state.candidates[0]
     try:
-        tree = parts.repository.merge(base, seed.tree or "", candidate.tree or "")
+        tree = await Merges(parts.repository).merge(base, seed.tree or "", candidate.tree or "")
         trees = admission.mutable(seed.tree or ""), admission.mutable(tree)
         change, readings = await parts.proposer.admitted(*trees)
     except Refused as refusal:

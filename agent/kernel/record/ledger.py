@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from collections.abc import Sequence
 
 from agent.base.types import Candidate, Fate
 from agent.kernel.record.calls import Calls
@@ -20,7 +21,7 @@ from agent.kernel.record.store import insert, put
 
 __all__ = ["CommitRow", "EventRow", "Ledger", "Mark", "PairRow", "SpendingRow", "Tally", "TestRow"]
 
-REVERTS = "reverts"
+REVERTS, SERIES = "reverts", "series"
 
 
 class Ledger(Calls, Matches):
@@ -71,9 +72,16 @@ class Ledger(Calls, Matches):
 
     # -------------------------------------------------------------------------------- commits
 
-    def add_commit(self, *, sha: str, parent: str, candidate: int, test: int) -> None:
-        """Keep the intention to move the champion, BEFORE the ref is moved; the candidate is accepted with it."""
+    def add_commit(
+        self, *, sha: str, parent: str, candidate: int, test: int, series: Sequence[tuple[str, int]] = ()
+    ) -> None:
+        """Keep the intention to move the champion, BEFORE the ref is moved; the candidate is accepted with it.
+
+        `parent` is the former champion's commit; `series` has (commit, patch) of all commits since, if several.
+        """
         with self._writing() as db:
+            if series:
+                insert_named(db, f"{SERIES}:{sha}", json.dumps(series))
             insert(db, "commits", sha=sha, at=time.time(), candidate=candidate, test=test, parent=parent)
             _insert_fate(db, candidate, Fate.CHAMPION, None)
 
@@ -93,6 +101,10 @@ class Ledger(Calls, Matches):
         """Every champion commit in order."""
         rows = self._rows("SELECT sha, parent, candidate, test FROM commits ORDER BY at, candidate")
         return [CommitRow(**dict(row)) for row in rows]
+
+    def series(self, sha: str) -> list[tuple[str, int]]:
+        """(commit, patch), oldest first, where an acceptance became several commits, of which `sha` is the last."""
+        return [(one, patch) for one, patch in self.recollect(f"{SERIES}:{sha}") or ()]
 
     def last_commit(self) -> CommitRow | None:
         """The commit at the tip of the campaign's branch; None while the seed is champion."""

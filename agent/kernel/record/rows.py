@@ -21,7 +21,10 @@ class EventRow(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CommitRow:
-    """One commit that made a candidate champion. `test` is the gate test behind it; a revert has none."""
+    """One commit that made a candidate champion. `test` is the gate test behind it; a revert has none.
+
+    `parent` is the former champion's commit: git's parent too, unless the acceptance became a series of commits.
+    """
 
     sha: str
     parent: str

@@ -2,7 +2,7 @@
 
 A solver's question is found by its scope of shared answers, its key and its occurrence, so each trial and each side of
 a pair gets what it got. An improver reads times and figures that differ in every run: its question is found by its
-proposal and by all of the conversation except what tools returned.
+proposal and by what the model itself has said so far.
 """
 
 from __future__ import annotations
@@ -71,7 +71,10 @@ def name_of(trial: str, answer_scope: str | None, key: str, k: int, body: Json) 
 
 
 def stable(body: Json) -> list[Json]:
-    """The messages of a request as far as they are the same in every run: without what tools returned, and ids."""
+    """The messages of an improver's request that are the same in every run: the scaffold's own and the model's.
+
+    Not what tools returned, which holds times, nor the task, whose words are the kernel's and may get better.
+    """
     return [
         {
             "role": message["role"],
@@ -79,13 +82,14 @@ def stable(body: Json) -> list[Json]:
             "tool_calls": [call["function"] for call in message.get("tool_calls") or []],
         }
         for message in body["messages"]
-        if message["role"] != "tool"
+        if message["role"] in ("system", "assistant")
     ]
 
 
 def last_of(body: Json) -> str:
     """The text of the last message that did not come from a tool."""
-    return str(stable(body)[-1]["content"])
+    said = [message for message in body["messages"] if message["role"] != "tool"]
+    return chat.plain(said[-1].get("content"))
 
 
 def load(path: Path) -> Recorded:

@@ -15,7 +15,7 @@ from pathlib import Path
 from agent.base.errors import UserError
 from agent.base.text import visible
 from agent.kernel.git.messages import CAMPAIGN_TRAILER, Commit
-from agent.review.commits import Accepted, accepted
+from agent.review.commits import Accepted, accepted, patch_of, whole_of
 
 IN_PROGRESS = {
     "MERGE_HEAD": "merge",
@@ -141,18 +141,23 @@ def _missing(rows: Sequence[Accepted], checkout: Checkout) -> list[Commit]:
     missing = set(checkout.out("rev-list", f"HEAD..{rows[-1].commit.sha}", "--").splitlines())
     left = [row for row in rows if row.commit.sha in missing]
     there = _candidates_on_head(checkout, rows[0].commit.trailers[CAMPAIGN_TRAILER])
-    return [row.commit for row in left] if any(str(row.candidate) not in there for row in left) else []
+    return [one for row in left for one in row.commits] if any(str(row.candidate) not in there for row in left) else []
 
 
 def _chosen(rows: Sequence[Accepted], only: Sequence[int], checkout: Checkout) -> list[Commit]:
     known = {row.candidate: row.commit for row in rows}
+    wholes = {patch_of(one): row.candidate for row in rows for one in row.commits if row.earlier}
     for number in only:
+        if number not in known and number in wholes:
+            problem = f"#{number} is a part of #{wholes[number]}, which is proven as a whole only"
+            raise UserError("--only", problem, f"Name {wholes[number]}, or run `git cherry-pick` yourself.")
         if number not in known:
             raise UserError(
                 "--only", f"#{number} is not an accepted patch of this campaign", "`ratchet log` lists them."
             )
     there = _candidates_on_head(checkout, known[only[0]].trailers[CAMPAIGN_TRAILER])
-    return [row.commit for row in rows if row.candidate in set(only) and str(row.candidate) not in there]
+    picked = [row for row in rows if row.candidate in set(only) and str(row.candidate) not in there]
+    return [one for row in picked for one in row.commits]
 
 
 def _candidates_on_head(checkout: Checkout, campaign: str) -> set[str]:
@@ -203,5 +208,7 @@ def _squashed(commits: Sequence[Commit], campaign_branch: str) -> str:
         subject = f"Bring {len(commits)} patches of {campaign_branch}"
     story = "\n".join(f"- {commit.subject} ({commit.sha[:12]})" for commit in commits)
     trailers = [f"{CAMPAIGN_TRAILER}: {commits[0].trailers[CAMPAIGN_TRAILER]}"]
-    trailers += [f"Ratchet-Candidate: {commit.trailers.get('Ratchet-Candidate', '')}" for commit in commits]
+    numbers = [commit.trailers.get("Ratchet-Candidate", "") for commit in commits if whole_of(commit) is None]
+    numbers += dict.fromkeys(str(whole) for commit in commits if (whole := whole_of(commit)) is not None)
+    trailers += [f"Ratchet-Candidate: {number}" for number in numbers]
     return "\n\n".join((subject, story, "\n".join(trailers))) + "\n"

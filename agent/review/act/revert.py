@@ -69,6 +69,10 @@ def revert(target: Candidate, ledger: Ledger, repository: Repository, opening: O
 def _check(target: Candidate, ledger: Ledger) -> None:
     committed = {row.candidate: row.test for row in ledger.commits()}
     if target.id not in committed:
+        series = {patch: row.candidate for row in ledger.commits() for _, patch in ledger.series(row.sha)}
+        if (whole := series.get(target.id)) is not None:
+            problem = f"#{target.id} is a part of #{whole}, which is proven as a whole only"
+            raise UserError("ID", problem, f"Run `ratchet revert {whole}`.")
         problem = f"#{target.id} was not accepted, so there is nothing on the branch to revert"
         raise UserError("ID", problem, "`ratchet log` lists accepted patches.")
     for row in ledger.tests():

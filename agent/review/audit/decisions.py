@@ -18,7 +18,8 @@ from agent.kernel.record.ledger import Ledger
 _DECISIONS = {
     "begin": "kernel", "end": "kernel", "verdict": "gate", "waiting": "gate", "approved": "a person",
     "rejected": "a person", "outdated": "kernel", "commit": "kernel", "revert": "a person", "request": "a person",
-    "tripwire": "kernel", "continued": "a person", "nondeterministic": "kernel", "parts": "kernel", "paused": "kernel",
+    "tripwire": "kernel", "continued": "a person", "nondeterministic": "kernel", "parts": "kernel", "series": "kernel",
+    "paused": "kernel",
 }  # fmt: skip
 """Kind of an event that is a decision -> who decided."""
 
@@ -49,7 +50,7 @@ class Decision:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
-    """What a commit rests on. A revert has no test."""
+    """What a commit rests on. A revert has no test; `series` has (commit, patch) of all where they are several."""
 
     commit: str
     parent: str
@@ -59,6 +60,7 @@ class Evidence:
     verdict: str | None
     figures: Mapping[str, Any] | None
     approved_by: str | None
+    series: Sequence[tuple[str, int]] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,6 +151,7 @@ def _commits(ledger: Ledger) -> Iterator[Evidence]:
             verdict=test.verdict if test is not None else None,
             figures=test.decision if test is not None else None,
             approved_by=deciders.get(row.candidate) or None,
+            series=ledger.series(row.sha),
         )
 
 
@@ -191,6 +194,9 @@ def as_markdown(log: AuditLog) -> str:
 
 def _evidence_lines(one: Evidence) -> Iterator[str]:
     yield f"- parent: {one.parent}"
+    if one.series:
+        commits = ", ".join(f"{sha[:12]} (#{patch})" for sha, patch in one.series)
+        yield f"- commits, one a patch, proven as a whole only: {commits}"
     if one.test is None:
         yield f"- decided by {_cell(one.approved_by or _PERSON)}, without a test"
         return

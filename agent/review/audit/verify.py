@@ -26,6 +26,7 @@ from agent.kernel.decide.evidence import (
     evidence_trailers,
     holdout_words,
     lineage,
+    series_trailers,
     whole_subject,
 )
 from agent.kernel.decide.gate import Decision
@@ -36,6 +37,8 @@ from agent.kernel.loop.match import NONDETERMINISTIC, Opening, misdrawn, opened_
 from agent.kernel.record.ledger import CommitRow, Ledger, TestRow
 from agent.kernel.record.store import ANCHOR_TRAILER
 from agent.review.audit.verify_ledger import anchors, unlike, verify_ledger
+from agent.review.audit.verify_series import series_faults, trees_fault
+from agent.review.commits import whole_of
 from agent.trials.evaluator import seed_of
 
 SHOWN = 10
@@ -70,13 +73,22 @@ class Evidence:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """The ledger's row of one commit; `before` are the rows below it, oldest first."""
+    """The ledger's row of one commit; `before` are the rows below it, oldest first.
+
+    `series` has (commit, patch) of all commits, where the acceptance became several; `sha` is the last one.
+    """
 
     sha: str
     parent: str
     candidate: Candidate
     test: int | None
     before: tuple[CommitRow, ...]
+    series: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def below(self) -> str:
+        """The parent of the commit in git."""
+        return self.series[-2][0] if self.series else self.parent
 
     @property
     def champion(self) -> int:
@@ -85,7 +97,10 @@ class Entry:
 
 
 def verify(commit: Commit, evidence: Evidence) -> list[Checked]:
-    """Check everything that can be checked, in order; a broken record fails a check and raises nothing."""
+    """Check everything that can be checked, in order; a broken record fails a check and raises nothing.
+
+    Of a commit that is one of a series, the whole series is checked, and the evidence of the whole.
+    """
     checks: list[Checked] = []
     try:
         for check in LEDGER_CHECKS:
@@ -94,6 +109,9 @@ def verify(commit: Commit, evidence: Evidence) -> list[Checked]:
         checks += [_in_ledger(commit, entry), *_anchored(commit, evidence.ledger)]
         if entry is None:
             return checks
+        checks += _series(entry, evidence)
+        if commit.sha in {sha for sha, _ in entry.series[:-1]}:
+            commit = evidence.repository.commit(entry.sha, "COMMIT")
         checks += _place(commit, entry, evidence)
         if (test := _test_of(entry, evidence.ledger)) is None:
             checks += _reverted(commit, entry, evidence)
@@ -128,9 +146,9 @@ def find_entry(commit: Commit, ledger: Ledger) -> Entry | None:
     """The ledger's row of a commit: by its name, else by the candidate that it claims to be, else by its parent."""
     rows = ledger.commits()
     known = {one.id: one for one in ledger.candidates()}
-    claimed = commit.trailers.get("Ratchet-Candidate")
+    claimed = commit.trailers.get("Ratchet-Candidate") or str(whole_of(commit))
     tests: tuple[Callable[[CommitRow], bool], ...] = (
-        lambda row: row.sha == commit.sha,
+        lambda row: row.sha == commit.sha or commit.sha in {sha for sha, _ in ledger.series(row.sha)},
         lambda row: str(row.candidate) == claimed,
         lambda row: row.parent in commit.parents,
     )
@@ -138,7 +156,14 @@ def find_entry(commit: Commit, ledger: Ledger) -> Entry | None:
     if at is None or rows[at].candidate not in known:
         return None
     row = rows[at]
-    return Entry(sha=row.sha, parent=row.parent, candidate=known[row.candidate], test=row.test, before=tuple(rows[:at]))
+    return Entry(
+        sha=row.sha,
+        parent=row.parent,
+        candidate=known[row.candidate],
+        test=row.test,
+        before=tuple(rows[:at]),
+        series=tuple(ledger.series(row.sha)),
+    )
 
 
 def _anchored(commit: Commit, ledger: Ledger) -> Iterator[Checked]:
@@ -153,6 +178,9 @@ def _in_ledger(commit: Commit, entry: Entry | None) -> Checked:
         return _bad("commit", f"{commit.sha[:12]} is not in the ledger, and nothing like it is")
     if entry.sha == commit.sha:
         return _good("commit", f"{commit.sha[:12]} is #{entry.candidate.id} in the ledger")
+    if (patch := dict(entry.series).get(commit.sha)) is not None:
+        whole = f"#{entry.candidate.id}, whose last commit is {entry.sha[:12]}"
+        return _good("commit", f"{commit.sha[:12]} is the part #{patch} of {whole}; the evidence is for the whole")
     said = f"{commit.sha[:12]} is not in the ledger: its commit of #{entry.candidate.id} is {entry.sha[:12]}"
     return _bad("commit", f"{said}; what differs follows")
 
@@ -161,10 +189,27 @@ def _test_of(entry: Entry, ledger: Ledger) -> TestRow | None:
     return next((row for row in ledger.tests() if row.id == entry.test), None)
 
 
+def _series(entry: Entry, evidence: Evidence) -> Iterator[Checked]:
+    """Where an acceptance became several commits: all of them."""
+    if not entry.series:
+        return
+    known = {one.id: one for one in evidence.ledger.candidates()}
+    parts = entry.series, entry.candidate, entry.parent, known, evidence.repository
+    wrong = [*series_faults(*parts)]
+    yield _many("series", wrong, f"{len(entry.series)} commits, each with the message of its patch")
+    if wrong:
+        return
+    fault = trees_fault(*parts)
+    if fault is None:
+        yield Checked(what="series' trees", ok=None, said="the patches' own trees are not here (a clone has none)")
+    else:
+        yield _checked("series' trees", not fault, fault or "the patches, put on one by one")
+
+
 def _place(commit: Commit, entry: Entry, evidence: Evidence) -> Iterator[Checked]:
     repository = evidence.repository
     parents = ", ".join(parent[:12] for parent in commit.parents)
-    yield _same("parent", parents, entry.parent[:12])
+    yield _same("parent", parents, entry.below[:12])
     below = entry.before[-1].sha if entry.before else repository.base
     yield _same("parent in the ledger", entry.parent[:12], below[:12])
     on_branch = any(one.sha == commit.sha for one in repository.accepted())
@@ -260,10 +305,11 @@ def _words(commit: Commit, entry: Entry, decision: Decision | None, evidence: Ev
     ledger, candidate = evidence.ledger, entry.candidate
     known = {one.id: one for one in ledger.candidates()}
     earlier = lineage(known, {0, *(row.candidate for row in entry.before)}, candidate.id)[:-1]
-    whole = whole_subject([one.subject for one in (*earlier, candidate)])
-    # An older Ratchet named a commit of several patches after the last one.
-    yield _same("subject", commit.subject, whole if commit.subject == whole else candidate.subject)
-    yield _same("body", commit.body, commit_body(candidate, earlier), "as in the ledger")
+    if not entry.series:  # of those, `_series` has compared the words
+        whole = whole_subject([one.subject for one in (*earlier, candidate)])
+        # An older Ratchet named a commit of several patches after the last one.
+        yield _same("subject", commit.subject, whole if commit.subject == whole else candidate.subject)
+        yield _same("body", commit.body, commit_body(candidate, earlier), "as in the ledger")
     if decision is None:
         return
     holdout = holdout_words([s for owner, _, s in ledger.indices(Purpose.HOLDOUT) if owner == candidate.id])
@@ -275,6 +321,9 @@ def _words(commit: Commit, entry: Entry, decision: Decision | None, evidence: Ev
         decision,
         said if said.startswith(NOT_MEASURED) and said != holdout else holdout,
     )
+    if entry.series:
+        count = len(entry.series)
+        due |= series_trailers(entry.series[-1][1], count, count, candidate.id)
     yield from _trailers(commit.trailers, due, str(ledger.recollect("suite")))
     kernel = commit.trailers.get("Ratchet-Kernel", "")
     if kernel != trusted_hash():

@@ -20,6 +20,7 @@ from agent.kernel.decide.gate import Fixed, GateSettings
 from agent.kernel.decide.voids import VoidRule
 from agent.kernel.loop.match import fixed_of, opened_with
 from agent.kernel.record.attributed import by_candidate
+from agent.kernel.record.brought import brought_of
 from agent.kernel.record.ledger import Ledger, Mark, SpendingRow, TestRow
 from agent.models.dialects.transcript import middle_out, with_output
 from agent.review.report.evidence import Meeting, recompute
@@ -114,7 +115,8 @@ class BeforeAfter:
 class Step:
     """One of the patches that a commit consists of; `cut` characters of the diff are not shown.
 
-    `effect` is its share of the search score, by the trials of all candidates that hold it or do not.
+    `effect` is its share of the search score, by the trials of all candidates that hold it or do not. `commit` is the
+    one of this patch alone, where the acceptance became a commit a patch.
     """
 
     candidate: int
@@ -122,6 +124,7 @@ class Step:
     effect: Estimate | None
     diff: str
     cut: int
+    commit: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,6 +134,7 @@ class Patch:
     `search` is the score that promotes it, on tasks that its makers did not see; `shown` is the one on tasks that they
     saw, None where improvers see every search task. `reverts` is the candidate that this one reverts; a person made
     it, nobody proposed it. `parts` says what each patch of an accepted one is worth at the gate, "" where not measured.
+    `brings` is the candidate whose patch this one brings over onto its parent.
     """
 
     candidate: Candidate
@@ -148,6 +152,7 @@ class Patch:
     changes: tuple[BeforeAfter, ...]
     meetings: tuple[Meeting, ...]
     parts: str = ""
+    brings: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -221,6 +226,7 @@ class _Reader:
         self.ledger, self.candidates = ledger, {c.id: c for c in candidates}
         commits = ledger.commits()
         self.commits, self.reverts = {row.candidate: row.sha for row in commits}, ledger.reverts()
+        self.series = {(row.candidate, patch): sha for row in commits for sha, patch in ledger.series(row.sha)}
         self.champions = (0, *(row.candidate for row in commits)) if candidates else ()
         self.worth = worth_of(ledger, candidates)
         self.parts = {one: parts_words(known["parts"]) for one, known in by_candidate(ledger).items()}
@@ -282,10 +288,11 @@ class _Reader:
             wins=sum(d > 0 for d in differ),
             losses=sum(d < 0 for d in differ),
             ties=sum(d == 0 for d in differ),
-            steps=tuple(self._step(step, diff // len(steps)) for step in steps),
+            steps=tuple(self._step(step, diff // len(steps), candidate.id) for step in steps),
             changes=tuple(self._changes(pairs, base, talk)) if meetings else (),
             meetings=meetings,
             parts=self.parts.get(candidate.id, ""),
+            brings=brought_of(self.ledger, candidate.id),
         )
 
     def _steps(self, candidate: Candidate, base: int) -> list[Candidate]:
@@ -295,7 +302,7 @@ class _Reader:
         together = steps == [candidate] and candidate.id not in held
         return [self.candidates[one] for one in sorted(held)] or [candidate] if together else steps
 
-    def _step(self, candidate: Candidate, limit: int) -> Step:
+    def _step(self, candidate: Candidate, limit: int, whole: int) -> Step:
         diff, _ = self.ledger.candidate_texts(candidate.id)
         cut = max(0, len(diff) - limit)
         return Step(
@@ -304,6 +311,7 @@ class _Reader:
             effect=self.worth.effects.get(candidate.id),
             diff=diff[:limit],
             cut=cut,
+            commit=self.series.get((whole, candidate.id)),
         )
 
     def _same_indices(self, base: int, candidate: int) -> list[tuple[Mark, Mark]]:

@@ -16,7 +16,7 @@ from rich.text import Text
 from agent.base.text import visible
 from agent.base.types import Candidate, Fate
 from agent.kernel.git.messages import Commit
-from agent.review.commits import Accepted, accepted
+from agent.review.commits import Accepted, accepted, patch_of
 from agent.review.terminal.style import FATE_STYLES, cell, when
 
 WIDE = 110
@@ -45,9 +45,11 @@ def log_facts(campaign: str, commits: Sequence[Commit], candidates: Sequence[Can
     """The log for programs; texts are as written, escaped by JSON alone."""
     rows = [
         {
-            "candidate": row.candidate, "sha": row.commit.sha, "parent": row.commit.parents[0],
-            "time": row.commit.time, "subject": row.commit.subject, "score": row.score, "evidence": row.evidence,
+            "candidate": row.candidate, "sha": row.commit.sha, "parent": row.parent,
+            "time": row.commit.time, "subject": row.subject, "score": row.score, "evidence": row.evidence,
             "holdout": row.holdout, "reverts": row.reverts or None, "reverted_by": row.reverted_by or None,
+            "series": [{"sha": one.sha, "patch": patch_of(one), "subject": one.subject}
+                       for one in row.commits if row.earlier],
         }
         for row in accepted(commits)
     ]  # fmt: skip
@@ -90,10 +92,12 @@ def _log_table(rows: Sequence[Accepted], *, wide: bool) -> Table:
     for row in rows:
         number = "" if row.candidate is None else str(row.candidate)
         score = "reverted" if row.reverted_by else row.score
-        cells = [number, row.commit.sha[:9], when(row.commit.time), row.commit.subject, score]
-        table.add_row(
-            *map(cell, cells + ([row.evidence, row.holdout] if wide else [])), style="dim" if row.reverted_by else ""
-        )
+        cells = [number, row.commit.sha[:9], when(row.commit.time), row.subject, score]
+        style = "dim" if row.reverted_by else ""
+        table.add_row(*map(cell, cells + ([row.evidence, row.holdout] if wide else [])), style=style)
+        for place, one in [*enumerate(row.commits, 1)][::-1] if row.earlier else ():
+            part = f"- {place} of {len(row.commits)}, #{patch_of(one)}: {one.subject}"
+            table.add_row(*map(cell, ["", one.sha[:9], "", part, "", *["", ""][: 2 * wide]]), style="dim")
     return table
 
 

@@ -23,6 +23,7 @@ from agent.kernel.decide.evidence import base_of
 from agent.kernel.decide.flags import flags_key
 from agent.kernel.git.messages import Commit
 from agent.kernel.git.repository import Repository
+from agent.kernel.record.brought import brought_of
 from agent.kernel.record.ledger import Ledger, PairRow, TestRow
 from agent.models.dialects.transcript import with_output
 from agent.review.commits import accepted
@@ -36,11 +37,13 @@ class Dossier:
     """Everything about one candidate. `before` and `after` are search trials by index, of `base` and of itself.
 
     `diff` is its patch against `against`, in words; `calls` and `refusals` read the model calls of a trial. `saved` is
-    what prompt caches saved, in dollars.
+    what prompt caches saved, in dollars. `earlier` are the commits before `commit` that belong to it.
     """
 
     candidate: Candidate
     commit: Commit | None
+    earlier: Sequence[Commit] = ()
+    brings: int | None = None
     reverted_by: str
     flags: Sequence[str] = ()
     diff: str
@@ -71,6 +74,8 @@ def collect(candidate: Candidate, ledger: Ledger, repository: Repository, *, par
     return Dossier(
         candidate=candidate,
         commit=row.commit if row else None,
+        earlier=row.earlier if row else (),
+        brings=brought_of(ledger, candidate.id),
         reverted_by=row.reverted_by if row else "",
         flags=ledger.recollect(flags_key(candidate.id)) or (),
         diff=diff,
@@ -120,6 +125,7 @@ def render_show(dossier: Dossier, console: Console, *, transcripts: bool = False
     candidate, commit = dossier.candidate, dossier.commit
     console.print(Text.assemble((f"#{candidate.id} ", "bold"), (visible(candidate.subject), "bold")))
     origin = "the scaffold at the start" if candidate.parent is None else f"made from #{candidate.parent}"
+    origin += "" if dossier.brings is None else f" and #{dossier.brings}, whose patch it brings over"
     console.print(Text.assemble((candidate.fate.value, FATE_STYLES[candidate.fate]), f", {origin}"))
     console.print(Text(visible(why(dossier), 1000)))
     if dossier.flags:
@@ -128,7 +134,8 @@ def render_show(dossier: Dossier, console: Console, *, transcripts: bool = False
     if candidate.body:
         _section(console, "in its author's words", visible_lines(candidate.body))
     if commit is not None:
-        _section(console, f"commit {commit.sha}, {when(commit.time)}", [])
+        before = [visible(f"after {one.sha[:10]} {one.subject}") for one in dossier.earlier]
+        _section(console, f"commit {commit.sha}, {when(commit.time)}", before)
         console.print(_trailer_table(commit))
     _print_scores(dossier, console)
     _section(console, "cost", [_cost(dossier)])

@@ -448,6 +448,30 @@ def test_patches_in_the_same_place_are_a_refusal_that_names_the_file(home: Path)
         repository.merge(repository.tree_of(repository.base), ours, theirs)
 
 
+def test_the_files_that_conflict_are_shown_as_far_as_they_merge(home: Path) -> None:
+    repository = enter(home)
+    ours = patched(repository, main=b"a = 8\nb = 2\nc = 3\n", extra=b"e = 1\n")
+    theirs = patched(repository, main=b"a = 9\nb = 2\nc = 9\n")
+    tree, paths = repository.merged(repository.tree_of(repository.base), ours, theirs)
+    assert paths == ["agent/scaffold/main.py"]
+    marked = repository.read(tree, paths)["agent/scaffold/main.py"]
+    assert "agent/scaffold/extra.py" in repository.read(tree)
+    assert marked.startswith(b"<<<<<<<")
+    assert b"a = 8" in marked
+    assert b"a = 9" in marked
+    assert b">>>>>>>" in marked
+
+
+def test_a_candidate_may_have_two_parents(home: Path) -> None:
+    repository = enter(home)
+    trees = patched(repository, main=b"a = 8\n"), patched(repository, main=b"a = 9\n")
+    first, second = [repository.save_candidate(n, tree, repository.base, "x") for n, tree in enumerate(trees, 1)]
+    both = repository.save_candidate(3, trees[0], first, "both", second)
+    assert repository.commit(both).parents == (first, second)
+    drawn = "".join(line for line, _ in repository.graph([both]))
+    assert "|\\" in drawn
+
+
 def test_deleting_what_the_other_side_changed_is_a_conflict(home: Path) -> None:
     repository = enter(home)
     base = repository.tree_of(repository.base)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import pytest
+
 from bench.overhead import scene
+from bench.schedule import run as schedule
+from bench.schedule import virtual
 
 
 def test_a_campaign_in_a_world_of_peers_spends_its_budget(tmp_path: Path) -> None:
@@ -22,3 +28,28 @@ def test_a_campaign_in_a_world_of_peers_spends_its_budget(tmp_path: Path) -> Non
 
 def test_the_scene_of_the_overhead_makes_its_proposals() -> None:
     assert scene.measured(scene.Setup(options={}, candidates=3)).proposals >= 3
+
+
+def test_virtual_time_jumps_over_waiting_but_not_over_the_work_of_threads() -> None:
+    async def hours() -> tuple[float, float, float]:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(36_000)
+        slept = loop.time()
+        await asyncio.to_thread(time.sleep, 0.1)
+        worked = loop.time() - slept
+        slow = asyncio.create_task(asyncio.to_thread(time.sleep, 0.1))
+        await asyncio.wait({slow}, timeout=3600)
+        return slept, worked, float(slow.done())
+
+    slept, worked, done = virtual.run(hours())
+    assert slept == pytest.approx(36_000)
+    assert (worked, done) == (0.0, 1.0)
+
+
+@pytest.mark.slow
+def test_a_schedule_is_measured_in_virtual_hours() -> None:
+    beside = schedule.measured("slow", "one", 1, 0.5)
+    alone = schedule.measured("slow", "serial", 1, 0.5)
+    assert beside.idle < 0.02, "something runs all the time"
+    assert beside.boxes > 0.8, "trials run beside a proposal"
+    assert alone.boxes < 0.5 * beside.boxes

@@ -365,7 +365,8 @@ async def test_a_candidate_that_was_kept_in_git_and_not_in_the_ledger_is_forgott
         repository = campaign.parts.repository
         save, seed = repository.save_candidate, repository.tree_of(repository.base)
 
-        def killed(number: int, tree: str, parent: str | None, text: str) -> str:
+        def killed(number: int, tree: str, parent: str | None, text: str, also: str | None = None) -> str:
+            del also
             save(number, seed, parent, f"Not {tree}: {text}")
             raise _KilledError
 

@@ -10,7 +10,7 @@ import pytest
 
 from agent.base.errors import Refused
 from agent.kernel.decide.parsing import read
-from agent.kernel.loop.reading import PythonReader
+from agent.kernel.loop.reading import PythonReader, PythonWeaver
 from sandbox.fake import FakeRun
 from tests.kernel.lab import SETTINGS, MakeLab
 
@@ -145,3 +145,28 @@ async def test_a_reading_that_fails_does_not_touch_the_next_one(child: MakeChild
         with pytest.raises(Refused):
             await reader.read({"a.py": source})
         assert set(await reader.read({"a.py": source + b" before"})) == {source + b" before"}
+
+
+async def test_sources_are_merged_in_the_child() -> None:
+    weaver = PythonWeaver()
+    base, ours, theirs = b"a = 1\nb = 2\n", b"a = 9\nb = 2\n", "a = 1\nb = 2  # é\n".encode()
+    assert await weaver.weave(base, ours, theirs) == "a = 9\nb = 2  # é\n".encode()
+    assert await weaver.weave(base, ours, b"a = 8\nb = 2\n") is None
+    assert await weaver.weave(base, ours, b"a = (\n") is None
+
+
+@pytest.mark.parametrize(
+    "program", ["import time; time.sleep(60)", "import os; os.abort()", "print('[1]')", "print('{')", "pass"]
+)
+async def test_what_the_child_does_not_merge_is_a_conflict(tmp_path: Path, program: str) -> None:
+    (tmp_path / "program.py").write_text(f"def prepare(): ...\ndef main():\n    {program}\n")
+    weaver = PythonWeaver(tmp_path / "program.py", seconds=1.0)
+    assert await weaver.weave(b"a = 1\n", b"a = 2\n", b"a = 3\n") is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", HOSTILE)
+async def test_hostile_source_is_merged_or_conflicts(what: str) -> None:
+    theirs = b"b = 2\n" + HOSTILE[what]
+    woven = await PythonWeaver().weave(HOSTILE[what], HOSTILE[what] + b"\nc = 3\n", theirs)
+    assert woven in {None, theirs + b"\nc = 3\n"}

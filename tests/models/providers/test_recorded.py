@@ -56,13 +56,13 @@ async def test_a_question_gets_the_answer_of_its_scope_and_occurrence_in_whateve
     await replay.probe()
 
 
-async def test_an_improver_is_answered_by_proposal_and_turn_whatever_its_tools_returned() -> None:
+async def test_an_improver_is_answered_by_proposal_and_turn_whatever_it_is_told() -> None:
     names = [proposal_name(42) for _ in range(3)]
     assert len(set(names)) == len(names)
     first = asked("improve", scope=None, trial=names[0])
     second = asked("improve", *used("shell", "load 0.1", "c1"), scope=None, trial=names[0])
     replay = provider(answered(first, "look"), answered(second, "write"))
-    again = asked("improve", *used("shell", "load 9.9", "c7"), scope=None, trial=names[1])
+    again = asked("improve yourself", *used("shell", "load 9.9", "c7"), scope=None, trial=names[1])
     assert await said(replay, asked("improve", scope=None, trial=names[1])) == "look"
     assert await said(replay, again) == "write"
     with pytest.raises(OutOfService):
