@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from agent.base.errors import InfrastructureError, UserError
-from agent.cli import act, audit, control, docs, models, read, setup, skill, suites, trials
+from agent.cli import act, audit, control, demo, docs, models, read, setup, skill, suites, trials
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -61,7 +61,7 @@ def main() -> None:
         sys.exit(130)
 
 
-for group in (setup, control, read, trials, audit, act, docs, skill):
+for group in (setup, demo, control, read, trials, audit, act, docs, skill):
     app.add_typer(group.app)
 app.add_typer(suites.app, name="tasks")
 app.add_typer(models.app, name="models")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from agent.base.errors import UserError
 from agent.base.trust import DEFAULT_MUTABLE
@@ -17,6 +19,12 @@ from agent.kernel.git.plumbing import IDENTITY
 from agent.kernel.git.repository import Repository
 
 CONFIG = "campaign.yaml"
+STARTER = RECIPES / "starter.yaml"
+
+REPLAY = RECIPES / "replay"
+"""The recorded campaign: a bundle of its seed, its configuration, the models' answers, what came of it."""
+
+_BESIDE = (CONFIG, "answers.jsonl.xz")
 
 
 def write_config(path: Path, *, force: bool) -> None:
@@ -68,7 +76,7 @@ def create_starter(folder: Path) -> list[str]:
     with _new_repository(folder, "Start with the shipped scaffold"):
         for name in DEFAULT_MUTABLE:
             _copy(INSTALLED / name, folder / name)
-        shutil.copyfile(RECIPES / "starter.yaml", folder / CONFIG)
+        shutil.copyfile(STARTER, folder / CONFIG)
     return ["a campaign of ten minutes with a model on this machine; it commits what is proven in that time"]
 
 
@@ -90,9 +98,45 @@ def create_from_recipe(name: str, folder: Path) -> list[str]:
     ]
 
 
+def create_replay(folder: Path) -> list[str]:
+    """Create the repository of the recorded campaign, with its answers beside it; returns what its user should know.
+
+    The seed is the scaffold of the time of the recording, so a later change of ours does not make it useless.
+
+    Raises:
+        UserError: the folder is not empty or cannot be written.
+    """
+    with _new_folder(folder):
+        for name in _BESIDE:
+            shutil.copyfile(REPLAY / name, folder / name)
+        _git(folder, "init", "-q", "-b", "main")
+        _git(folder, "pull", "-q", str(REPLAY / "seed.bundle"), "main")
+    return [
+        "a recorded campaign: boxes, trials, gate tests and commits are real, only the models' answers are recorded",
+        "its improver: a large language model that was given its requests by hand; its solver: SmolLM2-135M-Instruct",
+    ]
+
+
+def replayed_outcome() -> dict[str, Any]:
+    """What came of the recorded campaign."""
+    known: dict[str, Any] = json.loads((REPLAY / "outcome.json").read_text(encoding="utf-8"))
+    return known
+
+
 @contextmanager
 def _new_repository(folder: Path, subject: str) -> Iterator[None]:
     """An empty folder that becomes a repository with one commit of what is put there."""
+    with _new_folder(folder):
+        yield
+        (folder / ".gitignore").write_text("/runs/\n", encoding="utf-8")
+    _git(folder, "init", "-q", "-b", "main")
+    _git(folder, "add", "-A", "-f")
+    _git(folder, *_identity(folder), "commit", "-q", "-m", subject)
+
+
+@contextmanager
+def _new_folder(folder: Path) -> Iterator[None]:
+    """An empty folder, to be filled."""
     if shutil.which("git") is None:
         raise UserError("git", "not found", "Install git 2.38 or later.")
     try:
@@ -100,13 +144,9 @@ def _new_repository(folder: Path, subject: str) -> Iterator[None]:
         if any(folder.iterdir()):
             raise UserError(str(folder), "the folder is not empty", "Name a new folder.")
         yield
-        (folder / ".gitignore").write_text("/runs/\n", encoding="utf-8")
     except OSError as error:
         fix = "Name a new folder where you may write."
         raise UserError(str(folder), f"cannot write there ({error.strerror})", fix) from error
-    _git(folder, "init", "-q", "-b", "main")
-    _git(folder, "add", "-A", "-f")
-    _git(folder, *_identity(folder), "commit", "-q", "-m", subject)
 
 
 def _identity(folder: Path) -> list[str]:

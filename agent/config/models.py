@@ -34,6 +34,7 @@ _ONLY_FOR: dict[str, tuple[ProviderName, ...]] = {
     "slots": ("embedded",),
     "weights": ("embedded",),
     "script": ("scripted",),
+    "recording": ("replay",),
 }
 
 
@@ -143,6 +144,7 @@ class ModelConfig(Strict):
     slots: Positive | None = Field(default=None, description="parallel sequences of the embedded model; by default 8")
     weights: Path | None = Field(default=None, description="another GGUF file for the embedded model")
     script: Path | None = Field(default=None, description="the YAML script that answers")
+    recording: Path | None = Field(default=None, description="the recorded campaign whose answers are given again")
 
     @model_validator(mode="after")
     def _keys_fit_the_provider(self) -> Self:
@@ -239,7 +241,7 @@ class ModelConfig(Strict):
 
     def below(self, folder: Path) -> ModelConfig:
         """The same model, with relative paths of files taken from a folder."""
-        files = ("script", "weights", "ca_file")
+        files = ("script", "weights", "ca_file", "recording")
         paths = {name: folder / path for name in files if (path := getattr(self, name)) is not None}
         return self.model_copy(update=paths)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -36,6 +37,15 @@ PROVIDER_REFUSED = "provider_refused"
 
 FlightId = tuple[str, str, int]
 """What identifies a call on its way: scope of shared answers (or trial), key of the question, occurrence."""
+
+PROPOSAL_STEM = 9
+"""So many characters at the start of a proposal's name follow from its seed alone."""
+
+
+def proposal_name(seed: int) -> str:
+    """A new name for what one proposal calls; a replay of the campaign finds its answers by the start."""
+    return f"p{seed:08x}{uuid.uuid4().hex[:8]}"
+
 
 MISSHAPEN = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 """What reading JSON of an unexpected shape raises; caught only around code that reads JSON from outside."""
@@ -111,11 +121,15 @@ class Trouble(ProviderDown):
         self.blame, self.retry_after, self.billed = blame, retry_after, billed
 
 
-class KeyRefused(Trouble):
-    """The provider does not accept the key: the message names the environment variable that holds it."""
+class OutOfService(Trouble):
+    """The provider cannot answer any more, and waiting will not help."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, blame=Blame.FINAL)
+
+
+class KeyRefused(OutOfService):
+    """The provider does not accept the key: the message names the environment variable that holds it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

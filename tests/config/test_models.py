@@ -36,6 +36,7 @@ def test_a_role_has_one_model_or_a_weighted_list() -> None:
         ({"provider": "openai"}, "needs `model`"),
         ({"provider": "litellm", "model": "x"}, "provider"),
         ({"provider": "scripted"}, "needs `script`"),
+        ({**OPENAI, "recording": "x"}, "`recording` does nothing for provider openai; it is for replay"),
         ({**OPENAI, "slots": 3}, "`slots` does nothing for provider openai"),
         ({**OPENAI, "prompt_cache": True}, "it is for anthropic"),
         ({**OPENAI, "drop": ["messages"]}, "`drop: messages` does nothing: the scaffold writes it"),

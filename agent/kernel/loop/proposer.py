@@ -6,7 +6,6 @@ asked.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -19,6 +18,7 @@ from agent.kernel.decide.boundary import LEFTOVER_FOLDERS, Boundary, Change, che
 from agent.kernel.decide.parsing import Readings
 from agent.kernel.loop.lessons import LESSONS
 from agent.kernel.loop.reading import PythonReader
+from agent.models.ports import proposal_name
 from agent.trials.evaluator import MODEL_ALIAS
 from agent.trials.executor import Visited, Visitor, Wanted
 from agent.trials.heartbeat import unstopped
@@ -91,7 +91,7 @@ class Proposer:
             InfrastructureError: the attempt is void.
         """
         asked = self._bring_over if bring_over else ""
-        name, models = f"p{uuid.uuid4().hex[:12]}", {MODEL_ALIAS: "improver"}
+        name, models = proposal_name(seed), {MODEL_ALIAS: "improver"}
         async with unstopped():
             visited = await self._visit(
                 scope=CallScope(trial=name, models=models, caps=self._caps, tools=tools),

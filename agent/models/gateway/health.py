@@ -17,7 +17,7 @@ from collections.abc import Callable
 from agent.base.errors import BudgetSpent, ProviderDown
 from agent.config.models import ModelConfig
 from agent.models.gateway.line import Line, StillClock
-from agent.models.ports import Blame, KeyRefused, Provider, Trouble
+from agent.models.ports import Blame, OutOfService, Provider, Trouble
 
 _MINUTE = 60.0
 _PROBE_SECONDS = 60.0
@@ -76,9 +76,9 @@ class Health:
         """Wait until the provider can be used.
 
         Raises:
-            KeyRefused: waiting will not help.
+            OutOfService: waiting will not help.
         """
-        if isinstance(self.down, KeyRefused):
+        if isinstance(self.down, OutOfService):
             raise self.down
         await self._up.wait()
 
@@ -137,10 +137,14 @@ class Health:
             raise trouble
 
     def trip(self, error: ProviderDown) -> None:
-        """Open the circuit: calls fail at once until a probe succeeds. A script or a record is never down."""
+        """Open the circuit: calls fail at once until a probe succeeds.
+
+        A script or a record is never down, unless waiting cannot help.
+        """
         if not error.under_way:
             error.under_way = self.down.under_way if self.down is not None else self._under_way()
-        if self.down is None and self._model.provider not in ("scripted", "replay"):
+        local = self._model.provider in ("scripted", "replay") and not isinstance(error, OutOfService)
+        if self.down is None and not local:
             self.down = error
             self._line.resume()  # what waits in line need not wait for a refusal
             self._up.clear()

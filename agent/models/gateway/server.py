@@ -148,7 +148,7 @@ class GatewayServer:
         """Wait until no provider is down.
 
         Raises:
-            KeyRefused: a provider does not accept its key; waiting will not help.
+            OutOfService: waiting will not help, as where a provider does not accept its key.
         """
         for upstream in self._upstreams.all():
             await upstream.health.ready()

@@ -15,9 +15,9 @@ def build(
     """The provider of one model.
 
     Raises:
-        UserError: a script is missing or wrong.
+        UserError: a script or a recording is missing or wrong.
     """
-    from agent.models.providers import local, replay, scripted, sdk  # noqa: PLC0415 - keeps `agent.config.models` light
+    from agent.models.providers import local, recorded, replay, scripted, sdk  # noqa: PLC0415 - keeps `agent.config.models` light
 
     if model.provider == "anthropic":
         return sdk.AnthropicProvider(model, redactor, learned, asides)
@@ -26,5 +26,5 @@ def build(
     if model.provider == "scripted":
         return scripted.ScriptedProvider(scripted.load(Path(model.script or "")), name=model.name)
     if model.provider == "replay":
-        return replay.ReplayProvider()
+        return replay.ReplayProvider(recorded.load(model.recording) if model.recording is not None else None)
     return sdk.OpenAIProvider(model, redactor, learned, asides)
