@@ -438,6 +438,22 @@ def test_the_helper_runs_what_a_script_would_fetch(tmp_path: Path) -> None:
     assert "pytest" in done.stdout
 
 
+@pytest.mark.parametrize("home", [{}, {"HOME": "/nonexistent/home"}])
+def test_a_script_that_refuses_unset_variables_runs_offline(home: dict[str, str], tmp_path: Path) -> None:
+    """Scripts with set -u ended at the first python3, without a verdict."""
+    (tmp_path / "one.py").write_text("print('one')\n")
+    script = (
+        "set -euo pipefail\npython3 one.py || echo failed\npython3 - two <<'PY'\nimport sys\nprint(sys.argv[1])\nPY\n"
+        "echo \"print('three')\" | python3\npytest --version\nuv\nuv run\nuvx\npip install\nuvx -p\napt-get update\n"
+        "chmod +x one.py\necho four\n"
+    )
+    prelude = Path(container.__file__).with_name("in_box") / "offline.sh"
+    env = {"BASH_ENV": str(prelude), "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", **home}
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    said = [word for word in done.stdout.split() if word in {"one", "two", "three", "four", "failed"}]
+    assert (done.returncode, said) == (0, ["one", "two", "three", "four"]), done.stderr
+
+
 def test_a_set_of_which_everything_is_refused_is_said_by_reason_and_count(plant: Any, under: Any) -> None:
     trees: dict[str, str] = {}
     for number in range(3):
