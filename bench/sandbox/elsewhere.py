@@ -28,7 +28,7 @@ mount --bind "$0" /mnt
 mount -t tmpfs none /tmp
 mkdir -p "$0"
 mount --move /mnt "$0"
-for folder in "$@"; do mount -t tmpfs none "$folder"; done
+for folder in "$@"; do [ ! -d "$folder" ] || mount -t tmpfs none "$folder"; done
 echo hidden
 exec cat
 """

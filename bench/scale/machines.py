@@ -144,6 +144,8 @@ def _machine(number: int, cpus: int, start: list[str], log: IO[bytes]) -> Iterat
         _ip("netns", "add", name)
         stack.callback(_ip, "netns", "del", name)
         _ip("link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", name)
+        # The kernel removes it with the namespace, but only some time later.
+        stack.callback(subprocess.run, ["ip", "link", "del", name], check=False, stderr=subprocess.DEVNULL)
         _ip("link", "set", name, "master", "rbench", "up")
         for command in (
             ["addr", "add", f"{address}/24", "dev", "eth0"],

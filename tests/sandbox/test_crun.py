@@ -27,7 +27,7 @@ LISTS = (
 )
 CAMPAIGN = """
 suite: starter
-models: {default: {provider: openai, base_url: "http://127.0.0.1:9/v1", model: none}}
+models: {solver: {provider: openai, base_url: "http://127.0.0.1:9/v1", model: none}}
 boxes: {runtime: RUNTIME}
 """
 
@@ -58,6 +58,7 @@ def test_crun_does_what_runc_does() -> None:
 
 @pytest.mark.usefixtures("with_crun")
 def test_the_doctor_tries_boxes_under_the_runtime_that_is_set_and_under_crun(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
     assert "runtime crun" in command("agent.cli", "doctor", folder=tmp_path).stdout
     for runtime, line in (("crun", "ok   boxes    one takes"), ("absent", "FAIL boxes    boxes.runtime: ")):
         (tmp_path / "campaign.yaml").write_text(CAMPAIGN.replace("RUNTIME", runtime))

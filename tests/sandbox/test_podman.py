@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.sandbox.runtimes import crun
 from sandbox.engine import connect, engine_status
 from sandbox.image import ensure_image
 
@@ -29,7 +30,8 @@ def podman(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         pytest.skip("needs root and the Debian package `podman`")
     image, source = ensure_image(), connect()
     home = Path(tempfile.mkdtemp(prefix="rp-", dir="/tmp"))
-    store = ["podman", f"--root={home}/root", f"--runroot={home}/run"]
+    runtime = crun(home)["crun"]["path"]
+    store = ["podman", f"--root={home}/root", f"--runroot={home}/run", f"--runtime={runtime}"]
     host = f"unix://{home}/s"
     with (home / "log").open("wb") as log:
         # In a folder of its own: a file named `oom` is left where it runs.

@@ -10,7 +10,6 @@ import re
 import subprocess
 import sys
 import unicodedata
-import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -185,13 +184,3 @@ def test_the_command_writes_the_page_and_says_where(tmp_path: Path, checkout: Pa
     done = subprocess.run([*command, "--output", "nowhere/x.html"], check=False, **run)
     assert done.returncode == 2
     assert "Name a file in a folder that you may write" in done.stderr
-
-
-@pytest.mark.slow
-def test_the_wheel_holds_the_pages_templates(tmp_path: Path, checkout: Path) -> None:
-    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(tmp_path)]
-    subprocess.run([*command, str(checkout)], check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    names = zipfile.ZipFile(wheel).namelist()
-    assert {f"agent/review/report/templates/report.{kind}" for kind in ("html", "css", "js")} <= set(names)
-    assert {f"agent/review/report/templates/sections/{name}.html" for name in SECTIONS} <= set(names)

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from agent.base.errors import UserError
 from agent.cli.importing import solve_references
 from agent.cli.suites import prove_suite
 from agent.suites.importing.draft import OWN_IMAGE, Options
@@ -26,27 +25,31 @@ def unproven(suite: Path) -> dict[str, str]:
     return {proof.task.id: "; ".join(f"{kind}: {said}" for kind, said in proof.findings) for proof in proofs}
 
 
-def solved(source: Path, kind: str) -> Path:
+def solved(source: Path, kind: str, scripts: int) -> Path:
+    """An imported set; `scripts` of its tasks have references that are run once. A whole machine keeps its script."""
+
     def prepare(suite: Path) -> None:
-        assert [one.problem for one in solve_references(suite, OWN_IMAGE, 2, QUIET)] == [None] * 2
+        assert [one.problem for one in solve_references(suite, OWN_IMAGE, 2, QUIET)] == [None] * scripts
 
     dest = source.parent / "suite"
     return import_suite(kind, source, dest, options=Options(image=OWN_IMAGE), prepare=prepare).dest
 
 
 def test_a_harbor_set_is_solved_by_its_scripts_and_proven(plant: Any, under: Any, formats: Trees) -> None:
-    suite = solved(plant(under("lines", formats["harbor"]) | under("reward", formats["rewarded"])), "harbor")
+    suite = solved(plant(under("lines", formats["harbor"]) | under("reward", formats["rewarded"])), "harbor", 1)
     assert (suite / "lines" / "solution" / "count.txt").read_text().strip() == "3"
     assert unproven(suite) == {"lines": "", "reward": ""}
 
 
-def test_a_layer_that_leaves_files_where_the_task_works_is_no_image(plant: Any, under: Any, formats: Trees) -> None:
+def test_a_task_whose_layers_leave_files_where_it_works_is_proven_as_a_machine(
+    plant: Any, under: Any, formats: Trees
+) -> None:
     files = dict(formats["harbor"])
     files["environment/Dockerfile"] = files["environment/Dockerfile"].replace("COPY", "RUN touch made.txt\nCOPY")
     source = plant(under("made", files))
     suite = import_suite("harbor", source, source.parent / "suite", options=Options(image=OWN_IMAGE)).dest
-    with pytest.raises(UserError, match="task made: build"):
-        unproven(suite)
+    assert load_suite(suite).tasks[0].whole
+    assert unproven(suite) == {"made": ""}
 
 
 def test_terminal_bench_tasks_are_solved_and_proven(plant: Any, under: Any, formats: Trees) -> None:
@@ -54,7 +57,7 @@ def test_terminal_bench_tasks_are_solved_and_proven(plant: Any, under: Any, form
         "words.txt": "a b c\n\n",
         "task.yaml": "instruction: Count.\ndifficulty: easy\n",
     }
-    suite = solved(plant(under("words", formats["terminal-bench"]) | under("other", other)), "terminal-bench")
+    suite = solved(plant(under("words", formats["terminal-bench"]) | under("other", other)), "terminal-bench", 2)
     assert unproven(suite) == {"words": "", "other": ""}
 
 
