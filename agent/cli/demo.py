@@ -26,11 +26,11 @@ def demo(
         bool, typer.Option("--replay", help="a recorded campaign again: only the models' answers are recorded")
     ] = False,
 ) -> None:
-    """Run a campaign that needs no key, in a new folder; the same command resumes it.
+    """Run a campaign that needs no key, in a new folder.
 
-    Without options: ten minutes with the model that comes with Ratchet. With --replay: about a minute of real boxes,
-    trials, gate tests and commits, with the recorded answers of a capable improver; ends with exit code 1 if anything
-    came out differently.
+    The same command resumes it. Without options: ten minutes with the model that comes with Ratchet. With --replay:
+    about a minute of real boxes, trials, gate tests and commits, with the recorded answers of a capable improver; ends
+    with exit code 1 if anything came out differently.
     """
     from agent.cli.creating import CONFIG, REPLAY, STARTER, create_replay, create_starter
     from agent.cli.running import run_campaign

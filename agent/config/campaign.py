@@ -159,7 +159,7 @@ class BoxConfig(Section):
     engine: Literal["docker", "oci"] = Field(
         default="docker",
         description="docker: a container engine runs the boxes; oci: crun or runc runs them directly, on this machine"
-        " and as root, for less processor time (docs/engines.md)",
+        " and as root, for less processor time (`ratchet docs engines`)",
     )
     runtime: str | None = Field(
         default=None, description="container runtime, for example crun or runsc (gVisor); with engine: oci crun or runc"

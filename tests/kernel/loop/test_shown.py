@@ -116,12 +116,12 @@ async def test_the_default_search_commits_what_is_better_and_resumes(make_lab: M
     await lab.run()
     with lab.ledger() as ledger:
         search = ledger.count_trials(Purpose.SEARCH)
-    lab.trials, lab.strategy = 450, Pooled()
+    lab.trials, lab.strategy = 800, Pooled()
     await lab.run()
     with lab.ledger() as ledger:
         assert ledger.count_trials(Purpose.SEARCH) > search
         assert ledger.commits()
-        assert ledger.count_trials() <= 450 + 60, "the holdout may follow the last verdict"
+        assert ledger.count_trials() <= 800 + 60, "the holdout may follow the last verdict"
 
 
 async def test_a_proposal_is_not_made_of_a_parent_that_was_retired_while_it_was_measured(make_lab: MakeLab) -> None:
