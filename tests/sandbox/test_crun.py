@@ -15,6 +15,7 @@ from bench.faults.engine import possible, second_engine
 from bench.sandbox.runtimes import crun
 from sandbox.engine import connect
 from sandbox.image import ensure_image
+from tests.kernel.git.test_repository import make
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
@@ -27,7 +28,9 @@ LISTS = (
 )
 CAMPAIGN = """
 suite: starter
-models: {solver: {provider: openai, base_url: "http://127.0.0.1:9/v1", model: none}}
+models:
+  solver: {provider: openai, base_url: "http://127.0.0.1:9/v1", model: none}
+  improver: {provider: openai, base_url: "http://127.0.0.1:9/v1", model: none}
 boxes: {runtime: RUNTIME}
 """
 
@@ -58,9 +61,9 @@ def test_crun_does_what_runc_does() -> None:
 
 @pytest.mark.usefixtures("with_crun")
 def test_the_doctor_tries_boxes_under_the_runtime_that_is_set_and_under_crun(tmp_path: Path) -> None:
-    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
-    assert "runtime crun" in command("agent.cli", "doctor", folder=tmp_path).stdout
+    folder = make(tmp_path / "home")
+    assert "runtime crun" in command("agent.cli", "doctor", folder=folder).stdout
     for runtime, line in (("crun", "ok   boxes    one takes"), ("absent", "FAIL boxes    boxes.runtime: ")):
-        (tmp_path / "campaign.yaml").write_text(CAMPAIGN.replace("RUNTIME", runtime))
-        done = command("agent.cli", "doctor", "campaign.yaml", folder=tmp_path)
+        (folder / "campaign.yaml").write_text(CAMPAIGN.replace("RUNTIME", runtime))
+        done = command("agent.cli", "doctor", "campaign.yaml", folder=folder)
         assert line in done.stdout, done.stdout
