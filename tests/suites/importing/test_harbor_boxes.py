@@ -101,9 +101,7 @@ def test_a_task_whose_image_cannot_be_built_goes_into_quarantine(plant: Any, und
     import_suite("harbor", source, dest, options=Options(image=OWN_IMAGE), prepare=prepare)
     assert load_suite(dest).quarantined == ("broken",)
     assert [task.id for task in load_suite(dest).tasks if task.whole] == ["git"], "its repository is the machine's"
-    reasons = quarantined(dest)
-    assert "the layer `RUN exit 3` failed" in reasons["broken"]
-    assert "git repository" in reasons["git"]
+    assert "the layer `RUN exit 3` failed" in quarantined(dest)["broken"]
 
 
 def test_the_agents_user_solves_a_machine_and_cannot_do_more_than_that_user(plant: Any) -> None:
