@@ -88,7 +88,9 @@ class OutsideOci:
         self._groups = Groups()
 
     def kill(self, box: str) -> None:
-        os.kill(min(self._groups.pids(box)), signal.SIGKILL)
+        # Not the lowest number: the kernel begins again at its highest one.
+        first = next(pid for pid in self._groups.pids(box) if _number_inside(pid) == 1)
+        os.kill(first, signal.SIGKILL)
 
     def stop(self, box: str) -> None:
         self.kill(box)
@@ -122,3 +124,9 @@ class OutsideOci:
 
     def of(self, campaign: str) -> list[str]:
         return [path.parent.name for path in HOME.glob("*/config.json") if f'"{campaign}"' in path.read_text()]
+
+
+def _number_inside(pid: int) -> int:
+    """The id of a process in its own namespace."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[-1])
