@@ -120,7 +120,7 @@ class EngineSandbox:
             await asyncio.gather(*self._closing, return_exceptions=True)
 
     async def reap(self) -> int:
-        """Remove the boxes and folders that dead runs left behind; how many boxes."""
+        """Remove the boxes and folders that are leftovers of dead runs; how many boxes."""
         count = await self._engine.reap()
         await self._thread(reap_folders, self._boxes)
         return count

@@ -1,4 +1,4 @@
-"""Labels the containers of a run, and finds and removes those that dead runs left behind, by their owners' labels."""
+"""Labels the containers of a run, and finds and removes leftovers of dead runs by their owners' labels."""
 
 from __future__ import annotations
 

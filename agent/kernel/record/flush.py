@@ -32,12 +32,12 @@ class Flush:
 
     async def done(self) -> None:
         """Wait for a flush that begins after this moment. Raises RecordBroken."""
-        if self._next is None:
+        if self._next is None or self._next.done():  # done: its event loop ended before it began
             self._next = asyncio.create_task(self._after(self._running))
         await asyncio.shield(self._next)
 
     async def _after(self, running: asyncio.Task[None] | None) -> None:
-        if running is not None:
+        if running is not None and not running.done():
             await asyncio.wait([running])
         self._running, self._next = self._next, None
         try:

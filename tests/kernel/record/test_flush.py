@@ -85,3 +85,17 @@ async def test_a_record_that_is_gone_keeps_nothing(tmp_path: Path) -> None:
     ledger.close()
     with pytest.raises(RecordBroken):
         await ledger.kept()
+
+
+def test_one_file_is_flushed_in_one_event_loop_after_another(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    flush = Flush(file)
+
+    async def begun_and_dropped() -> None:
+        flush._next = asyncio.create_task(flush._after(None))
+
+    asyncio.run(flush.done())
+    asyncio.run(flush.done())
+    asyncio.run(begun_and_dropped())
+    asyncio.run(flush.done())
