@@ -97,7 +97,7 @@ def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     config = {
         "name": "e2e", "suite": "suite", "models": {"solver": model, "improver": model},
         "search": {"min_trials": 4, "min_z": 0}, "gate_options": {"spending": 1, "share": 1.0, "same_pairs": 1},
-        "budget": {"hours": 0.05, "commits": 1}, "boxes": {"parallel": 4, "starved": 1, "engine": request.param},
+        "budget": {"trials": 3000, "commits": 1}, "boxes": {"parallel": 4, "starved": 1, "engine": request.param},
     }  # fmt: skip
     (folder / "campaign.yaml").write_text(json.dumps(config))  # JSON is YAML without aliases
     for arguments in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "start"]):

@@ -74,7 +74,7 @@ def campaign(**scaffold: object) -> dict[str, object]:
         "improve": {"command": ["python3", "-P", "/scaffold/tools/improver.py"], "include": ["tools"]},
         "search": {"min_trials": 2, "min_z": 0},
         "gate_options": {"share": 1.0, "same_pairs": 0},
-        "budget": {"hours": 0.2, "commits": 1},
+        "budget": {"trials": 3000, "hours": 0.5, "commits": 1},
         "boxes": {"parallel": 2, "starved": 1, "canary": 0},
     }
 

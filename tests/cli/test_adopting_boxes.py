@@ -122,7 +122,7 @@ def test_a_typescript_agent_gets_its_first_proven_patch(tmp_path: Path) -> None:
         "improve": {"recipe": "shell"},
         "search": {"min_trials": 2, "min_z": 0, "parent_trials": 1},
         "gate_options": {"same_pairs": 0, "share": 1.0, "alpha": 0.5, "spending": 1},
-        "budget": {"hours": 0.3, "commits": 1},
+        "budget": {"trials": 3000, "hours": 0.5, "commits": 1},
         "boxes": {"parallel": 2, "starved": 1, "canary": 0},
     }
     (made / "campaign.yaml").write_text(json.dumps(given))

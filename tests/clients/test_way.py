@@ -54,7 +54,7 @@ def configure(folder: Path, name: str, at: str, *, improver: str | None = None) 
         "gate": "better",  # what is proven needs more trials, of which each takes its time here
         "search": {"min_trials": 1, "min_z": 0, "parent_trials": 1, "shown": 1},
         "gate_options": {"same_pairs": 0, "share": 1.0, "runs": 1},
-        "budget": {"hours": 0.3, "commits": 1},
+        "budget": {"trials": 3000, "hours": 0.5, "commits": 1},
         "proposals": {"tries": 0},
         "boxes": {**given.get("boxes", {}), "parallel": 1, "starved": 1, "canary": 0},
         **({"improve": {"recipe": improver}} if improver else {}),

@@ -54,7 +54,8 @@ LAST_CALL: Final = 1.3
 class Spend:
     """The trials of a campaign: foreseen, used, and used by the gate; ln(1 / level) of the next test.
 
-    `proposal` is what a proposal costs, in trials.
+    `proposal` is what a proposal costs, in trials; `wait` how many search trials are run in the time of one of a test,
+    where time is what is limited.
     """
 
     foreseen: float
@@ -62,6 +63,7 @@ class Spend:
     gate: int
     log_threshold: float
     proposal: float = 1.0
+    wait: float = 1.0
 
 
 class Pooled:
@@ -206,7 +208,7 @@ def _affordable(lead: float, noise: float, spend: Spend) -> bool:
     if spend.used >= spend.foreseen:
         return False
     cost = 2.0 * expected_pairs(lead, noise, spend.log_threshold)
-    return cost <= CHEAP * spend.foreseen or cost * LAST_CALL >= spend.foreseen - spend.used
+    return cost <= CHEAP * spend.foreseen or cost * LAST_CALL * spend.wait >= spend.foreseen - spend.used
 
 
 def expected_pairs(lead: float, noise: float, log_threshold: float) -> float:

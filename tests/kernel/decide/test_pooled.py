@@ -73,6 +73,13 @@ def test_a_test_waits_until_its_lead_is_worth_it_or_time_runs_out() -> None:
     assert Pooled().contender(built, replace(RICH, gate=90_000)) is None
 
 
+def test_where_time_is_short_a_test_begins_early_enough_for_its_slower_trials() -> None:
+    built = run(archive([None, 0]), {0: 0.4, 1: 0.55}, 200)
+    late = replace(RICH, foreseen=2000, used=1700)
+    assert Pooled().contender(built, late) is None
+    assert Pooled().contender(built, replace(late, wait=1.7)) == 1
+
+
 def test_of_equals_the_one_with_fewer_patches_meets_the_champion() -> None:
     built = Archive(SearchSettings(min_trials=20))
     for node, parent in enumerate([None, 0, 1]):
