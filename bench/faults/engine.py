@@ -116,14 +116,14 @@ class Engine:
         return [self.containerd] if self.process is None else [self.process, self.containerd]
 
     def fill(self) -> Path:
-        """Fill the engine's disk; removing the file that is returned frees it again."""
+        """Fill the engine's disk, again where boxes that ended left room; removing the file returned frees it."""
         return fill(self.home)
 
 
 def fill(folder: Path) -> Path:
-    """Write a file until the disk below `folder` is full."""
+    """Make a file longer until the disk below `folder` is full."""
     filler = folder / "filler"
-    with filler.open("wb", buffering=0) as file:
+    with filler.open("ab", buffering=0) as file:
         try:
             while True:
                 file.write(b"x" * (1 << 16))

@@ -13,6 +13,7 @@ from typing import Any
 
 import docker
 
+from agent.base.refusal import Aside
 from agent.kernel.record.schema import SCHEMA_VERSION
 from bench.faults.home import PARALLEL, Home, Model
 
@@ -146,7 +147,11 @@ def paid(home: Home, served: int, kills: int, names: list[str]) -> str | None:
     answered = booked = 0
     for name in names:
         with read_only(home.folder / "runs" / name / "ledger.sqlite") as db:
-            sql = "SELECT coalesce(sum(fresh AND status = 200), 0), coalesce(sum(fresh), 0) FROM calls"
+            asides = ", ".join(f"'{kind}'" for kind in Aside)  # the model counts answers to boxes alone
+            sql = (
+                "SELECT coalesce(sum(fresh AND status = 200), 0), coalesce(sum(fresh), 0) FROM calls"  # noqa: S608 (our own names)
+                f" WHERE trial NOT IN ({asides})"
+            )
             good, every = db.execute(sql).fetchone()
             answered, booked = answered + good, booked + every
     if answered <= served <= booked + kills * IN_FLIGHT:
@@ -155,7 +160,7 @@ def paid(home: Home, served: int, kills: int, names: list[str]) -> str | None:
 
 
 def served() -> int:
-    """Answers that the model gave to boxes; probes are not booked."""
+    """Answers that the model gave to boxes; what we asked ourselves is not counted."""
     return Model.served["solver"] + Model.served["improver"]
 
 

@@ -81,7 +81,7 @@ def test_a_full_disk_of_the_engine_pauses_the_campaign_until_there_is_room(home:
     def fault() -> None:
         filler = second.fill()
         try:
-            until(lambda: paused(home, "enginedisk"))
+            until(lambda: paused(home, "enginedisk") or not second.fill())
         finally:
             filler.unlink()
 

@@ -79,7 +79,7 @@ def test_stop_after_a_kill_says_that_the_process_is_gone(home: Home) -> None:
 
 
 def test_a_patch_is_approved_while_the_campaign_runs_and_the_branch_may_be_deleted(home: Home) -> None:
-    config = home.configure("human", approve="human", budget={"trials": 400, "commits": 1})
+    config = home.configure("human", approve="human", budget={"trials": 3000, "commits": 1})
     process = home.start(config)
     until(lambda: home.status("human").get("waiting"))
     (number,) = home.status("human")["waiting"]

@@ -173,8 +173,7 @@ def test_the_names_of_all_sections_are_in_sight(browser: Browser, made: tuple[Re
         assert width < 1280 or page.evaluate(f"{table}.scrollWidth <= {table}.clientWidth")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1200])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 360), ("dark", 1200)])
 def test_axe_finds_nothing_serious(browser: Browser, made: tuple[ReportFacts, str], scheme: str, width: int) -> None:
     for page in visit(browser, made[1], color_scheme=scheme, viewport={"width": width, "height": 800}):
         page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
