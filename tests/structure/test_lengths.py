@@ -5,8 +5,6 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-import pytest
-
 from tests.structure.trees import TRUSTED, name
 
 FILE_LINES, CLASS_LINES = 400, 250
@@ -18,14 +16,13 @@ def class_lines(path: Path) -> dict[str, int]:
     return {node.name: (node.end_lineno or 0) - node.lineno + 1 for node in nodes if isinstance(node, ast.ClassDef)}
 
 
-@pytest.mark.parametrize("path", TRUSTED, ids=name)
-def test_a_trusted_file_is_short(path: Path) -> None:
-    lines = len(path.read_text(encoding="utf-8").splitlines())
-    assert lines < FILE_LINES, f"{name(path)} has {lines} lines. Split it by subject; the limit is {FILE_LINES}."
+def test_trusted_files_are_short() -> None:
+    lines = {name(path): len(path.read_text(encoding="utf-8").splitlines()) for path in TRUSTED}
+    long = {file: count for file, count in lines.items() if count >= FILE_LINES}
+    assert not long, f"split them by subject; the limit is {FILE_LINES} lines: {long}"
 
 
-@pytest.mark.parametrize("path", TRUSTED, ids=name)
-def test_a_trusted_class_is_short(path: Path) -> None:
-    for cls, lines in class_lines(path).items():
-        said = f"{cls} in {name(path)} has {lines} lines. Give part of it to a neighbour; the limit is {CLASS_LINES}."
-        assert lines < CLASS_LINES, said
+def test_trusted_classes_are_short() -> None:
+    classes = {(name(path), cls): lines for path in TRUSTED for cls, lines in class_lines(path).items()}
+    long = {where: count for where, count in classes.items() if count >= CLASS_LINES}
+    assert not long, f"give part of them to a neighbour; the limit is {CLASS_LINES} lines: {long}"
