@@ -60,7 +60,8 @@ def _check_scaffold(folder: Path) -> None:
         problem = f"the default scaffold is not in this folder's repository ({error.problem})"
         fix = (
             "Run `ratchet init --starter DIR` for a new repository with it, or `ratchet init --agent NAME DIR` for one"
-            f" with an agent that you know: {', '.join(recipe_names())}."
+            f" with an agent that you know: {', '.join(recipe_names())}; or `ratchet init --agent PATH` for an agent of"
+            " yours."
         )
         raise UserError(str(folder), problem, fix) from error
 

@@ -23,7 +23,7 @@ from agent.config.shipped import suite_path
 
 
 class ScaffoldConfig(Section):
-    """What is improved: any program that keeps the contract of docs/scaffold.md."""
+    """What is improved: any program that keeps the contract of `ratchet docs scaffold`."""
 
     repo: Path = Field(default=Path(), description="git repository that holds the scaffold")
     base: str = Field(default="HEAD", description="commit to start from, the seed scaffold")
@@ -66,7 +66,11 @@ class SearchConfig(Section):
         description="how trials and proposals are spread over the archive: pooled: by what each patch is worth in all"
         " candidates that hold it; thompson: by each candidate and its descendants; hgm, dgm: as in those systems",
     )
-    min_trials: Count = Field(default=40, description="search trials a candidate needs before a gate test")
+    min_trials: Count = Field(
+        default=40,
+        description="search trials a candidate needs before a gate test, at most 2 for each search task that counts;"
+        " strategy pooled needs half of them",
+    )
     shown: Share = Field(
         default=0.5,
         description="part (0 to 1) of the search tasks that improvers may see; candidates are judged by the others."
@@ -83,7 +87,9 @@ class SearchConfig(Section):
         default=0.04, description="lead over the champion, in score (0 to 1), that a candidate needs for a gate test"
     )
     min_z: Annotated[float, Field(ge=0, le=10)] = Field(
-        default=2.5, description="the same lead in standard errors; larger: fewer gate tests of lucky candidates"
+        default=2.5,
+        description="the same lead in standard errors, for every strategy but pooled, which needs 1.65; larger: fewer"
+        " gate tests of lucky candidates",
     )
 
 
@@ -206,7 +212,7 @@ class BoxConfig(Section):
 
 
 class ExecutorConfig(Section):
-    """Where trials run: this machine, or the nodes of a Ray cluster (docs/scale.md)."""
+    """Where trials run: this machine, or the nodes of a Ray cluster (`ratchet docs scale`)."""
 
     kind: Literal["local", "ray"] = Field(default="local", description="local: on this machine; ray: on a Ray cluster")
     address: str = Field(default="auto", description="of the cluster's head; auto: the one that runs on this machine")

@@ -59,7 +59,9 @@ class TripwireConfig(Section):
         default=None, description="stop if a champion's held-out score is more than this below its predecessor's"
     )
     dollars_per_point: Positive | None = Field(
-        default=None, description="stop if each proven point (hundredth of a score) has cost more dollars than this"
+        default=None,
+        description="stop if the dollars spent, divided by the proven points (hundredths of a score, at least one),"
+        " are more than this",
     )
     patch_kb: Positive | None = Field(
         default=None, description="an accepted patch with more KiB of difference waits for `ratchet approve`"

@@ -22,7 +22,7 @@ _HEAD = """\
 """
 
 _ABOUT_MODELS = """\
-# Roles. `solver` works on tasks, `improver` rewrites the scaffold. docs/models.md has blocks to copy for
+# Roles. `solver` works on tasks, `improver` rewrites the scaffold. `ratchet docs models` has blocks to copy for
 # OpenAI, Anthropic, Ollama, vLLM and llama.cpp. Keys come from environment variables, never from this file.
 """
 
@@ -41,11 +41,11 @@ _RECIPE = """\
 # Keys at their default are left out; `ratchet config` prints all of them.
 # ratchet doctor checks this file; ratchet run starts the campaign, or resumes it.
 
-# starter | agentic | polyglot-mini, or the folder of your own tasks (docs/suites.md)
+# starter | agentic | polyglot-mini, or the folder of your own tasks (`ratchet docs suites`)
 suite: {suite}
 
 # The embedded model needs no key, so that everything can be tried at once, but it is too small for this agent. Before
-# `ratchet run`, write another one here; docs/models.md has blocks to copy. For example, with OPENAI_API_KEY set:
+# `ratchet run`, write another one here; `ratchet docs models` has blocks to copy. For example, with OPENAI_API_KEY set:
 #   solver: {{provider: openai, model: gpt-4o-mini}}
 models:
   solver: {{provider: embedded}}     # works on tasks

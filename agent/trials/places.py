@@ -106,4 +106,8 @@ def cluster_seats(config: Config) -> list[int]:
 
 def _check_extra() -> None:
     if importlib.util.find_spec("ray") is None:
-        raise UserError("executor.kind", "the package `ray` is not installed", "Run `pip install 'ratchet-rsi[ray]'`.")
+        raise UserError(
+            "executor.kind",
+            "the package `ray` is not installed",
+            "Install the wheel with the extra `ray`: `pip install './ratchet_rsi-….whl[ray]'`.",
+        )

@@ -29,7 +29,7 @@ from agent.kernel.loop.lessons import LESSONS, lessons_of
 from agent.kernel.loop.opening import with_recorded_windows
 from agent.kernel.loop.parts import Parts
 from agent.kernel.loop.seen import KEPT
-from agent.kernel.loop.settings import aim_of, gate_settings
+from agent.kernel.loop.settings import aim_of, before_a_test, gate_settings
 from agent.kernel.loop.shown import SearchTasks
 from agent.kernel.loop.threads import to_end
 from agent.kernel.record.rows import Result
@@ -259,7 +259,8 @@ class Briefer:
     def _gate(self) -> list[tuple[str, object]]:
         config, (settings, least) = self._config, self._rules
         search = self._state.archive.settings
-        wanted = f"{search.enough} search trials, a lead of {search.margin:g} and of {search.min_z:g} standard errors"
+        trials, errors = before_a_test(config, search)
+        wanted = f"{trials} search trials, a lead of {search.margin:g} and of {errors:g} standard errors"
         proven = config.gate == "proven"
         return [
             ("before a test", f"{wanted} over the champion #{self._state.champion}"),

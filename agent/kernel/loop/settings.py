@@ -14,6 +14,7 @@ from agent.kernel.decide.boundary import Boundary
 from agent.kernel.decide.budget import Budget, Limits, Spent
 from agent.kernel.decide.cheaper import Aim, Objective, Unit
 from agent.kernel.decide.gate import Control, GateSettings, pairs_to_prove
+from agent.kernel.decide.pooled import LEAD
 from agent.kernel.decide.strategies import STRATEGIES, Strategy
 from agent.kernel.decide.thrift import Thrifty
 from agent.kernel.loop.match import Opening, shares_of
@@ -39,6 +40,13 @@ def search_settings(config: Config, suite: Suite) -> SearchSettings:
         min_z=config.search.min_z,
         max_gate_share=config.gate_options.share,
     )
+
+
+def before_a_test(config: Config, search: SearchSettings) -> tuple[int, float]:
+    """(search trials, standard errors of its lead) that a candidate needs before a test, by the strategy's own rule."""
+    if config.search.strategy == "pooled":
+        return (search.enough + 1) // 2, LEAD
+    return search.enough, search.min_z
 
 
 def gate_settings(config: Config) -> GateSettings:
