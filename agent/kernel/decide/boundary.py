@@ -176,6 +176,8 @@ class Boundary:
                 yield f"path `{escaped(path)}` {fault}"
             elif not self.covers(path):
                 yield f"path `{path}` is outside the mutable paths ({self.shown})"
+            elif any(entry.startswith(f"{path}/") for entry in self.frozen):
+                yield f"path `{path}` would replace a folder with files that may not change"
         for path in sorted(p for p in before.keys() & after.keys() if before[p] != after[p]):
             if fault := path_fault(path):
                 yield f"path `{escaped(path)}` may not change: it {fault}"

@@ -19,8 +19,9 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, TypeVar
 
-from agent.base.errors import RecordBroken
+from agent.base.errors import RecordBroken, Refused
 from agent.base.owner import folder_prefix
+from agent.base.text import clean_line
 from agent.kernel.git.lasting import Lasting, exactly, line
 
 E = TypeVar("E")
@@ -158,7 +159,11 @@ class Objects:
         return self._scratch
 
     def change(self, tree: str, changes: Changes) -> str:
-        """The tree in which some files were changed, added or removed; folders that get empty are gone."""
+        """The tree in which some files were changed, added or removed; folders that get empty are gone.
+
+        Raises:
+            Refused: a file would take the place of a folder that still holds others.
+        """
         made = dict[str, Mapping[str, Entry]]()
         top = self._changed(tree, changes, len(tree), made) or _named({}, len(tree), made)
         self._write_trees(made)
@@ -179,7 +184,11 @@ class Objects:
                 entries[name] = Entry(FOLDER_MODE, inside)
             elif old is not None and folder is None:
                 entries[name] = old  # nothing was to be there below a file
-        entries |= {name: entry for name, entry in here.items() if entry is not None}
+        for name, entry in here.items():
+            if entry is not None and name in entries and entries[name].mode == FOLDER_MODE:
+                raise Refused(f"`{clean_line(name)}` would replace a folder with files that may not change")
+            if entry is not None:
+                entries[name] = entry
         return _named(entries, digits, made) if entries else None
 
     def _write_trees(self, made: Mapping[str, Mapping[str, Entry]]) -> None:

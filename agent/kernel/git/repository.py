@@ -142,7 +142,7 @@ class Repository(History):
         A file keeps the mode that it has in `base_tree`; a new one is executable if its content is an `Executable`.
 
         Raises:
-            Refused: a path is outside the mutable ones, or git does not take it.
+            Refused: a path is outside the mutable ones, or git does not take it, or a folder with other files is there.
             RecordBroken: the repository cannot be written.
         """
         old = {path: item for path, item in self._git.listing(base_tree, self.mutable).items() if self.is_mutable(path)}

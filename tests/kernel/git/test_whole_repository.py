@@ -73,6 +73,17 @@ def test_a_patch_may_touch_the_rest_and_nothing_frozen(home: Path) -> None:
         boundary.admit(before, {**before, ".gitattributes": b"* -diff\n"})
 
 
+def test_a_file_does_not_take_the_place_of_a_folder_that_holds_what_is_frozen(home: Path) -> None:
+    frozen = ("src/a.py", "tests", "campaign.yaml", ".github")
+    repository, boundary = enter(home, frozen), Boundary(mutable=(".",), frozen=frozen)
+    before = repository.read("HEAD")
+    left = {**before, "src": b"x = 1\n"}
+    with pytest.raises(Refused, match="`src` would replace a folder with files that may not change"):
+        boundary.admit(before, left)
+    with pytest.raises(Refused, match="`src` would replace a folder with files that may not change"):
+        repository.write(repository.tree_of("HEAD"), left)
+
+
 def test_a_tree_that_touches_a_frozen_path_never_becomes_champion(home: Path) -> None:
     whole = Repository.open(home, "night", (".",))
     tree = whole.write(whole.tree_of("HEAD"), {**whole.read("HEAD"), "tests/hidden.py": b"easy\n"})
