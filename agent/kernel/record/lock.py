@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout, lock_descriptor
+from filelock import FileLock, Timeout
 
 from agent.base.errors import UserError
 
@@ -24,7 +25,7 @@ def held(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # A process that only asks who holds the lock takes it for a moment.
+        # Processes that only ask who holds the lock share it for a moment.
         lock = FileLock(folder / LOCK, timeout=1.0)
         lock.acquire()
     except Timeout as error:
@@ -34,6 +35,7 @@ def held(folder: Path) -> Iterator[None]:
         problem = f"{folder} cannot be written ({error.strerror})"
         raise UserError("runs", problem, "Name a folder that you may write.") from error
     try:
+        (folder / HOLDER).unlink(missing_ok=True)  # of a process that was killed: nobody should signal that number now
         (folder / HOLDER).write_text(str(os.getpid()), encoding="ascii")
         try:
             yield
@@ -51,11 +53,16 @@ def holder(folder: Path) -> int | None:
     A stale pid file does not count: the lock decides. Who asks makes nothing, not even a folder that was just removed.
     """
     try:
-        descriptor = os.open(folder / LOCK, os.O_RDWR)
+        descriptor = os.open(folder / LOCK, os.O_RDONLY)
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        return None if lock_descriptor(descriptor, blocking=False) else _written(folder) or 0
+        # Shared: two processes that ask at a time must not take each other for the holder.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _written(folder) or 0
+    else:
+        return None
     finally:
         os.close(descriptor)
 

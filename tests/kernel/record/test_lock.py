@@ -74,3 +74,13 @@ def test_a_folder_that_is_removed_while_somebody_asks_stays_removed(tmp_path: Pa
         finally:
             done.set()
         asking.result()
+
+
+def test_two_processes_that_ask_at_a_time_do_not_take_each_other_for_the_holder(tmp_path: Path) -> None:
+    with held(tmp_path):
+        pass
+    (tmp_path / "pid").write_text("4194303")  # of a process that was killed
+    code = "import sys; from pathlib import Path; from agent.kernel.record.lock import holder\n"
+    code += f"for _ in range(3000): assert holder(Path({str(tmp_path)!r})) is None"
+    asking = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
+    assert [process.wait(60) for process in asking] == [0, 0]
