@@ -38,7 +38,9 @@ class Drawing:
         self._first, self._journal = first, journal
 
     async def draw(self, ask: Ask, sent: translate.Carried, flight: Flight) -> Call:
-        """An answer, or a refusal that settles the question. `sent` is the request in the provider's dialect.
+        """An answer, or a refusal that settles the question, once no power cut can take its row away.
+
+        `sent` is the request in the provider's dialect.
 
         Raises:
             BadCall: the campaign cannot pay for it.
@@ -56,7 +58,8 @@ class Drawing:
         except BaseException:
             entry.ended()
             raise
-        entry.ended()
+        entry.ended()  # it has a row: without one it would be booked a second time at the next start
+        await self._record.kept()
         return call
 
     async def _drawn(self, ask: Ask, sent: translate.Carried, flight: Flight, bill: Bill) -> Call:
@@ -67,7 +70,7 @@ class Drawing:
             if isinstance(error, BadCall) and bill.attempts:
                 self._first.refused(ask.read.role, call.model, error)
             if settled(call.status):
-                return await self._kept(call)
+                return self._recorded(call)
             if bill.attempts:
                 self._recorded(call)
                 if isinstance(error, BadCall):
@@ -77,7 +80,7 @@ class Drawing:
             if bill.attempts:
                 self._recorded(self._rows.failed(ask, sent, None, bill))
             raise
-        return await self._kept(self._rows.answered(ask, sent, checks.canonical(answer), bill))
+        return self._recorded(self._rows.answered(ask, sent, checks.canonical(answer), bill))
 
     def _work(self, ask: Ask, body: Json, flight: Flight, bill: Bill) -> Work:
         question = Question(
@@ -95,12 +98,6 @@ class Drawing:
         model = ask.upstream.model
         self._first.answered(ask.read.role, f"{model.provider}/{model.name}", ask.upstream.provider.native, raw)
         return answer
-
-    async def _kept(self, call: Call) -> Call:
-        """The call, once no power cut can take its row away."""
-        self._recorded(call)
-        await self._record.kept()
-        return call
 
     def _recorded(self, call: Call) -> Call:
         self._record.record_call(call)

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from agent.base.errors import RecordBroken
 from agent.base.types import Call
 from agent.kernel.record.ledger import Ledger
 from agent.kernel.record.under_way import FILE, UnderWay, book_cut_off
+from agent.models.gateway.record import MemoryRecord
 from agent.models.ports import Json, Question, Trouble
 from tests.models.gateway.test_pair import Gate, box, ended, models, say, text_of
 
@@ -42,6 +44,27 @@ async def test_a_call_that_a_crash_cuts_off_is_billed_at_its_bound(
         gate.go.set()
         assert text_of(await call) == "ok"
         assert as_if_killed(tmp_path) == []
+
+
+class FullDisk(MemoryRecord):
+    """It takes rows, and cannot flush them."""
+
+    async def kept(self) -> None:
+        raise RecordBroken("no space left on device")
+
+
+async def test_a_row_that_could_not_be_flushed_is_not_booked_a_second_time(
+    run_gateway: Any, scripted_models: Any, until: Any, tmp_path: Path
+) -> None:
+    gate, journal, record = Gate(), UnderWay(tmp_path), FullDisk()
+    async with run_gateway(scripted_models, providers={"solver": gate}, journal=journal, record=record) as bench:
+        session, client = await box(bench)
+        gate.go.set()
+        call = say(client, max_tokens=40)
+        await until(lambda: record.calls)
+        await until(lambda: not as_if_killed(tmp_path))
+        await ended(call)
+        await session.close()
 
 
 async def test_every_attempt_counts_and_a_box_that_hangs_up_changes_nothing(
