@@ -24,7 +24,7 @@ STARTER = RECIPES / "starter.yaml"
 REPLAY = RECIPES / "replay"
 """The recorded campaign: a bundle of its seed, its configuration, the models' answers, what came of it."""
 
-_BESIDE = (CONFIG, "answers.jsonl.xz")
+_BESIDE = ("answers.jsonl.xz", CONFIG)
 
 
 def write_config(path: Path, *, force: bool) -> None:
@@ -108,10 +108,10 @@ def create_replay(folder: Path) -> list[str]:
         UserError: the folder is not empty or cannot be written.
     """
     with _new_folder(folder):
+        _git(folder, "init", "-q", "--object-format=sha1", "-b", "main")
+        _git(folder, "pull", "-q", str(REPLAY / "seed.bundle"), "main")
         for name in _BESIDE:
             shutil.copyfile(REPLAY / name, folder / name)
-        _git(folder, "init", "-q", "-b", "main")
-        _git(folder, "pull", "-q", str(REPLAY / "seed.bundle"), "main")
     return [
         "a recorded campaign: boxes, trials, gate tests and commits are real, only the models' answers are recorded",
         "its improver: a large language model that was given its requests by hand; its solver: SmolLM2-135M-Instruct",
@@ -130,24 +130,33 @@ def _new_repository(folder: Path, subject: str) -> Iterator[None]:
     with _new_folder(folder):
         yield
         (folder / ".gitignore").write_text("/runs/\n", encoding="utf-8")
-    _git(folder, "init", "-q", "-b", "main")
-    _git(folder, "add", "-A", "-f")
-    _git(folder, *_identity(folder), "commit", "-q", "-m", subject)
+        _git(folder, "init", "-q", "-b", "main")
+        _git(folder, "add", "-A", "-f")
+        _git(folder, *_identity(folder), "commit", "-q", "-m", subject)
 
 
 @contextmanager
 def _new_folder(folder: Path) -> Iterator[None]:
-    """An empty folder, to be filled."""
+    """An empty folder, to be filled; it is empty again if that fails or is interrupted."""
     if shutil.which("git") is None:
         raise UserError("git", "not found", "Install git 2.38 or later.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise UserError(str(folder), "the folder is not empty", "Name a new folder.")
-        yield
+        try:
+            yield
+        except BaseException:
+            _empty(folder)
+            raise
     except OSError as error:
         fix = "Name a new folder where you may write."
         raise UserError(str(folder), f"cannot write there ({error.strerror})", fix) from error
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def _identity(folder: Path) -> list[str]:
@@ -166,7 +175,7 @@ def _git(folder: Path, *arguments: str) -> None:
     command = ["git", "-C", str(folder), *options, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise UserError(str(folder), f"git failed: {done.stderr.strip()[-200:]}", "Fix that, and remove the folder.")
+        raise UserError(str(folder), f"git failed: {done.stderr.strip()[-200:]}", "Fix that, and try again.")
 
 
 def _copy(source: Path, target: Path) -> None:

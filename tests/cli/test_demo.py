@@ -23,6 +23,20 @@ def test_the_recording_is_small_and_holds_a_proven_patch_of_several_files(tmp_pa
     assert git(tmp_path / "demo", "status", "--short") == ""
 
 
+def test_what_could_not_be_created_leaves_nothing_that_the_next_time_takes_for_a_demo(tmp_path: Path) -> None:
+    broken = {"GIT_DIR": str(tmp_path / "no" / "such" / "folder"), **NO_ENGINE}
+    failed = ratchet(tmp_path, "demo", "--replay", **broken)
+    assert failed.returncode == 2
+    assert "git failed" in failed.stderr
+    assert list((tmp_path / "ratchet-demo").iterdir()) == []
+
+
+def test_a_recorded_demo_begins_whatever_hash_the_users_git_prefers(tmp_path: Path) -> None:
+    done = ratchet(tmp_path, "demo", "--replay", GIT_DEFAULT_HASH="sha256", **NO_ENGINE)
+    assert "docker" in done.stderr
+    assert len(git(tmp_path / "ratchet-demo", "rev-parse", "HEAD").strip()) == 40
+
+
 def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("mine")
     done = ratchet(tmp_path, "demo", "--replay", ".")
