@@ -13,20 +13,26 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import runpy
 import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from difflib import SequenceMatcher
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
 _BOM = "\ufeff"
 _DEFINED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
+_BEFORE = re.compile(r"(?:[ \t\f]*(?:#.*)?\n)*")
+"""Comments and blank lines before a statement."""
+
 Key = tuple[str, str, int]
-"""Kind, name, and how many of both come before it on the same level."""
+"""Kind, name, and how many of both come before it on the same level; in a merge: in the base (see `_aligned`)."""
 
 
 class Conflict(Exception):
@@ -145,8 +151,35 @@ def _bound(node: ast.stmt) -> Iterator[tuple[str, str]]:
 # ------------------------------------------------------------------------------------ merging
 
 
+def _aligned(base: Sequence[Span], side: Sequence[Span]) -> list[Span]:
+    """The spans of a side with the numbers of the base: those of one kind and name are told apart by what they say."""
+    old, new = _alike(base), _alike(side)
+    numbers = {what: _numbers(list(map(_bare, old.get(what, []))), list(map(_bare, new[what]))) for what in new}
+    return [replace(span, key=(*span.key[:2], next(numbers[span.key[:2]]))) for span in side]
+
+
+def _alike(spans: Sequence[Span]) -> dict[tuple[str, str], list[Span]]:
+    found: dict[tuple[str, str], list[Span]] = {}
+    for span in spans:
+        found.setdefault(span.key[:2], []).append(span)
+    return found
+
+
+def _bare(span: Span) -> str:
+    return _BEFORE.sub("", span.text, count=1)
+
+
+def _numbers(old: Sequence[str], new: Sequence[str]) -> Iterator[int]:
+    """For each new text the number of the old one that it is or replaces; what was added is counted on from there."""
+    added = count(len(old))
+    for _, start, stop, first, last in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        yield from islice(chain(range(start, stop), added), last - first)
+
+
 def _merged(base: Sequence[Span], ours: Sequence[Span], theirs: Sequence[Span]) -> list[Span]:
     """The spans of a merge, in our order; what they added comes after what it followed. Raises Conflict."""
+    ours, theirs = _aligned(base, ours), _aligned(base, theirs)
+    _check_places(base, ours, theirs)
     old, mine, its = ({span.key: span for span in some} for some in (base, ours, theirs))
     if [key for key in its if key in old] != [key for key in old if key in its]:
         raise Conflict  # they moved something
@@ -194,6 +227,17 @@ def _with_added(
         woven.append(span)
         waiting += added.pop(span.key, [])
     return [*woven, *waiting]
+
+
+def _check_places(base: Sequence[Span], ours: Sequence[Span], theirs: Sequence[Span]) -> None:
+    """Raise Conflict where both changed what has one kind and name, and the same statement now stands in two places."""
+    sides = [_alike(side) for side in (base, ours, theirs)]
+    for what in sides[0].keys() | sides[1].keys() | sides[2].keys():
+        old, mine, its = (side.get(what, []) for side in sides)
+        places = {(_bare(span), span.key) for span in chain(old, mine, its)}
+        moved = len(places) > len({text for text, _ in places})
+        if moved and old not in (mine, its) and mine != its:
+            raise Conflict
 
 
 def _check_names(old: Mapping[Key, Span], ours: Sequence[Span], theirs: Sequence[Span]) -> None:

@@ -278,8 +278,9 @@ def _some(count: int, out: IO[bytes]) -> list[tuple[str, bytes, bytes] | None]:
 
 
 def _until(out: IO[bytes], mark: bytes) -> bytes:
-    """What `diff-tree --stdin` prints of two trees: their names, the patch, then the mark."""
-    line(out)
+    """What `diff-tree --stdin` prints of two trees: their names, the patch, then the mark; the mark alone: EOFError."""
+    if line(out) == mark:
+        raise EOFError("one of the trees is missing")
     lines = list[bytes]()
     while (found := line(out)) != mark:
         lines.append(found)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -137,6 +139,38 @@ def test_a_file_without_a_last_line_break_is_merged_too() -> None:
     assert weave(b"a = 1\nb = 2", b"a = 9\nb = 2", b"a = 1\nb = 2\nc = 3") == b"a = 9\nb = 2\nc = 3\n"
 
 
+def unnamed(words: str) -> bytes:
+    """A module: `r1` is a call, `if1` an If, `f` a function; `-` is a blank line and a comment before the next one."""
+    kinds = {"r": 'register("{}")\n', "if": "if {}:\n    act()\n", "f": "def f{}():\n    pass\n", "-": "\n# why\n"}
+    parts = (re.fullmatch(r"(\D+)(\d*)", word) for word in words.split())
+    return "".join(kinds[part[1]].format(part[2] and f"n{part[2]}") for part in parts if part).encode()
+
+
+@pytest.mark.parametrize(
+    ("base", "ours", "theirs", "merged"),
+    [
+        ("r1 r2 r3", "r1 r3", "r2 r3", "r3"),
+        ("r1 r2", "r2", "r1", ""),
+        ("if0 if1 if2 if3", "if1 if2 if3", "if0 if1 if3", "if1 if3"),
+        ("r0 r1 r2", "r0 r1", "r3 r2", "r3"),
+        ("r1 r2 r3", "r2 r3", "r1 f1 r2 r3", "f1 r2 r3"),
+        ("r1 r2 r3", "r1 f1 r2 r3", "r2 r3", "f1 r2 r3"),
+        ("if0 f if1", "if9 if0 f if1", "if0 f if1 f1", "if9 if0 f if1 f1"),
+        ("r0 r1 r2", "r4 r1 r2", "r0 r1 r2 r5", "r4 r1 r2 r5"),
+        ("r1 r2 r3", "r1 r3", "r2 r1 r3", None),
+        ("r1 r2 r3", "r4 r2 r3", "r1 r2 r4", None),
+        ("r1 r1 r2", "r1 r2", "r1 r1", None),
+        ("r1 r2", "r1 r2 r3", "r1 r2 r4", None),
+        ("- r1 r2 r3", "- r1 r3", "- r2 r3", None),
+    ],
+)
+def test_statements_without_a_name_are_told_apart_by_what_they_say(
+    base: str, ours: str, theirs: str, merged: str | None
+) -> None:
+    woven = weave(*map(unnamed, (base, ours, theirs)))
+    assert woven == (None if merged is None else unnamed(merged))
+
+
 # ------------------------------------------------------------------------------------ properties
 
 
@@ -216,6 +250,55 @@ def test_a_merge_parses_and_invents_nothing(parts: list[Part], ours: list[Part],
         ast.parse(woven)
         lines = {line for side in (parts, ours, theirs) for line in module(side).splitlines()}
         assert set(woven.splitlines()) <= lines
+
+
+WORDS = st.sampled_from([f"{kind}{n}" for kind in ("r", "if") for n in range(5)])
+CALLS, MINE, ITS = (st.sampled_from([f"r{n}" for n in some]) for some in (range(6), range(6, 9), range(9, 12)))
+
+
+@st.composite
+def sides(draw: st.DrawFn, *, moves: bool) -> tuple[list[str], list[str], list[str]]:
+    """Base, ours and theirs: each side removes, changes and adds statements; if it moves some, of two kinds."""
+    base = draw(st.lists(WORDS if moves else CALLS, unique=True, max_size=6))
+
+    def side(new: st.SearchStrategy[str]) -> list[str]:
+        made = [word for old in base for word in draw(st.sampled_from([[old]] * 4 + [[], ["new"], [old, "new"]]))]
+        made = list(dict.fromkeys(draw(new) if word == "new" else word for word in made))
+        if moves and made and draw(st.booleans()):
+            made.insert(draw(st.integers(0, len(made) - 1)), made.pop(draw(st.integers(0, len(made) - 1))))
+        return made
+
+    return base, side(WORDS if moves else MINE), side(WORDS if moves else ITS)
+
+
+def text(words: Sequence[str]) -> bytes:
+    """A module, with a function and a comment in the midst if one of the words is there."""
+    return unnamed(" ".join(f"f - {word}" if word == "r0" else word for word in words))
+
+
+@given(sides(moves=True))
+@settings(deadline=None)
+def test_a_statement_without_a_name_stays_just_if_neither_side_removed_it(
+    three: tuple[list[str], list[str], list[str]],
+) -> None:
+    base, ours, theirs = three
+    woven = weave(*map(text, three))
+    kept = {word for word in {*base, *ours, *theirs} if (word in ours) + (word in theirs) > (word in base)}
+    if woven is not None:
+        assert sorted(woven.splitlines()) == sorted(text(sorted(kept)).splitlines())
+
+
+@given(sides(moves=False))
+@settings(deadline=None)
+def test_calls_keep_the_order_of_both_sides(
+    three: tuple[list[str], list[str], list[str]],
+) -> None:
+    woven = weave(*map(text, three))
+    if woven is not None:
+        for side in three[1:]:
+            lines = [line for line in text(side).splitlines() if b"n" in line and b"f" not in line[:1]]
+            both = [line for line in woven.splitlines() if line in lines]
+            assert both == [line for line in lines if line in both]
 
 
 @given(st.binary(max_size=40), st.text(max_size=40), st.text(alphabet="x=1;:(\n\\#@ \t\"'", max_size=40))

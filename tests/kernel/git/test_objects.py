@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
+from threading import Thread
 from typing import IO, TypeVar
 
 import pytest
@@ -80,6 +82,30 @@ def test_a_patch_that_looks_like_the_end_of_an_answer_is_shown_whole(repo: tuple
     diff = git(folder, "diff-tree", "-p", "-r", "--text", "--find-renames", before, after)
     assert opened.objects.diff(before, after).decode().strip() == diff
     assert opened.objects.diff(before, before) == b""
+
+
+@pytest.mark.parametrize("asked_before", [False, True])
+def test_a_diff_with_a_tree_that_is_not_there_is_a_broken_record_and_the_next_one_works(
+    repo: tuple[Path, Git], *, asked_before: bool
+) -> None:
+    folder, opened = repo
+    one, other, missing = by_index(folder, {"a": b"1\n"}), by_index(folder, {"a": b"2\n"}), "f" * 40
+    if asked_before:
+        opened.objects.diff(one, other)
+    for pair in ((one, missing), (missing, one), (missing, missing)):
+        answer: Future[bytes] = Future()
+        Thread(target=answered, args=(answer, opened.objects, pair), daemon=True).start()
+        with pytest.raises(RecordBroken, match="git diff-tree failed"):
+            answer.result(timeout=30)
+    assert opened.objects.diff(one, other).endswith(b"-1\n+2\n")
+
+
+def answered(answer: Future[bytes], objects: Objects, pair: tuple[str, str]) -> None:
+    """Ask in a thread that may be left to hang."""
+    try:
+        answer.set_result(objects.diff(*pair))
+    except RecordBroken as fault:
+        answer.set_exception(fault)
 
 
 class Counted(Lasting):
