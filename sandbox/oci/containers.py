@@ -189,10 +189,12 @@ class OciContainers:
         box, user, group = self._claim(order)
         try:
             self._write(box, replace(order, spec=replace(order.spec, user=user)), root)
-        except OSError as error:
+        except BaseException as error:
             group.close()
             self._clear(box)
-            raise SandboxDown(f"{self._home} cannot be written: {error.strerror}") from error
+            if isinstance(error, OSError):
+                raise SandboxDown(f"{self._home} cannot be written: {error.strerror}") from error
+            raise
         return box, user, group
 
     def _claim(self, order: Order) -> tuple[str, int, Group]:
@@ -207,9 +209,14 @@ class OciContainers:
                 continue
             except OSError as error:
                 raise SandboxDown(f"{self._home} cannot be written: {error.strerror}") from error
-            if (group := self._groups.make(box, memory)) is not None:
+            group = None
+            try:
+                group = self._groups.make(box, memory)
+            finally:
+                if group is None:  # our label on a box that is not there would keep it from every reaper
+                    self._owner(box).unlink()
+            if group is not None:
                 return box, user, group
-            self._owner(box).unlink()
         raise SandboxDown("every user id that was tried belongs to another box")
 
     def _owner(self, box: str) -> Path:
