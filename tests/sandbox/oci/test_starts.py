@@ -1,11 +1,15 @@
-"""Boxes that are not started to the end: nothing of them is left. No engine, and no runtime that works, is needed."""
+"""Boxes that are not started to the end: nothing of them is left. A program that copies stands for the runtime."""
 
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -14,7 +18,10 @@ from agent.base.types import BoxSpec
 from sandbox.contract import Order
 from sandbox.oci.containers import OciContainers
 from sandbox.oci.groups import Group, Groups
+from sandbox.oci.mounts import own_mounts
+from sandbox.oci.program import Program
 from sandbox.oci.roots import Root
+from sandbox.users import IN_USE
 
 
 class FakeGroups(Groups):
@@ -86,3 +93,129 @@ def test_a_box_whose_bundle_cannot_be_made_leaves_neither_group_nor_label(
         one._prepare(replace(order, folder=None), root)
     assert list(home.iterdir()) == []
     assert list((system / "ratchet").glob("*/")) == []
+
+
+RUNTIME = """#!/bin/sh
+echo $$ > {0}/pid
+exec cat
+"""
+mounting = pytest.mark.skipif(os.geteuid() != 0, reason="mounting takes root")
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    path = tmp_path / "crun"
+    path.write_text(RUNTIME.format(tmp_path))
+    path.chmod(0o755)
+    return Program(name="crun", path=path)
+
+
+def runs(program: Program) -> bool:
+    """Whether the runtime was started, and has not ended."""
+    path = program.path.parent / "pid"
+    return path.exists() and Path(f"/proc/{path.read_text().strip()}").exists()
+
+
+async def opened(one: OciContainers, program: Program) -> None:
+    one._program = program
+    (one._home / "nothing").mkdir()
+    await one._start_in_thread(own_mounts)
+
+
+def nothing_is_left(system: Path, home: Path) -> bool:
+    groups = list((system / "ratchet").glob("*/"))
+    return not groups and [path.name for path in home.iterdir()] == ["nothing"] and not IN_USE.total()
+
+
+@mounting
+def test_a_start_that_is_cancelled_while_its_thread_works_leaves_nothing(
+    system: Path, home: Path, root: Root, order: Order, program: Program
+) -> None:
+    one = containers(FakeGroups(system), home, root)
+    started: list[bool] = []
+
+    async def cancelled() -> None:
+        await opened(one, program)
+        busy, free = threading.Event(), threading.Event()
+        before = one._start_in_thread(lambda: (busy.set(), free.wait(10)))
+        occupied = asyncio.ensure_future(before)
+        await asyncio.to_thread(busy.wait, 10)
+        starting = asyncio.create_task(one.start(order))
+        await asyncio.sleep(0.3)
+        starting.cancel()
+        await asyncio.sleep(0.05)
+        free.set()
+        await occupied
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        started.append((program.path.parent / "pid").exists())
+
+    asyncio.run(cancelled())
+    assert started == [True], "the thread was not in the middle of it"
+    assert not runs(program)
+    assert one._running == {}
+    assert nothing_is_left(system, home)
+
+
+@mounting
+def test_closing_waits_for_a_start_that_was_cancelled_twice(
+    system: Path, home: Path, root: Root, order: Order, program: Program
+) -> None:
+    one = containers(FakeGroups(system), home, root)
+
+    async def cancelled() -> None:
+        await opened(one, program)
+        occupied = asyncio.ensure_future(one._start_in_thread(threading.Event().wait, 0.5))
+        starting = asyncio.create_task(one.start(order))
+        for _ in range(2):
+            await asyncio.sleep(0.1)
+            starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        assert not occupied.done()
+        one._roots.clear()  # the fixture's
+        await one.close()
+
+    asyncio.run(cancelled())
+    assert not runs(program)
+    assert nothing_is_left(system, home)
+
+
+class NoConnections(asyncio.SelectorEventLoop):
+    """As where the kernel watches no more descriptors."""
+
+    async def create_unix_connection(self, *args: object, **kwargs: object) -> NoReturn:
+        del args, kwargs
+        raise OSError(errno.ENOSPC, "no watches")
+
+
+@mounting
+def test_a_box_to_which_no_pipe_can_be_opened_is_ended(
+    system: Path, home: Path, root: Root, order: Order, program: Program
+) -> None:
+    one = containers(FakeGroups(system), home, root)
+
+    async def unconnected() -> None:
+        await opened(one, program)
+        with pytest.raises(SandboxDown, match="no watches"):
+            await one.start(order)
+
+    with asyncio.Runner(loop_factory=NoConnections) as runner:
+        runner.run(unconnected())
+    assert not runs(program)
+    assert nothing_is_left(system, home)
+
+
+@mounting
+def test_a_box_whose_runtime_cannot_be_started_leaves_nothing(
+    system: Path, home: Path, root: Root, order: Order, tmp_path: Path
+) -> None:
+    one = containers(FakeGroups(system), home, root)
+
+    async def without() -> None:
+        await opened(one, Program(name="crun", path=tmp_path / "gone"))
+        with pytest.raises(SandboxDown, match="no box could be started"):
+            await one.start(order)
+
+    asyncio.run(without())
+    assert nothing_is_left(system, home)
