@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import NoReturn
 import pytest
 
 from agent.base.errors import SandboxDown
+from agent.base.owner import owner_label
 from agent.base.types import BoxSpec
 from sandbox.contract import Order
 from sandbox.oci.containers import OciContainers
@@ -21,6 +23,7 @@ from sandbox.oci.groups import Group, Groups
 from sandbox.oci.mounts import own_mounts
 from sandbox.oci.program import Program
 from sandbox.oci.roots import Root
+from sandbox.reap import BOX_LIFE_SECONDS
 from sandbox.users import IN_USE
 
 
@@ -219,3 +222,21 @@ def test_a_box_whose_runtime_cannot_be_started_leaves_nothing(
 
     asyncio.run(without())
     assert nothing_is_left(system, home)
+
+
+def test_a_box_that_an_owner_not_seen_from_here_is_just_making_is_left_until_its_deadline(
+    system: Path, home: Path, root: Root, order: Order
+) -> None:
+    one = containers(FakeGroups(system), home, root)
+    box, _, group = one._prepare(order, root)
+    group.close()
+    pid, start, boot, _, host = owner_label(os.getpid()).split(".")
+    link = home / f"{box}.owner"
+    link.unlink()
+    link.symlink_to(f"{pid}.{start}.{boot}.else.{host}")
+    assert one._reap() == 0
+    assert (home / box / "config.json").exists()
+    past = time.time() - BOX_LIFE_SECONDS - 1
+    os.utime(link, (past, past), follow_symlinks=False)
+    assert one._reap() == 1
+    assert list(home.iterdir()) == []
