@@ -55,7 +55,7 @@ class _Running:
 
 
 class _Errands:
-    """Work that goes on when whoever waits for it is cancelled: no thread can be stopped."""
+    """Work that is done even if its waiter is cancelled: no thread can be stopped."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()

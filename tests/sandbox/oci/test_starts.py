@@ -26,6 +26,9 @@ from sandbox.oci.roots import Root
 from sandbox.reap import BOX_LIFE_SECONDS
 from sandbox.users import IN_USE
 
+USER = 1_400_007
+"""Of no other box of this process."""
+
 
 class FakeGroups(Groups):
     """Groups that are folders, below a folder that is not the kernel's."""
@@ -70,7 +73,7 @@ def root(tmp_path: Path) -> Iterator[Root]:
 
 @pytest.fixture
 def order(tmp_path: Path) -> Order:
-    return Order(name="one", spec=BoxSpec(image="i", gateway=False), folder=tmp_path, campaign="c")
+    return Order(name="one", spec=BoxSpec(image="i", gateway=False, user=USER), folder=tmp_path, campaign="c")
 
 
 def containers(groups: Groups, home: Path, root: Root) -> OciContainers:
@@ -127,7 +130,7 @@ async def opened(one: OciContainers, program: Program) -> None:
 
 def nothing_is_left(system: Path, home: Path) -> bool:
     groups = list((system / "ratchet").glob("*/"))
-    return not groups and [path.name for path in home.iterdir()] == ["nothing"] and not IN_USE.total()
+    return not groups and [path.name for path in home.iterdir()] == ["nothing"] and not IN_USE[USER]
 
 
 @mounting
