@@ -13,11 +13,12 @@ import secrets
 import shutil
 import socket
 import subprocess
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from agent.base.errors import RatchetError, SandboxDown, UserError
 from agent.base.owner import owner_label
@@ -41,6 +42,8 @@ KILL_SECONDS = 10.0
 ENDED_BY_OTHERS = 255
 """The code of a box whose runtime was killed: an engine has the same for an end that it did not see."""
 
+_T = TypeVar("_T")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Running:
@@ -49,6 +52,25 @@ class _Running:
     process: subprocess.Popen[bytes]
     group: Group
     folder: Path
+
+
+class _Errands:
+    """Work that is done even if its waiter is cancelled: no thread can be stopped."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def begin(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        """Do it from now on."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def settle(self) -> None:
+        """Return when all of it is done."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
 
 class OciContainers:
@@ -72,6 +94,7 @@ class OciContainers:
         self._roots: dict[str, Root] = {}
         self._unpacking = asyncio.Lock()
         self._running: dict[str, _Running] = {}
+        self._errands = _Errands()
         # All mounts are made, and all programs started, by the one thread that sees these mounts.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="ratchet-oci")
         self.users = OWN_OCI
@@ -95,6 +118,7 @@ class OciContainers:
 
     async def close(self) -> None:
         """Remove what is left, and let the trees go."""
+        await self._errands.settle()
         for box in list(self._running):
             with suppress(SandboxDown):
                 await self._end(box)
@@ -104,14 +128,15 @@ class OciContainers:
         self._starter.shutdown(wait=False)
 
     async def reap(self) -> int:
-        """Remove the boxes of dead owners; how many."""
+        """Remove the boxes of dead owners; how many. That of an owner not seen from here: past its deadline."""
         return int(await self._thread(self._reap))
 
     def _reap(self) -> int:
         count = 0
         for link in self._home.glob("*.owner"):
             box = link.stem
-            if left_behind(_labels(link), ended=not self._groups.pids(box)):
+            # No processes are no end: it may be just being made, and those of another PID namespace are not listed.
+            if left_behind(_labels(link), ended=False):
                 with suppress(SandboxDown):  # what cannot be ended now is not in our way
                     self._groups.kill(box)
                     self._clear(box)
@@ -131,22 +156,12 @@ class OciContainers:
             fix = "Use boxes.engine: docker, or leave out the tasks of this profile."
             raise UserError("profile: machine", "is not offered with boxes.engine: oci", fix)
         root = await self._root(order.spec.image)
-        box, user, group = await self._thread(self._prepare, order, root)
-        IN_USE[user] += 1  # before anything runs in it: see sandbox.others
-        near, far = socket.socketpair()
-        near.setblocking(False)
+        making = self._errands.begin(self._make(self._program, order, root))
         try:
-            process = await self._start_in_thread(self._run, self._program, box, root, far)
-        except OSError as error:
-            near.close()
-            await self._discard(box, group)
-            IN_USE[user] -= 1
-            raise SandboxDown(f"no box could be started: {error}") from error
-        finally:
-            far.close()
-        self._running[box] = _Running(process=process, group=group, folder=self._home / box)
-        reader, writer = await asyncio.open_unix_connection(sock=near, limit=STREAM_LIMIT)
-        return Started(id=box, wire=Wire(reader, writer, mixed=False), user=user)
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._errands.begin(self._unmake(making)))
+            raise
 
     def areas(self, container: str, folder: Path | None) -> Areas:
         """In the folder that the box has mounted."""
@@ -184,15 +199,52 @@ class OciContainers:
                 self._roots[image] = await self._thread(open_root, image)
         return self._roots[image]
 
+    async def _make(self, program: Program, order: Order, root: Root) -> Started:
+        """A box whose runtime runs; nothing is left of one that fails. Raises SandboxDown."""
+        box, user, group = await self._thread(self._prepare, order, root)
+        IN_USE[user] += 1  # before anything runs in it: see sandbox.others
+        try:
+            wire = await self._launch(program, box, root, group)
+        except BaseException as error:
+            if box not in self._running:
+                await self._discard(box, group)
+            await self.remove(box, user)
+            if isinstance(error, OSError):
+                raise SandboxDown(f"no box could be started: {error}") from error
+            raise
+        return Started(id=box, wire=wire, user=user)
+
+    async def _launch(self, program: Program, box: str, root: Root, group: Group) -> Wire:
+        """Start the runtime; the pipe to the runner. Raises OSError."""
+        near, far = socket.socketpair()
+        try:
+            near.setblocking(False)
+            process = await self._start_in_thread(_run, program, self._home, box, root, far)
+            self._running[box] = _Running(process=process, group=group, folder=self._home / box)
+            reader, writer = await asyncio.open_unix_connection(sock=near, limit=STREAM_LIMIT)
+        except BaseException:
+            near.close()  # on this the box ends
+            raise
+        return Wire(reader, writer, mixed=False)
+
+    async def _unmake(self, making: asyncio.Task[Started]) -> None:
+        """Remove a box that nobody waits for any more, once it is made."""
+        with suppress(RatchetError):
+            started = await making
+            await started.wire.close()
+            await self.remove(started.id, started.user)
+
     def _prepare(self, order: Order, root: Root) -> tuple[str, int, Group]:
         """The name and the user id of a box whose bundle is written, and the group around it. Raises SandboxDown."""
         box, user, group = self._claim(order)
         try:
             self._write(box, replace(order, spec=replace(order.spec, user=user)), root)
-        except OSError as error:
+        except BaseException as error:
             group.close()
             self._clear(box)
-            raise SandboxDown(f"{self._home} cannot be written: {error.strerror}") from error
+            if isinstance(error, OSError):
+                raise SandboxDown(f"{self._home} cannot be written: {error.strerror}") from error
+            raise
         return box, user, group
 
     def _claim(self, order: Order) -> tuple[str, int, Group]:
@@ -207,9 +259,14 @@ class OciContainers:
                 continue
             except OSError as error:
                 raise SandboxDown(f"{self._home} cannot be written: {error.strerror}") from error
-            if (group := self._groups.make(box, memory)) is not None:
+            group = None
+            try:
+                group = self._groups.make(box, memory)
+            finally:
+                if group is None:  # our label on a box that is not there would keep it from every reaper
+                    self._owner(box).unlink()
+            if group is not None:
                 return box, user, group
-            self._owner(box).unlink()
         raise SandboxDown("every user id that was tried belongs to another box")
 
     def _owner(self, box: str) -> Path:
@@ -236,42 +293,14 @@ class OciContainers:
     async def _start_in_thread(self, work: Any, *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._starter, work, *args)
 
-    def _run(self, program: Program, box: str, root: Root, pipe: socket.socket) -> subprocess.Popen[bytes]:
-        """Start the runtime's process, which lives as long as the box. Raises OSError."""
-        folder = self._home / box
-        lay(root.tree, self._home / "nothing", folder / "root")
-        argv = [str(program.path), "--root", str(self._home / "state"), "run", "--bundle", str(folder), box]
-        with (folder / "stderr").open("wb") as stderr:
-            # In a session of its own: Ctrl-C is for us, and we end the boxes.
-            return subprocess.Popen(
-                argv,
-                stdin=pipe.fileno(),
-                stdout=pipe.fileno(),
-                stderr=stderr,
-                env={"PATH": os.defpath},
-                start_new_session=True,
-            )
-
     async def _end(self, box: str) -> None:
         """End a box and remove all of it. Raises SandboxDown if that cannot be done now."""
         running = self._running.get(box)
         if running is None:
             return
-        await self._thread(self._finish, box, running.process)
+        await self._thread(_finish, self._groups, box, running.process)
         self._running.pop(box, None)
         await self._discard(box, running.group)
-
-    def _finish(self, box: str, process: subprocess.Popen[bytes]) -> None:
-        """Wait for the box to end, which it does once its pipe is closed; kill it if it does not."""
-        try:
-            process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._groups.kill(box)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(KILL_SECONDS)
-            process.kill()
-            process.wait()
-        self._groups.kill(box)  # what a runtime that was itself killed has left
 
     async def _discard(self, box: str, group: Group) -> None:
         """Remove all that is left of a box that has ended."""
@@ -287,6 +316,36 @@ class OciContainers:
         shutil.rmtree(self._home / box, ignore_errors=True)
         with suppress(FileNotFoundError):
             self._owner(box).unlink()
+
+
+def _run(program: Program, home: Path, box: str, root: Root, pipe: socket.socket) -> subprocess.Popen[bytes]:
+    """Start the runtime's process, which lives as long as the box. The pipe's end is its own. Raises OSError."""
+    folder = home / box
+    argv = [str(program.path), "--root", str(home / "state"), "run", "--bundle", str(folder), box]
+    with pipe, (folder / "stderr").open("wb") as stderr:
+        lay(root.tree, home / "nothing", folder / "root")
+        # In a session of its own: Ctrl-C is for us, and we end the boxes.
+        return subprocess.Popen(
+            argv,
+            stdin=pipe.fileno(),
+            stdout=pipe.fileno(),
+            stderr=stderr,
+            env={"PATH": os.defpath},
+            start_new_session=True,
+        )
+
+
+def _finish(groups: Groups, box: str, process: subprocess.Popen[bytes]) -> None:
+    """Wait for the box to end, which it does once its pipe is closed; kill it if it does not. Raises SandboxDown."""
+    try:
+        process.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        groups.kill(box)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(KILL_SECONDS)
+        process.kill()
+        process.wait()
+    groups.kill(box)  # what a runtime that was itself killed has left
 
 
 def _labels(link: Path) -> dict[str, str]:

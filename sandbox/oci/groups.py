@@ -70,7 +70,11 @@ class Groups:
                 around.mkdir()
             except FileExistsError:
                 return None
-            return (_limited_v2 if self.unified else _limited_v1)(around, memory)
+            try:
+                return (_limited_v2 if self.unified else _limited_v1)(around, memory)
+            except BaseException:
+                _removed(around)  # takes no file descriptor: there may be none left
+                raise
         except OSError as error:
             raise SandboxDown(f"a control group cannot be made below {self._system}: {error}") from error
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.base.errors import UserError
+from sandbox.oci.bundle import ARCHITECTURES
 
 KNOWN = ("crun", "runc")
 """In the order of preference: crun takes less than half of the processor time."""
@@ -33,12 +34,13 @@ class Program:
         return f"{self.name} {version or 'of unknown version'} ({self.path})"
 
 
-def find_program(wanted: str | None, path: str | None = None) -> Program:
+def find_program(wanted: str | None, path: str | None = None, machine: str | None = None) -> Program:
     """The runtime for boxes: `wanted`, else the first of `KNOWN` that is installed.
 
     Args:
         wanted: its name.
         path: folders in which to look, with colons between; None is PATH, and where administrators' programs are.
+        machine: the processor's architecture, as `uname` calls it; None is that of this machine.
 
     Raises:
         UserError: this machine cannot run boxes in this way; says what is missing.
@@ -48,6 +50,10 @@ def find_program(wanted: str | None, path: str | None = None) -> Program:
         raise UserError("boxes.runtime", problem, f"Name one of {', '.join(KNOWN)}, or remove the key.")
     if sys.platform != "linux" or os.geteuid():
         raise UserError(FIELD, "oci takes root on Linux", "Run as root, or use boxes.engine: docker.")
+    machine = machine or os.uname().machine
+    if machine not in ARCHITECTURES:
+        problem = f"oci runs on {', '.join(ARCHITECTURES)}, and this machine is {machine}"
+        raise UserError(FIELD, problem, "Use boxes.engine: docker.")
     places = path or f"{os.environ.get('PATH', '')}:{PLACES}"
     for name in (wanted,) if wanted else KNOWN:
         if found := shutil.which(name, path=places):

@@ -6,6 +6,7 @@ and the folder is closed to other users of this machine.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -31,6 +32,7 @@ HOSTS = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.
 NETWORK_FILES = {"hosts": HOSTS, "hostname": "box\n", "resolv.conf": ""}
 UNUSED_SECONDS = 30 * 24 * 3600
 EXPORT_SECONDS = 600
+TRIES = 3
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
@@ -38,12 +40,15 @@ Say = Callable[[str], None]
 
 
 class Root:
-    """The tree of one image, kept while this object is open, and the environment that the image wants."""
+    """The tree of one image, kept while this object is open, and the environment that the image wants.
+
+    Raises:
+        FileNotFoundError: it was removed in this moment.
+    """
 
     def __init__(self, folder: Path, env: tuple[str, ...]) -> None:
         self.tree, self.env = folder / "root", env
-        self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
-        fcntl.flock(self._lock, fcntl.LOCK_SH)
+        self._lock = _locked(folder / "lock", fcntl.LOCK_SH)
         os.utime(self._lock)
 
     def close(self) -> None:
@@ -70,16 +75,40 @@ def open_root(image: str, *, say: Say = lambda _line: None) -> Root:
     try:
         about: dict[str, Any] = client.inspect_image(image)  # type: ignore[no-untyped-call]
         folder = cache_folder() / _name(about["Id"])
-        if not folder.exists():
-            say(f"image: unpacking {image} for boxes.engine: oci, once")
-            _make(client, about["Id"], folder)
-        return Root(folder, tuple((about.get("Config") or {}).get("Env") or ()))
+        env = tuple((about.get("Config") or {}).get("Env") or ())
+        for _ in range(TRIES):
+            if not folder.exists():
+                say(f"image: unpacking {image} for boxes.engine: oci, once")
+                _make(client, about["Id"], folder)
+            with suppress(FileNotFoundError):
+                return Root(folder, env)
+        raise SandboxDown(f"image {image} cannot be unpacked: its tree was removed {TRIES} times")
     except ImageNotFound as error:
         raise SandboxDown(f"image {image} is gone") from error
     except (tarfile.TarError, *ENGINE_ERRORS) as error:
         raise SandboxDown(f"image {image} cannot be unpacked: {brief(error)}") from error
     finally:
         client.close()
+
+
+def _locked(path: Path, how: int) -> int:
+    """The lock of a tree, held.
+
+    Raises:
+        FileNotFoundError: while we waited, the tree was removed; another may have its name.
+        OSError: it cannot be had.
+    """
+    held = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(held, how)
+        there = os.path.samestat(os.fstat(held), path.stat())
+    except BaseException:
+        os.close(held)
+        raise
+    if not there:
+        os.close(held)
+        raise FileNotFoundError(errno.ENOENT, "the tree was removed", str(path))
+    return held
 
 
 def unpack_root(image: str, say: Say) -> None:
@@ -163,12 +192,19 @@ def _drop_unused(cache: Path) -> None:
             age = time.time() - (folder / "lock").stat().st_mtime
             if age < UNUSED_SECONDS:
                 continue
-            lock = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+            lock = _locked(folder / "lock", fcntl.LOCK_EX | fcntl.LOCK_NB)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
+                _drop(folder)
             finally:
                 os.close(lock)
+
+
+def _drop(folder: Path) -> None:
+    """Remove a tree: first its name, since what has the name is whole. Raises OSError."""
+    gone = Path(tempfile.mkdtemp(prefix=".old-", dir=folder.parent))
+    folder.rename(gone)
+    shutil.rmtree(gone / "root", ignore_errors=True)
+    shutil.rmtree(gone, ignore_errors=True)  # the lock last: by it, the next process finds what we leave if killed
 
 
 class _Stream:

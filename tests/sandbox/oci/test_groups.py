@@ -93,6 +93,13 @@ def test_a_name_is_given_once_and_nothing_is_left(real: Groups) -> None:
     real.remove("b")
 
 
+def test_a_group_whose_limit_the_kernel_refuses_is_not_left(real: Groups) -> None:
+    for _ in range(2):
+        with pytest.raises(SandboxDown, match="control group"):
+            real.make("refused", -2)
+    assert not list(Path("/sys/fs/cgroup").glob(f"**/ratchet-test-{os.getpid()}/refused"))
+
+
 HOG = """
 import os, pathlib, sys
 for place in sys.argv[1:]: pathlib.Path(place, "cgroup.procs").write_text(str(os.getpid()))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.base.errors import UserError
+from sandbox.oci.bundle import ARCHITECTURES
 from sandbox.oci.program import find_program
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="boxes without an engine take root")
@@ -42,6 +43,14 @@ def test_what_is_missing_is_named_with_the_command_that_installs_it(tmp_path: Pa
 def test_another_runtime_is_refused_by_name() -> None:
     with pytest.raises(UserError, match=r"boxes\.runtime: runsc cannot be used with boxes\.engine: oci"):
         find_program("runsc")
+
+
+@root
+def test_a_processor_whose_system_calls_are_not_listed_is_refused_by_name(tmp_path: Path) -> None:
+    install(tmp_path, "crun")
+    assert all(find_program(None, str(tmp_path), machine) for machine in ARCHITECTURES)
+    with pytest.raises(UserError, match=r"boxes\.engine: .*this machine is armv7l\. Use boxes\.engine: docker"):
+        find_program(None, str(tmp_path), "armv7l")
 
 
 @root

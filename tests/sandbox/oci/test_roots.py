@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
+import shutil
 import tarfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import docker
@@ -124,3 +127,42 @@ def test_trees_that_nothing_has_used_for_long_are_removed_and_those_in_use_are_n
     assert len(list(cache_folder().iterdir())) == 3
     for tree in trees[1:]:
         tree.close()
+
+
+def waits(lock: Path) -> bool:
+    """Whether somebody waits for the lock on a file."""
+    number = f":{lock.stat().st_ino} "
+    return any("->" in line and number in line for line in Path("/proc/locks").read_text().splitlines())
+
+
+def test_a_tree_that_is_removed_while_its_lock_is_awaited_is_unpacked_again(engine: docker.APIClient, tag: str) -> None:
+    first = open_root(imported(engine, tag, member("a")))
+    folder = first.tree.parent
+    first.close()
+    said: list[str] = []
+    with (folder / "lock").open() as remover, ThreadPoolExecutor(1) as other:
+        fcntl.flock(remover, fcntl.LOCK_EX)
+        again = other.submit(open_root, tag, say=said.append)
+        end = time.monotonic() + 20
+        while not waits(folder / "lock") and time.monotonic() < end:
+            time.sleep(0.01)
+        shutil.rmtree(folder)
+        fcntl.flock(remover, fcntl.LOCK_UN)
+        root = again.result()
+    assert len(said) == 1
+    assert (root.tree / "a").exists()
+    with (folder / "lock").open() as lock, pytest.raises(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    root.close()
+
+
+def test_what_a_killed_process_left_of_a_tree_it_removed_is_removed(
+    engine: docker.APIClient, tag: str, cache: Path
+) -> None:
+    half = cache / ".old-x"
+    (half / "root" / "etc").mkdir(parents=True)
+    (half / "lock").touch()
+    os.utime(half / "lock", (1, 1))
+    root = open_root(imported(engine, tag, member("a")))
+    assert list(cache.iterdir()) == [root.tree.parent]
+    root.close()
