@@ -21,6 +21,8 @@ from agent.wiring.program import OBLIGING, SILENT, Program
 OBLIGING_SECONDS, SILENT_SECONDS = 60.0, 25.0
 MOST_CALLS = 12
 CANNOT_START = (126, 127)
+STOPPED = 124
+"""What `timeout` says, by which programs end themselves before their deadline."""
 LAST_WORDS = 200
 OK = 200
 
@@ -97,6 +99,10 @@ def _not_started(made: Attempt) -> Finding:
     if code in CANNOT_START:
         text = f"the command cannot start (exit code {code}): {words}"
         fix = "correct `command`, install the program by `build`, or name its files in `mutable` or `include`"
+        return Finding(what=made.who, ok=False, text=text, fix=fix)
+    if code == STOPPED:
+        text = f"asked no model within its {OBLIGING_SECONDS:.0f} s (exit code {code}): {words}"
+        fix = "run `ratchet doctor` again when the machine is less busy; else let the program start sooner"
         return Finding(what=made.who, ok=False, text=text, fix=fix)
     text = f"ends with exit code {code} before it asks the model: {words}"
     fix = "its files lie below /scaffold as in the repository (`mutable`, `include`), its libraries come from `build`"

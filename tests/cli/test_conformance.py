@@ -62,6 +62,7 @@ async def test_an_agent_that_keeps_the_contract_has_nothing_to_fix() -> None:
         (visited("cannot start 'my-agent'", 127), "cannot start (exit code 127): cannot start 'my-agent'"),
         (visited("ImportError: no openai", 1), "before it asks the model: ImportError: no openai"),
         (visited("", 3), "it printed nothing"),
+        (visited("starting", 124), "asked no model within its 60 s (exit code 124): starting"),
     ],
 )
 async def test_one_that_does_not_start_is_a_failure_and_nothing_more_is_said(obliged: Visited, text: str) -> None:
