@@ -109,5 +109,5 @@ def _check_extra() -> None:
         raise UserError(
             "executor.kind",
             "the package `ray` is not installed",
-            "Install the wheel with the extra `ray`: `pip install './ratchet_rsi-….whl[ray]'`.",
+            "Install the wheel with its extra `ray` (`ratchet docs scale`).",
         )

@@ -82,4 +82,5 @@ def test_the_nodes_of_a_cluster_have_engines() -> None:
 
 def test_a_cluster_without_the_extra_is_the_users_to_fix() -> None:
     done = subprocess.run([sys.executable, "-c", WITHOUT_RAY], capture_output=True, text=True, check=True)
-    assert done.stdout == ("executor.kind: the package `ray` is not installed. Run `pip install 'ratchet-rsi[ray]'`.\n")
+    fix = "Install the wheel with its extra `ray` (`ratchet docs scale`)."
+    assert done.stdout == f"executor.kind: the package `ray` is not installed. {fix}\n"

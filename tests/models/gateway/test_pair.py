@@ -426,7 +426,7 @@ async def test_a_poisonous_request_stops_the_others_clocks_and_costs_them_a_boun
                 await say(client_one, f"poison {i}")
         assert guilty.clock.quieted > 0
         assert own.waited() > 0
-        assert guilty.waited() < 1.0
+        assert guilty.waited() < 3.0, "it waits for the calls in service alone, 0.3 s each"
         guilty.clock.quieted = 1000.0
         before = own.waited()
         with pytest.raises(openai.BadRequestError, match="not on this request"):
