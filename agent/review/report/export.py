@@ -168,6 +168,6 @@ def _arrow() -> tuple[Any, Any]:
         import pyarrow as pa  # noqa: PLC0415 (an extra)
         from pyarrow import parquet  # noqa: PLC0415
     except ImportError as error:
-        fix = "Install it with `pip install 'ratchet-rsi[export]'`, or choose --format csv."
+        fix = "Install it beside Ratchet (`ratchet docs ledger`), or choose --format csv."
         raise UserError("--format parquet", "pyarrow is not installed", fix) from error
     return pa, parquet
