@@ -28,9 +28,8 @@ DRAWS: Final = 8
 """Draws in which a second-best is looked for."""
 STALE, STALE_SHARE = 8, 0.02
 """New trials after which the model is fitted again: so many, or this part of all."""
-SPREAD_PAUSE, FEW = 5, 60
-"""Fits after which the spread of effects is looked for again; at each fit of so few trials, or a first large effect is
-taken for a small one."""
+SPREAD_PAUSE: Final = 5
+"""Fits after which the spread of effects is looked for again."""
 ROWS: Final = 256
 """Candidates in the model, the newest and the best ones, so that a fit takes no longer in a large archive."""
 PAUSE: Final = 20
@@ -117,8 +116,7 @@ class Pooled:
         known, seen = self._posterior, len(archive.observations)
         fresh = seen - self._fitted < max(STALE, STALE_SHARE * seen)
         if known is None or len(known.design) != len(archive) or not fresh:
-            look = seen < FEW or self._fits % SPREAD_PAUSE == 0
-            spreads = SPREADS if known is None or look else [known.spread]
+            spreads = SPREADS if known is None or self._fits % SPREAD_PAUSE == 0 else [known.spread]
             known = fit(*self._kept(archive), spreads)
             self._posterior, self._fitted, self._fits = known, seen, self._fits + 1
         return known

@@ -63,23 +63,6 @@ def test_a_lucky_baseline_does_not_keep_a_good_candidate_from_the_gate() -> None
     assert built.node(0).trials > 20, "the champion's own estimate is refined"
 
 
-def test_a_first_large_effect_meets_the_champion_after_few_trials() -> None:
-    built, chooser, rng = Archive(SearchSettings(min_trials=4)), Pooled(), np.random.default_rng(1)
-    built.add(0, None)
-    for turn in range(START):
-        built.record(0, 0.0, turn)
-    chooser.next(built, rng)
-    built.add(1, 0)
-    while chooser.contender(built, RICH) is None and len(built.observations) < 40:
-        step = chooser.next(built, rng)
-        if isinstance(step, Measure):
-            built.record(step.node, float(step.node), step.turn)
-        elif isinstance(step, Expand):
-            built.fail(step.parent)
-    assert chooser.contender(built, RICH) == 1
-    assert len(built.observations) < 20
-
-
 def test_a_test_waits_until_its_lead_is_worth_it_or_time_runs_out() -> None:
     built = run(archive([None, 0]), {0: 0.4, 1: 0.55}, 200)
     scarce = replace(RICH, foreseen=2000, used=600)

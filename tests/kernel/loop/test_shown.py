@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
@@ -107,7 +108,7 @@ async def division(lab: object) -> SearchTasks:
 
 
 async def test_the_default_search_commits_what_is_better_and_resumes(make_lab: MakeLab) -> None:
-    skills = iter(range(40, 400, 5))
+    skills = itertools.count(40, 5)
 
     def improve(scene: FakeRun) -> None:
         scene.workspace[SETTINGS] = b"SKILL = %d\n" % next(skills)
@@ -116,12 +117,12 @@ async def test_the_default_search_commits_what_is_better_and_resumes(make_lab: M
     await lab.run()
     with lab.ledger() as ledger:
         search = ledger.count_trials(Purpose.SEARCH)
-    lab.trials, lab.strategy = 800, Pooled()
+    lab.trials, lab.strategy = 2000, Pooled()
     await lab.run()
     with lab.ledger() as ledger:
         assert ledger.count_trials(Purpose.SEARCH) > search
         assert ledger.commits()
-        assert ledger.count_trials() <= 800 + 60, "the holdout may follow the last verdict"
+        assert ledger.count_trials() <= 2000 + 60, "the holdout may follow the last verdict"
 
 
 async def test_a_proposal_is_not_made_of_a_parent_that_was_retired_while_it_was_measured(make_lab: MakeLab) -> None:
