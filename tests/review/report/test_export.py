@@ -92,7 +92,10 @@ def test_without_pyarrow_the_error_names_the_fix(file: Path, tmp_path: Path) -> 
     done = subprocess.run(
         [sys.executable, "-c", code, file, tmp_path / "out"], capture_output=True, text=True, check=False
     )
-    assert "UserError: --format parquet: pyarrow is not installed. Install it with `pip install" in done.stderr
+    assert (
+        "UserError: --format parquet: pyarrow is not installed. Install it beside Ratchet (`ratchet docs ledger`)"
+        in done.stderr
+    )
     assert not (tmp_path / "out").exists()
 
 
