@@ -55,6 +55,11 @@ class SearchSettings:
         """Search trials that a node needs before it may go to the gate."""
         return min(self.min_trials, 2 * self.task_count)
 
+    @property
+    def half(self) -> int:
+        """Search trials that strategy `pooled` asks for: it learns of a node from others' trials as well."""
+        return (self.enough + 1) // 2
+
 
 @dataclass(frozen=True, slots=True)
 class Expand:

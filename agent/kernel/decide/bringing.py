@@ -70,7 +70,7 @@ def kept_share(archive: Archive, effects: Mapping[int, float]) -> float:
         if not all(one in archive for one in (node, champion, made)):
             continue
         was = _effect(effects, archive.patches(node) - archive.patches(champion))
-        measured = archive.node(made).trials >= (archive.settings.enough + 1) // 2
+        measured = archive.node(made).trials >= archive.settings.half
         if measured and was > LEAST:
             shares.append(min(max(effects.get(made, 0.0) / was, 0.0), 1.0))
     return sum(shares) / len(shares)

@@ -163,7 +163,7 @@ class Pooled:
             return None
         posterior = self._fit(archive)
         values = posterior.values
-        ready = (archive.column(TRIALS) >= (settings.enough + 1) // 2) & (archive.column(ALIVE) > 0)
+        ready = (archive.column(TRIALS) >= settings.half) & (archive.column(ALIVE) > 0)
         rows = np.flatnonzero(ready & (values > values[champion] + settings.margin))
         rows = rows[[_may_meet(archive, archive.ids[row]) for row in rows.tolist()]]
         lead, error = posterior.lead(champion, rows)
@@ -190,7 +190,7 @@ class Pooled:
         brought = hoped(archive, effects, node, kept_share(archive, effects))
         if brought <= 0.0:
             return False
-        first = spend.proposal + (archive.settings.enough + 1) // 2
+        first = spend.proposal + archive.settings.half
         now, later = (2.0 * expected_pairs(one, posterior.noise, spend.log_threshold) for one in (lead, brought))
         likely = float(_reliable(archive)[champion])
         fits = first + later <= spend.foreseen - spend.used

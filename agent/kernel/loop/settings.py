@@ -45,7 +45,7 @@ def search_settings(config: Config, suite: Suite) -> SearchSettings:
 def before_a_test(config: Config, search: SearchSettings) -> tuple[int, float]:
     """(search trials, standard errors of its lead) that a candidate needs before a test, by the strategy's own rule."""
     if config.search.strategy == "pooled":
-        return (search.enough + 1) // 2, LEAD
+        return search.half, LEAD
     return search.enough, search.min_z
 
 
