@@ -97,6 +97,6 @@ def _podman_mounts(spec: BoxSpec) -> dict[str, str]:
         "/workspace": scratch,
         "/tmp": scratch,  # noqa: S108 - in the box
         "/dev/shm": f"rw,nosuid,nodev,noexec,size={SHM_MB}m,U",  # noqa: S108 - in the box
-        "/run": "rw,nosuid,nodev,noexec,size=1m",
+        "/run": "rw,nosuid,nodev,noexec,size=1m,mode=0755",
         "/var/tmp": "ro,nosuid,nodev,noexec,size=1m",  # noqa: S108 - in the box
     }

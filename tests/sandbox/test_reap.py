@@ -76,7 +76,10 @@ def leave(engine: docker.APIClient, image: str, test: str, **labels: str) -> str
         "deadline": str(int(time.time()) + 99),
     }
     named = {f"ratchet.{key}": value for key, value in {**alive, **labels, "test": test}.items()}
-    return str(engine.create_container(image, ["true"], labels=named)["Id"])
+    # Podman's own limits are more than a service without CAP_SYS_RESOURCE may grant.
+    limits = [docker.types.Ulimit(name=name, soft=1024, hard=1024) for name in ("nofile", "nproc")]
+    host = engine.create_host_config(ulimits=limits)
+    return str(engine.create_container(image, ["true"], labels=named, host_config=host)["Id"])
 
 
 def left(engine: docker.APIClient, test: str) -> set[str]:
