@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from agent.config.campaign import SearchConfig
 from agent.kernel.decide.archive import Archive, Compose, Expand, Measure, SearchSettings
-from agent.kernel.decide.pooled import ROWS, START, Pooled, Spend, expected_pairs
+from agent.kernel.decide.pooled import LEAD, ROWS, START, Pooled, Spend, expected_pairs
 from tests.kernel.decide.archives import archive
 
 RICH = Spend(foreseen=100_000, used=100, gate=0, log_threshold=5.7)
@@ -128,3 +129,7 @@ def test_a_test_is_expected_to_take_as_long_as_simulated_ones_do(lead: float) ->
     accepted, taken = many_tests(x, threshold(1, 0, gate), gate)
     seen = float(taken[accepted].mean())
     assert 0.4 < expected_pairs(lead, 0.24, threshold(1, 0, gate)) / seen < 2.5
+
+
+def test_the_description_of_the_key_that_pooled_does_not_heed_names_what_it_heeds_instead() -> None:
+    assert f"pooled, which needs {LEAD}" in (SearchConfig.model_fields["min_z"].description or "")
