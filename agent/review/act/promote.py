@@ -77,7 +77,7 @@ class Checkout:
         return done.stdout.strip() if done.returncode == 0 else ""
 
     def check_ready(self, campaign_branch: str) -> str:
-        """The current branch. Raises UserError unless it is clean and no operation is in progress."""
+        """The current branch. Raises UserError unless there is one that can take patches."""
         if self.out("rev-parse", "--is-inside-work-tree") != "true":
             raise UserError("scaffold.repo", f"{self.root} has no working tree", "Clone it and promote in the clone.")
         branch = self.out("symbolic-ref", "--quiet", "--short", "HEAD")
@@ -90,12 +90,26 @@ class Checkout:
                 raise UserError(
                     "scaffold.repo", f"a {what} is in progress", f"Run `git {what} --continue` or `--abort`."
                 )
-        if dirty := self.out("status", "--porcelain", "--untracked-files=no"):
-            count = len(dirty.splitlines())
-            more = f" and {count - 1} more have" if count > 1 else " has"
-            problem = f"{visible(dirty.splitlines()[0].split(maxsplit=1)[1])}{more}"
-            raise UserError("scaffold.repo", f"{problem} changes that are not committed", "Run `git stash` first.")
         return branch
+
+    def check_clean(self, *touched: tuple[str, ...]) -> None:
+        """Raises UserError if git would stop for changes of the user's.
+
+        Changes of files that the patches leave alone, such as the campaign.yaml, stay as they are.
+
+        Args:
+            touched: arguments of git that list the paths which the patches change.
+        """
+        names = {name for command in touched for name in self._names(*command)}
+        staged = self._names("diff", "--cached", "HEAD")
+        if dirty := staged or [name for name in self._names("diff") if name in names]:
+            more = f" and {len(dirty) - 1} more have" if len(dirty) > 1 else " has"
+            problem = f"{visible(dirty[0])}{more} changes that are {'staged' if staged else 'not committed'}"
+            raise UserError("scaffold.repo", problem, "Run `git stash` first, and `git stash pop` afterwards.")
+
+    def _names(self, *command: str) -> list[str]:
+        listed = self.out(*command, "--no-renames", "--name-only", "-z", "--")
+        return [name for name in listed.split("\0") if name]
 
 
 def plan(
@@ -118,6 +132,7 @@ def plan(
     commands: list[tuple[str, ...]]
     if only:
         how = "cherry-pick" + (" as one commit" if squash else "")
+        checkout.check_clean(*(("show", "--format=", name) for name in names))
         # One by one for a squash: a conflict then leaves no unfinished sequence.
         commands = (
             [("cherry-pick", "--no-commit", name) for name in names] if squash else [("cherry-pick", "-x", *names)]
@@ -125,6 +140,7 @@ def plan(
         stat = "\n".join(checkout.out("show", "--shortstat", "--format=", name, "--") for name in names)
     else:
         how = "squash into one commit" if squash else "merge"
+        checkout.check_clean(("diff", f"HEAD...{commits[0].sha}"))
         options = ("--squash",) if squash else ("--no-edit", "-m", f"Merge branch '{campaign_branch}'")
         commands = [("merge", *options, commits[0].sha)]
         stat = checkout.out("diff", "--shortstat", f"HEAD...{commits[0].sha}", "--")

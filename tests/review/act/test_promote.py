@@ -81,11 +81,30 @@ def test_patches_that_are_there_already_are_not_promoted_again(night: Night, squ
             planned(night, *only)
 
 
-def test_a_dirty_tree_is_refused_with_the_fix(night: Night) -> None:
+@pytest.mark.parametrize("only", [False, True])
+def test_changes_of_a_file_that_a_patch_changes_are_refused_with_the_fix(night: Night, only: bool) -> None:
+    (night.repo / PROMPT).write_text("not committed\n")
+    with pytest.raises(UserError, match=r"has changes that are not committed\. Run `git stash` first"):
+        promote(night, *(numbers(night) if only else ()))
+
+
+@pytest.mark.parametrize("squash", [False, True])
+@pytest.mark.parametrize("only", [False, True])
+def test_changes_of_other_files_stay_as_they_are(night: Night, only: bool, squash: bool) -> None:
+    """As those of the campaign.yaml that the campaign itself read."""
+    change(night, "other.txt", "mine\n")
     (night.repo / "other.txt").write_text("not committed\n")
-    with pytest.raises(UserError, match=r"other\.txt has changes that are not committed\. Run `git stash` first"):
-        planned(night)
-    assert night.git("rev-parse", "main") == night.git("merge-base", "main", "ratchet/night")
+    promote(night, *(numbers(night) if only else ()), squash=squash)
+    assert (night.repo / SETTINGS).read_text() == "SKILL = 60\n"
+    assert night.git("status", "--porcelain") == "M other.txt"
+    assert (night.repo / "other.txt").read_text() == "not committed\n"
+
+
+def test_changes_that_are_staged_are_refused_since_git_would_commit_them(night: Night) -> None:
+    (night.repo / "other.txt").write_text("staged\n")
+    night.git("add", "other.txt")
+    with pytest.raises(UserError, match=r"other\.txt has changes that are staged\. Run `git stash` first"):
+        promote(night)
 
 
 def test_an_untracked_file_does_not_matter_unless_it_would_be_overwritten(night: Night) -> None:
