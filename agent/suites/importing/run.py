@@ -15,6 +15,7 @@ from agent.suites.importing.harbor import Harbor
 from agent.suites.importing.harbor_sources import HUB, downloaded
 from agent.suites.importing.jsonl import HumanEval, Mbpp
 from agent.suites.importing.programs import EvalPlus, Programs
+from agent.suites.importing.solving import script_of
 from agent.suites.importing.swebench import SweBench
 from agent.suites.importing.terminalbench import TerminalBench
 from agent.suites.importing.write import SuiteWriter, grouped
@@ -44,7 +45,8 @@ Done = Callable[[Draft | Refusal], None]
 class Imported:
     """What came of an import. `changed` is False if exactly this suite stood there before.
 
-    `reasons` groups the refusals, `remarks` the changes of meaning in what was taken, each with its count.
+    `reasons` groups the refusals, `remarks` the changes of meaning in what was taken, each with its count; `scripts`
+    is the number of taken tasks whose only reference is a script.
     """
 
     kind: str
@@ -54,6 +56,7 @@ class Imported:
     changed: bool
     reasons: Sequence[Mapping[str, object]] = ()
     remarks: Sequence[Mapping[str, object]] = ()
+    scripts: int = 0
 
 
 def import_suite(
@@ -77,9 +80,12 @@ def import_suite(
     with downloaded(source) as there:
         importer = chosen(kind, there)
         _apart(there, dest)
+        scripts = 0
         with SuiteWriter(dest, replace=replace) as writer:
             for read in importer.read(there, options):
-                done((writer.add(read) or read) if isinstance(read, Draft) else writer.refuse(read))
+                outcome = (writer.add(read) or read) if isinstance(read, Draft) else writer.refuse(read)
+                scripts += isinstance(outcome, Draft) and not outcome.solution and script_of(outcome.meta) is not None
+                done(outcome)
             changed = writer.finish(importer.kind, _said(source), prepare)
     return Imported(
         kind=importer.kind,
@@ -89,6 +95,7 @@ def import_suite(
         changed=changed,
         reasons=grouped(refusal.feature for refusal in writer.refusals),
         remarks=writer.remarks,
+        scripts=scripts,
     )
 
 
