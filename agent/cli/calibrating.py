@@ -46,7 +46,6 @@ def tasks_calibrate(
     Runs are kept in the campaign's folder: the same command resumes, and more --runs add to what is there.
     """
     import asyncio
-    import json
 
     from agent.base.types import Split
     from agent.review.terminal.calibration import as_data, print_calibration
@@ -69,11 +68,24 @@ def tasks_calibrate(
         best = asyncio.run(_measured(other, reference_rev, tasks, runs, notebook))
     found = _calibrated(config, tasks, seed, best, effect)
     said = as_data(suite, found, _costs(seed, best))
-    (config.folder / REPORT).write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+    write_report(config.folder / REPORT, said)
     if as_json:
         print_stdout(said)
     else:
         print_calibration(found, config.folder / REPORT, terminal())
+
+
+def write_report(file: Path, said: Mapping[str, Any]) -> None:
+    """Write a calibration's report in one step: the last one stays until the new one is whole. Raises UserError."""
+    import json
+
+    half = file.with_suffix(".tmp")
+    try:
+        half.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+        half.replace(file)
+    except OSError as error:
+        fix = "Make room, or the folder writable, and run the same command again: no run is repeated."
+        raise UserError(str(file), f"cannot be written ({error.strerror})", fix) from error
 
 
 def _reference_config(config: Config, reference: Path | None) -> Config:

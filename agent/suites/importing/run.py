@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.base.errors import UserError
+from agent.base.text import escaped
 from agent.suites.importing.draft import Draft, Importer, Options, Refusal
 from agent.suites.importing.evals import Evals
 from agent.suites.importing.exercism import Exercism
@@ -102,7 +103,10 @@ def import_suite(
 def _said(source: Path) -> str:
     """What the report calls a source."""
     package = HUB.fullmatch(str(source))
-    return f"harbor://{package['package']}" if package else source.resolve().name
+    if package:
+        return f"harbor://{package['package']}"
+    name = source.resolve().name
+    return name if name.isprintable() else escaped(name)  # bytes that are not UTF-8 are not printable
 
 
 def chosen(kind: str, source: Path) -> Importer:
