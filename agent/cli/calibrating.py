@@ -19,6 +19,19 @@ if TYPE_CHECKING:
     from agent.suites.calibrating import Notebook, Ran
 
 NOTEBOOK, REPORT = "calibration.jsonl", "calibration.json"
+_NOT_THE_SCAFFOLD = {"repo", "base", "sabotage"}
+"""Settings of `scaffold` that change no run: where the commit comes from, whose tree is known, and a trial before."""
+_NOT_THE_MODEL = {
+    "price",
+    "api_key_env",
+    "ca_file",
+    "concurrency",
+    "requests_per_minute",
+    "tokens_per_minute",
+    "attempts",
+    "threads",
+}
+"""Settings of a model that change what a call costs and how long it waits, not the answer."""
 
 
 def tasks_calibrate(
@@ -112,8 +125,21 @@ async def _measured(
             tree=parts.repository.tree_of(rev or parts.repository.base),
             command=" ".join(config.scaffold.command),
             models=", ".join(f"{model.provider}/{model.name}" for model in config.models.of("solver")),
+            settings=settings_of(config),
         )
         return await calibrate(parts.evaluator, who, tasks, runs, notebook=notebook, done=counter.advance)
+
+
+def settings_of(config: Config) -> str:
+    """A hash of the settings of scaffold and solver that can change a score, for which runs are kept."""
+    import hashlib
+    import json
+
+    said = {
+        "scaffold": config.scaffold.model_dump(mode="json", exclude=_NOT_THE_SCAFFOLD),
+        "solver": [model.model_dump(mode="json", exclude=_NOT_THE_MODEL) for model in config.models.of("solver")],
+    }
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _calibrated(

@@ -1,7 +1,7 @@
 """Runs of a scaffold that say how hard tasks are; each one is kept as soon as it is done, so that nothing is run twice.
 
-The notebook is a file of JSON lines, one a run. A run counts again for the same scaffold, models, task content and
-number; a change of any of them makes new runs.
+The notebook is a file of JSON lines, one a run. A run counts again for the same scaffold, settings, models, task
+content and number; a change of any of them makes new runs.
 """
 
 from __future__ import annotations
@@ -24,11 +24,16 @@ from agent.trials.measuring import retried
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Who:
-    """What is measured: a scaffold's tree, how it is started, and the models that answer it."""
+    """What is measured: a scaffold's tree, how it is started, and the models that answer it.
+
+    `settings` is a hash of everything else in the configuration that decides how it runs and who answers. Runs of
+    versions that did not note it have none, and are those of no configuration.
+    """
 
     tree: str
     command: str
     models: str
+    settings: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

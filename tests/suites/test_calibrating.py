@@ -13,6 +13,7 @@ import pytest
 
 from agent.base.errors import InfrastructureError, RecordBroken, UserError
 from agent.suites.calibrating import Notebook, Ran, Who, calibrate
+from agent.suites.loader import content_hash
 from sandbox.fake import FakeRun, Program, ran
 from tests.trials.test_evaluator import TASK, check, evaluating
 
@@ -74,6 +75,7 @@ async def test_a_calibration_that_broke_off_resumes(tmp_path: Path) -> None:
     [
         (replace(WHO, tree="other"), TASK),
         (replace(WHO, models="other"), TASK),
+        (replace(WHO, settings="other"), TASK),
         (WHO, replace(TASK, instruction="Changed.")),
         (WHO, replace(TASK, tests={"hidden": b"43"})),
     ],
@@ -94,7 +96,8 @@ def test_a_notebook_with_a_strange_line_is_the_users_to_fix(tmp_path: Path) -> N
 
 
 def made(run: int) -> Ran:
-    return Ran(who=WHO, task="t", content="c", run=run, score=1, reason="", seconds=1, tokens=1, dollars=None)
+    content = content_hash((TASK,))
+    return Ran(who=WHO, task="t", content=content, run=run, score=1, reason="", seconds=1, tokens=1, dollars=None)
 
 
 @contextmanager
@@ -136,3 +139,14 @@ def test_a_notebook_that_cannot_be_written_is_said_before_anything_is_run(tmp_pa
     (tmp_path / "calibration.jsonl").mkdir()
     with pytest.raises(UserError, match="cannot be written"):
         Notebook(tmp_path / "calibration.jsonl")
+
+
+def test_runs_of_an_earlier_version_are_read_and_count_for_no_settings(tmp_path: Path) -> None:
+    notebook = Notebook(tmp_path / "calibration.jsonl")
+    notebook.keep(made(0))
+    said = json.loads(notebook.file.read_text())
+    del said["who"]["settings"]
+    notebook.file.write_text(json.dumps(said) + "\n")
+    earlier = Notebook(notebook.file)
+    assert earlier.find(WHO, TASK, 0) == made(0)
+    assert earlier.find(replace(WHO, settings="known"), TASK, 0) is None
