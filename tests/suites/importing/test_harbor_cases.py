@@ -450,10 +450,14 @@ def test_the_helper_runs_what_a_script_would_fetch(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "start", ["python3 -m pytest", "uvx -w pytest-json-ctrf pytest", "pytest", "uv run python -m pytest"]
+    ("start", "option", "own"),
+    [
+        ("python3 -m pytest", "--ctrf c.json", True),
+        ("uvx -w pytest-json-ctrf pytest", "--ctrf=c.json", False),
+        ("pytest", "--ctrf c.json", False),
+        ("uv run python -m pytest", "--ctrf=c.json", True),
+    ],
 )
-@pytest.mark.parametrize("option", ["--ctrf c.json", "--ctrf=c.json"])
-@pytest.mark.parametrize("own", [False, True])
 def test_a_report_that_no_plug_in_writes_is_not_asked_of_pytest(
     start: str, option: str, own: bool, tmp_path: Path
 ) -> None:
