@@ -80,9 +80,9 @@ class Node:
         """Which images this node's engine does not have."""
         return await answered(asyncio.to_thread(lacking, images))
 
-    async def load(self, parts: list[Any]) -> Answer:
+    async def load(self, image: Image, parts: list[Any]) -> Answer:
         """Give an image to this node's engine."""
-        return await answered(asyncio.to_thread(load, parts))
+        return await answered(asyncio.to_thread(load, image, parts))
 
     async def open(self, images: tuple[Image, ...]) -> Answer:
         """Get ready, once all images are there. The value is a Ready."""

@@ -183,7 +183,7 @@ class Nodes:
             self._actors[name] = self._actor(name, seats)
             lacking = await self.ask(name, "lacking", self._images.all)
             for image in lacking:
-                await self.ask(name, "load", list(await asyncio.to_thread(self._images.parts, image)))
+                await self.ask(name, "load", image, list(await asyncio.to_thread(self._images.parts, image)))
             ready: Ready = await self.ask(name, "open", self._images.all)
         finally:
             self._starting -= 1
