@@ -76,6 +76,10 @@ class Node:
         self._visit = Visit(self._sandbox, self._link, orders.spec, orders.command)
         self._evaluator = evaluator_of(orders, self._sandbox, self._visit)
 
+    async def up(self) -> Answer:
+        """That this process runs."""
+        return None, None
+
     async def lacking(self, images: tuple[Image, ...]) -> Answer:
         """Which images this node's engine does not have."""
         return await answered(asyncio.to_thread(lacking, images))
