@@ -162,7 +162,8 @@ class Seats:
     def _serve(self) -> None:
         """Seat those that wait, in their order, each on the node with most room.
 
-        That node is kept for one who does not fit there yet, and others may pass on other nodes.
+        That node, or every one that is large enough if all are full, is kept for one who does not fit there yet, and
+        others may pass on other nodes.
         """
         kept = set[Place]()
         for count, turn in list(self._waiting):
@@ -171,7 +172,8 @@ class Seats:
             if best is None:
                 continue
             if best.free < 1:
-                return
+                kept.update(places)
+                continue
             if best.free < count:
                 kept.add(best)
                 continue

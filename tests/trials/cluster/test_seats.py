@@ -45,11 +45,11 @@ async def test_a_pair_that_waits_is_not_overtaken_by_single_trials() -> None:
 
 async def test_a_node_with_some_room_is_kept_for_a_pair_and_others_pass_on_other_nodes() -> None:
     seats = Seats()
-    seats.add("half", 2)
+    seats.add("full", 1)
     async with AsyncExitStack() as first, AsyncExitStack() as second:
-        await first.enter_async_context(seats.take())
-        seats.add("full", 1)
         await second.enter_async_context(seats.take(1))
+        seats.add("half", 2)
+        await first.enter_async_context(seats.take())
         pair = asyncio.create_task(seats.take(2).__aenter__())
         await asyncio.sleep(0.01)
         single = asyncio.create_task(seats.take().__aenter__())
@@ -60,6 +60,20 @@ async def test_a_node_with_some_room_is_kept_for_a_pair_and_others_pass_on_other
         assert not pair.done()
         await first.aclose()
         assert await pair == "half"
+
+
+async def test_a_pair_that_waits_for_a_full_large_node_holds_up_nobody_on_a_free_small_one() -> None:
+    seats = Seats()
+    seats.add("large", 2)
+    async with AsyncExitStack() as first:
+        await first.enter_async_context(seats.take(2))
+        seats.add("small", 1)
+        pair = asyncio.create_task(seats.take(2).__aenter__())
+        await asyncio.sleep(0.01)
+        async with asyncio.timeout(5), seats.take() as node:
+            assert node == "small"
+        assert not pair.done()
+    assert await pair == "large"
 
 
 async def test_a_node_that_left_is_given_to_nobody_and_one_that_joins_is() -> None:
