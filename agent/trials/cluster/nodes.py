@@ -208,7 +208,7 @@ class Nodes:
         return ready, len(lacking)
 
     async def _placed(self, name: str) -> None:
-        """Wait until a node's process runs, for as long as others hold what it takes there: that is no start."""
+        """Wait until a node's process runs; while another run holds the node, it does not count as starting."""
         late = asyncio.get_running_loop().call_later(ROOM_SECONDS, self._wait_for_room, name)
         try:
             await self.ask(name, "up")

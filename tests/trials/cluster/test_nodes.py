@@ -1,4 +1,4 @@
-"""Nodes that are busy, refuse, or fail in ways that nobody foresaw: a run says why, goes on without them, and ends."""
+"""Nodes that are busy, refuse to start, or fail in unexpected ways: a run says why, uses the others, and ends."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ async def test_a_list_of_nodes_that_fails_once_is_read_again(
     assert "the head of the cluster is busy" in said[0]
 
 
-async def test_a_node_that_rests_recovers_after_a_look_that_failed_in_an_unforeseen_way(
+async def test_a_node_that_rests_recovers_after_a_look_that_failed_in_an_unexpected_way(
     cluster: dict[str, Any],
 ) -> None:
     cluster["node"], said = ROOMY, list[str]()
