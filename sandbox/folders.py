@@ -66,7 +66,7 @@ class RunFolder:
 
     def _make(self) -> Path:
         if self._short:
-            return Path(tempfile.mkdtemp(prefix=folder_prefix(), dir=self._short))
+            return _temporary(self._short)
         folder = self._wanted / secrets.token_hex(RUN_NAME // 2)
         folder.with_suffix(".owner").symlink_to(owner_label(os.getpid()))
         folder.mkdir(mode=0o700)
@@ -78,12 +78,32 @@ def reap_folders(wanted: Path) -> None:
     for folder in _of_campaign(wanted):
         if not owner_lives(_owner_of(folder)):
             _remove(folder)
+    reap_temporary()
+
+
+def temporary_folder() -> Path:
+    """A new private folder among the temporary files, with a path short enough for sockets in it.
+
+    It goes with its owner: `reap_temporary` of a later process removes it if this one does not.
+
+    Raises:
+        UserError: no folder of this machine has a path that is short enough.
+    """
+    return _temporary(_short_place())
+
+
+def reap_temporary() -> None:
+    """Remove the folders of dead processes among the temporary files."""
     for place in _short_places():
         for folder in place.glob("ratchet-*.*-*"):
             owner = folder.name.removeprefix("ratchet-").rpartition("-")[0]
             with suppress(OSError):  # it has just been removed
                 if folder.is_dir() and folder.stat().st_uid == os.geteuid() and not owner_lives(owner):
                     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _temporary(place: Path) -> Path:
+    return Path(tempfile.mkdtemp(prefix=folder_prefix(), dir=place))
 
 
 def _of_campaign(wanted: Path) -> Iterator[Path]:

@@ -152,7 +152,7 @@ def _of_config(config: Config, say: Say, *, boxes: bool) -> Iterator[Finding]:
         if boxes and passed and any(task.image or task.build or task.check_image for task in start.suite.tasks):
             yield tried("images", lambda: _task_images(config, start, say))
         if config.executor.kind == "ray":
-            yield _cluster(config)
+            yield tried("cluster", lambda: _cluster(config, start))
         say("asking every model once")
         yield tried("models", lambda: _models(config))
         if boxes and passed:
@@ -219,13 +219,7 @@ def _models(config: Config) -> str:
     return ", ".join(named) + "".join(f"\n{note}" for note in notes)
 
 
-def _cluster(config: Config) -> Finding:
-    """How much room the nodes of the Ray cluster have."""
-    try:
-        seats = [count for count in cluster_seats(config) if count]
-    except RatchetError as error:
-        return failed("cluster", error)
-    text = f"{len(seats)} nodes with room for {sum(seats)} boxes at a time"
-    return Finding(
-        what="cluster", ok=bool(seats) or None, text=text, fix="start nodes, unless the cluster grows itself"
-    )
+def _cluster(config: Config, start: Start) -> str:
+    """How much room the nodes of the Ray cluster have. Raises UserError if no pair has room."""
+    seats = [count for count in cluster_seats(config, start.suite) if count]
+    return f"{len(seats)} nodes with room for {sum(seats)} boxes at a time"

@@ -211,12 +211,18 @@ class BoxConfig(Section):
         return Caps(calls=self.proposal_calls, tokens=self.proposal_tokens)
 
 
+def _custom(resources: dict[str, float]) -> dict[str, float]:
+    if own := sorted(resources.keys() & {"CPU", "GPU", "memory", "object_store_memory"}):
+        raise ValueError(f"{', '.join(own)}: not a custom resource of Ray. A box takes boxes.cpus and boxes.memory_mb")
+    return resources
+
+
 class ExecutorConfig(Section):
     """Where trials run: this machine, or the nodes of a Ray cluster (`ratchet docs scale`)."""
 
     kind: Literal["local", "ray"] = Field(default="local", description="local: on this machine; ray: on a Ray cluster")
     address: str = Field(default="auto", description="of the cluster's head; auto: the one that runs on this machine")
-    resources: dict[str, Positive] = Field(
+    resources: Annotated[dict[str, Positive], AfterValidator(_custom)] = Field(
         default={},
         description="custom Ray resources that a box takes of its node, besides `boxes.cpus` and `boxes.memory_mb`",
     )

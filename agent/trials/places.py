@@ -15,7 +15,8 @@ from agent.base.machine import cores
 from agent.base.profile import Profile
 from agent.base.types import BoxSpec, Suite
 from agent.config.campaign import Config
-from agent.trials.evaluator import Visit, evaluator_of
+from agent.config.improve import improver_of
+from agent.trials.evaluator import Visit, boxes_of, evaluator_of
 from agent.trials.executor import Backend, Orders, Sessions, Visitor
 from agent.trials.preparing import Recipe
 from sandbox.docker_sandbox import DockerSandbox
@@ -96,12 +97,23 @@ async def on_cluster(
         yield found
 
 
-def cluster_seats(config: Config) -> list[int]:
-    """How many boxes each node of the configured cluster could hold at a time. Raises UserError."""
+def cluster_seats(config: Config, suite: Suite) -> list[int]:
+    """How many of the campaign's largest boxes each node of the configured cluster could hold at a time.
+
+    Raises:
+        UserError: there is no such cluster, or no node has room for two of them, as a pair needs.
+    """
     _check_extra()
     from agent.trials.cluster.nodes import survey  # noqa: PLC0415 - takes the extra `ray`
 
-    return survey(config.executor, config.boxes.spec(""))
+    return survey(config.executor, sizes_of(config, suite), config.boxes.spec(""))
+
+
+def sizes_of(config: Config, suite: Suite) -> set[BoxSpec]:
+    """Every size of box that a campaign opens; without their images."""
+    own, improver = config.boxes.spec(""), improver_of(config.improve)
+    other = own if improver is None else replace(own, memory_mb=max(improver.memory_mb, own.memory_mb))
+    return {own, other, *(kind for task in suite.tasks for kind in boxes_of(task, own, {}))}
 
 
 def _check_extra() -> None:

@@ -47,6 +47,7 @@ def test_the_commented_template_says_exactly_the_defaults(tmp_path: Path) -> Non
         (GOOD + "budget: {hours: .nan}\n", "budget.hours", "finite"),
         (GOOD + "budget: {hours: null}\n", "budget", "never end"),
         (GOOD + "name: ../evil\n", "name", "cannot name a branch"),
+        (GOOD + "executor: {resources: {GPU: 1}}\n", "executor.resources", "boxes.cpus"),
         (GOOD + "scaffold: {build: [ADD a b]}\n", "scaffold.build.0", "Begin with RUN"),
         (GOOD + "seed: -1\n", "seed", "of at least 0"),
         (GOOD.replace("suite: tasks/starter\n", ""), "suite", "Add it"),

@@ -12,7 +12,7 @@ from agent.base.errors import UserError
 from agent.base.profile import Profile
 from agent.base.types import BoxSpec, Split, Suite, Task
 from agent.config.campaign import Config
-from agent.trials.places import check_engine, orders_of, recipe_of, sandbox_of
+from agent.trials.places import check_engine, orders_of, recipe_of, sandbox_of, sizes_of
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.oci.sandbox import OciSandbox
 
@@ -25,7 +25,7 @@ from agent.config.campaign import Config
 from agent.trials.places import cluster_seats
 told = {{"name": "c", "suite": "s", "models": {MODELS}, "executor": {{"kind": "ray"}}}}
 try:
-    cluster_seats(Config.model_validate(told))
+    cluster_seats(Config.model_validate(told), None)
 except UserError as error:
     print(error)
 """
@@ -84,3 +84,18 @@ def test_a_cluster_without_the_extra_is_the_users_to_fix() -> None:
     done = subprocess.run([sys.executable, "-c", WITHOUT_RAY], capture_output=True, text=True, check=True)
     fix = "Install the wheel with its extra `ray` (`ratchet docs scale`)."
     assert done.stdout == f"executor.kind: the package `ray` is not installed. {fix}\n"
+
+
+def test_the_sizes_of_boxes_are_those_that_tasks_ask_for_and_the_campaigns_own() -> None:
+    task = Task(
+        id="large",
+        split=Split.GATE,
+        instruction="",
+        files={},
+        submit=("a",),
+        tests={},
+        check=("true",),
+        memory_mb=8192,
+    )
+    sizes = sizes_of(config(boxes={"memory_mb": 256}), Suite(name="s", hash="h", tasks=(task,)))
+    assert {spec.memory_mb for spec in sizes} == {256, 8192}

@@ -24,6 +24,7 @@ from agent.trials.waiting import all_of
 
 ERROR = 0.05
 GRID = 801
+STEP = 2.0 / (GRID - 1)
 TOLERATED_VOIDS = 0.2
 
 
@@ -123,8 +124,10 @@ def betting_interval(values: Sequence[float], error: float = ERROR) -> Estimate:
     bar = math.log(2.0 / error)
     grid = np.linspace(-1.0, 1.0, GRID)
     possible = (_wealth(x, grid) < bar) & (_wealth(-x, -grid) < bar)
-    kept = grid[possible]
     mean = float(x.mean())
+    kept = grid[possible]
+    if not kept.size:  # the values are so many that the means which remain lie between two points
+        kept = np.clip([mean - STEP, mean + STEP], -1.0, 1.0)
     return Estimate(mean=mean, low=float(min(kept.min(), mean)), high=float(max(kept.max(), mean)), n=x.size)
 
 

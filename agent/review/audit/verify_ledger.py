@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -39,6 +40,8 @@ _KEPT_SPENDING = (
     " FROM spending ORDER BY 1"
 )
 _STEP = 10_000
+_LINK = re.compile(r"[0-9]{1,18}")
+"""A number that SQLite can hold."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,7 +71,7 @@ def anchors(commits: Iterable[Commit]) -> list[Anchor]:
     for commit in commits:
         if (said := commit.trailers.get(ANCHOR_TRAILER)) is not None:
             number, _, digest = said.partition(" ")
-            n = int(number) if number.isascii() and number.isdigit() else 0
+            n = int(number) if _LINK.fullmatch(number) else 0
             found.append(Anchor(n=n, digest=digest, where=f"commit {commit.sha[:12]}"))
     return found
 

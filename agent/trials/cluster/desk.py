@@ -6,10 +6,10 @@ link that breaks closes its sessions. Not covered: a node is trusted with all of
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import shutil
-import tempfile
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,15 +19,16 @@ from typing import Any, Self
 import asyncssh
 
 from agent.base import errors
+from agent.base.errors import RatchetError
 from agent.base.gateway import Session
 from agent.base.tools import Tools
 from agent.base.types import CallScope, Caps
 from agent.trials.executor import Sessions
+from sandbox.folders import reap_temporary, temporary_folder
 
 USER = "ratchet"
 CIPHERS = ("aes128-gcm@openssh.com",)
 KEEPALIVE_SECONDS, KEEPALIVES = 10, 6
-MAX_LINE = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,22 +44,25 @@ class Address:
 class Desk:
     """Serves the links of one run. `host` is the address of this machine that nodes can reach.
 
+    `folder` holds the sockets of `sessions`, the open ones by their path.
+
     `tools` are what else the box of a trial may ask for, by the trial's name: they stay here, as they are no data.
     """
 
     def __init__(self, gateway: Sessions, host: str) -> None:
         self._gateway, self._host = gateway, host
-        self._folder = Path(tempfile.mkdtemp(prefix="rl-"))
-        self._open: dict[str, Session] = {}
+        self.folder = temporary_folder()
+        self.sessions: dict[str, Session] = {}
         self.tools: dict[str, Tools] = {}
         self.links: set[asyncssh.SSHServerConnection] = set()
         self._server: asyncssh.SSHAcceptor | None = None
         self._keys = [asyncssh.generate_private_key("ssh-ed25519") for _ in range(2)]
 
     async def __aenter__(self) -> Self:
+        await asyncio.to_thread(reap_temporary)
         own, theirs = self._keys
         self._server = await asyncssh.create_server(
-            lambda: _Guest(self._open, self.links),
+            lambda: _Guest(self.sessions, self.links),
             self._host,
             0,
             server_host_keys=[own],
@@ -82,9 +86,9 @@ class Desk:
             for link in list(self.links):
                 link.abort()
             await self._server.wait_closed()
-        for session in list(self._open.values()):
+        for session in list(self.sessions.values()):
             await session.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
     def address(self) -> Address:
@@ -101,27 +105,34 @@ class Desk:
 
     async def _serve(self, process: asyncssh.SSHServerProcess[str]) -> None:
         """One session at the gateway: its scope comes first, then questions; it ends with the channel."""
-        path = str(self._folder / f"{secrets.token_hex(6)}.sock")
-        session: Session | None = None
         try:
-            scope = read_scope(json.loads(await process.stdin.readline()))
-            if (trouble := self._gateway.trouble(*scope.models.values())) is not None:
-                process.stdout.write(json.dumps({"trouble": trouble}) + "\n")
-                process.exit(0)
-                return
-            scope = replace(scope, tools=self.tools.get(scope.trial))
-            session = self._open[path] = await self._gateway.open(Path(path), scope)
+            said = await self._session(process)
+        except (asyncssh.Error, OSError, ValueError):
+            process.close()  # the link is gone; the node voids its trial
+            return
+        except Exception as error:  # noqa: BLE001 - asyncssh would close the connection, and all sessions of the node
+            said = {"trouble": str(error) if isinstance(error, RatchetError) else repr(error)}
+        if not process.is_closing():
+            process.stdout.write(json.dumps(said) + "\n")
+            process.exit(0)
+
+    async def _session(self, process: asyncssh.SSHServerProcess[str]) -> dict[str, Any]:
+        """What the node is told last. Raises what the gateway does, and what a broken channel does."""
+        scope = read_scope(json.loads(await process.stdin.readline()))
+        if (trouble := self._gateway.trouble(*scope.models.values())) is not None:
+            return {"trouble": trouble}
+        path = str(self.folder / f"{secrets.token_hex(6)}.sock")
+        session = await self._gateway.open(Path(path), replace(scope, tools=self.tools.get(scope.trial)))
+        self.sessions[path] = session
+        try:
             process.stdout.write(json.dumps({"path": path}) + "\n")
             await self._answer(process, session)
-        except (asyncssh.Error, OSError, ValueError):
-            return  # the link is gone; the node voids its trial
         finally:
-            if session is not None:
+            try:
                 await session.close()
-                del self._open[path]
-        if not process.is_closing():
-            process.stdout.write(json.dumps(report(session)) + "\n")
-            process.exit(0)
+            finally:
+                del self.sessions[path]
+        return report(session)
 
     async def _answer(self, process: asyncssh.SSHServerProcess[str], session: Session) -> None:
         while await process.stdin.readline() == "waited\n":

@@ -10,6 +10,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -68,13 +69,17 @@ class Link:
     async def _session(self, socket: Path, scope: CallScope) -> RemoteSession:
         connection = await self._connected()
         process = await connection.create_process(encoding="utf-8")
-        process.stdin.write(json.dumps(told_scope(scope)) + "\n")
-        said = json.loads(await process.stdout.readline())
-        if "trouble" in said:
-            raise InfrastructureError(said["trouble"])
-        listener = await connection.forward_local_path(str(socket), said["path"])
-        # Any user may connect: what protects the socket is the folder that it lies in.
-        await asyncio.to_thread(socket.chmod, 0o666)
+        with ExitStack() as undo:
+            undo.callback(process.close)
+            process.stdin.write(json.dumps(told_scope(scope)) + "\n")
+            said = json.loads(await process.stdout.readline())
+            if "trouble" in said:
+                raise InfrastructureError(said["trouble"])
+            listener = await connection.forward_local_path(str(socket), said["path"])
+            undo.callback(listener.close)
+            # Any user may connect: what protects the socket is the folder that it lies in.
+            await asyncio.to_thread(socket.chmod, 0o666)
+            undo.pop_all()
         return RemoteSession(self, process, listener, socket)
 
     async def _connected(self) -> asyncssh.SSHClientConnection:

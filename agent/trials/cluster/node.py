@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+import stat
 import tempfile
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from agent.base.errors import RatchetError
+from agent.base.errors import RatchetError, UserError
 from agent.base.trust import trusted_hash
 from agent.base.types import Files, Grade, Trial
 from agent.trials.cluster import reaper
@@ -64,25 +66,45 @@ class Seen:
         self.last = dict(submission), grade
 
 
+def private(folder: Path) -> Path:
+    """A folder with a name that others can guess, made if it is missing; it holds hidden tests and sockets.
+
+    Raises:
+        UserError: it is not this user's, or others could write in it.
+    """
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        problem = f"{folder} is not a folder that this user alone can change"
+        raise UserError("TMPDIR", problem, "Remove it, or set TMPDIR to a folder of your own before `ray start`")
+    folder.chmod(0o700)
+    return folder
+
+
 class Node:
     """The process of one node, for one run of a campaign. `seats` is how many boxes it may have at a time."""
 
     def __init__(self, orders: Orders, address: Address, seats: int) -> None:
         self._shelf, self._link = Shelf(), Link(address)
-        folder = Path(tempfile.gettempdir()) / f"ratchet-node-{os.geteuid()}" / orders.campaign
+        folder = private(Path(tempfile.gettempdir()) / f"ratchet-node-{os.geteuid()}") / orders.campaign
         self._reaper = reaper.start(folder / "boxes")
         ready = min(seats, READY_PER_CORE * (os.cpu_count() or 1))
         self._sandbox = DockerSandbox(orders.run, orders.campaign, folder, ready=ready, runtime=orders.runtime)
         self._visit = Visit(self._sandbox, self._link, orders.spec, orders.command)
         self._evaluator = evaluator_of(orders, self._sandbox, self._visit)
 
+    async def up(self) -> Answer:
+        """That this process runs."""
+        return None, None
+
     async def lacking(self, images: tuple[Image, ...]) -> Answer:
         """Which images this node's engine does not have."""
         return await answered(asyncio.to_thread(lacking, images))
 
-    async def load(self, parts: list[Any]) -> Answer:
+    async def load(self, image: Image, parts: list[Any]) -> Answer:
         """Give an image to this node's engine."""
-        return await answered(asyncio.to_thread(load, parts))
+        return await answered(asyncio.to_thread(load, image, parts))
 
     async def open(self, images: tuple[Image, ...]) -> Answer:
         """Get ready, once all images are there. The value is a Ready."""

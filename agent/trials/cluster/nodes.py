@@ -10,7 +10,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -27,7 +27,7 @@ from agent.config.campaign import ExecutorConfig
 from agent.trials.cluster.desk import Address
 from agent.trials.cluster.node import Answer, Node, Ready
 from agent.trials.cluster.parcels import Images
-from agent.trials.cluster.seats import Need, Seats
+from agent.trials.cluster.seats import Need, Seats, room
 from agent.trials.executor import NodeLost, Orders
 
 LOG = logging.getLogger(__name__)
@@ -36,6 +36,11 @@ START_SECONDS = 600.0
 REST_SECONDS = 20.0
 CLOSE_SECONDS = 60.0
 CALLS_AT_ONCE = 1000
+ROOM_SECONDS = 30.0
+"""Ray starts a node's process once nobody else holds what it takes there; a wait longer than this is told."""
+
+STEP_SECONDS = 300.0
+"""For one step of bringing a node up, but for sending images."""
 
 Say = Callable[[str], None]
 
@@ -59,12 +64,15 @@ def connect(address: str) -> str:
     return next(str(node["NodeManagerAddress"]) for node in members() if node["NodeID"] == own)
 
 
-def survey(where: ExecutorConfig, kind: BoxSpec) -> list[int]:
-    """How many boxes of a kind each node of a cluster could hold at a time. Raises UserError."""
-    need = Need.of((kind,), where.resources)
+def survey(where: ExecutorConfig, kinds: Collection[BoxSpec], own: BoxSpec) -> list[int]:
+    """How many boxes each node of a cluster could hold at a time; `kinds` and `own` are those of `seats.room`.
+
+    Raises:
+        UserError: there is no such cluster, or no node has room for both sides of a pair.
+    """
     connect(where.address)
     try:
-        return [need.fits(node["Resources"]) for node in members() if node["Alive"]]
+        return room([node["Resources"] for node in members() if node["Alive"]], Need.of(kinds, where.resources), own)
     finally:
         disconnect()
 
@@ -80,12 +88,13 @@ class Nodes:
     def __init__(self, orders: Orders, address: Address, images: Images, need: Need, *, wanted: int, say: Say) -> None:
         self._orders, self._address, self._images, self._need, self._say = orders, address, images, need, say
         self._wanted = wanted
-        self.seats = Seats()
+        self.seats = Seats(remedy=need.remedy(orders.spec))
         self._actors: dict[str, Any] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._resting: dict[str, asyncio.Task[None]] = {}
         self._watching: asyncio.Task[None] | None = None
-        self._trouble, self._starting = "", 0
+        self._trouble, self._told = "", set[str]()
+        self._up, self._starting = set[str](), set[str]()
 
     async def __aenter__(self) -> Self:
         await asyncio.to_thread(sdk.request_resources, bundles=[self._need.bundle()] * self._wanted)
@@ -105,7 +114,7 @@ class Nodes:
         tasks = [*self._tasks.values(), *self._resting.values()]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, *map(self._close, self._actors.values()), return_exceptions=True)
+        await asyncio.gather(*tasks, *map(self._close, self._actors), return_exceptions=True)
         with contextlib.suppress(RayError):
             await asyncio.to_thread(sdk.request_resources, num_cpus=0)
 
@@ -127,11 +136,11 @@ class Nodes:
         except RayTaskError:
             raise
         except SandboxDown as error:
-            self._rest(name, _first_line(error))
+            self._rest(name, _reason(error))
             raise
         except RayError as error:
-            self._lose(name, _first_line(error))
-            raise NodeLost(f"node {name[:8]} was lost: {_first_line(error)}") from error
+            self._lose(name, _reason(error))
+            raise NodeLost(f"node {name[:8]} was lost: {_reason(error)}") from error
 
     async def _first(self) -> None:
         """Wait until a node is ready: nodes may be on their way, and images take long to send."""
@@ -144,29 +153,31 @@ class Nodes:
 
     async def _watch(self) -> None:
         while True:
-            found = {node["NodeID"]: node for node in await asyncio.to_thread(members) if node["Alive"]}
-            for name in self._actors.keys() - found.keys():
-                self._lose(name, "it left the cluster")
-            for name, node in found.items():
-                self._consider(name, node)
+            try:
+                self._look({node["NodeID"]: node for node in await asyncio.to_thread(members) if node["Alive"]})
+            except Exception as error:  # noqa: BLE001 - else no node would join or leave any more
+                self._tell(f"the nodes of the cluster cannot be listed: {_reason(error)}")
             await asyncio.sleep(LOOK_SECONDS)
 
-    def _consider(self, name: str, node: Mapping[str, Any]) -> None:
-        """Begin to use a node, if it is new and has room."""
-        if name in self._tasks:
-            return
-        seats = self._need.fits(node["Resources"])
-        if not seats:
-            self._trouble = self._trouble or f"node {name[:8]} has no room for one: {node['Resources']}"
-            return
-        self._tasks[name] = asyncio.create_task(self._begin(name, seats))
+    def _look(self, found: Mapping[str, Mapping[str, Any]]) -> None:
+        """Let go of nodes that left, and begin to use those that are new and have room."""
+        for name in self._actors.keys() - found.keys():
+            self._lose(name, "it left the cluster")
+        seats = {name: self._need.fits(node["Resources"]) for name, node in found.items()}
+        for name in found.keys() - self._tasks.keys():
+            if seats[name]:
+                self._tasks[name] = asyncio.create_task(self._begin(name, seats[name]))
+        for name, node in found.items() if not any(seats.values()) else ():
+            self._tell(f"node {name[:8]} has no room for a box: {self._need.lack(node['Resources'])}")
 
     async def _begin(self, name: str, seats: int) -> None:
         """Bring a node up; one that fails is tried again after a rest."""
         try:
             ready, loaded = await self._opened(name, seats)
-        except (InfrastructureError, UserError, RayTaskError) as error:
-            self._lose(name, _first_line(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is: this task is what says so, and tries again
+            if not isinstance(error, NodeLost):  # that has been told
+                self._tell(f"node {name[:8]} is not used: {_reason(error)}")
+            self._lose(name, _reason(error))
             await asyncio.sleep(REST_SECONDS)
             self._tasks.pop(name, None)
             return
@@ -174,21 +185,49 @@ class Nodes:
         self._say(f"node {name[:8]} on {ready.host}: {seats} boxes at a time{sent}")
         for line in ready.foreign:
             self._say(f"node {name[:8]} on {ready.host}: {line}")
+        self._use(name, seats)
+
+    def _use(self, name: str, seats: int) -> None:
+        """Give a node work; what is wrong with it later is news."""
+        self._told = {text for text in self._told if not text.startswith(f"node {name[:8]} ")}
         self.seats.add(name, seats)
 
     async def _opened(self, name: str, seats: int) -> tuple[Ready, int]:
         """A node that is ready, and how many images it was sent."""
-        self._starting += 1
+        self._starting.add(name)
         try:
             self._actors[name] = self._actor(name, seats)
-            lacking = await self.ask(name, "lacking", self._images.all)
+            await self._placed(name)
+            lacking = await self._step(name, "lacking", self._images.all)
             for image in lacking:
-                await self.ask(name, "load", list(await asyncio.to_thread(self._images.parts, image)))
-            ready: Ready = await self.ask(name, "open", self._images.all)
+                await self.ask(name, "load", image, list(await asyncio.to_thread(self._images.parts, image)))
+            ready: Ready = await self._step(name, "open", self._images.all)
         finally:
-            self._starting -= 1
+            self._starting.discard(name)
         _check_version(ready)
         return ready, len(lacking)
+
+    async def _placed(self, name: str) -> None:
+        """Wait until a node's process runs; while another run holds the node, it does not count as starting."""
+        late = asyncio.get_running_loop().call_later(ROOM_SECONDS, self._wait_for_room, name)
+        try:
+            await self.ask(name, "up")
+        finally:
+            late.cancel()
+        self._up.add(name)
+        self._starting.add(name)
+
+    def _wait_for_room(self, name: str) -> None:
+        self._starting.discard(name)
+        self._tell(f"waiting for room on node {name[:8]}: its process has not started, another run may hold the node")
+
+    async def _step(self, name: str, method: str, *arguments: Any) -> Any:
+        """As `ask`, for a limited time. Raises InfrastructureError."""
+        try:
+            async with asyncio.timeout(STEP_SECONDS):
+                return await self.ask(name, method, *arguments)
+        except TimeoutError as error:
+            raise InfrastructureError(f"`{method}` took longer than {STEP_SECONDS:.0f} s there") from error
 
     def _actor(self, name: str, seats: int) -> Any:
         bundle = self._need.bundle(seats)
@@ -209,6 +248,7 @@ class Nodes:
         actor = self._actors.pop(name, None)
         if actor is None:
             return
+        self._up.discard(name)
         self.seats.remove(name)
         self._tell(f"node {name[:8]} is not used: {why}")
         with contextlib.suppress(RayError):
@@ -226,22 +266,29 @@ class Nodes:
     async def _recovered(self, name: str, size: int) -> None:
         while name in self._actors:
             await asyncio.sleep(REST_SECONDS)
-            with contextlib.suppress(InfrastructureError):
-                await self.ask(name, "look")
-                self.seats.add(name, size)
-                self._say(f"node {name[:8]} is used again")
-                return
+            try:
+                await self._step(name, "look")
+            except Exception as error:  # noqa: BLE001 - else the node would rest for the whole run
+                if name in self._actors:
+                    self._tell(f"node {name[:8]} rests: {_reason(error)}")
+                continue
+            self._use(name, size)
+            self._say(f"node {name[:8]} is used again")
+            return
 
     def _tell(self, trouble: str) -> None:
         """Say what is wrong, once."""
-        if trouble != self._trouble:
-            self._trouble = trouble
+        self._trouble = trouble
+        if trouble not in self._told:
+            self._told.add(trouble)
             self._say(trouble)
 
-    async def _close(self, actor: Any) -> None:
+    async def _close(self, name: str) -> None:
+        actor = self._actors[name]
         try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await actor.close.remote()
+            if name in self._up:  # one that waits for room would answer when it has that
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await actor.close.remote()
         finally:
             ray.kill(actor)
 
@@ -258,5 +305,8 @@ def _value(answer: Answer) -> Any:
     return value
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+def _reason(error: BaseException) -> str:
+    """What an error says, in one line: the last one where Ray puts the traceback of the node before it."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    traced = isinstance(error, RayTaskError) or getattr(error, "actor_init_failed", False)
+    return lines[-1 if traced else 0].strip()[:200]

@@ -12,13 +12,17 @@ import pickle
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any
 
 import ray
 from docker import APIClient
+from docker.errors import StreamParseError
+from docker.utils.json_stream import json_stream
+from requests import Response
 
 from agent.base.errors import SandboxDown
 from sandbox.engine import ENGINE_ERRORS, brief, connect
@@ -130,10 +134,33 @@ def lacking(images: Iterable[Image]) -> list[Image]:
         return [image for image in images if all(found["Id"] != image.id for found in client.images(image.tag))]
 
 
-def load(parts: Iterable[Any]) -> None:
-    """Give this node's engine an image; holds one part at a time in memory. Raises SandboxDown."""
+def load(image: Image, parts: Iterable[Any]) -> None:
+    """Give this node's engine an image; holds one part at a time in memory, and returns when the engine has it.
+
+    Raises:
+        SandboxDown: the engine refused it, or does not know its tag afterwards.
+    """
     with _engine("loaded") as client:
-        client.load_image(ray.get(part) for part in parts)  # type: ignore[no-untyped-call]
+        # docker-py's `load_image` reads neither the status nor the errors of an answer that nobody iterates over.
+        answer = client.post(
+            f"{client.base_url}/v{client.api_version}/images/load",
+            data=(ray.get(part) for part in parts),
+            timeout=client.timeout,
+        )
+        if (trouble := _refusal(answer)) is not None:
+            raise SandboxDown(f"an image cannot be loaded: {image.tag}: {' '.join(trouble.split())[-300:]}")
+        _id_of(client, image.tag)  # its id may differ from the head's: engines store images in more than one way
+
+
+def _refusal(answer: Response) -> str | None:
+    """Why the engine did not load an image; None if it did: errors on the way come as lines of an answer of 200."""
+    if answer.status_code >= HTTPStatus.BAD_REQUEST:
+        return f"status {answer.status_code}: {answer.text}"
+    with suppress(StreamParseError):  # an engine that says something else is asked for the tag
+        for said in json_stream(iter([answer.text])):
+            if isinstance(said, dict) and said.keys() & {"error", "errorDetail"}:
+                return str(said.get("error") or said["errorDetail"])
+    return None
 
 
 @contextmanager

@@ -15,6 +15,8 @@ from agent.trials.executor import NodeLost
 
 PATIENCE_SECONDS = 120.0
 LOOK_SECONDS = 2.0
+PAIR = 2
+REMEDY = "Use larger nodes, or ask less for a box (boxes.cpus, boxes.memory_mb)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +42,39 @@ class Need:
         """How many boxes a node with these resources can hold."""
         return min(int(resources.get(name, 0.0) / amount) for name, amount in self.bundle().items() if amount)
 
+    def lack(self, resources: Mapping[str, float]) -> str:
+        """What a node with these resources has too little of for one box."""
+        has = {name: resources.get(name, 0.0) for name in self.bundle()}
+        short = [(name, amount) for name, amount in self.bundle().items() if has[name] < amount]
+        return "; ".join(f"{n}: a box takes {_shown(n, amount)}, it has {_shown(n, has[n])}" for n, amount in short)
+
+    def remedy(self, own: BoxSpec) -> str:
+        """What helps where a node is too small. `own` is the campaign's box; a task may ask for more than that."""
+        memory = self.memory >> 20
+        cpus_key = "boxes.cpus" if self.cpus <= own.cpus else f"the largest `cpus` of a task, {self.cpus:g}"
+        key = "boxes.memory_mb" if memory <= own.memory_mb else f"the largest `memory_mb` of a task, {memory}"
+        return REMEDY.replace("boxes.cpus", cpus_key).replace("boxes.memory_mb", key)
+
+
+def _shown(name: str, amount: float) -> str:
+    return f"{amount / (1 << 20):.0f} MiB" if name == "memory" else f"{amount:g}"
+
+
+def room(nodes: Collection[Mapping[str, float]], need: Need, own: BoxSpec) -> list[int]:
+    """How many boxes each of some nodes could hold at a time, by their resources. `own` is the campaign's box.
+
+    Raises:
+        UserError: none has room for both sides of a pair.
+    """
+    found = [need.fits(node) for node in nodes]
+    if max(found, default=0) < PAIR:
+        memory = _shown("memory", need.memory)
+        problem = (
+            f"no node has room for {PAIR} boxes at a time, of which the largest takes {need.cpus:g} CPU and {memory}"
+        )
+        raise UserError("executor", problem, f"{need.remedy(own)}, unless the cluster adds nodes by itself")
+    return found
+
 
 @dataclass(eq=False, slots=True)
 class Place:
@@ -56,10 +91,13 @@ class Place:
 
 
 class Seats:
-    """Room for boxes on all nodes. `patience` is how long to wait, in seconds, while there is no node at all."""
+    """Room for boxes on all nodes. `patience` is how long to wait, in seconds, while there is no node at all.
 
-    def __init__(self, *, patience: float = PATIENCE_SECONDS) -> None:
-        self._patience, self._places = patience, dict[str, Place]()
+    `remedy` is what the user can do if every node is too small.
+    """
+
+    def __init__(self, *, patience: float = PATIENCE_SECONDS, remedy: str = REMEDY) -> None:
+        self._patience, self._remedy, self._places = patience, remedy, dict[str, Place]()
         self._waiting: deque[tuple[int, asyncio.Future[Place]]] = deque()
         self._empty_since = time.monotonic()
 
@@ -115,9 +153,7 @@ class Seats:
             raise NodeLost(f"no node of the cluster was ready for {self._patience:.0f} s")
         if self._places and all(place.total < count for place in self._places.values()):
             problem = f"no node has room for {count} boxes at a time"
-            raise UserError(
-                "executor", problem, "Use larger nodes, or ask less for a box (boxes.cpus, boxes.memory_mb)"
-            )
+            raise UserError("executor", problem, self._remedy)
 
     def _give_back(self, place: Place, count: int) -> None:
         place.taken -= count
@@ -126,7 +162,8 @@ class Seats:
     def _serve(self) -> None:
         """Seat those that wait, in their order, each on the node with most room.
 
-        That node is kept for one who does not fit there yet, and others may pass on other nodes.
+        That node, or every one that is large enough if all are full, is kept for one who does not fit there yet, and
+        others may pass on other nodes.
         """
         kept = set[Place]()
         for count, turn in list(self._waiting):
@@ -135,7 +172,8 @@ class Seats:
             if best is None:
                 continue
             if best.free < 1:
-                return
+                kept.update(places)
+                continue
             if best.free < count:
                 kept.add(best)
                 continue

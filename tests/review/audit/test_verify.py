@@ -201,6 +201,13 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     assert missed <= 15
 
 
+@pytest.mark.parametrize("value", [1 / 3, -1 / 3, 0.9999])
+def test_the_interval_of_very_many_pairs_is_as_wide_as_a_step_of_its_grid(value: float) -> None:
+    interval = betting_interval([value] * 20000)
+    assert interval.low <= interval.mean <= interval.high <= 1
+    assert 0 < interval.high - interval.low < 0.006
+
+
 def test_equal_pairs_alone_prove_nothing() -> None:
     interval = betting_interval([0.0] * 20)
     assert interval.low < -0.1

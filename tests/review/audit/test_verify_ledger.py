@@ -14,9 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.kernel.git.messages import Commit
 from agent.kernel.record.chain import COVERED, key_of, link
 from agent.kernel.record.ledger import Ledger
-from agent.review.audit.verify_ledger import Anchor, verify_ledger
+from agent.kernel.record.store import ANCHOR_TRAILER
+from agent.review.audit.verify_ledger import Anchor, anchors, verify_ledger
 from tests.kernel.records import fill
 from tests.kernel.tamper import tampering
 from tests.review.conftest import Night
@@ -55,6 +57,24 @@ def any_row(db: sqlite3.Connection, table: str, chance: random.Random) -> tuple[
 
 def test_a_ledger_as_it_was_written_is_whole(whole: Path) -> None:
     assert broken(whole, head(whole)) == []
+
+
+@pytest.mark.parametrize("number", ["9" * 20, "9" * 5000, "-1", "1.0", "\u0663", ""])
+def test_a_trailer_that_names_no_link_is_broken_and_nothing_else(whole: Path, number: str) -> None:
+    digest = head(whole).digest
+    commit = Commit(
+        sha="c0ffee",
+        tree="t",
+        parents=(),
+        time=0,
+        email="",
+        subject="",
+        body="",
+        trailers={ANCHOR_TRAILER: f"{number} {digest}"},
+    )
+    assert broken(whole, *anchors([commit])) == [
+        "commit c0ffee names another link 0 than the ledger holds: the chain was cut or rewritten"
+    ]
 
 
 def test_every_table_of_the_chain_has_rows_here(whole: Path) -> None:

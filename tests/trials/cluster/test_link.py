@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -19,6 +21,7 @@ from agent.base.types import CallScope, Caps
 from agent.config.models import ModelsConfig
 from agent.models.gateway.record import MemoryRecord
 from agent.models.gateway.server import GatewayServer
+from agent.models.gateway.session import BoxSession
 from agent.models.ports import Blame, Json, Question, Trouble
 from agent.models.providers.scripted import ScriptedProvider
 from bench.scale.work import script
@@ -116,6 +119,60 @@ async def test_a_node_is_told_that_a_provider_is_down_before_its_scaffold_runs(t
         with pytest.raises(InfrastructureError, match="solver: the machine room is dark"):
             await link.open(socket, SCOPE)
         assert not socket.exists()
+
+
+class Refusing(GatewayServer):
+    """A gateway that cannot open the session of some trials."""
+
+    async def open(self, socket: Path, scope: CallScope) -> BoxSession:
+        """Refuse those that are named after what stops them."""
+        if scope.trial == "socket":
+            raise InfrastructureError("the socket cannot be made")
+        return await super().open(socket, scope)
+
+
+@pytest.mark.parametrize(
+    ("refused", "why"),
+    [
+        (replace(SCOPE, trial="socket"), "the socket cannot be made"),
+        (replace(SCOPE, models={"ratchet": "nobody"}), "nobody"),
+    ],
+)
+async def test_a_session_that_the_head_refuses_leaves_the_others_of_its_node_alone(
+    refused: CallScope, why: str, tmp_path: Path
+) -> None:
+    async with linked(tmp_path, kind=Refusing) as (link, desk, socket):
+        session = await link.open(socket, SCOPE)
+        with pytest.raises(InfrastructureError, match=why):
+            await link.open(tmp_path / "other.sock", refused)
+        assert (await ask(socket)).status_code == 200
+        await session.close()
+        assert (session.fault, session.usage.calls) == (None, 1)
+        assert len(desk.links) == 1
+
+
+async def test_a_session_whose_socket_cannot_be_made_on_the_node_ends_at_the_head(tmp_path: Path) -> None:
+    async with linked(tmp_path) as (link, desk, _):
+        with pytest.raises(InfrastructureError, match="link to the head"):
+            await link.open(tmp_path / "nowhere/box.sock", SCOPE)
+        async with asyncio.timeout(20):
+            while desk.sessions:  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.01)
+
+
+async def test_the_sockets_of_a_killed_head_are_removed_at_the_next_start(tmp_path: Path) -> None:
+    left = await asyncio.to_thread(leave)
+    assert await asyncio.to_thread(left.is_dir)
+    async with linked(tmp_path) as (_, desk, _):
+        assert not await asyncio.to_thread(left.exists)
+        assert await asyncio.to_thread(desk.folder.is_dir)
+    assert not await asyncio.to_thread(desk.folder.exists)
+
+
+def leave() -> Path:
+    """The folder of a head that died."""
+    code = "from agent.trials.cluster.desk import Desk; print(Desk(None, '127.0.0.1').folder, end='')"
+    return Path(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
 
 
 class Echo:

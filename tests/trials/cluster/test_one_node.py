@@ -106,6 +106,7 @@ async def test_a_node_builds_a_scaffold_once_and_says_what_a_box_sees_of_it(tmp_
 
 def test_doctor_learns_how_many_boxes_the_nodes_can_hold_and_leaves_the_cluster() -> None:
     ray.init(num_cpus=3, resources={"ratchet": 2}, include_dashboard=False, log_to_driver=False)
-    found = survey(ExecutorConfig(resources={"ratchet": 1}), BoxSpec(image="i", gateway=True, memory_mb=64))
+    spec = BoxSpec(image="i", gateway=True, memory_mb=64)
+    found = survey(ExecutorConfig(resources={"ratchet": 1}), {spec}, spec)
     assert found == [2], "the custom resource bounds it"
     assert not ray.is_initialized()
