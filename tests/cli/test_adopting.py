@@ -13,6 +13,7 @@ from agent.config.campaign import Config, load_config
 from tests.cli.test_init import NO_ENGINE, git, ratchet
 
 PROGRAM = "print(1)\n"
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 5\n"
 
 
 def repository(folder: Path, files: dict[str, str], executable: tuple[str, ...] = ()) -> Path:
@@ -89,8 +90,7 @@ def test_a_script_at_the_top_makes_the_whole_repository_mutable_with_exceptions(
 
 
 def test_data_behind_lfs_pointers_is_left_out_and_named(tmp_path: Path) -> None:
-    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 5\n"
-    config, notes = adopted(tmp_path, {"agent.py": PROGRAM, "demo.gif": pointer, "deep/model.bin": pointer})
+    config, notes = adopted(tmp_path, {"agent.py": PROGRAM, "demo.gif": POINTER, "deep/model.bin": POINTER})
     assert {"demo.gif", "deep/model.bin"} <= set(config.scaffold.frozen)
     assert "LFS pointers): deep/model.bin, demo.gif" in notes
 
@@ -274,3 +274,16 @@ def test_flags_for_an_own_agent_need_one(tmp_path: Path) -> None:
         assert "--agent PATH" in done.stderr
     (tmp_path / "plain").mkdir()
     assert "not the top of a git repository" in ratchet(tmp_path, "init", "--agent", "plain").stderr
+
+
+def test_an_agent_is_looked_at_in_its_own_repository_whatever_a_hook_says(tmp_path: Path) -> None:
+    made = repository(tmp_path / "mine", {"agent.py": PROGRAM, "x.gif": POINTER})
+    other = repository(tmp_path / "other", {"solve.sh": "exit 0\n"})
+    hook = {"GIT_DIR": str(other / ".git"), "GIT_WORK_TREE": str(other), "GIT_INDEX_FILE": str(other / ".git/index")}
+    for arguments in ((str(made),), (f"file://{made}", "near")):
+        done = ratchet(tmp_path, "init", "--agent", *arguments, **hook)
+        assert done.returncode == 0, done.stderr
+        assert "agent.py is a script" in done.stdout
+        assert "LFS pointers): x.gif" in done.stdout
+    assert git(other, "ls-files") == "solve.sh\n"
+    assert git(tmp_path / "near", "ls-files").split() == ["agent.py", "x.gif"]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.base.errors import RatchetError, UserError
+from agent.base.git_environment import git_environment
 from agent.cli.adopting.proposal import CONFIG, Proposal, propose
 from agent.cli.adopting.source import Source
 from agent.config.campaign import BoxConfig, ScaffoldConfig, load_config
@@ -77,7 +78,7 @@ def _root(agent: str, folder: Path | None) -> Path:
     if target.exists() and any(target.iterdir()):
         raise UserError(str(target), "the folder is not empty", "Name a new folder.")
     command = ["git", "clone", "--quiet", "--", agent, str(target)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=git_environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.startswith(("fatal:", "error:"))]
         raise UserError("--agent", f"{agent} cannot be cloned ({'; '.join(said[:2])[:200]})", "Check the address.")

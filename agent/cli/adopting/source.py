@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from agent.base.errors import UserError
+from agent.base.git_environment import git_environment
 
 MAX_READ = 1 << 20
 _ASIDE = re.compile(
@@ -39,8 +40,7 @@ class Source:
         Raises:
             UserError: there is none, or git does not list it.
         """
-        command = ["git", "-C", str(root), "ls-files", "-s", "-z"]
-        done = subprocess.run(command, capture_output=True, text=True, errors="surrogateescape", check=False)
+        done = _git(root, "ls-files", "-s", "-z")
         if done.returncode or not (root / ".git").exists():
             fix = "Name its top folder, or run `git init` and commit what belongs to the agent."
             raise UserError("--agent", f"{root} is not the top of a git repository", fix)
@@ -117,9 +117,13 @@ class Found:
 
 def _pointers(root: Path) -> frozenset[str]:
     """Git LFS pointers that stand for data; one that stands for code is left to be an error."""
-    command = ["git", "-C", str(root), "grep", "-lz", "--cached", "-e", f"^{_LFS}", "--", ".", *_CODE]
-    found = subprocess.run(command, capture_output=True, text=True, errors="surrogateescape", check=False).stdout
+    found = _git(root, "grep", "-lz", "--cached", "-e", f"^{_LFS}", "--", ".", *_CODE).stdout
     return frozenset(path for path in found.split("\0") if path)
+
+
+def _git(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command, env = ["git", "-C", str(root), *words], git_environment()
+    return subprocess.run(command, env=env, capture_output=True, text=True, errors="surrogateescape", check=False)
 
 
 def is_aside(name: str) -> bool:

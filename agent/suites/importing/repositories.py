@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.base.errors import UserError
+from agent.base.git_environment import git_environment
 from agent.base.types import Files
 from agent.suites import tree
 from agent.suites.importing.draft import Unsupported
@@ -180,7 +181,12 @@ def _git(clone: Path, *words: str, given: bytes = b"") -> bytes:
     """What git says about a clone. Raises Unsupported where it fails, and UserError without git."""
     try:
         done = subprocess.run(
-            ["git", "-C", str(clone), *words], input=given, capture_output=True, check=False, timeout=GIT_SECONDS
+            ["git", "-C", str(clone), *words],
+            env=git_environment(),
+            input=given,
+            capture_output=True,
+            check=False,
+            timeout=GIT_SECONDS,
         )
     except OSError as error:
         raise UserError("git", f"cannot be started ({error.strerror})", "Install git.") from error

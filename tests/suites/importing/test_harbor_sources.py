@@ -100,6 +100,13 @@ def test_a_registry_gives_tasks_of_a_commit(registry: Path, tmp_path: Path) -> N
     assert (task.id, said["digest"], said["git_url"]) == ("first", digest(TASK), "https://x.org/me/tasks.git")
 
 
+def test_a_commit_is_read_from_its_clone_whatever_a_hook_says(
+    registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere" / ".git"))
+    assert bring(registry, tmp_path / "suite", dataset="git", repos=tmp_path / "clones").taken == 1
+
+
 def test_a_registry_gives_tasks_beside_it(registry: Path, tmp_path: Path) -> None:
     assert bring(registry, tmp_path / "suite", dataset="local@1").taken == 1
     with pytest.raises(UserError, match=r"'\.\./one' is not a task's folder beside it"):
