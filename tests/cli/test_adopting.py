@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from agent.base.errors import UserError
-from agent.cli.adopting.adopt import Answers, adopt
+from agent.cli.adopting.adopt import Answers, adopt, put_back
 from agent.config.campaign import Config, load_config
 from tests.cli.test_init import NO_ENGINE, git, ratchet
 
@@ -287,3 +288,70 @@ def test_an_agent_is_looked_at_in_its_own_repository_whatever_a_hook_says(tmp_pa
         assert "LFS pointers): x.gif" in done.stdout
     assert git(other, "ls-files") == "solve.sh\n"
     assert git(tmp_path / "near", "ls-files").split() == ["agent.py", "x.gif"]
+
+
+BROKEN = {
+    "a project that is text": {"pyproject.toml": 'project = "x"\n[tool]\npoetry = 1\n'},
+    "tables that are lists": {"pyproject.toml": "tool = []\n[project]\nscripts = [1]\ndependencies = 5\n"},
+    "a lock of text": {"pyproject.toml": "", "uv.lock": 'package = ["x"]\n', "poetry.lock": "package = 1\n"},
+    "packages in a list": {
+        "package.json": '{"main": "main.js"}', "main.js": "1", "package-lock.json": '{"packages": [1]}',
+    },
+    "packages of text": {
+        "package.json": '{"bin": {"x": 1}, "main": "main.js", "dependencies": ["x"], "scripts": "build"}',
+        "package-lock.json": '{"packages": {"": 1, "node_modules/x": "y"}}',
+    },
+    "a crate of text": {"Cargo.toml": 'package = "x"\n', "src/main.rs": "fn main() {}"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_a_repository_says_about_itself_may_be_of_any_shape(tmp_path: Path, name: str) -> None:
+    config, _ = adopted(tmp_path, {"agent.py": PROGRAM, **BROKEN[name]})
+    assert config.scaffold.command[-1] in {"/scaffold/agent.py", "/scaffold/main.js"}
+
+
+def test_a_command_with_an_open_quote_is_said(tmp_path: Path) -> None:
+    repository(tmp_path / "mine", {"agent.py": PROGRAM})
+    done = ratchet(tmp_path, "init", "--agent", "mine", "--command", "python3 it's")
+    assert done.returncode == 2
+    assert '--command: "python3 it\'s" is not a command of a shell (no closing quotation)' in done.stderr
+
+
+def test_a_path_that_is_not_utf8_is_named_and_the_file_stays(tmp_path: Path) -> None:
+    made = repository(tmp_path / "mine", {"agent.py": PROGRAM, "campaign.yaml": "mine"})
+    (made / os.fsdecode(b"caf\xe9")).symlink_to("agent.py")
+    git(made, "add", "-A")
+    git(made, "-c", "user.name=u", "-c", "user.email=u@x", "commit", "-qm", "link")
+    done = ratchet(tmp_path, "init", "--agent", "mine", "--force")
+    assert done.returncode == 2
+    assert "not UTF-8, which campaign.yaml cannot name: caf<U+DCE9>. Rename it" in done.stderr
+    assert (made / "campaign.yaml").read_text() == "mine"
+
+
+def test_a_link_that_is_not_utf8_among_the_tests_is_told(tmp_path: Path) -> None:
+    made = repository(tmp_path / "mine", {"mine/__init__.py": "", "mine/__main__.py": PROGRAM, "tests/a.py": ""})
+    (made / "tests" / os.fsdecode(b"caf\xe9")).symlink_to("a.py")
+    git(made, "add", "-A")
+    git(made, "-c", "user.name=u", "-c", "user.email=u@x", "commit", "-qm", "link")
+    done = ratchet(tmp_path, "init", "--agent", "mine")
+    assert done.returncode == 0, done.stderr
+    assert "LFS pointers): tests/caf<U+DCE9>" in done.stdout
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_what_was_there_is_put_back_whatever_interrupts(tmp_path: Path, fault: BaseException) -> None:
+    file = tmp_path / "campaign.yaml"
+
+    def write() -> None:
+        with put_back(file):
+            file.write_text("half")
+            raise fault
+
+    with pytest.raises(type(fault)):
+        write()
+    assert not list(tmp_path.iterdir())
+    file.write_text("mine")
+    with pytest.raises(type(fault)):
+        write()
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("campaign.yaml", "mine")]

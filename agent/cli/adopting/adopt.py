@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from agent.base.errors import RatchetError, UserError
+from agent.base.errors import UserError
 from agent.base.git_environment import git_environment
+from agent.base.text import visible
 from agent.cli.adopting.proposal import CONFIG, Proposal, propose
 from agent.cli.adopting.source import Source
 from agent.config.campaign import BoxConfig, ScaffoldConfig, load_config
@@ -97,10 +99,18 @@ def _answered(proposal: Proposal, answers: Answers, ask: Ask | None) -> Proposal
         suite = suite or ask("Suite: starter, agentic, polyglot-mini or a folder", proposal.suite)
     scaffold = dict(proposal.scaffold)
     if command:
-        scaffold["command"] = tuple(shlex.split(command))
+        scaffold["command"] = _split(command)
     if mutable:
         scaffold["mutable"] = tuple(path.strip().rstrip("/") for path in mutable.split(","))
     return replace(proposal, scaffold=scaffold, suite=suite or proposal.suite)
+
+
+def _split(command: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(command))
+    except ValueError as error:
+        problem = f"{command!r:.200} is not a command of a shell ({str(error)[:1].lower()}{str(error)[1:]})"
+        raise UserError("--command", problem, "Close the quotes, or write a backslash before a single one.") from error
 
 
 def _words(proposal: Proposal, key: str) -> tuple[str, ...]:
@@ -115,17 +125,43 @@ def _text(name: str, proposal: Proposal) -> str:
 
 
 def _write(file: Path, text: str) -> None:
-    """Write the file, and put back what was there if the doctor would reject it."""
-    before = file.read_bytes() if file.exists() else None
+    """Write the file, unless the doctor would reject it."""
+    content = _encoded(file, text)
     try:
-        file.write_text(text, encoding="utf-8")
-        _check(file)
+        with put_back(file):
+            file.write_bytes(content)
+            _check(file)
     except OSError as error:
         raise UserError(str(file), f"cannot write the file ({error.strerror})", "Choose another folder.") from error
-    except RatchetError:
+
+
+def _encoded(file: Path, text: str) -> bytes:
+    """The text as UTF-8. Raises UserError for a path of the repository that is not."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        named = re.split(r'["\n]', text[: error.start])[-1] + re.split(r'["\n]', text[error.start :])[0]
+        problem = f"has a path that is not UTF-8, which {CONFIG} cannot name: {visible(named)}"
+        raise UserError(str(file.parent), problem, "Rename it with `git mv`, and commit that.") from error
+
+
+@contextmanager
+def put_back(file: Path) -> Iterator[None]:
+    """While a file is written anew: what was there is put back unless all goes well, by renaming it.
+
+    A full disk and Ctrl-C are no exception to that.
+    """
+    before, there = file.with_name(f".{file.name}.before"), file.is_file()
+    try:
+        if there:
+            file.replace(before)
+        yield
+    except BaseException:
         with suppress(OSError):
-            file.unlink() if before is None else file.write_bytes(before)
+            before.replace(file) if there else file.unlink()
         raise
+    if there:
+        before.unlink()
 
 
 def _check(file: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from agent.cli.adopting.source import Found, Source, is_aside, top_of
+from agent.cli.adopting.source import Found, Source, is_aside, table, top_of
 from agent.config.recipes import load_recipe
 
 _GO = "RUN apt-get update && apt-get install -y --no-install-recommends golang-go && rm -rf /var/lib/apt/lists/*"
@@ -25,7 +25,7 @@ def node(source: Source) -> Found | None:
         return None
     package = source.json("package.json")
     start = _start_of(package)
-    found = Found(packages={name: str(given) for name, given in _of(package, "dependencies").items()})
+    found = Found(packages={name: str(given) for name, given in table(package, "dependencies").items()})
     found.include = [name for name in source.tops() if _CONFIGURES.fullmatch(name)]
     if start.startswith(_BUILT) and start not in source.paths:
         found.prepare = _builder(source, package)
@@ -37,14 +37,9 @@ def node(source: Source) -> Found | None:
     return found
 
 
-def _of(package: dict[str, object], key: str) -> dict[str, object]:
-    value = package.get(key)
-    return dict(value) if isinstance(value, dict) else {}
-
-
 def _builder(source: Source, package: dict[str, object]) -> tuple[str, ...]:
     """What makes the file that starts: the package's own script, or the compiler."""
-    if _of(package, "scripts").get("build"):
+    if table(package, "scripts").get("build"):
         return ("npm", "run", "build")
     return ("/node_modules/.bin/tsc", "--project", ".") if "tsconfig.json" in source.paths else ()
 
@@ -57,7 +52,7 @@ def _installed(source: Source, package: dict[str, object], found: Found) -> list
         install = f"cd {_INSTALLED} && npm ci --ignore-scripts --no-audit --no-fund{only}"
         tidy = f"ln -s {_INSTALLED}/node_modules /node_modules && rm -rf /root/.npm"
         return [f"COPY package.json package-lock.json {_INSTALLED}/", f"RUN {install} && {tidy}"]
-    developing = _of(package, "devDependencies") if found.prepare else {}
+    developing = dict(table(package, "devDependencies")) if found.prepare else {}
     if found.prepare and "tsconfig.json" in source.paths:
         developing.setdefault("typescript", "latest")
     wanted = _npm(source, {**found.packages, **developing})
@@ -69,9 +64,9 @@ def _installed(source: Source, package: dict[str, object], found: Found) -> list
 
 def _is_locked(source: Source) -> bool:
     """Whether package-lock.json names registries only: other packages are not there when the image is built."""
-    packages = dict(source.json("package-lock.json").get("packages") or {})
-    own = packages.pop("", None)
-    return own is not None and not any(one.get("link") or _is_local(one) for one in packages.values())
+    packages = table(source.json("package-lock.json"), "packages")
+    others = [table(packages, name) for name in packages if name]
+    return "" in packages and not any(one.get("link") or _is_local(one) for one in others)
 
 
 def _is_local(locked: dict[str, object]) -> bool:
@@ -87,9 +82,9 @@ def _start_of(package: dict[str, object]) -> str:
 
 def _npm(source: Source, wanted: dict[str, object]) -> dict[str, str]:
     """Versions as package-lock.json pins them; what comes from elsewhere than the registry is left out."""
-    locked = source.json("package-lock.json").get("packages") or {}
+    locked = table(source.json("package-lock.json"), "packages")
     pinned = {
-        name: str((locked.get(f"node_modules/{name}") or {}).get("version") or given) for name, given in wanted.items()
+        name: str(table(locked, f"node_modules/{name}").get("version") or given) for name, given in wanted.items()
     }
     return {name: version for name, version in pinned.items() if re.fullmatch(r"[\w.^~<>=*-]+", version)}
 
@@ -130,7 +125,7 @@ def rust(source: Source) -> Found | None:
         found.include += ["vendor", *(path for path in (".cargo/config.toml",) if path in source.paths)]
     elif cargo.get("dependencies"):
         found.missing = "run `cargo vendor`, and commit vendor/ and .cargo/config.toml"
-    name = str(cargo.get("package", {}).get("name") or "")
+    name = str(table(cargo, "package").get("name") or "")
     if name and "src/main.rs" in source.paths:
         build = f"cargo build --release --offline --target-dir /tmp/target && cp /tmp/target/release/{name} agent.bin"
         found.prepare = ("env", "CARGO_HOME=/tmp/cargo", "sh", "-c", build)

@@ -7,9 +7,10 @@ import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from agent.base.text import visible
 from agent.base.trust import WHOLE, inside
 from agent.cli.adopting import others, python
-from agent.cli.adopting.source import Found, Source, is_aside, top_of
+from agent.cli.adopting.source import Found, Source, is_aside, table, top_of
 from agent.config.layers import layer_fault
 from agent.config.recipes import load_recipe, recipe_names
 
@@ -71,7 +72,7 @@ def _with_arguments(command: tuple[str, ...], recipe: str) -> tuple[str, ...]:
 
 def _own_name(source: Source) -> str:
     """What the repository calls its own package."""
-    given = source.toml("pyproject.toml").get("project", {}).get("name") or source.json("package.json").get("name")
+    given = table(source.toml("pyproject.toml"), "project").get("name") or source.json("package.json").get("name")
     return str(given or "")
 
 
@@ -142,5 +143,5 @@ def _notes(source: Source, found: Found, recipe: str | None, *, itself: bool) ->
         yield "its tests are neither mutable nor shown to boxes"
     if not any("runs" in line for line in source.text(".gitignore").splitlines()):
         yield "campaigns are kept in runs/: name it in .gitignore"
-    if odd := sorted(source.odd):
+    if odd := [visible(path) for path in sorted(source.odd)]:
         yield f"boxes do not get what these stand for (links, submodules, LFS pointers): {', '.join(odd[:5])}"

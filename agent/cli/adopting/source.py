@@ -78,6 +78,11 @@ class Source:
             return {}
         return found if isinstance(found, dict) else {}
 
+    def tables(self, path: str, key: str) -> list[dict[str, Any]]:
+        """The tables of a list at the top of a TOML file; without what is no table."""
+        found = self.toml(path).get(key)
+        return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
     def below(self, folder: str) -> list[str]:
         """The paths of a folder."""
         return [path for path in self.paths if path.startswith(f"{folder}/")]
@@ -124,6 +129,13 @@ def _pointers(root: Path) -> frozenset[str]:
 def _git(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
     command, env = ["git", "-C", str(root), *words], git_environment()
     return subprocess.run(command, env=env, capture_output=True, text=True, errors="surrogateescape", check=False)
+
+
+def table(found: object, *keys: str) -> dict[str, Any]:
+    """The table at some keys of tables; empty where there is none, or something else."""
+    for key in keys:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def is_aside(name: str) -> bool:
