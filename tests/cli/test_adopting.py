@@ -96,64 +96,6 @@ def test_data_behind_lfs_pointers_is_left_out_and_named(tmp_path: Path) -> None:
     assert "LFS pointers): deep/model.bin, demo.gif" in notes
 
 
-def test_typescript_is_compiled_in_a_box(tmp_path: Path) -> None:
-    package = {
-        "main": "./dist/main.js",
-        "dependencies": {"openai": "^6.0.0", "own": "file:../own"},
-        "devDependencies": {"typescript": "5.9.3"},
-    }
-    lock = {"packages": {"node_modules/openai": {"version": "6.1.0"}}}
-    files = {
-        "src/main.ts": "1",
-        "package.json": json.dumps(package),
-        "package-lock.json": json.dumps(lock),
-        "tsconfig.json": "{}",
-    }
-    scaffold = adopted(tmp_path, files)[0].scaffold
-    assert scaffold.command == ("node", "/scaffold/dist/main.js")
-    assert scaffold.prepare == ("/node_modules/.bin/tsc", "--project", ".")
-    assert scaffold.mutable == ("src",)
-    assert scaffold.include == ("package.json", "tsconfig.json")
-    assert "'openai@6.1.0' 'typescript@5.9.3' &&" in scaffold.build[-1]
-
-
-LOCK = {"packages": {"": {"name": "mine"}, "node_modules/x": {"resolved": "https://registry.invalid/x.tgz"}}}
-PACKAGE = {
-    "name": "mine", "bin": {"mine": "./dist/cli.mjs"}, "scripts": {"build": "pkgroll", "prepare": "husky"},
-    "dependencies": {"x": "1"}, "devDependencies": {"pkgroll": "2.1.0"},
-}  # fmt: skip
-AT_THE_TOP = {".eslintrc.cjs": "", "vitest.config.ts": "", "tsconfig.json": '{"compilerOptions": {"noEmit": true}}'}
-
-
-def test_a_package_is_built_by_its_own_script_and_installed_by_its_lock_file(tmp_path: Path) -> None:
-    texts = {"package.json": json.dumps(PACKAGE), "package-lock.json": json.dumps(LOCK), "src/cli.ts": "1"}
-    scaffold = adopted(tmp_path, {**AT_THE_TOP, **texts})[0].scaffold
-    assert scaffold.command == ("node", "/scaffold/dist/cli.mjs")
-    assert scaffold.prepare == ("npm", "run", "build")
-    assert scaffold.mutable == ("src",)
-    assert scaffold.include == ("package.json", "tsconfig.json", "vitest.config.ts")
-    assert scaffold.build[-2] == "COPY package.json package-lock.json /opt/agent/"
-    assert "npm ci --ignore-scripts --no-audit --no-fund &&" in scaffold.build[-1]
-
-
-@pytest.mark.parametrize(
-    "odd", [{"link": True}, {"resolved": "file:../own"}, {"resolved": "git+ssh://git@h.invalid/x"}]
-)
-def test_a_lock_file_that_needs_more_than_a_registry_is_not_copied(tmp_path: Path, odd: dict[str, object]) -> None:
-    lock = {"packages": {**LOCK["packages"], "node_modules/own": odd}}
-    texts = {"package.json": json.dumps(PACKAGE), "package-lock.json": json.dumps(lock), "src/cli.ts": "1"}
-    layer = adopted(tmp_path, texts)[0].scaffold.build[-1]
-    assert layer.startswith("RUN npm install --prefix / --no-audit --no-fund 'x@1' 'pkgroll@2.1.0' &&")
-
-
-def test_a_program_that_runs_as_it_is_gets_no_packages_of_its_development(tmp_path: Path) -> None:
-    package = {"main": "main.js", "devDependencies": {"eslint": "9.0.0"}}
-    texts = {"package.json": json.dumps(package), "package-lock.json": json.dumps(LOCK), "main.js": "1"}
-    scaffold = adopted(tmp_path, texts)[0].scaffold
-    assert scaffold.prepare == ()
-    assert "--omit=dev" in scaffold.build[-1]
-
-
 def test_requirements_are_copied_and_the_script_that_installs_is_not_the_agent(tmp_path: Path) -> None:
     files = {"agent.py": PROGRAM, "requirements.txt": "openai==3.57.0\n# a remark\n", "install.sh": "#!/bin/sh\n"}
     scaffold = adopted(tmp_path / "a", files, ("install.sh",))[0].scaffold

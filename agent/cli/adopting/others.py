@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 from agent.cli.adopting.source import Found, Source, is_aside, table, top_of
 from agent.config.recipes import load_recipe
@@ -10,7 +11,7 @@ from agent.config.recipes import load_recipe
 _GO = "RUN apt-get update && apt-get install -y --no-install-recommends golang-go && rm -rf /var/lib/apt/lists/*"
 _DEBIANS_GO = (1, 19)
 _CARGO = "RUN apt-get update && apt-get install -y --no-install-recommends cargo && rm -rf /var/lib/apt/lists/*"
-_BUILT = ("dist/", "build/", "lib/", "out/")
+_OUTPUTS = {"dist", "build", "lib", "out"}
 _SHELL_SCRIPTS = ("solve.sh", "agent.sh", "run.sh", "main.sh")
 _NO_AGENT = re.compile(
     r"(bin/)?(un)?(install|setup|build|test|lint|format|release|deploy|bootstrap|configure|gradlew|mvnw).*"
@@ -27,21 +28,52 @@ def node(source: Source) -> Found | None:
     start = _start_of(package)
     found = Found(packages={name: str(given) for name, given in table(package, "dependencies").items()})
     found.include = [name for name in source.tops() if _CONFIGURES.fullmatch(name)]
-    if start.startswith(_BUILT) and start not in source.paths:
-        found.prepare = _builder(source, package)
+    if output := _output(source, start):
+        _build(source, package, output, found)
     if start and (found.prepare or start in source.paths):
         found.command, found.why = ("node", f"/scaffold/{start}"), f"package.json starts {start}"
     code = {top_of(path) for path in source.paths if re.search(r"\.[cm]?[jt]sx?$", path)}
-    found.code = sorted(name for name in code if not is_aside(name) and name not in found.include)
+    found.code = sorted(name for name in code if not is_aside(name) and name not in [*found.include, found.built])
     found.build = [*load_recipe("pi").layers[:2], *_installed(source, package, found)]
     return found
+
+
+def _output(source: Source, start: str) -> str:
+    """The folder at the top into which the file that starts is built; empty if that file is written by hand."""
+    top, below, _ = start.partition("/")
+    emitted = re.search(r'"outDir"\s*:\s*"(?:\./)?([^/"]+)', source.text("tsconfig.json"))
+    is_emitted = emitted is not None and emitted[1] == top
+    if not below or not (is_emitted or top in _OUTPUTS):
+        return ""
+    elsewhere = [path for path in source.paths if not path.startswith(f"{top}/") and not is_aside(top_of(path))]
+    sources = (
+        r"src/.*\.[cm]?[jt]sx?" if top == "lib" and not is_emitted else r"src/.*\.[cm]?[jt]sx?|.*(?<!\.d)\.[cm]?tsx?"
+    )
+    written = [path for path in elsewhere if re.fullmatch(sources, path) and not _CONFIGURES.fullmatch(path)]
+    return top if written or start not in source.paths else ""
+
+
+def _build(source: Source, package: dict[str, object], output: str, found: Found) -> None:
+    """Have the output built in a box, also where it is committed: patches change what it is built from."""
+    found.prepare = _builder(source, package)
+    if not source.below(output):
+        return
+    if found.prepare:
+        found.built = output
+        found.notes.append(f"{output}/ is built from the rest: {shlex.join(found.prepare)} makes it for each candidate")
+        return
+    found.notes.append(
+        f"{output}/ seems to be built from the rest, so that patches to that have no effect: give package.json a script"
+        " `build`, and run this again with --force; or set scaffold.prepare, and leave it out of scaffold.mutable"
+    )
 
 
 def _builder(source: Source, package: dict[str, object]) -> tuple[str, ...]:
     """What makes the file that starts: the package's own script, or the compiler."""
     if table(package, "scripts").get("build"):
         return ("npm", "run", "build")
-    return ("/node_modules/.bin/tsc", "--project", ".") if "tsconfig.json" in source.paths else ()
+    emits = "tsconfig.json" in source.paths and not re.search(r'"noEmit"\s*:\s*true', source.text("tsconfig.json"))
+    return ("/node_modules/.bin/tsc", "--project", ".") if emits else ()
 
 
 def _installed(source: Source, package: dict[str, object], found: Found) -> list[str]:

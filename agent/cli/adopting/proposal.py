@@ -37,8 +37,8 @@ def propose(source: Source) -> Proposal:
     """Look at a repository. The command is empty if nothing that starts was found."""
     found = next((look for kind in KINDS if (look := kind(source)) is not None and look.command), Found())
     mutable = _mutable(source, found)
-    frozen = _frozen(source) if WHOLE in mutable else sorted(p for p in source.odd if inside(p, mutable))
-    large = _large(source) if WHOLE in mutable else []
+    frozen = _frozen(source, found) if WHOLE in mutable else sorted(p for p in source.odd if inside(p, mutable))
+    large = _large(source, found) if WHOLE in mutable else []
     include = [path for path in [*found.include, *large] if not inside(path, mutable, frozen)]
     itself = _known([_own_name(source)])
     recipe = itself or _known(found.packages)
@@ -82,20 +82,21 @@ def _mutable(source: Source, found: Found) -> list[str]:
         return [WHOLE]
     folders = {path.rpartition("/")[0] for path in source.paths}
     prompts = {one for one in folders if _PROMPTS.fullmatch(one) and not is_aside(top_of(one))}
-    return found.code + sorted(p for p in prompts if not inside(p, found.code))
+    return found.code + sorted(p for p in prompts if not inside(p, [*found.code, found.built]))
 
 
-def _frozen(source: Source) -> list[str]:
-    """What of a whole repository does not belong to the agent, has no content, or is large."""
-    names = [name for name in source.tops() if is_aside(name) or source.size(name) > LARGE]
+def _frozen(source: Source, found: Found) -> list[str]:
+    """What of a whole repository does not belong to the agent, has no content, is built, or is large."""
+    aside = {found.built, *filter(is_aside, source.tops())}
+    names = [name for name in source.tops() if name in aside or source.size(name) > LARGE]
     odd = [path for path in sorted(source.odd) if not inside(path, names)]
     own = [path for path in _suites(source) if not inside(path, names)]
     return sorted({*names, *odd, *own, CONFIG})
 
 
-def _large(source: Source) -> list[str]:
+def _large(source: Source, found: Found) -> list[str]:
     """Folders of code that are too large for patches; a box sees them, since the agent needs them."""
-    tops = [name for name in source.tops() if not is_aside(name) and source.size(name) > LARGE]
+    tops = [name for name in source.tops() if not is_aside(name) and source.size(name) > LARGE and name != found.built]
     return [name for name in tops if any(_CODE.fullmatch(path) for path in source.below(name))]
 
 

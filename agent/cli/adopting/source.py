@@ -106,6 +106,7 @@ class Found:
     """What a look at one kind of agent proposes.
 
     `why` explains the command, `notes` are for the user; `missing` says what to do before it can be built at all.
+    `built` is a folder that `prepare` makes although the repository holds it: boxes do not get the committed one.
     """
 
     command: tuple[str, ...] = ()
@@ -118,6 +119,7 @@ class Found:
     notes: list[str] = field(default_factory=list)
     image: str | None = None
     missing: str = ""
+    built: str = ""
 
 
 def _pointers(root: Path) -> frozenset[str]:
