@@ -168,7 +168,7 @@ def _identity(folder: Path) -> list[str]:
 
 
 def _known(folder: Path, key: str) -> bool:
-    command = ["git", "-C", folder, "config", key]
+    command = ["git", "-C", str(folder), "config", key]
     return subprocess.run(command, env=git_environment(), capture_output=True, check=False).returncode == 0
 
 
