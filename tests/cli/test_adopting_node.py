@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.cli.test_adopting import adopted
+from agent.base.errors import UserError
+from agent.base.yaml import load
+from agent.cli.adopting.adopt import Answers, adopt
+from agent.config.campaign import load_config
+from agent.config.recipes import load_recipe
+from tests.cli.test_adopting import adopted, repository
 
 
 def test_typescript_is_compiled_in_a_box(tmp_path: Path) -> None:
@@ -105,3 +111,60 @@ def test_a_folder_without_sources_beside_it_is_no_output(tmp_path: Path, more: d
     scaffold = adopted(tmp_path, {"package.json": json.dumps(package), "lib/main.js": "1", **more})[0].scaffold
     assert scaffold.prepare == ()
     assert "lib" in scaffold.mutable
+
+
+START = {"scripts": {"start": "tsx src/index.ts", "build": "tsc"}, "devDependencies": {"tsx": "^4", "typescript": "^5"}}
+PNPM = {"package.json": json.dumps(START), "pnpm-lock.yaml": "", "tsconfig.json": "{}", "src/index.ts": "1"}
+
+
+def test_a_package_without_bin_gets_its_layers_and_its_build_where_the_command_is_said(tmp_path: Path) -> None:
+    config, notes = adopted(tmp_path, PNPM, command="node /scaffold/dist/index.js")
+    scaffold = config.scaffold
+    assert scaffold.command == ("node", "/scaffold/dist/index.js")
+    assert scaffold.prepare == ("npm", "run", "build")
+    assert scaffold.mutable == ("src",)
+    assert scaffold.include == ("package.json", "tsconfig.json")
+    assert scaffold.build[:2] == load_recipe("pi").layers[:2]
+    assert "'tsx@^4' 'typescript@^5'" in scaffold.build[-1]
+    assert "pnpm-lock.yaml is not read: versions are those that package.json allows, not pinned" in notes
+
+
+def test_a_package_that_its_development_starts_gets_that_and_no_build(tmp_path: Path) -> None:
+    scaffold = adopted(tmp_path, PNPM, command="node --import tsx /scaffold/src/index.ts")[0].scaffold
+    assert scaffold.prepare == ()
+    assert scaffold.mutable == ("src",)
+    assert "'tsx@^4'" in scaffold.build[-1]
+
+
+def test_a_command_of_python_beside_a_package_of_node_is_pythons(tmp_path: Path) -> None:
+    files = {**PNPM, "main.py": "print(1)\n", "agent.py": "print(2)\n"}
+    config = adopted(tmp_path / "a", files, command="python3 /scaffold/agent.py")[0]
+    assert not config.scaffold.build
+    config = adopted(tmp_path / "b", files, command="env A=1 node /scaffold/dist/index.js")[0]
+    assert config.scaffold.prepare == ("npm", "run", "build")
+
+
+def test_a_package_that_starts_nothing_is_told_of_bin(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"in `bin` of package.json .* --command \"node /scaffold/dist/index.js\""):
+        adopted(tmp_path, PNPM)
+
+
+def test_a_command_that_a_terminal_is_asked_for_counts_as_one_that_was_said(tmp_path: Path) -> None:
+    made = repository(tmp_path / "mine", PNPM)
+    asked: list[tuple[str, str]] = []
+
+    def ask(question: str, default: str) -> str:
+        asked.append((question.split(maxsplit=1)[0], default))
+        return default or "node /scaffold/dist/index.js"
+
+    file, _ = adopt(str(made), None, Answers(), force=False, ask=ask)
+    assert asked == [("Command", ""), ("Paths", "src"), ("Suite:", "agentic")]
+    assert load_config(file).scaffold.prepare == ("npm", "run", "build")
+
+
+def test_the_lines_of_the_page_that_install_node_are_those_that_init_writes(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/scaffold.md").read_text()
+    block = next(one for one in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "npm ci" in one)
+    (tmp_path / "block.yaml").write_text(block)
+    layers = tuple(load(tmp_path / "block.yaml")["scaffold"]["build"])
+    assert layers[:2] == load_recipe("pi").layers[:2]

@@ -60,11 +60,10 @@ def adopt(agent: str, folder: Path | None, answers: Answers, *, force: bool, ask
     file = root / CONFIG
     if file.exists() and not force:
         raise UserError(str(file), "the file exists", "Add --force to replace it.")
-    proposal = _answered(propose(Source.at(root)), answers, ask)
+    source = Source.at(root)
+    proposal = _answered(_proposed(source, answers, ask), answers, ask)
     if not proposal.scaffold["command"]:
-        again = shlex.join(["ratchet", "init", "--agent", str(root), "--command"])
-        fix = f'Say how it is started; its files lie below /scaffold: {again} "python3 -P -m my_agent"'
-        raise UserError("--command", f"nothing that starts was found in {root}", fix)
+        raise _nothing_starts(source)
     if proposal.missing:
         problem = "it cannot be built: a build in a box has no network, and the modules that it needs are not in it"
         raise UserError(str(root), problem, f"In its folder, {proposal.missing}.")
@@ -87,19 +86,36 @@ def _root(agent: str, folder: Path | None) -> Path:
     return target.resolve()
 
 
+def _nothing_starts(source: Source) -> UserError:
+    again = shlex.join(["ratchet", "init", "--agent", str(source.root), "--command"])
+    fix = f'Say how it is started; its files lie below /scaffold: {again} "python3 -P -m my_agent"'
+    if "package.json" in source.paths:
+        fix = (
+            "Name in `bin` of package.json a file that is there, or one that its script `build` makes, and commit that;"
+            f' or say how it is started, below /scaffold: {again} "node /scaffold/dist/index.js"'
+        )
+    return UserError("--command", f"nothing that starts was found in {source.root}", fix)
+
+
+def _proposed(source: Source, answers: Answers, ask: Ask | None) -> Proposal:
+    """What is proposed for the command that the user says, or for what was found."""
+    if answers.command or ask is None:
+        return propose(source, _split(answers.command or ""))
+    proposal = propose(source)
+    found = shlex.join(_words(proposal, "command"))
+    said = ask("Command that starts the agent", found)
+    return proposal if said == found else propose(source, _split(said))
+
+
 def _answered(proposal: Proposal, answers: Answers, ask: Ask | None) -> Proposal:
-    """The proposal with what the user says instead."""
-    command, mutable = answers.command, ",".join(answers.mutable)
-    suite = answers.suite
+    """The proposal with what the user says of paths and suite."""
+    mutable, suite = ",".join(answers.mutable), answers.suite
     if ask is not None:
-        command = command or ask("Command that starts the agent", shlex.join(_words(proposal, "command")))
         mutable = mutable or ask(
             "Paths that patches may change, separated by commas", ",".join(_words(proposal, "mutable"))
         )
         suite = suite or ask("Suite: starter, agentic, polyglot-mini or a folder", proposal.suite)
     scaffold = dict(proposal.scaffold)
-    if command:
-        scaffold["command"] = _split(command)
     if mutable:
         scaffold["mutable"] = tuple(path.strip().rstrip("/") for path in mutable.split(","))
     return replace(proposal, scaffold=scaffold, suite=suite or proposal.suite)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from pathlib import PurePosixPath
 
 from agent.cli.adopting.source import Found, Source, is_aside, table, top_of
 from agent.config.recipes import load_recipe
@@ -17,20 +18,25 @@ _NO_AGENT = re.compile(
     r"(bin/)?(un)?(install|setup|build|test|lint|format|release|deploy|bootstrap|configure|gradlew|mvnw).*"
 )
 _CONFIGURES = re.compile(r"package\.json|tsconfig.*\.json|[^.].*\.config\.[cm]?[jt]s")
+_OTHER_LOCKS = ("pnpm-lock.yaml", "yarn.lock", "bun.lock", "bun.lockb")
 _INSTALLED = "/opt/agent"
 
 
-def node(source: Source) -> Found | None:
-    """A package of Node: its `bin` or `main`, built first if that is not in the repository."""
+def node(source: Source, command: tuple[str, ...] = ()) -> Found | None:
+    """A package of Node: what the user's command starts, or its `bin` or `main`; built first if it is not there."""
     if "package.json" not in source.paths:
         return None
     package = source.json("package.json")
-    start = _start_of(package)
+    start = _started_by(command) or _start_of(package)
     found = Found(packages={name: str(given) for name, given in table(package, "dependencies").items()})
     found.include = [name for name in source.tops() if _CONFIGURES.fullmatch(name)]
     if output := _output(source, start):
         _build(source, package, output, found)
-    if start and (found.prepare or start in source.paths):
+    elif command and start and start not in source.paths:
+        found.prepare = _builder(source, package)
+    if command:
+        found.command = command
+    elif start and (found.prepare or start in source.paths):
         found.command, found.why = ("node", f"/scaffold/{start}"), f"package.json starts {start}"
     code = {top_of(path) for path in source.paths if re.search(r"\.[cm]?[jt]sx?$", path)}
     found.code = sorted(name for name in code if not is_aside(name) and name not in [*found.include, found.built])
@@ -79,19 +85,28 @@ def _builder(source: Source, package: dict[str, object]) -> tuple[str, ...]:
 def _installed(source: Source, package: dict[str, object], found: Found) -> list[str]:
     """Layers that put what it needs into /node_modules, by its lock file if npm can take that alone."""
     if _is_locked(source):
-        only = "" if found.prepare else " --omit=dev"
+        only = "" if _develops(package, found) else " --omit=dev"
         found.notes.append("npm ci installs what package-lock.json pins, and runs no install scripts")
         install = f"cd {_INSTALLED} && npm ci --ignore-scripts --no-audit --no-fund{only}"
         tidy = f"ln -s {_INSTALLED}/node_modules /node_modules && rm -rf /root/.npm"
         return [f"COPY package.json package-lock.json {_INSTALLED}/", f"RUN {install} && {tidy}"]
-    developing = dict(table(package, "devDependencies")) if found.prepare else {}
+    developing = dict(table(package, "devDependencies")) if _develops(package, found) else {}
     if found.prepare and "tsconfig.json" in source.paths:
         developing.setdefault("typescript", "latest")
     wanted = _npm(source, {**found.packages, **developing})
     if not wanted:
         return []
+    if lock := source.first(_OTHER_LOCKS):
+        fix = "commit a package-lock.json (`npm install --package-lock-only`) and run this again with --force"
+        found.notes.append(f"{lock} is not read: versions are those that package.json allows, not pinned; {fix}")
     names = " ".join(f"'{name}@{version}'" for name, version in wanted.items())
     return [f"RUN npm install --prefix / --no-audit --no-fund {names} && rm -rf /root/.npm"]
+
+
+def _develops(package: dict[str, object], found: Found) -> bool:
+    """Whether the packages of its development are needed: to build it, or because one of them starts it."""
+    names = {PurePosixPath(word).name for word in found.command}
+    return bool(found.prepare) or not names.isdisjoint(table(package, "devDependencies"))
 
 
 def _is_locked(source: Source) -> bool:
@@ -103,6 +118,11 @@ def _is_locked(source: Source) -> bool:
 
 def _is_local(locked: dict[str, object]) -> bool:
     return not str(locked.get("resolved") or "https:").startswith("https:")
+
+
+def _started_by(command: tuple[str, ...]) -> str:
+    """The first file of the repository that a command names."""
+    return next((word.removeprefix("/scaffold/") for word in command if word.startswith("/scaffold/")), "")
 
 
 def _start_of(package: dict[str, object]) -> str:

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from agent.base.text import visible
 from agent.base.trust import WHOLE, inside
@@ -17,6 +18,7 @@ from agent.config.recipes import load_recipe, recipe_names
 CONFIG = "campaign.yaml"
 LARGE = 1 << 20
 KINDS = (others.node, others.go, others.rust, python.look, others.shell)
+_NODE = {"node", "npm", "npx"}
 _PROMPTS = re.compile(r"(.*/)?(prompts?|templates|instructions|skills)$")
 _CODE = re.compile(r".*\.(py|go|rs|[cm]?[jt]sx?|sh|rb|java|kt|c|cc|cpp|h)")
 _SAFE_RUN = re.compile(r"apt-get (-\S+ )*(update|install)[^|`$]*")
@@ -33,21 +35,22 @@ class Proposal:
     missing: str
 
 
-def propose(source: Source) -> Proposal:
-    """Look at a repository. The command is empty if nothing that starts was found."""
-    found = next((look for kind in KINDS if (look := kind(source)) is not None and look.command), Found())
+def propose(source: Source, command: tuple[str, ...] = ()) -> Proposal:
+    """Look at a repository.
+
+    Args:
+        source: its files.
+        command: what starts the agent, if its user has said that; without it, the proposal's is empty if nothing was
+            found.
+    """
+    found = _look(source, command)
     mutable = _mutable(source, found)
     frozen = _frozen(source, found) if WHOLE in mutable else sorted(p for p in source.odd if inside(p, mutable))
     large = _large(source, found) if WHOLE in mutable else []
     include = [path for path in [*found.include, *large] if not inside(path, mutable, frozen)]
     itself = _known([_own_name(source)])
     recipe = itself or _known(found.packages)
-    command = found.command
-    if itself and command:
-        command = _with_arguments(command, itself)
-    if recipe and command and (variables := load_recipe(recipe).data["env"]):
-        rest = command[1:] if command[0] == "env" else command
-        command = ("env", *(f"{name}={value}" for name, value in variables.items()), *rest)
+    command = command or _command(found.command, recipe, itself)
     scaffold = {
         "mutable": tuple(mutable), "frozen": tuple(frozen), "include": tuple(include), "command": command,
         "prepare": found.prepare, "image": found.image, "build": (*_of_dockerfile(source), *found.build),
@@ -59,6 +62,25 @@ def propose(source: Source) -> Proposal:
         notes=(*_notes(source, found, recipe, itself=itself is not None), *map(_about_large, large)),
         missing=found.missing,
     )
+
+
+def _look(source: Source, command: tuple[str, ...]) -> Found:
+    """What the first kind of agent that starts finds; where the user says what starts, Node's look is for Node."""
+    said = others.node(source, command)
+    if said is not None and any(PurePosixPath(word).name in _NODE for word in command):
+        return said
+    found = next((look for kind in KINDS if (look := kind(source)) is not None and look.command), None)
+    return found or (said if command else None) or Found()
+
+
+def _command(command: tuple[str, ...], recipe: str | None, itself: str | None) -> tuple[str, ...]:
+    """What starts the agent, with the arguments and the variables of its recipe."""
+    if itself and command:
+        command = _with_arguments(command, itself)
+    if recipe and command and (variables := load_recipe(recipe).data["env"]):
+        rest = command[1:] if command[0] == "env" else command
+        command = ("env", *(f"{name}={value}" for name, value in variables.items()), *rest)
+    return command
 
 
 def _with_arguments(command: tuple[str, ...], recipe: str) -> tuple[str, ...]:
