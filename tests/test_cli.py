@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.metadata import version
 from pathlib import Path
@@ -215,6 +216,51 @@ def test_status_and_log_of_a_campaign_that_never_ran_are_one_line(home: Path) ->
     for command in ("status", "log"):
         assert_one_line(ratchet(home, command), home, "no campaign 'night'")
     assert_one_line(ratchet(home, "stop"), home, "no process is running")
+
+
+RUNNING = """
+import signal, sys, time
+from pathlib import Path
+from agent.kernel.record.ledger import Ledger
+from agent.kernel.record.lock import held
+from agent.kernel.record.running import listed
+
+folder = Path(sys.argv[1])
+with held(folder), listed(folder), Ledger(folder / "ledger.sqlite") as ledger:
+    ledger.note("begin", "x")
+    signal.signal(signal.SIGTERM, lambda *_: ledger.note("stopping", "on request"))
+    print("runs", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def running(folder: Path, **env: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that runs a campaign as far as `ratchet stop` can see, until its input ends."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), **env}
+    command, pipe = [sys.executable, "-c", RUNNING, str(folder)], subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "runs\n"
+        yield process
+
+
+def test_the_first_stop_lets_work_end_and_the_second_discards_it(home: Path) -> None:
+    with running(home / "runs" / "night") as process:
+        first = ratchet(home, "stop")
+        assert first.stdout == f"asked process {process.pid} to stop; it finishes the work in flight first\n"
+        assert "it stops now and discards the work in flight" in ratchet(home, "stop").stdout
+
+
+def test_all_campaigns_are_asked_to_stop_though_one_cannot_be(home: Path) -> None:
+    state = {"XDG_STATE_HOME": str(home / "state")}
+    with running(home / "runs" / "a", **state) as first, running(home / "runs" / "b", **state) as second:
+        (home / "runs" / "a" / "pid").write_text("")  # as of a process that has not written its number yet
+        done = ratchet(home, "stop", "--all", **state)
+        assert done.stdout.splitlines()[0].startswith("a: ")
+        assert "is just starting" in done.stdout
+        assert f"asked process {second.pid} (b) to stop" in done.stdout
+        assert first.poll() is None
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,9 @@ def verify(
     commit: Annotated[str | None, typer.Argument(help="an accepted patch: commit, ref, number or `champion`")] = None,
     path: ConfigPath = DEFAULT_CONFIG,
     *,
-    whole: Annotated[bool, typer.Option("--ledger", help="check every row of the ledger; takes no COMMIT")] = False,
+    whole: Annotated[
+        bool, typer.Option("--ledger", help="check every row of the ledger; takes no COMMIT, --replay or --fresh")
+    ] = False,
     replay: Annotated[bool, typer.Option("--replay", help="run its trials again with the recorded answers")] = False,
     fresh: FreshPairs = 0,
     name: CampaignName = None,
@@ -49,8 +51,7 @@ def verify(
     from agent.review.terminal.verify import render_checks, render_fresh
 
     if whole:
-        if commit is not None and path != DEFAULT_CONFIG:
-            raise UserError("--ledger", "checks every row, not one commit", "Remove COMMIT.")
+        _check_alone(commit=commit is not None and path != DEFAULT_CONFIG, replay=replay, fresh=fresh > 0)
         raise typer.Exit(_verify_ledger(path if commit is None else Path(commit), name, as_json=as_json))
     if commit is None:
         raise UserError("COMMIT", "no patch is named", "Name one, for example `champion`, or add --ledger.")
@@ -73,6 +74,13 @@ def verify(
         if comparison is not None:
             render_fresh(comparison, claimed, console)
     raise typer.Exit(verdict(findings, comparison if claimed is not None else None))
+
+
+def _check_alone(*, commit: bool, replay: bool, fresh: bool) -> None:
+    """Raise UserError for what is about one commit, beside --ledger."""
+    given = {"COMMIT": commit, "--replay": replay, "--fresh": fresh}
+    if extra := [name for name, there in given.items() if there]:
+        raise UserError("--ledger", "checks every row, not one commit", f"Remove {', '.join(extra)}.")
 
 
 def _verify_ledger(path: Path, name: str | None, *, as_json: bool) -> int:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from agent.base.errors import UserError
 from agent.cli.options import DEFAULT_CONFIG, CampaignName, ConfigPath, again, candidate_number, load, terminal
 
 app = typer.Typer()
@@ -84,22 +85,36 @@ def stop(
     """
     import time
 
-    from agent.kernel.record.lock import holder, signal_holder
+    from agent.kernel.record.lock import holder
     from agent.kernel.record.running import running
 
-    folders = running() if everything else [load(path, {"name": name}).folder]
-    asked = {folder: signal_holder(folder) for folder in folders}
-    for folder, pid in asked.items():
-        campaign = f" ({folder.name})" if everything else ""
-        typer.echo(f"asked process {pid}{campaign} to stop; {_what_follows(folder)}")
+    if not everything:
+        asked = {(folder := load(path, {"name": name}).folder): _asked_to_stop(folder, "")}
+    else:
+        asked = {}
+        for folder in running():
+            try:
+                asked[folder] = _asked_to_stop(folder, f" ({folder.name})")
+            except UserError as error:  # one that has just ended, or is another user's, keeps no other one going
+                typer.echo(f"{folder.name}: {error}")
     if not asked:
         typer.echo("no campaign of yours is running on this machine")
     while wait and any(holder(folder) == pid for folder, pid in asked.items()):
         time.sleep(0.5)
 
 
+def _asked_to_stop(folder: Path, campaign: str) -> int:
+    """Ask the process that runs a campaign to stop, and say what that does; returns its id. Raises UserError."""
+    from agent.kernel.record.lock import signal_holder
+
+    follows = _what_follows(folder)  # before the signal, whose effect is written down there
+    pid = signal_holder(folder)
+    typer.echo(f"asked process {pid}{campaign} to stop; {follows}")
+    return pid
+
+
 def _what_follows(folder: Path) -> str:
-    """What a request to stop does to a campaign: the second one ends it at once."""
+    """What a request to stop will do to a campaign: the second one ends it at once."""
     from agent.kernel.record.ledger import Ledger
 
     file = folder / "ledger.sqlite"

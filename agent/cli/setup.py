@@ -68,7 +68,8 @@ def init(
         notes = create_starter(folder) if agent is None else create_from_recipe(agent, folder)
     for note in notes:
         typer.echo(note)
-    typer.echo(f"wrote {config}\nnext: {again('doctor', config)}, then: {again('run', config)}")
+    models = "" if agent is None else ", then name your models in it (`ratchet docs models`)"
+    typer.echo(f"wrote {config}\nnext: {again('doctor', config)}{models}, then: {again('run', config)}")
 
 
 def _ask(question: str, default: str) -> str:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+PROPOSALS = 5
+"""What each improver makes with `eval --improver`, without --proposals."""
+
 Rev = Annotated[str | None, typer.Option(help="commit or candidate (`#12`) to run; default: the champion")]
 Keep = Annotated[bool, typer.Option("--keep", help="also keep what was handed in and what the check printed")]
 
@@ -38,7 +41,9 @@ def evaluate(
         str | None,
         typer.Option(help="compare this scaffold as an improver with --against: both patch --rev, on one brief"),
     ] = None,
-    proposals: Annotated[int, typer.Option(min=1, help="proposals of each improver, with --improver")] = 5,
+    proposals: Annotated[
+        int | None, typer.Option(min=1, help=f"proposals of each improver, with --improver; default: {PROPOSALS}")
+    ] = None,
     keep: Keep = False,
     name: CampaignName = None,
     as_json: AsJson = False,
@@ -56,11 +61,12 @@ def evaluate(
     from agent.review.terminal.measured import print_measured
     from agent.suites.loader import load_suite
 
+    _check_options(improver, proposals, keep=keep)
     config = load(path, {"name": name})
     if improver is not None:
         chosen = find_tasks(load_suite(config.suite), task or (), _split(split), "--task")
         trees = (("--rev", rev or CHAMPION), ("--improver", improver), ("--against", against or "seed"))
-        _improvers(config, trees, chosen, (proposals, runs), as_json=as_json)
+        _improvers(config, trees, chosen, (proposals or PROPOSALS, runs), as_json=as_json)
         return
     names = [("--rev", rev or CHAMPION), *([("--against", against)] if against else [])]
     tasks = find_tasks(load_suite(config.suite), task or (), _split(split), "--task")
@@ -72,6 +78,15 @@ def evaluate(
             if measurement.finished:  # some are, even where an error or Ctrl-C cut it short
                 sides, total = measurement.sides(), len(measurement.planned)
                 print_measured(sides, terminal(), folder=kept.folder, total=total, as_json=as_json)
+
+
+def _check_options(improver: str | None, proposals: int | None, *, keep: bool) -> None:
+    """Raise UserError for an option of `eval` that would do nothing."""
+    if improver is None and proposals is not None:
+        raise UserError("--proposals", "only improvers make proposals", "Add --improver, or remove --proposals.")
+    if improver is not None and keep:
+        problem = "a comparison of improvers keeps no files that were handed in"
+        raise UserError("--keep", problem, "Remove --keep; diffs and transcripts are kept without it.")
 
 
 def _improvers(

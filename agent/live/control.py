@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -59,7 +60,12 @@ def detach(config: Config, path: Path, options: Sequence[str], console: Console)
         problem = f"{folder} is not writable ({error.strerror})"
         raise UserError("runs", problem, "Name a folder that you may write to.") from error
     with console.status("starting; the first start builds the image of the boxes"):
-        begun = _begun(process, folder, before)
+        try:
+            begun = _begun(process, folder, before)
+        except KeyboardInterrupt:  # it is in a session of its own, which the terminal's Ctrl-C does not reach
+            process.send_signal(signal.SIGINT)
+            console.print(Text(f"asked process {process.pid} to end; log: {folder / LOG}"), soft_wrap=True)
+            raise
     if not begun:
         with (folder / LOG).open("rb") as log:
             log.seek(start)

@@ -77,3 +77,16 @@ def test_a_campaign_that_another_program_improves_has_no_improvers_to_compare(
     monkeypatch.chdir(home)
     with pytest.raises(UserError, match="another program writes this campaign's patches"):
         app(["eval", "--improver", "seed"], standalone_mode=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "refused"),
+    [
+        (["--proposals", "2"], "--proposals: only improvers make proposals"),
+        (["--improver", "seed", "--keep"], "--keep: a comparison of improvers keeps no files"),
+    ],
+    ids=["--proposals", "--keep"],
+)
+def test_an_option_that_would_do_nothing_is_refused(options: list[str], refused: str) -> None:
+    with pytest.raises(UserError, match=refused):
+        app(["eval", *options], standalone_mode=False)

@@ -61,6 +61,7 @@ def test_the_starter_is_a_clean_repository_with_the_shipped_scaffold(tmp_path: P
     done = ratchet(tmp_path, "init", "--starter", "mine", **home)
     assert done.returncode == 0, done.stderr
     assert "ratchet run mine/campaign.yaml" in done.stdout
+    assert "models" not in done.stdout, "it runs as it is"
     folder = tmp_path / "mine"
     assert git(folder, "status", "--porcelain") == ""
     assert {"agent/scaffold/__main__.py", "prompts/solve.md", "campaign.yaml"} <= set(git(folder, "ls-files").split())
@@ -73,6 +74,8 @@ def test_an_agent_is_a_clean_repository_with_the_recipes_files(tmp_path: Path) -
     (tmp_path / "mine").mkdir()
     done = ratchet(tmp_path / "mine", "init", "--agent", "pi")
     assert done.returncode == 0, done.stderr
+    next_steps = "next: ratchet doctor, then name your models in it (`ratchet docs models`), then: ratchet run\n"
+    assert done.stdout.endswith(next_steps), "the embedded model is too small for this agent"
     folder = tmp_path / "mine"
     assert git(folder, "log", "--format=%s") == "Start with the recipe pi\n"
     assert git(folder, "status", "--porcelain") == ""

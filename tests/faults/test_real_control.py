@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.kernel.record.lock import holder
 from bench.faults.home import Home, kill, until
 from bench.faults.invariants import violations
 
@@ -52,6 +53,16 @@ def test_a_detached_campaign_that_cannot_start_says_why_and_leaves_nothing(home:
     assert done.returncode == 2
     assert "no/such/suite" in done.stdout
     assert not (home.folder / "runs" / "bad").exists()
+
+
+def test_ctrl_c_while_a_detached_campaign_starts_ends_it_too(home: Home) -> None:
+    config = home.configure("cut", budget={"hours": 0.5})
+    process, folder = home.start(config, "run", "--detach"), home.folder / "runs" / "cut"
+    until(lambda: holder(folder))
+    os.kill(process.pid, signal.SIGINT)
+    assert process.wait(60) == 130
+    assert "asked process" in config.with_suffix(".log").read_text()
+    until(lambda: holder(folder) is None)
 
 
 def test_ctrl_c_twice_stops_now_and_nothing_is_lost(home: Home) -> None:

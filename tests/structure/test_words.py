@@ -47,6 +47,9 @@ PROSE = [
     *sorted(ROOT.glob("*.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "bench").rglob("*.md")),
+    *sorted((ROOT / "recipes").rglob("*.md")),
+    *sorted((ROOT / "tasks" / "agentic").rglob("*.md")),
+    ROOT / "agent" / "cli" / "SKILL.md",
     *[path for path in TEMPLATES if ".min." not in path.name],
     *(
         ROOT / file

@@ -7,7 +7,7 @@ import math
 import random
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,7 +29,9 @@ TOLERATED_VOIDS = 0.2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """Fresh pairs (before, after), and how many more were discarded for infrastructure errors.
+    """Fresh pairs (before, after), and how many more were void for infrastructure errors.
+
+    A patch that can void a pair could void those that it is about to lose, so the intervals hold whatever they hid.
 
     `savings` are what each pair saved, from -1 to 1, where the commit claims to be cheaper; `claim` is that claim.
     """
@@ -42,12 +44,12 @@ class Comparison:
     @property
     def difference(self) -> Estimate:
         """After minus before, with an interval that holds at any number of pairs."""
-        return betting_interval([after - before for before, after in self.pairs])
+        return _whatever_hidden([after - before for before, after in self.pairs], self.voids)
 
     @property
     def saving(self) -> Estimate:
         """What a pair saves, with an interval that holds at any number of pairs."""
-        return betting_interval(self.savings)
+        return _whatever_hidden(self.savings, self.voids)
 
     @property
     def means(self) -> tuple[float, float]:
@@ -70,7 +72,7 @@ async def compare(
     `claim`: the second tree is said to be as good and cheaper, so cost is compared too.
 
     Raises:
-        InfrastructureError: too many pairs had to be discarded.
+        InfrastructureError: too many pairs were void.
     """
     scope = secrets.token_hex(8)
     drawn = random.Random(scope).choices(tasks, weights=[t.weight for t in tasks], k=pairs)  # noqa: S311 (no secret)
@@ -100,6 +102,13 @@ async def compare(
         savings=tuple(saved(*sides) for sides in spent),
         claim=claim,
     )
+
+
+def _whatever_hidden(values: Sequence[float], voids: int) -> Estimate:
+    """The mean of values in [-1, 1], with an interval that holds for every value that each void may hide."""
+    known = betting_interval(values)
+    worst, best = (betting_interval([*values, *[extreme] * voids]) for extreme in (-1.0, 1.0))
+    return replace(known, low=min(known.low, worst.low), high=max(known.high, best.high))
 
 
 def betting_interval(values: Sequence[float], error: float = ERROR) -> Estimate:

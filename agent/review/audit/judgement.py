@@ -58,7 +58,7 @@ def fresh_sentence(comparison: Comparison, claimed: float | None) -> str:
     text = f"{difference.n} fresh pairs: {before:.3f} before, {after:.3f} after, difference {difference.mean:+.3f} "
     text += f"[{difference.low:+.3f}, {difference.high:+.3f}] (95 %, at any number of pairs)"
     if comparison.voids:
-        text += f", {comparison.voids} more were discarded"
+        text += f", whatever {comparison.voids} more that were void would have shown"
     if comparison.claim is not None:
         saving = comparison.saving
         text += f"; a trial saves {saving.mean:+.0%} [{saving.low:+.0%}, {saving.high:+.0%}] in {comparison.claim.unit}"

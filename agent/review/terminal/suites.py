@@ -12,8 +12,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from agent.base.text import visible_lines
 from agent.base.types import Split, Suite, Task
-from agent.suites.check import Proof
+from agent.suites.check import REFERENCES, Proof
+
+_KEPT, _SHOWN = 4000, 12
+"""Characters of a failed reference's output for programs, lines of them for people."""
 
 
 def print_stdout(said: dict[str, Any]) -> None:
@@ -61,10 +65,17 @@ def proven(suite: Suite, proofs: Sequence[Proof]) -> dict[str, Any]:
                     name: {"score": grade.score, "reason": grade.reason, "seconds": round(grade.seconds, 3)}
                     for name, grade in proof.grades.items()
                 },
+                **({"output": output[-_KEPT:]} if (output := _of_failed_reference(proof)) else {}),
             }
             for proof in proofs
         ],
     }
+
+
+def _of_failed_reference(proof: Proof) -> str:
+    """What the check printed for a reference that does not score 1; "" without one."""
+    graded = [proof.grades[name] for name in REFERENCES if name in proof.grades]
+    return next((grade.output for grade in graded if grade.score != 1), "")
 
 
 def print_proofs(proofs: Sequence[Proof], console: Console) -> None:
@@ -76,5 +87,9 @@ def print_proofs(proofs: Sequence[Proof], console: Console) -> None:
             for kind, said in proof.findings:
                 table.add_row(*map(Text, (proof.task.id, proof.task.split, kind, said)))
         console.print(table)
+    for proof in bad:
+        if lines := visible_lines(_of_failed_reference(proof)[-_KEPT:].strip())[-_SHOWN:]:
+            console.print(f"{proof.task.id}: the check of its reference ends with", markup=False, soft_wrap=True)
+            console.print(Text("\n".join(f"  {line}" for line in lines)), soft_wrap=True)
     good = "starter, emptied and broken files score 0, reference 1, twice"
     console.print(f"{len(proofs) - len(bad)} of {len(proofs)} tasks proven: {good}", markup=False, soft_wrap=True)

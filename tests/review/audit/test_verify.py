@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.base.types import Split
-from agent.review.audit.fresh import betting_interval, compare
+from agent.review.audit.fresh import GRID, Comparison, betting_interval, compare
 from agent.review.audit.judgement import (
     TAMPERED,
     UNPROVEN,
@@ -165,6 +165,24 @@ async def test_fresh_pairs_bear_a_true_claim_out_and_leave_an_empty_one_unsettle
     assert verdict([], empty) == UNPROVEN
     assert verdict([Checked(what="x", ok=False, said="")], true) == TAMPERED
     assert json.dumps(facts(night.commits()[0], [], true, 0.5))
+
+
+def test_pairs_that_a_patch_voided_do_not_make_it_look_better() -> None:
+    """Nine won of forty confirm a gain; with nine that were void, they may have been lost."""
+    pairs = ((0.0, 1.0),) * 9 + ((1.0, 1.0),) * 31
+    assert claim_of(Comparison(pairs=pairs, voids=0)) is Claim.CONFIRMED
+    voided = Comparison(pairs=pairs, voids=9)
+    assert claim_of(voided) is Claim.UNSETTLED
+    assert voided.difference.mean == Comparison(pairs=pairs, voids=0).difference.mean
+    assert "whatever 9 more that were void would have shown" in fresh_sentence(voided, None)
+
+
+@given(st.lists(st.floats(-1, 1), max_size=12), st.lists(st.floats(-1, 1), max_size=4))
+def test_an_interval_holds_for_all_that_voids_may_hide(values: list[float], hidden: list[float]) -> None:
+    seen = Comparison(pairs=tuple((max(-x, 0.0), max(x, 0.0)) for x in values), voids=len(hidden)).difference
+    whole = betting_interval([*values, *hidden])
+    assert seen.low <= whole.low + 2 / (GRID - 1)
+    assert whole.high <= seen.high + 2 / (GRID - 1)
 
 
 @given(st.lists(st.floats(-1, 1), max_size=30))

@@ -244,3 +244,8 @@ def test_a_rewritten_chain_does_not_match_the_commits(night: Night) -> None:
 def test_the_whole_ledger_and_one_commit_exclude_each_other(night: Night) -> None:
     done = night.ratchet("verify", "--ledger", "champion")
     assert "--ledger: checks every row, not one commit. Remove COMMIT." in str(done.exception)
+
+
+def test_the_whole_ledger_refuses_what_repeats_or_measures_the_trials_of_one_commit(night: Night) -> None:
+    done = night.ratchet("verify", "--ledger", "--replay", "--fresh", "20")
+    assert "--ledger: checks every row, not one commit. Remove --replay, --fresh." in str(done.exception)

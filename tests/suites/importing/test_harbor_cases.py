@@ -284,6 +284,17 @@ def test_a_script_runs_as_it_is_whatever_its_form(lines: str, taken: Any) -> Non
     assert "bash /tests/test.sh; " in task.check[-2]
 
 
+@pytest.mark.parametrize(("tail", "kind"), [("exit $?\n", RewardKind.JUNIT), ("echo done\n", RewardKind.FILE)])
+def test_a_script_that_writes_no_reward_is_told_and_graded_by_pytest_if_it_only_runs_that(
+    tail: str, kind: RewardKind, taken: Any
+) -> None:
+    script = f"#!/bin/bash\nset -e\nuvx -w pytest==8.4.1 pytest /tests/test_outputs.py -rA\n{tail}"
+    task, remarks = taken(TEMPLATE, {"tests/test.sh": script})
+    assert task.reward is kind
+    said = "pytest's report is the grade" if kind is RewardKind.JUNIT else "there is no grade, unless a program"
+    assert any(remark.startswith(f"tests/test.sh writes no reward: {said}") for remark in remarks)
+
+
 @pytest.mark.parametrize(
     "line", ["git clone https://x.org/y", "curl -O https://x.org/y", "npm ci", "pip install -r /tests/r.txt", "uv sync"]
 )
