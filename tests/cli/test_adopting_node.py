@@ -77,7 +77,7 @@ def test_a_program_that_runs_as_it_is_gets_no_packages_of_its_development(tmp_pa
 COMMITTED = {"dist/cli.mjs": "1", "dist/prompts/a.md": "x", "src/cli.ts": "1", "src/prompts/a.md": "x"}
 
 
-def test_what_is_built_and_committed_is_built_anew_and_its_source_improved(tmp_path: Path) -> None:
+def test_what_is_built_and_committed_is_built_again_and_its_source_improved(tmp_path: Path) -> None:
     texts = {"package.json": json.dumps(PACKAGE), "package-lock.json": json.dumps(LOCK), **COMMITTED}
     config, notes = adopted(tmp_path, texts)
     assert config.scaffold.command == ("node", "/scaffold/dist/cli.mjs")

@@ -163,9 +163,9 @@ def _encoded(file: Path, text: str) -> bytes:
 
 @contextmanager
 def put_back(file: Path) -> Iterator[None]:
-    """While a file is written anew: what was there is put back unless all goes well, by renaming it.
+    """While a file is replaced: rename what was there, and put it back unless all goes well.
 
-    A full disk and Ctrl-C are no exception to that.
+    That needs no space on the disk, and happens on Ctrl-C too.
     """
     before, there = file.with_name(f".{file.name}.before"), file.is_file()
     try:

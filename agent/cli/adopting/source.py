@@ -79,7 +79,7 @@ class Source:
         return found if isinstance(found, dict) else {}
 
     def tables(self, path: str, key: str) -> list[dict[str, Any]]:
-        """The tables of a list at the top of a TOML file; without what is no table."""
+        """The tables of a list at the top of a TOML file; other items are left out."""
         found = self.toml(path).get(key)
         return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
