@@ -19,6 +19,19 @@ if TYPE_CHECKING:
     from agent.suites.calibrating import Notebook, Ran
 
 NOTEBOOK, REPORT = "calibration.jsonl", "calibration.json"
+_NOT_THE_SCAFFOLD = {"repo", "base", "sabotage"}
+"""Settings of `scaffold` that change no run: where the commit comes from, whose tree is known, and a trial before."""
+_NOT_THE_MODEL = {
+    "price",
+    "api_key_env",
+    "ca_file",
+    "concurrency",
+    "requests_per_minute",
+    "tokens_per_minute",
+    "attempts",
+    "threads",
+}
+"""Settings of a model that change what a call costs and how long it waits, not the answer."""
 
 
 def tasks_calibrate(
@@ -46,7 +59,6 @@ def tasks_calibrate(
     Runs are kept in the campaign's folder: the same command resumes, and more --runs add to what is there.
     """
     import asyncio
-    import json
 
     from agent.base.types import Split
     from agent.review.terminal.calibration import as_data, print_calibration
@@ -69,11 +81,24 @@ def tasks_calibrate(
         best = asyncio.run(_measured(other, reference_rev, tasks, runs, notebook))
     found = _calibrated(config, tasks, seed, best, effect)
     said = as_data(suite, found, _costs(seed, best))
-    (config.folder / REPORT).write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+    write_report(config.folder / REPORT, said)
     if as_json:
         print_stdout(said)
     else:
         print_calibration(found, config.folder / REPORT, terminal())
+
+
+def write_report(file: Path, said: Mapping[str, Any]) -> None:
+    """Write a calibration's report in one step: the last one stays until the new one is whole. Raises UserError."""
+    import json
+
+    half = file.with_suffix(".tmp")
+    try:
+        half.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+        half.replace(file)
+    except OSError as error:
+        fix = "Make room, or the folder writable, and run the same command again: no run is repeated."
+        raise UserError(str(file), f"cannot be written ({error.strerror})", fix) from error
 
 
 def _reference_config(config: Config, reference: Path | None) -> Config:
@@ -100,8 +125,21 @@ async def _measured(
             tree=parts.repository.tree_of(rev or parts.repository.base),
             command=" ".join(config.scaffold.command),
             models=", ".join(f"{model.provider}/{model.name}" for model in config.models.of("solver")),
+            settings=settings_of(config),
         )
         return await calibrate(parts.evaluator, who, tasks, runs, notebook=notebook, done=counter.advance)
+
+
+def settings_of(config: Config) -> str:
+    """A hash of the settings of scaffold and solver that can change a score, for which runs are kept."""
+    import hashlib
+    import json
+
+    said = {
+        "scaffold": config.scaffold.model_dump(mode="json", exclude=_NOT_THE_SCAFFOLD),
+        "solver": [model.model_dump(mode="json", exclude=_NOT_THE_MODEL) for model in config.models.of("solver")],
+    }
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _calibrated(

@@ -16,7 +16,7 @@ from agent.base.types import Split
 from agent.cli.calibrating import headroom, last_calibration
 from agent.cli.conformance import OBLIGING_SECONDS, conform
 from agent.cli.findings import Finding, failed, tried
-from agent.cli.forecast import SECONDS_PER_TRIAL, SEED_SCORE, forecast
+from agent.cli.forecast import SECONDS_PER_TRIAL, SEED_SCORE, assumed_duration, forecast
 from agent.cli.machine import (
     boxes_start,
     boxes_start_directly,
@@ -203,8 +203,9 @@ def _proof(config: Config, start: Start) -> str:
     if prediction.provable_half is None:
         problem = f"{prediction.trials:,} trials are too few to prove any improvement"
         raise UserError("budget", problem, "Give more trials, or set gate: better, which proves nothing.")
-    known = "" if config.budget.trials else f" (at {SECONDS_PER_TRIAL:.0f} s a trial)"
-    return f"{prediction.sentence.rstrip('.')}{known}"
+    assumed = assumed_duration(config, prediction, SECONDS_PER_TRIAL)
+    said = f" ({assumed}; `ratchet simulate --seconds-per-trial N` takes yours)" if assumed else ""
+    return f"{prediction.sentence.rstrip('.')}{said}"
 
 
 def _models(config: Config) -> str:

@@ -21,10 +21,23 @@ SEED_SCORE = 0.35
 def trials_of(config: Config, *, seconds_per_trial: float, cost_per_trial: float | None) -> int | None:
     """The number of trials that the budget allows; None if no limit bounds it."""
     budget = config.budget
-    hours = None if budget.hours is None else budget.hours * 3600 * config.boxes.parallel / seconds_per_trial
+    hours = _in_its_hours(config, seconds_per_trial)
     money = None if budget.dollars is None or not cost_per_trial else budget.dollars / cost_per_trial
     limits = [limit for limit in (budget.trials, hours, money) if limit is not None]
     return max(1, int(min(limits))) if limits else None
+
+
+def _in_its_hours(config: Config, seconds_per_trial: float) -> float | None:
+    hours = config.budget.hours
+    return None if hours is None else hours * 3600 * config.boxes.parallel / seconds_per_trial
+
+
+def assumed_duration(config: Config, prediction: Prediction, seconds_per_trial: float) -> str | None:
+    """The duration of a trial on which the number of trials rests; None if another limit than hours bounds it."""
+    fit = _in_its_hours(config, seconds_per_trial)
+    if fit is None or prediction.trials != max(1, int(fit)):
+        return None
+    return f"at {seconds_per_trial:g} s a trial"
 
 
 def forecast(
@@ -59,6 +72,8 @@ def forecast(
 def explained(config: Config, prediction: Prediction, seconds_per_trial: float, score: float) -> Iterator[str]:
     """A prediction for people: what can be proven, each figure with its meaning, and what was assumed."""
     yield prediction.sentence
+    if assumed := assumed_duration(config, prediction, seconds_per_trial):
+        yield f"So many fit into {config.budget.hours:g} h {assumed}; --seconds-per-trial N, if yours take longer."
     yield ""
     for figure, meaning in _figures(config, prediction):
         yield f"{figure:>10}  {meaning}"

@@ -96,7 +96,7 @@ def tasks_import(
     except NothingTaken as nothing:
         _say_nothing(nothing, dest, as_json=as_json)
         raise
-    _say(imported, solved, as_json=as_json)
+    _say(imported, solved if solve else None, as_json=as_json)
 
 
 def _import(
@@ -230,12 +230,13 @@ def _print_counts(what: str, counts: Sequence[Mapping[str, object]]) -> None:
         console.print(f"and {len(counts) - SHOWN} more", markup=False)
 
 
-def _say(imported: Imported, solved: list[Solved], *, as_json: bool) -> None:
+def _say(imported: Imported, solved: list[Solved] | None, *, as_json: bool) -> None:
+    """What came of an import; `solved` is None if no reference script was run."""
     from agent.base.text import visible
     from agent.review.terminal.suites import print_stdout
     from agent.suites.quarantine import quarantined
 
-    problems = {one.task: one.problem for one in solved if one.problem}
+    problems = {one.task: one.problem for one in solved or () if one.problem}
     out = quarantined(imported.dest)
     if as_json:
         print_stdout(
@@ -247,7 +248,8 @@ def _say(imported: Imported, solved: list[Solved], *, as_json: bool) -> None:
                 "refused": _refused(imported.refused),
                 "reasons": imported.reasons,
                 "remarks": imported.remarks,
-                "solved": sum(one.problem is None for one in solved),
+                "scripts": imported.scripts,
+                "solved": sum(one.problem is None for one in solved or ()),
                 "unsolved": problems,
                 "quarantined": out,
             }
@@ -266,4 +268,15 @@ def _say(imported: Imported, solved: list[Solved], *, as_json: bool) -> None:
     end = "written" if imported.changed else "unchanged"
     said = f"{imported.taken} tasks imported ({imported.kind}), {len(imported.refused)} refused; {imported.dest} {end}"
     console.print(said, markup=False, soft_wrap=True)
-    console.print(f"Prove it with `ratchet tasks check {imported.dest}`.", markup=False, soft_wrap=True)
+    console.print(_next_step(imported, ran=solved is not None), markup=False, soft_wrap=True)
+
+
+def _next_step(imported: Imported, *, ran: bool) -> str:
+    """What to do with the suite; `ran` says whether its reference scripts were run."""
+    check = f"`ratchet tasks check {imported.dest}`"
+    if ran or not imported.scripts:
+        return f"Prove it with {check}."
+    return (
+        f"{imported.scripts} of {imported.taken} tasks have a reference script that was not run, so nothing can prove "
+        f"them: import again with --solve --replace, then run {check}."
+    )

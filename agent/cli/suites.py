@@ -77,7 +77,7 @@ def tasks_check(
         print_stdout(proven(loaded, proofs))
     else:
         print_proofs(proofs, terminal())
-    bad = {p.task.id: "; ".join(f"{kind}: {said}" for kind, said in p.findings) for p in proofs if p.findings}
+    bad = {proof.task.id: proof.reason for proof in proofs if proof.findings}
     if bad and fix_splits:
         quarantine(suite_file(suite).parent, bad)
         left = load_suite(suite)

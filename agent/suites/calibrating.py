@@ -1,7 +1,7 @@
 """Runs of a scaffold that say how hard tasks are; each one is kept as soon as it is done, so that nothing is run twice.
 
-The notebook is a file of JSON lines, one a run. A run counts again for the same scaffold, models, task content and
-number; a change of any of them makes new runs.
+The notebook is a file of JSON lines, one a run. A run counts again for the same scaffold, settings, models, task
+content and number; a change of any of them makes new runs.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from agent.base.errors import UserError
+from agent.base.errors import RecordBroken, UserError
 from agent.base.types import Purpose, Task
 from agent.suites.check import together
 from agent.suites.loader import content_hash
@@ -23,11 +24,16 @@ from agent.trials.measuring import retried
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Who:
-    """What is measured: a scaffold's tree, how it is started, and the models that answer it."""
+    """What is measured: a scaffold's tree, how it is started, and the models that answer it.
+
+    `settings` is a hash of everything else in the configuration that decides how it runs and who answers. Runs of
+    versions that did not note it have none, and are those of no configuration.
+    """
 
     tree: str
     command: str
     models: str
+    settings: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +57,7 @@ class Ran:
 
 
 class Notebook:
-    """The runs in a file, and what is added to them."""
+    """The runs in a file, and what is added to them. Raises UserError if the file cannot be read or added to."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -65,21 +71,33 @@ class Notebook:
         return self._runs.get((who, task.id, content_hash((task,)), run))
 
     def keep(self, ran: Ran) -> None:
-        """Write a run to the disk."""
-        with self.file.open("a", encoding="utf-8") as out:
-            out.write(json.dumps(asdict(ran)) + "\n")
-            out.flush()
-            os.fsync(out.fileno())
+        """Write a run to the disk. Raises RecordBroken if that fails; the runs before it are there still."""
+        size = self.file.stat().st_size if self.file.exists() else 0
+        try:
+            with self.file.open("a", encoding="utf-8") as out:
+                out.write(json.dumps(asdict(ran)) + "\n")
+                out.flush()
+                os.fsync(out.fileno())
+        except OSError as error:
+            with suppress(OSError):  # the next run would be added to the part of this one
+                os.truncate(self.file, size)
+            fix = "Make room and run the same command again: the runs before this one are kept"
+            raise RecordBroken(f"{self.file}: a run cannot be written ({error.strerror}). {fix}") from error
         self._runs[ran.key] = ran
 
 
 def _whole_lines(file: Path) -> list[str]:
-    """The lines of a notebook; one that was cut short when the machine stopped is removed."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    said = file.read_bytes() if file.exists() else b""
-    whole = said[: said.rfind(b"\n") + 1]
-    if whole != said:
-        file.write_bytes(whole)
+    """The lines of a notebook that can be added to; one that was cut short when the machine stopped is removed."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a+b") as notebook:
+            notebook.seek(0)
+            said = notebook.read()
+            whole = said[: said.rfind(b"\n") + 1]
+            # Cut in place: nothing of the whole lines is ever written again, so nothing of them can be lost.
+            notebook.truncate(len(whole))
+    except OSError as error:
+        raise UserError(str(file), f"cannot be written ({error.strerror})", "Make the folder writable.") from error
     return whole.decode(errors="replace").splitlines()
 
 
@@ -97,7 +115,8 @@ async def calibrate(
     """`runs` runs of every task, by task; those in the notebook are not repeated. `done` is called for each.
 
     Raises:
-        InfrastructureError: a run stayed void when it was retried; what was done is in the notebook.
+        InfrastructureError: a run stayed void when it was retried, or could not be kept; what was done is in the
+            notebook.
     """
 
     async def one(task: Task, run: int) -> Ran:

@@ -53,6 +53,11 @@ class Flaw(StrEnum):
     NETWORK = "needs a network"
 
 
+_NO_SOLUTION = "no solution is given, so nothing shows that it can be solved"
+UNREFERENCED = f"{Flaw.NO_REFERENCE}: {_NO_SOLUTION}"
+"""The reason of a proof that only lacks a reference."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proof:
     """One task's gradings by name, and its flaws; none when it is proven."""
@@ -60,6 +65,11 @@ class Proof:
     task: Task
     grades: Mapping[str, Grade]
     findings: tuple[tuple[Flaw, str], ...]
+
+    @property
+    def reason(self) -> str:
+        """All flaws in a line, as a quarantine keeps them; empty when it is proven."""
+        return "; ".join(f"{kind}: {said}" for kind, said in self.findings)
 
 
 async def prove(
@@ -166,7 +176,7 @@ def _for_nothing(grades: Mapping[str, Grade]) -> list[tuple[Flaw, str]]:
 
 def _reference(task: Task, runs: Sequence[Grade]) -> list[tuple[Flaw, str]]:
     if not runs:
-        return [(Flaw.NO_REFERENCE, "no solution is given, so nothing shows that it can be solved")]
+        return [(Flaw.NO_REFERENCE, _NO_SOLUTION)]
     failed = [verdict for verdict in runs if verdict.score != 1]
     if failed:
         if said := needs_network(failed[0].output):

@@ -44,6 +44,23 @@ def test_each_figure_has_its_meaning_and_every_assumption_its_option() -> None:
     assert max(len(line) for line in text.splitlines()) <= 80
 
 
+@pytest.mark.parametrize(
+    ("budget", "options", "line"),
+    [
+        ("{hours: 1}", (), "So many fit into 1 h at 30 s a trial; --seconds-per-trial N"),
+        ("{hours: 8}", ("--seconds-per-trial", "300"), "So many fit into 8 h at 300 s a trial; --seconds-per-trial N"),
+        ("{hours: 100, trials: 400}", (), None),
+        ("{hours: null, trials: 400}", (), None),
+    ],
+)
+def test_the_duration_of_a_trial_is_said_with_the_result_where_it_decides(
+    said: Path, budget: str, options: tuple[str, ...], line: str | None
+) -> None:
+    (said / "campaign.yaml").write_text(CONFIG.replace("{hours: null, trials: 400}", budget))
+    second = simulate(*options).splitlines()[1:3]
+    assert (line in " ".join(second)) if line else not second[0].startswith("So many")
+
+
 def test_a_calibration_of_this_suite_is_used_unless_a_score_is_given(said: Path) -> None:
     config = load_config(said / "campaign.yaml")
     config.folder.mkdir(parents=True)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from agent.base.errors import InfrastructureError, UserError
-from agent.suites.calibrating import Notebook, Who, calibrate
+from agent.base.errors import InfrastructureError, RecordBroken, UserError
+from agent.suites.calibrating import Notebook, Ran, Who, calibrate
+from agent.suites.loader import content_hash
 from sandbox.fake import FakeRun, Program, ran
 from tests.trials.test_evaluator import TASK, check, evaluating
 
@@ -71,6 +75,7 @@ async def test_a_calibration_that_broke_off_resumes(tmp_path: Path) -> None:
     [
         (replace(WHO, tree="other"), TASK),
         (replace(WHO, models="other"), TASK),
+        (replace(WHO, settings="other"), TASK),
         (WHO, replace(TASK, instruction="Changed.")),
         (WHO, replace(TASK, tests={"hidden": b"43"})),
     ],
@@ -88,3 +93,60 @@ def test_a_notebook_with_a_strange_line_is_the_users_to_fix(tmp_path: Path) -> N
     file.write_text('{"a": 1}\n')
     with pytest.raises(UserError, match="line 1"):
         Notebook(file)
+
+
+def made(run: int) -> Ran:
+    content = content_hash((TASK,))
+    return Ran(who=WHO, task="t", content=content, run=run, score=1, reason="", seconds=1, tokens=1, dollars=None)
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """As on a full disk, a file that grows beyond the size takes only a part of what is written."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_run_for_which_there_is_no_room_leaves_the_runs_before_it(tmp_path: Path) -> None:
+    notebook = Notebook(tmp_path / "calibration.jsonl")
+    notebook.keep(made(0))
+    before = notebook.file.read_bytes()
+    with files_of_at_most(len(before) + 20), pytest.raises(RecordBroken, match=r"calibration\.jsonl.*Make room"):
+        notebook.keep(made(1))
+    assert notebook.file.read_bytes() == before
+    notebook.keep(made(2))
+    assert len(Notebook(notebook.file).file.read_text().splitlines()) == 2
+
+
+def test_a_cut_line_is_removed_without_writing_the_others_again(tmp_path: Path) -> None:
+    notebook = Notebook(tmp_path / "calibration.jsonl")
+    notebook.keep(made(0))
+    whole = notebook.file.read_bytes()
+    notebook.file.write_bytes(whole + b'{"who')
+    with files_of_at_most(1):
+        Notebook(notebook.file)
+    assert notebook.file.read_bytes() == whole
+
+
+def test_a_notebook_that_cannot_be_written_is_said_before_anything_is_run(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("no folder")
+    with pytest.raises(UserError, match=r"runs/calibration\.jsonl: cannot be written"):
+        Notebook(tmp_path / "runs" / "calibration.jsonl")
+    (tmp_path / "calibration.jsonl").mkdir()
+    with pytest.raises(UserError, match="cannot be written"):
+        Notebook(tmp_path / "calibration.jsonl")
+
+
+def test_runs_of_an_earlier_version_are_read_and_count_for_no_settings(tmp_path: Path) -> None:
+    notebook = Notebook(tmp_path / "calibration.jsonl")
+    notebook.keep(made(0))
+    said = json.loads(notebook.file.read_text())
+    del said["who"]["settings"]
+    notebook.file.write_text(json.dumps(said) + "\n")
+    earlier = Notebook(notebook.file)
+    assert earlier.find(WHO, TASK, 0) == made(0)
+    assert earlier.find(replace(WHO, settings="known"), TASK, 0) is None

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from agent.trials.leftovers import below, leftovers
 from sandbox.frames import matcher
 
@@ -46,3 +52,30 @@ def test_a_path_and_all_below_it_are_taken_and_no_namesake() -> None:
     assert all(map(taken, ("src", "src/a.py", "src/b/c.py", "a[1]/x.py")))
     assert not any(map(taken, ("srcs/a.py", "a1/x.py", "x/src/a.py")))
     assert matcher(below(["src", "."]))("any/thing")
+
+
+@pytest.mark.parametrize("broken", [b"*.[z-a]", b"x[!]y"])
+def test_a_pattern_that_cannot_be_matched_is_left_out_and_the_others_count(broken: bytes) -> None:
+    before = {".gitignore": broken + b"\n*.log\n"}
+    assert passed_over("a.log", before)
+    assert not passed_over("a.py", before)
+
+
+@pytest.mark.parametrize("slow", ["*a" * 14 + "b", "**a" * 14 + "b", "**/" * 14 + "b", "x/" + "**/a/" * 14 + "b"])
+def test_a_pattern_that_would_take_long_is_left_out(slow: str) -> None:
+    before = {".gitignore": f"{slow}\n*.log\n".encode(), "a" * 30: b"", "a/" * 30 + "a": b""}
+    start = time.process_time()
+    assert passed_over("a.log", before)
+    assert time.process_time() - start < 1
+
+
+def test_usual_patterns_with_stars_are_taken() -> None:
+    before = {".gitignore": b"*.py[cod]\n*-debug.log*\ncmake-build-*/\ndocs/**/*.tmp\n**/out/**\nlib**.so\n"}
+    for path in ("a/b.pyc", "npm-debug.log.1", "cmake-build-x/y", "docs/a/b.tmp", "a/out/b", "lib1.so"):
+        assert passed_over(path, before), path
+    assert not passed_over("lib/1.so", before)
+
+
+@given(st.text(alphabet="*?[]!/-za\\\n.", max_size=40))
+def test_any_ignore_file_gives_globs_that_can_be_matched(text: str) -> None:
+    assert passed_over(".git/x", {".gitignore": text.encode()})

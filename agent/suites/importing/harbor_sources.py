@@ -27,6 +27,7 @@ from agent.suites.importing.write import write_files
 DATASET, REGISTRY = "dataset.toml", "registry.json"
 HUB = re.compile(r"harbor:/{1,2}(?P<package>[\w.-]+/[\w.-]+(?:@[\w.:-]+)?)")
 DOWNLOAD_SECONDS = 1800
+_BY_HAND = "Try `harbor download` by hand."
 _ONE_FILE = frozenset({CONFIG, "instruction.md", "README.md", "trajectory.json"})
 _FOLDERS = ("environment/", "tests/", "solution/", "steps/")
 PARTS = frozenset(
@@ -75,10 +76,16 @@ def downloaded(source: Path) -> Iterator[Path]:
         raise UserError(f"harbor://{name}", "the command `harbor` is not installed", fix)
     with tempfile.TemporaryDirectory(prefix="ratchet-harbor-") as folder:
         argv = [harbor, "download", name, "--export", "--output-dir", folder]
-        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=DOWNLOAD_SECONDS)
+        try:
+            done = subprocess.run(
+                argv, capture_output=True, text=True, errors="replace", check=False, timeout=DOWNLOAD_SECONDS
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            why = error.strerror if isinstance(error, OSError) else f"took more than {DOWNLOAD_SECONDS} s"
+            raise UserError(f"harbor://{name}", f"cannot be downloaded ({why})", _BY_HAND) from error
         if done.returncode or not any(Path(folder).iterdir()):
             said = " ".join((done.stderr or done.stdout).split())[-200:]
-            raise UserError(f"harbor://{name}", f"cannot be downloaded ({said})", "Try `harbor download` by hand.")
+            raise UserError(f"harbor://{name}", f"cannot be downloaded ({said})", _BY_HAND)
         yield Path(folder)
 
 

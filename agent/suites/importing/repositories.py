@@ -190,6 +190,8 @@ def _git(clone: Path, *words: str, given: bytes = b"") -> bytes:
         )
     except OSError as error:
         raise UserError("git", f"cannot be started ({error.strerror})", "Install git.") from error
+    except subprocess.TimeoutExpired as error:
+        raise Unsupported(f"git {words[0]} in {clone.name}: took more than {GIT_SECONDS} s") from error
     if done.returncode:
         said = " ".join(done.stderr.decode(errors="replace").split())
         raise Unsupported(f"git {words[0]} in {clone.name}: {said:.120}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.base.errors import UserError
+from agent.base.text import escaped
 from agent.suites.importing.draft import Draft, Importer, Options, Refusal
 from agent.suites.importing.evals import Evals
 from agent.suites.importing.exercism import Exercism
@@ -15,6 +16,7 @@ from agent.suites.importing.harbor import Harbor
 from agent.suites.importing.harbor_sources import HUB, downloaded
 from agent.suites.importing.jsonl import HumanEval, Mbpp
 from agent.suites.importing.programs import EvalPlus, Programs
+from agent.suites.importing.solving import script_of
 from agent.suites.importing.swebench import SweBench
 from agent.suites.importing.terminalbench import TerminalBench
 from agent.suites.importing.write import SuiteWriter, grouped
@@ -44,7 +46,8 @@ Done = Callable[[Draft | Refusal], None]
 class Imported:
     """What came of an import. `changed` is False if exactly this suite stood there before.
 
-    `reasons` groups the refusals, `remarks` the changes of meaning in what was taken, each with its count.
+    `reasons` groups the refusals, `remarks` the changes of meaning in what was taken, each with its count; `scripts`
+    is the number of taken tasks whose only reference is a script.
     """
 
     kind: str
@@ -54,6 +57,7 @@ class Imported:
     changed: bool
     reasons: Sequence[Mapping[str, object]] = ()
     remarks: Sequence[Mapping[str, object]] = ()
+    scripts: int = 0
 
 
 def import_suite(
@@ -77,9 +81,12 @@ def import_suite(
     with downloaded(source) as there:
         importer = chosen(kind, there)
         _apart(there, dest)
+        scripts = 0
         with SuiteWriter(dest, replace=replace) as writer:
             for read in importer.read(there, options):
-                done((writer.add(read) or read) if isinstance(read, Draft) else writer.refuse(read))
+                outcome = (writer.add(read) or read) if isinstance(read, Draft) else writer.refuse(read)
+                scripts += isinstance(outcome, Draft) and not outcome.solution and script_of(outcome.meta) is not None
+                done(outcome)
             changed = writer.finish(importer.kind, _said(source), prepare)
     return Imported(
         kind=importer.kind,
@@ -89,13 +96,17 @@ def import_suite(
         changed=changed,
         reasons=grouped(refusal.feature for refusal in writer.refusals),
         remarks=writer.remarks,
+        scripts=scripts,
     )
 
 
 def _said(source: Path) -> str:
     """What the report calls a source."""
     package = HUB.fullmatch(str(source))
-    return f"harbor://{package['package']}" if package else source.resolve().name
+    if package:
+        return f"harbor://{package['package']}"
+    name = source.resolve().name
+    return name if name.isprintable() else escaped(name)  # bytes that are not UTF-8 are not printable
 
 
 def chosen(kind: str, source: Path) -> Importer:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from agent.base.errors import CandidateFault
 from agent.base.types import BoxSpec, Ending, Files, Sandbox, Suite, Task
@@ -33,9 +34,9 @@ class Solved:
     problem: str | None = None
 
 
-def script_of(task: Task) -> tuple[str, Mapping[str, str]] | None:
-    """The name of the reference script and the files beside it, if the task was imported with one."""
-    for said in task.meta.values():
+def script_of(meta: Mapping[str, Any]) -> tuple[str, Mapping[str, str]] | None:
+    """The name of the reference script and the files beside it, if the task with this `meta` has one."""
+    for said in meta.values():
         scripts = said.get("solution") if isinstance(said, Mapping) else None
         if isinstance(scripts, Mapping):
             name = next((name for name in SCRIPTS if name in scripts), None)
@@ -60,11 +61,11 @@ async def solve(
 
 def with_script(suite: Suite) -> list[Task]:
     """The tasks that `solve` runs."""
-    return [task for task in suite.tasks if not task.solution and not task.whole and script_of(task)]
+    return [task for task in suite.tasks if not task.solution and not task.whole and script_of(task.meta)]
 
 
 async def _run(sandbox: Sandbox, image: str, task: Task) -> Solved:
-    found = script_of(task)
+    found = script_of(task.meta)
     name, scripts = found or ("", {})
     beside = {f"{FOLDER}/{path}": text.encode() for path, text in scripts.items()}
     box = await sandbox.open(box_for(task, BoxSpec(image=image, gateway=False)))

@@ -20,10 +20,11 @@ from pydantic import ValidationError
 from agent.base import yaml
 from agent.base.errors import UserError
 from agent.base.profile import Profile
-from agent.base.types import Files, RewardKind, Split, Task
+from agent.base.types import Files, RewardKind, Split, Suite, Task
 from agent.suites import rules, tree
 from agent.suites.format import TaskFile
 from agent.suites.importing.draft import Draft, Refusal, Unsupported, task_id
+from agent.suites.importing.replacing import carry_quarantine, stranded, swap
 from agent.suites.loader import load_suite, stages_of
 from agent.suites.matching import expanded
 from agent.suites.place import Place
@@ -57,13 +58,15 @@ class SuiteWriter:
             self.dest.parent.mkdir(parents=True, exist_ok=True)
             self._work = Path(tempfile.mkdtemp(prefix=f".{self.dest.name}.", dir=self.dest.parent))
             self._draft, self._probe = self._work / "suite", self._work / "task.yaml"
+            self._before = self._work / "before"
             self._draft.mkdir()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        shutil.rmtree(self._work, ignore_errors=True)
+        if not stranded(self.dest, self._before):
+            shutil.rmtree(self._work, ignore_errors=True)
 
     @property
     def taken(self) -> int:
@@ -113,12 +116,12 @@ class SuiteWriter:
         with _writing(self.dest):
             (self._draft / "suite.yaml").write_text(yaml.dump(head), encoding="utf-8")
             (self._draft / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        self._load()
+        suite = self._load()
         if prepare is not None:
             prepare(self._draft)
-            self._load()
+            suite = self._load()
         with _writing(self.dest):
-            return self._move()
+            return self._move(suite)
 
     def _report(self, kind: str, source: str) -> dict[str, Any]:
         """What was taken, what was refused and why, and where a task means something else than before."""
@@ -136,14 +139,14 @@ class SuiteWriter:
         """Changes of meaning, each with the number of tasks."""
         return grouped(remark for remarks in self._remarks.values() for remark in remarks)
 
-    def _load(self) -> None:
+    def _load(self) -> Suite:
         """What was written must be what the loader takes. Raises UserError as if it stood in its place."""
         try:
-            load_suite(self._draft)
+            return load_suite(self._draft)
         except UserError as error:
             raise UserError(error.field.replace(str(self._draft), str(self.dest)), error.problem, error.fix) from error
 
-    def _move(self) -> bool:
+    def _move(self, suite: Suite) -> bool:
         if not self.dest.exists() or not any(self.dest.iterdir()):
             self._draft.replace(self.dest)
             return True
@@ -152,11 +155,9 @@ class SuiteWriter:
         if not self._replace:
             problem = f"holds another import ({first!r:.80} differs)"
             raise UserError(str(self.dest), problem, "Add --replace, or name another folder.")
-        for name in _KEPT:
-            if (self.dest / name).is_file():
-                shutil.copyfile(self.dest / name, self._draft / name)
-        self.dest.replace(self._work / "before")
-        self._draft.replace(self.dest)
+        carry_quarantine(self.dest, self._draft, suite)
+        self._load()
+        swap(self._draft, self.dest, self._before)
         return True
 
 

@@ -449,6 +449,25 @@ def test_the_helper_runs_what_a_script_would_fetch(tmp_path: Path) -> None:
     assert "pytest" in done.stdout
 
 
+@pytest.mark.parametrize(
+    "start", ["python3 -m pytest", "uvx -w pytest-json-ctrf pytest", "pytest", "uv run python -m pytest"]
+)
+@pytest.mark.parametrize("option", ["--ctrf c.json", "--ctrf=c.json"])
+@pytest.mark.parametrize("own", [False, True])
+def test_a_report_that_no_plug_in_writes_is_not_asked_of_pytest(
+    start: str, option: str, own: bool, tmp_path: Path
+) -> None:
+    """pytest ended with a wrong usage, so a right solution scored 0. Our own Python has no plug-in for it."""
+    (tmp_path / "test_it.py").write_text("def test_it(): assert True\n")
+    prelude = Path(container.__file__).with_name("in_box") / "offline.sh"
+    env = {"BASH_ENV": str(prelude), "HOME": str(tmp_path), "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+    env |= {"RATCHET_PYTHON": sys.executable} if own else {}
+    argv = ["bash", "-c", f"{start} -o cache_dir=/tmp/none {option} test_it.py -rA"]
+    done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+
+
 @pytest.mark.parametrize("home", [{}, {"HOME": "/nonexistent/home"}])
 def test_a_script_that_refuses_unset_variables_runs_offline(home: dict[str, str], tmp_path: Path) -> None:
     """Scripts with set -u ended at the first python3, without a verdict."""

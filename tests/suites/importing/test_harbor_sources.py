@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from agent.base.errors import UserError
-from agent.suites.importing import repositories
+from agent.suites.importing import harbor_sources, repositories
 from agent.suites.importing.draft import OWN_IMAGE, Options
 from agent.suites.importing.harbor_sources import digest_of
 from agent.suites.importing.run import Imported, import_suite
@@ -172,11 +172,7 @@ def test_a_package_of_the_hub_is_fetched_by_harbors_own_command(
     plant: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = plant(TASK)
-    command = tmp_path / "bin" / "harbor"
-    command.parent.mkdir()
-    command.write_text(COMMAND.format(source=source, digest="1" * 64))
-    command.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{command.parent}:{os.environ['PATH']}")
+    command(tmp_path / "bin", "harbor", monkeypatch, COMMAND.format(source=source, digest="1" * 64))
     done = bring(Path(f"harbor://me/one@sha256:{'1' * 64}"), tmp_path / "suite")
     assert kept_digest(done.dest) == digest(TASK)
     assert json.loads((done.dest / "import.json").read_text())["source"] == f"harbor://me/one@sha256:{'1' * 64}"
@@ -187,4 +183,36 @@ def test_a_package_of_the_hub_is_fetched_by_harbors_own_command(
 def test_without_harbors_command_the_error_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match=r"`harbor` is not installed.*uv tool install harbor"):
+        bring(Path("harbor://me/one"), tmp_path / "suite")
+
+
+def command(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Put a program into the search path."""
+    folder.mkdir()
+    (folder / name).write_text(text)
+    (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+def test_a_fetch_that_does_not_end_refuses_its_task(
+    plant: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = {"name": "far", "git_url": "https://x.org/me/tasks.git", "git_commit_id": "1" * 40, "path": "far"}
+    rows = [task, {"name": "near", "path": "near"}]
+    source = plant({f"near/{path}": text for path, text in TASK.items()})
+    (source / "registry.json").write_text(json.dumps([{"name": "set", "version": "1", "tasks": rows}]))
+    command(tmp_path / "bin", "git", monkeypatch, "#!/bin/sh\nexec sleep 60\n")
+    monkeypatch.setattr(repositories, "GIT_SECONDS", 0.1)
+    done = bring(source / "registry.json", tmp_path / "suite")
+    (refusal,) = done.refused
+    assert (done.taken, refusal.id, "took more than 0.1 s" in refusal.feature) == (1, "far", True)
+
+
+@pytest.mark.parametrize("text", ["#!/bin/sh\nexec sleep 60\n", "#!/nowhere/to/be/found\n"])
+def test_a_download_that_does_not_end_or_start_is_said_in_one_line(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command(tmp_path / "bin", "harbor", monkeypatch, text)
+    monkeypatch.setattr(harbor_sources, "DOWNLOAD_SECONDS", 0.1)
+    with pytest.raises(UserError, match="cannot be downloaded"):
         bring(Path("harbor://me/one"), tmp_path / "suite")

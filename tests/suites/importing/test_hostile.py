@@ -21,6 +21,7 @@ from agent.suites.importing.dockerfile import read_dockerfile
 from agent.suites.importing.draft import Options, Unsupported, task_id
 from agent.suites.importing.run import import_suite
 from agent.suites.importing.shell import refuse_network, usual_pytest
+from agent.suites.loader import load_suite
 
 Trees = dict[str, dict[str, str]]
 
@@ -53,6 +54,18 @@ def complaint(source: Path, kind: str = "auto") -> str:
 def test_a_bad_line_is_named(tmp_path: Path, raw: bytes, said: str) -> None:
     (tmp_path / "set.jsonl").write_bytes(raw)
     assert said in complaint(tmp_path / "set.jsonl", "humaneval")
+
+
+@pytest.mark.parametrize("name", ["bytes \udcff", "two\nlines", "\x1b[2J"])
+def test_a_source_with_a_strange_name_is_imported_and_its_name_is_escaped(
+    name: str, plant: Any, under: Any, formats: Trees
+) -> None:
+    plain = plant(under("one", formats["exercism"]))
+    source = plain.rename(plain.with_name(name))
+    dest = import_suite("auto", source, source.parent / "suite", options=Options()).dest
+    said = load_suite(dest).description
+    assert said.isprintable()
+    assert said == f"imported from exercism: {name.encode('unicode_escape').decode()}"
 
 
 def test_a_compressed_bomb_is_stopped_at_its_line(tmp_path: Path) -> None:

@@ -1,21 +1,27 @@
 # Read by bash before a test script (BASH_ENV): what the script would fetch is in the image already, and a box has no
 # network. So installing succeeds at once, and a tool that would be fetched runs from the image. A script may say set -u.
+_ratchet_pytest() {
+  # Where a solution may have changed the image's Python, pytest runs by our own, which has no plug-in for --ctrf.
+  local rest=() word
+  while [ $# -gt 0 ]; do
+    word="$1"; shift
+    case "$word" in
+      --ctrf|--ctrf=*) if _ratchet_writes_ctrf; then rest+=("$word"); elif [ "$word" = --ctrf ]; then shift; fi ;;
+      *) rest+=("$word") ;;
+    esac
+  done
+  set -- -m pytest ${rest[@]+"${rest[@]}"}
+  if [ -n "${RATCHET_PYTHON-}" ]; then "$RATCHET_PYTHON" -I "$@"; else command python3 "$@"; fi
+}
+_ratchet_writes_ctrf() { [ -z "${RATCHET_PYTHON-}" ] && command python3 -c 'import pytest_json_ctrf' 2>/dev/null; }
 _ratchet_python() {
-  # Where a solution may have changed the image's Python, pytest runs by our own.
-  if [ -n "${RATCHET_PYTHON-}" ] && [ "${1-} ${2-}" = "-m pytest" ]; then "$RATCHET_PYTHON" -I "$@"; else command python3 "$@"; fi
+  if [ "${1-} ${2-}" = "-m pytest" ]; then shift 2; _ratchet_pytest "$@"; else command python3 "$@"; fi
 }
 _ratchet_tool() {
-  local tool="${1-}" word; shift $(($# > 0))
+  local tool="${1-}"; shift $(($# > 0))
   tool="${tool%%@*}"
   tool="${tool%%[=<>]*}"
-  if [ "$tool" = pytest ]; then
-    local rest=()
-    while [ $# -gt 0 ]; do
-      word="$1"; shift
-      if [ "$word" = --ctrf ] && ! command python3 -c 'import pytest_json_ctrf' 2>/dev/null; then shift
-      else rest+=("$word"); fi
-    done
-    _ratchet_python -m pytest -p no:cacheprovider ${rest[@]+"${rest[@]}"}
+  if [ "$tool" = pytest ]; then _ratchet_pytest -p no:cacheprovider "$@"
   elif [ "$tool" = python ] || [ "$tool" = python3 ]; then _ratchet_python "$@"
   else command "$tool" "$@"; fi
 }
