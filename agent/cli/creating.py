@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.base.errors import UserError
+from agent.base.git_environment import git_environment
 from agent.base.trust import DEFAULT_MUTABLE
 from agent.config.recipes import RECIPES, load_recipe, recipe_names
 from agent.config.shipped import INSTALLED
@@ -167,13 +168,14 @@ def _identity(folder: Path) -> list[str]:
 
 
 def _known(folder: Path, key: str) -> bool:
-    return subprocess.run(["git", "-C", folder, "config", key], capture_output=True, check=False).returncode == 0
+    command = ["git", "-C", str(folder), "config", key]
+    return subprocess.run(command, env=git_environment(), capture_output=True, check=False).returncode == 0
 
 
 def _git(folder: Path, *arguments: str) -> None:
     options = ["-c", "core.hooksPath=/dev/null", "-c", "commit.gpgSign=false", "-c", "core.autocrlf=false"]
     command = ["git", "-C", str(folder), *options, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=git_environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         raise UserError(str(folder), f"git failed: {done.stderr.strip()[-200:]}", "Fix that, and try again.")
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from agent.base.errors import UserError
 from agent.base.types import Split
+from agent.base.yaml import dump
 from agent.suites.loader import load_suite
 
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _SUITE = """\
 # A suite of tasks. docs/suites.md explains every field; `ratchet tasks schema suite` prints the schema for editors.
-name: {name}
+{name}
 description: one line that says what it measures
 defaults:
   submit: [solution.py]
@@ -94,7 +95,7 @@ def write_new(path: Path) -> list[Path]:
 def _write_suite(path: Path) -> list[Path]:
     path.mkdir(parents=True)
     head = path / "suite.yaml"
-    head.write_text(_SUITE.format(name=path.name, path=path.name), encoding="utf-8")
+    head.write_text(_SUITE.format(name=dump({"name": path.name}).rstrip(), path=path.name), encoding="utf-8")
     tasks = [_write_task(path / f"example-{split}", split) for split in Split]
     return [head, *(file for files in tasks for file in files)]
 

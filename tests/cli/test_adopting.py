@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from agent.base.errors import UserError
-from agent.cli.adopting.adopt import Answers, adopt
+from agent.cli.adopting.adopt import Answers, adopt, put_back
 from agent.config.campaign import Config, load_config
 from tests.cli.test_init import NO_ENGINE, git, ratchet
 
 PROGRAM = "print(1)\n"
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 5\n"
 
 
 def repository(folder: Path, files: dict[str, str], executable: tuple[str, ...] = ()) -> Path:
@@ -89,68 +91,9 @@ def test_a_script_at_the_top_makes_the_whole_repository_mutable_with_exceptions(
 
 
 def test_data_behind_lfs_pointers_is_left_out_and_named(tmp_path: Path) -> None:
-    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 5\n"
-    config, notes = adopted(tmp_path, {"agent.py": PROGRAM, "demo.gif": pointer, "deep/model.bin": pointer})
+    config, notes = adopted(tmp_path, {"agent.py": PROGRAM, "demo.gif": POINTER, "deep/model.bin": POINTER})
     assert {"demo.gif", "deep/model.bin"} <= set(config.scaffold.frozen)
     assert "LFS pointers): deep/model.bin, demo.gif" in notes
-
-
-def test_typescript_is_compiled_in_a_box(tmp_path: Path) -> None:
-    package = {
-        "main": "./dist/main.js",
-        "dependencies": {"openai": "^6.0.0", "own": "file:../own"},
-        "devDependencies": {"typescript": "5.9.3"},
-    }
-    lock = {"packages": {"node_modules/openai": {"version": "6.1.0"}}}
-    files = {
-        "src/main.ts": "1",
-        "package.json": json.dumps(package),
-        "package-lock.json": json.dumps(lock),
-        "tsconfig.json": "{}",
-    }
-    scaffold = adopted(tmp_path, files)[0].scaffold
-    assert scaffold.command == ("node", "/scaffold/dist/main.js")
-    assert scaffold.prepare == ("/node_modules/.bin/tsc", "--project", ".")
-    assert scaffold.mutable == ("src",)
-    assert scaffold.include == ("package.json", "tsconfig.json")
-    assert "'openai@6.1.0' 'typescript@5.9.3' &&" in scaffold.build[-1]
-
-
-LOCK = {"packages": {"": {"name": "mine"}, "node_modules/x": {"resolved": "https://registry.invalid/x.tgz"}}}
-PACKAGE = {
-    "name": "mine", "bin": {"mine": "./dist/cli.mjs"}, "scripts": {"build": "pkgroll", "prepare": "husky"},
-    "dependencies": {"x": "1"}, "devDependencies": {"pkgroll": "2.1.0"},
-}  # fmt: skip
-AT_THE_TOP = {".eslintrc.cjs": "", "vitest.config.ts": "", "tsconfig.json": '{"compilerOptions": {"noEmit": true}}'}
-
-
-def test_a_package_is_built_by_its_own_script_and_installed_by_its_lock_file(tmp_path: Path) -> None:
-    texts = {"package.json": json.dumps(PACKAGE), "package-lock.json": json.dumps(LOCK), "src/cli.ts": "1"}
-    scaffold = adopted(tmp_path, {**AT_THE_TOP, **texts})[0].scaffold
-    assert scaffold.command == ("node", "/scaffold/dist/cli.mjs")
-    assert scaffold.prepare == ("npm", "run", "build")
-    assert scaffold.mutable == ("src",)
-    assert scaffold.include == ("package.json", "tsconfig.json", "vitest.config.ts")
-    assert scaffold.build[-2] == "COPY package.json package-lock.json /opt/agent/"
-    assert "npm ci --ignore-scripts --no-audit --no-fund &&" in scaffold.build[-1]
-
-
-@pytest.mark.parametrize(
-    "odd", [{"link": True}, {"resolved": "file:../own"}, {"resolved": "git+ssh://git@h.invalid/x"}]
-)
-def test_a_lock_file_that_needs_more_than_a_registry_is_not_copied(tmp_path: Path, odd: dict[str, object]) -> None:
-    lock = {"packages": {**LOCK["packages"], "node_modules/own": odd}}
-    texts = {"package.json": json.dumps(PACKAGE), "package-lock.json": json.dumps(lock), "src/cli.ts": "1"}
-    layer = adopted(tmp_path, texts)[0].scaffold.build[-1]
-    assert layer.startswith("RUN npm install --prefix / --no-audit --no-fund 'x@1' 'pkgroll@2.1.0' &&")
-
-
-def test_a_program_that_runs_as_it_is_gets_no_packages_of_its_development(tmp_path: Path) -> None:
-    package = {"main": "main.js", "devDependencies": {"eslint": "9.0.0"}}
-    texts = {"package.json": json.dumps(package), "package-lock.json": json.dumps(LOCK), "main.js": "1"}
-    scaffold = adopted(tmp_path, texts)[0].scaffold
-    assert scaffold.prepare == ()
-    assert "--omit=dev" in scaffold.build[-1]
 
 
 def test_requirements_are_copied_and_the_script_that_installs_is_not_the_agent(tmp_path: Path) -> None:
@@ -274,3 +217,83 @@ def test_flags_for_an_own_agent_need_one(tmp_path: Path) -> None:
         assert "--agent PATH" in done.stderr
     (tmp_path / "plain").mkdir()
     assert "not the top of a git repository" in ratchet(tmp_path, "init", "--agent", "plain").stderr
+
+
+def test_an_agent_is_looked_at_in_its_own_repository_whatever_a_hook_says(tmp_path: Path) -> None:
+    made = repository(tmp_path / "mine", {"agent.py": PROGRAM, "x.gif": POINTER})
+    other = repository(tmp_path / "other", {"solve.sh": "exit 0\n"})
+    hook = {"GIT_DIR": str(other / ".git"), "GIT_WORK_TREE": str(other), "GIT_INDEX_FILE": str(other / ".git/index")}
+    for arguments in ((str(made),), (f"file://{made}", "near")):
+        done = ratchet(tmp_path, "init", "--agent", *arguments, **hook)
+        assert done.returncode == 0, done.stderr
+        assert "agent.py is a script" in done.stdout
+        assert "LFS pointers): x.gif" in done.stdout
+    assert git(other, "ls-files") == "solve.sh\n"
+    assert git(tmp_path / "near", "ls-files").split() == ["agent.py", "x.gif"]
+
+
+BROKEN = {
+    "a project that is text": {"pyproject.toml": 'project = "x"\n[tool]\npoetry = 1\n'},
+    "tables that are lists": {"pyproject.toml": "tool = []\n[project]\nscripts = [1]\ndependencies = 5\n"},
+    "a lock of text": {"pyproject.toml": "", "uv.lock": 'package = ["x"]\n', "poetry.lock": "package = 1\n"},
+    "packages in a list": {
+        "package.json": '{"main": "main.js"}', "main.js": "1", "package-lock.json": '{"packages": [1]}',
+    },
+    "packages of text": {
+        "package.json": '{"bin": {"x": 1}, "main": "main.js", "dependencies": ["x"], "scripts": "build"}',
+        "package-lock.json": '{"packages": {"": 1, "node_modules/x": "y"}}',
+    },
+    "a crate of text": {"Cargo.toml": 'package = "x"\n', "src/main.rs": "fn main() {}"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_a_repository_says_about_itself_may_be_of_any_shape(tmp_path: Path, name: str) -> None:
+    config, _ = adopted(tmp_path, {"agent.py": PROGRAM, **BROKEN[name]})
+    assert config.scaffold.command[-1] in {"/scaffold/agent.py", "/scaffold/main.js"}
+
+
+def test_a_command_with_an_open_quote_is_said(tmp_path: Path) -> None:
+    repository(tmp_path / "mine", {"agent.py": PROGRAM})
+    done = ratchet(tmp_path, "init", "--agent", "mine", "--command", "python3 it's")
+    assert done.returncode == 2
+    assert '--command: "python3 it\'s" is not a command of a shell (no closing quotation)' in done.stderr
+
+
+def test_a_path_that_is_not_utf8_is_named_and_the_file_stays(tmp_path: Path) -> None:
+    made = repository(tmp_path / "mine", {"agent.py": PROGRAM, "campaign.yaml": "mine"})
+    (made / os.fsdecode(b"caf\xe9")).symlink_to("agent.py")
+    git(made, "add", "-A")
+    git(made, "-c", "user.name=u", "-c", "user.email=u@x", "commit", "-qm", "link")
+    done = ratchet(tmp_path, "init", "--agent", "mine", "--force")
+    assert done.returncode == 2
+    assert "not UTF-8, which campaign.yaml cannot name: caf<U+DCE9>. Rename it" in done.stderr
+    assert (made / "campaign.yaml").read_text() == "mine"
+
+
+def test_a_link_that_is_not_utf8_among_the_tests_is_told(tmp_path: Path) -> None:
+    made = repository(tmp_path / "mine", {"mine/__init__.py": "", "mine/__main__.py": PROGRAM, "tests/a.py": ""})
+    (made / "tests" / os.fsdecode(b"caf\xe9")).symlink_to("a.py")
+    git(made, "add", "-A")
+    git(made, "-c", "user.name=u", "-c", "user.email=u@x", "commit", "-qm", "link")
+    done = ratchet(tmp_path, "init", "--agent", "mine")
+    assert done.returncode == 0, done.stderr
+    assert "LFS pointers): tests/caf<U+DCE9>" in done.stdout
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_what_was_there_is_put_back_whatever_interrupts(tmp_path: Path, fault: BaseException) -> None:
+    file = tmp_path / "campaign.yaml"
+
+    def write() -> None:
+        with put_back(file):
+            file.write_text("half")
+            raise fault
+
+    with pytest.raises(type(fault)):
+        write()
+    assert not list(tmp_path.iterdir())
+    file.write_text("mine")
+    with pytest.raises(type(fault)):
+        write()
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("campaign.yaml", "mine")]

@@ -24,7 +24,8 @@ def test_the_recording_is_small_and_holds_a_proven_patch_of_several_files(tmp_pa
 
 
 def test_what_could_not_be_created_leaves_nothing_that_the_next_time_takes_for_a_demo(tmp_path: Path) -> None:
-    broken = {"GIT_DIR": str(tmp_path / "no" / "such" / "folder"), **NO_ENGINE}
+    (tmp_path / "settings").write_text("[broken\n")
+    broken = {"GIT_CONFIG_GLOBAL": str(tmp_path / "settings"), **NO_ENGINE}
     failed = ratchet(tmp_path, "demo", "--replay", **broken)
     assert failed.returncode == 2
     assert "git failed" in failed.stderr

@@ -133,3 +133,26 @@ def test_the_doctor_accepts_what_init_wrote(tmp_path: Path, name: str) -> None:
     doctor = ratchet(tmp_path / "mine", "doctor", seconds=1800)
     assert doctor.returncode == 0, doctor.stdout + doctor.stderr
     assert " MB" in next(line for line in doctor.stdout.splitlines() if line.startswith("ok   image"))
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Path:
+    """A repository of the user's with a file, where a hook would run."""
+    folder = tmp_path / "other"
+    folder.mkdir()
+    git(folder, "init", "-q", "-b", "main", "--template=")
+    (folder / "mine.txt").write_text("mine")
+    git(folder, "add", "-A")
+    git(folder, "-c", "user.name=u", "-c", "user.email=u@x", "commit", "-qm", "mine")
+    return folder
+
+
+@pytest.mark.parametrize("arguments", [("--starter",), ("--agent", "shell")])
+def test_a_calling_hooks_repository_is_left_alone(other: Path, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    hook = {"GIT_DIR": str(other / ".git"), "GIT_INDEX_FILE": str(other / ".git/index"), "GIT_WORK_TREE": str(other)}
+    done = ratchet(tmp_path, "init", *arguments, "new", **hook)
+    assert done.returncode == 0, done.stderr
+    assert "campaign.yaml" in git(tmp_path / "new", "ls-files").split()
+    assert git(other, "log", "--format=%s") == "mine\n"
+    assert git(other, "ls-files") == "mine.txt\n"
+    assert git(other, "status", "--porcelain") == ""

@@ -237,6 +237,12 @@ def test_a_new_suite_has_a_task_for_each_split_and_takes_more(tmp_path: Path) ->
     assert b"def task_3_class(" in added.solution["solution.py"]
 
 
+@pytest.mark.parametrize("name", ["2024", "1.5", "null", "on", "no", "1e3", "0x10", "007", "2024-01-02", "mine"])
+def test_a_new_suite_may_have_any_plain_name(tmp_path: Path, name: str) -> None:
+    write_new(tmp_path / name)
+    assert load_suite(tmp_path / name).name == name
+
+
 @pytest.mark.parametrize(("name", "problem"), [("Mine", "not a plain name"), ("there", "exists already")])
 def test_nothing_is_written_where_it_does_not_belong(tmp_path: Path, name: str, problem: str) -> None:
     (tmp_path / "there").mkdir()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from agent.base.errors import RatchetError, UserError
+from agent.base.errors import UserError
+from agent.base.git_environment import git_environment
+from agent.base.text import visible
 from agent.cli.adopting.proposal import CONFIG, Proposal, propose
 from agent.cli.adopting.source import Source
 from agent.config.campaign import BoxConfig, ScaffoldConfig, load_config
@@ -57,11 +60,10 @@ def adopt(agent: str, folder: Path | None, answers: Answers, *, force: bool, ask
     file = root / CONFIG
     if file.exists() and not force:
         raise UserError(str(file), "the file exists", "Add --force to replace it.")
-    proposal = _answered(propose(Source.at(root)), answers, ask)
+    source = Source.at(root)
+    proposal = _answered(_proposed(source, answers, ask), answers, ask)
     if not proposal.scaffold["command"]:
-        again = shlex.join(["ratchet", "init", "--agent", str(root), "--command"])
-        fix = f'Say how it is started; its files lie below /scaffold: {again} "python3 -P -m my_agent"'
-        raise UserError("--command", f"nothing that starts was found in {root}", fix)
+        raise _nothing_starts(source)
     if proposal.missing:
         problem = "it cannot be built: a build in a box has no network, and the modules that it needs are not in it"
         raise UserError(str(root), problem, f"In its folder, {proposal.missing}.")
@@ -77,29 +79,54 @@ def _root(agent: str, folder: Path | None) -> Path:
     if target.exists() and any(target.iterdir()):
         raise UserError(str(target), "the folder is not empty", "Name a new folder.")
     command = ["git", "clone", "--quiet", "--", agent, str(target)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=git_environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.startswith(("fatal:", "error:"))]
         raise UserError("--agent", f"{agent} cannot be cloned ({'; '.join(said[:2])[:200]})", "Check the address.")
     return target.resolve()
 
 
+def _nothing_starts(source: Source) -> UserError:
+    again = shlex.join(["ratchet", "init", "--agent", str(source.root), "--command"])
+    fix = f'Say how it is started; its files lie below /scaffold: {again} "python3 -P -m my_agent"'
+    if "package.json" in source.paths:
+        fix = (
+            "Name in `bin` of package.json a file that is there, or one that its script `build` makes, and commit that;"
+            f' or say how it is started, below /scaffold: {again} "node /scaffold/dist/index.js"'
+        )
+    return UserError("--command", f"nothing that starts was found in {source.root}", fix)
+
+
+def _proposed(source: Source, answers: Answers, ask: Ask | None) -> Proposal:
+    """What is proposed for the command that the user says, or for what was found."""
+    if answers.command or ask is None:
+        return propose(source, _split(answers.command or ""))
+    proposal = propose(source)
+    found = shlex.join(_words(proposal, "command"))
+    said = ask("Command that starts the agent", found)
+    return proposal if said == found else propose(source, _split(said))
+
+
 def _answered(proposal: Proposal, answers: Answers, ask: Ask | None) -> Proposal:
-    """The proposal with what the user says instead."""
-    command, mutable = answers.command, ",".join(answers.mutable)
-    suite = answers.suite
+    """The proposal with what the user says of paths and suite."""
+    mutable, suite = ",".join(answers.mutable), answers.suite
     if ask is not None:
-        command = command or ask("Command that starts the agent", shlex.join(_words(proposal, "command")))
         mutable = mutable or ask(
             "Paths that patches may change, separated by commas", ",".join(_words(proposal, "mutable"))
         )
         suite = suite or ask("Suite: starter, agentic, polyglot-mini or a folder", proposal.suite)
     scaffold = dict(proposal.scaffold)
-    if command:
-        scaffold["command"] = tuple(shlex.split(command))
     if mutable:
         scaffold["mutable"] = tuple(path.strip().rstrip("/") for path in mutable.split(","))
     return replace(proposal, scaffold=scaffold, suite=suite or proposal.suite)
+
+
+def _split(command: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(command))
+    except ValueError as error:
+        problem = f"{command!r:.200} is not a command of a shell ({str(error)[:1].lower()}{str(error)[1:]})"
+        raise UserError("--command", problem, "Close the quotes, or write a backslash before a single one.") from error
 
 
 def _words(proposal: Proposal, key: str) -> tuple[str, ...]:
@@ -114,17 +141,43 @@ def _text(name: str, proposal: Proposal) -> str:
 
 
 def _write(file: Path, text: str) -> None:
-    """Write the file, and put back what was there if the doctor would reject it."""
-    before = file.read_bytes() if file.exists() else None
+    """Write the file, unless the doctor would reject it."""
+    content = _encoded(file, text)
     try:
-        file.write_text(text, encoding="utf-8")
-        _check(file)
+        with put_back(file):
+            file.write_bytes(content)
+            _check(file)
     except OSError as error:
         raise UserError(str(file), f"cannot write the file ({error.strerror})", "Choose another folder.") from error
-    except RatchetError:
+
+
+def _encoded(file: Path, text: str) -> bytes:
+    """The text as UTF-8. Raises UserError for a path of the repository that is not."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        named = re.split(r'["\n]', text[: error.start])[-1] + re.split(r'["\n]', text[error.start :])[0]
+        problem = f"has a path that is not UTF-8, which {CONFIG} cannot name: {visible(named)}"
+        raise UserError(str(file.parent), problem, "Rename it with `git mv`, and commit that.") from error
+
+
+@contextmanager
+def put_back(file: Path) -> Iterator[None]:
+    """While a file is replaced: rename what was there, and put it back unless all goes well.
+
+    That needs no space on the disk, and happens on Ctrl-C too.
+    """
+    before, there = file.with_name(f".{file.name}.before"), file.is_file()
+    try:
+        if there:
+            file.replace(before)
+        yield
+    except BaseException:
         with suppress(OSError):
-            file.unlink() if before is None else file.write_bytes(before)
+            before.replace(file) if there else file.unlink()
         raise
+    if there:
+        before.unlink()
 
 
 def _check(file: Path) -> None:

@@ -3,79 +3,126 @@
 from __future__ import annotations
 
 import re
+import shlex
+from pathlib import PurePosixPath
 
-from agent.cli.adopting.source import Found, Source, is_aside, top_of
+from agent.cli.adopting.source import Found, Source, is_aside, table, top_of
 from agent.config.recipes import load_recipe
 
 _GO = "RUN apt-get update && apt-get install -y --no-install-recommends golang-go && rm -rf /var/lib/apt/lists/*"
 _DEBIANS_GO = (1, 19)
 _CARGO = "RUN apt-get update && apt-get install -y --no-install-recommends cargo && rm -rf /var/lib/apt/lists/*"
-_BUILT = ("dist/", "build/", "lib/", "out/")
+_OUTPUTS = {"dist", "build", "lib", "out"}
 _SHELL_SCRIPTS = ("solve.sh", "agent.sh", "run.sh", "main.sh")
 _NO_AGENT = re.compile(
     r"(bin/)?(un)?(install|setup|build|test|lint|format|release|deploy|bootstrap|configure|gradlew|mvnw).*"
 )
 _CONFIGURES = re.compile(r"package\.json|tsconfig.*\.json|[^.].*\.config\.[cm]?[jt]s")
+_OTHER_LOCKS = ("pnpm-lock.yaml", "yarn.lock", "bun.lock", "bun.lockb")
 _INSTALLED = "/opt/agent"
 
 
-def node(source: Source) -> Found | None:
-    """A package of Node: its `bin` or `main`, built first if that is not in the repository."""
+def node(source: Source, command: tuple[str, ...] = ()) -> Found | None:
+    """A package of Node: what the user's command starts, or its `bin` or `main`; built first if it is not there."""
     if "package.json" not in source.paths:
         return None
     package = source.json("package.json")
-    start = _start_of(package)
-    found = Found(packages={name: str(given) for name, given in _of(package, "dependencies").items()})
+    start = _started_by(command) or _start_of(package)
+    found = Found(packages={name: str(given) for name, given in table(package, "dependencies").items()})
     found.include = [name for name in source.tops() if _CONFIGURES.fullmatch(name)]
-    if start.startswith(_BUILT) and start not in source.paths:
+    if output := _output(source, start):
+        _build(source, package, output, found)
+    elif command and start and start not in source.paths:
         found.prepare = _builder(source, package)
-    if start and (found.prepare or start in source.paths):
+    if command:
+        found.command = command
+    elif start and (found.prepare or start in source.paths):
         found.command, found.why = ("node", f"/scaffold/{start}"), f"package.json starts {start}"
     code = {top_of(path) for path in source.paths if re.search(r"\.[cm]?[jt]sx?$", path)}
-    found.code = sorted(name for name in code if not is_aside(name) and name not in found.include)
+    found.code = sorted(name for name in code if not is_aside(name) and name not in [*found.include, found.built])
     found.build = [*load_recipe("pi").layers[:2], *_installed(source, package, found)]
     return found
 
 
-def _of(package: dict[str, object], key: str) -> dict[str, object]:
-    value = package.get(key)
-    return dict(value) if isinstance(value, dict) else {}
+def _output(source: Source, start: str) -> str:
+    """The folder at the top into which the file that starts is built; empty if that file is written by hand."""
+    top, below, _ = start.partition("/")
+    emitted = re.search(r'"outDir"\s*:\s*"(?:\./)?([^/"]+)', source.text("tsconfig.json"))
+    is_emitted = emitted is not None and emitted[1] == top
+    if not below or not (is_emitted or top in _OUTPUTS):
+        return ""
+    elsewhere = [path for path in source.paths if not path.startswith(f"{top}/") and not is_aside(top_of(path))]
+    sources = (
+        r"src/.*\.[cm]?[jt]sx?" if top == "lib" and not is_emitted else r"src/.*\.[cm]?[jt]sx?|.*(?<!\.d)\.[cm]?tsx?"
+    )
+    written = [path for path in elsewhere if re.fullmatch(sources, path) and not _CONFIGURES.fullmatch(path)]
+    return top if written or start not in source.paths else ""
+
+
+def _build(source: Source, package: dict[str, object], output: str, found: Found) -> None:
+    """Have the output built in a box, also where it is committed: patches change what it is built from."""
+    found.prepare = _builder(source, package)
+    if not source.below(output):
+        return
+    if found.prepare:
+        found.built = output
+        found.notes.append(f"{output}/ is built from the rest: {shlex.join(found.prepare)} makes it for each candidate")
+        return
+    found.notes.append(
+        f"{output}/ seems to be built from the rest, so that patches to that have no effect: give package.json a script"
+        " `build`, and run this again with --force; or set scaffold.prepare, and leave it out of scaffold.mutable"
+    )
 
 
 def _builder(source: Source, package: dict[str, object]) -> tuple[str, ...]:
     """What makes the file that starts: the package's own script, or the compiler."""
-    if _of(package, "scripts").get("build"):
+    if table(package, "scripts").get("build"):
         return ("npm", "run", "build")
-    return ("/node_modules/.bin/tsc", "--project", ".") if "tsconfig.json" in source.paths else ()
+    emits = "tsconfig.json" in source.paths and not re.search(r'"noEmit"\s*:\s*true', source.text("tsconfig.json"))
+    return ("/node_modules/.bin/tsc", "--project", ".") if emits else ()
 
 
 def _installed(source: Source, package: dict[str, object], found: Found) -> list[str]:
     """Layers that put what it needs into /node_modules, by its lock file if npm can take that alone."""
     if _is_locked(source):
-        only = "" if found.prepare else " --omit=dev"
+        only = "" if _develops(package, found) else " --omit=dev"
         found.notes.append("npm ci installs what package-lock.json pins, and runs no install scripts")
         install = f"cd {_INSTALLED} && npm ci --ignore-scripts --no-audit --no-fund{only}"
         tidy = f"ln -s {_INSTALLED}/node_modules /node_modules && rm -rf /root/.npm"
         return [f"COPY package.json package-lock.json {_INSTALLED}/", f"RUN {install} && {tidy}"]
-    developing = _of(package, "devDependencies") if found.prepare else {}
+    developing = dict(table(package, "devDependencies")) if _develops(package, found) else {}
     if found.prepare and "tsconfig.json" in source.paths:
         developing.setdefault("typescript", "latest")
     wanted = _npm(source, {**found.packages, **developing})
     if not wanted:
         return []
+    if lock := source.first(_OTHER_LOCKS):
+        fix = "commit a package-lock.json (`npm install --package-lock-only`) and run this again with --force"
+        found.notes.append(f"{lock} is not read: versions are those that package.json allows, not pinned; {fix}")
     names = " ".join(f"'{name}@{version}'" for name, version in wanted.items())
     return [f"RUN npm install --prefix / --no-audit --no-fund {names} && rm -rf /root/.npm"]
 
 
+def _develops(package: dict[str, object], found: Found) -> bool:
+    """Whether the packages of its development are needed: to build it, or because one of them starts it."""
+    names = {PurePosixPath(word).name for word in found.command}
+    return bool(found.prepare) or not names.isdisjoint(table(package, "devDependencies"))
+
+
 def _is_locked(source: Source) -> bool:
     """Whether package-lock.json names registries only: other packages are not there when the image is built."""
-    packages = dict(source.json("package-lock.json").get("packages") or {})
-    own = packages.pop("", None)
-    return own is not None and not any(one.get("link") or _is_local(one) for one in packages.values())
+    packages = table(source.json("package-lock.json"), "packages")
+    others = [table(packages, name) for name in packages if name]
+    return "" in packages and not any(one.get("link") or _is_local(one) for one in others)
 
 
 def _is_local(locked: dict[str, object]) -> bool:
     return not str(locked.get("resolved") or "https:").startswith("https:")
+
+
+def _started_by(command: tuple[str, ...]) -> str:
+    """The first file of the repository that a command names."""
+    return next((word.removeprefix("/scaffold/") for word in command if word.startswith("/scaffold/")), "")
 
 
 def _start_of(package: dict[str, object]) -> str:
@@ -87,9 +134,9 @@ def _start_of(package: dict[str, object]) -> str:
 
 def _npm(source: Source, wanted: dict[str, object]) -> dict[str, str]:
     """Versions as package-lock.json pins them; what comes from elsewhere than the registry is left out."""
-    locked = source.json("package-lock.json").get("packages") or {}
+    locked = table(source.json("package-lock.json"), "packages")
     pinned = {
-        name: str((locked.get(f"node_modules/{name}") or {}).get("version") or given) for name, given in wanted.items()
+        name: str(table(locked, f"node_modules/{name}").get("version") or given) for name, given in wanted.items()
     }
     return {name: version for name, version in pinned.items() if re.fullmatch(r"[\w.^~<>=*-]+", version)}
 
@@ -130,7 +177,7 @@ def rust(source: Source) -> Found | None:
         found.include += ["vendor", *(path for path in (".cargo/config.toml",) if path in source.paths)]
     elif cargo.get("dependencies"):
         found.missing = "run `cargo vendor`, and commit vendor/ and .cargo/config.toml"
-    name = str(cargo.get("package", {}).get("name") or "")
+    name = str(table(cargo, "package").get("name") or "")
     if name and "src/main.rs" in source.paths:
         build = f"cargo build --release --offline --target-dir /tmp/target && cp /tmp/target/release/{name} agent.bin"
         found.prepare = ("env", "CARGO_HOME=/tmp/cargo", "sh", "-c", build)

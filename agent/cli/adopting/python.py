@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from agent.cli.adopting.source import Found, Source
+from agent.cli.adopting.source import Found, Source, table
 
 PYTHON = ("python3", "-P")
 PIP = (
@@ -44,7 +44,7 @@ def _reads_itself(source: Source) -> bool:
 def _is_plain(source: Source) -> bool:
     """Whether requirements.txt alone says what to install, and nothing in it needs another file."""
     lines = [line.strip() for line in source.text("requirements.txt").splitlines()]
-    if source.toml("pyproject.toml").get("project", {}).get("dependencies"):
+    if table(source.toml("pyproject.toml"), "project").get("dependencies"):
         return False
     return any(map(_NAME.match, lines)) and not any(
         line.startswith(("-", ".", "/")) or "file:" in line for line in lines
@@ -70,10 +70,8 @@ def _package(source: Source, found: Found) -> bool:
 
 
 def _console_script(source: Source, found: Found) -> bool:
-    scripts: dict[str, str] = {}
     project = source.toml("pyproject.toml")
-    scripts.update(project.get("project", {}).get("scripts") or {})
-    scripts.update(project.get("tool", {}).get("poetry", {}).get("scripts") or {})
+    scripts = table(project, "project", "scripts") | table(project, "tool", "poetry", "scripts")
     for name, target in scripts.items():
         module, _, function = str(target).partition(":")
         folder = next((one for one in found.code if PurePosixPath(one).name == module.partition(".")[0]), None)
@@ -100,13 +98,13 @@ def _path_of(folder: str) -> tuple[str, ...]:
 
 def _requirements(source: Source) -> Iterator[tuple[str, str]]:
     """Name -> version of what it needs directly, as its lock file pins it."""
-    project = source.toml("pyproject.toml")
-    given = [str(one) for one in project.get("project", {}).get("dependencies") or ()]
+    wanted = table(source.toml("pyproject.toml"), "project").get("dependencies")
+    given = [str(one) for one in wanted] if isinstance(wanted, list) else []
     given += source.text("requirements.txt").splitlines()
     locked = {
         re.sub(r"[-_.]+", "-", str(one.get("name"))).lower(): f"=={one['version']}"
         for lock in ("uv.lock", "poetry.lock")
-        for one in source.toml(lock).get("package") or ()
+        for one in source.tables(lock, "package")
         if "version" in one
     }
     for line in given:

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from agent.base.errors import UserError
+from agent.base.git_environment import git_environment
 
 MAX_READ = 1 << 20
 _ASIDE = re.compile(
@@ -39,8 +40,7 @@ class Source:
         Raises:
             UserError: there is none, or git does not list it.
         """
-        command = ["git", "-C", str(root), "ls-files", "-s", "-z"]
-        done = subprocess.run(command, capture_output=True, text=True, errors="surrogateescape", check=False)
+        done = _git(root, "ls-files", "-s", "-z")
         if done.returncode or not (root / ".git").exists():
             fix = "Name its top folder, or run `git init` and commit what belongs to the agent."
             raise UserError("--agent", f"{root} is not the top of a git repository", fix)
@@ -78,6 +78,11 @@ class Source:
             return {}
         return found if isinstance(found, dict) else {}
 
+    def tables(self, path: str, key: str) -> list[dict[str, Any]]:
+        """The tables of a list at the top of a TOML file; other items are left out."""
+        found = self.toml(path).get(key)
+        return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
     def below(self, folder: str) -> list[str]:
         """The paths of a folder."""
         return [path for path in self.paths if path.startswith(f"{folder}/")]
@@ -101,6 +106,7 @@ class Found:
     """What a look at one kind of agent proposes.
 
     `why` explains the command, `notes` are for the user; `missing` says what to do before it can be built at all.
+    `built` is a folder that `prepare` makes although the repository holds it: boxes do not get the committed one.
     """
 
     command: tuple[str, ...] = ()
@@ -113,13 +119,25 @@ class Found:
     notes: list[str] = field(default_factory=list)
     image: str | None = None
     missing: str = ""
+    built: str = ""
 
 
 def _pointers(root: Path) -> frozenset[str]:
     """Git LFS pointers that stand for data; one that stands for code is left to be an error."""
-    command = ["git", "-C", str(root), "grep", "-lz", "--cached", "-e", f"^{_LFS}", "--", ".", *_CODE]
-    found = subprocess.run(command, capture_output=True, text=True, errors="surrogateescape", check=False).stdout
+    found = _git(root, "grep", "-lz", "--cached", "-e", f"^{_LFS}", "--", ".", *_CODE).stdout
     return frozenset(path for path in found.split("\0") if path)
+
+
+def _git(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command, env = ["git", "-C", str(root), *words], git_environment()
+    return subprocess.run(command, env=env, capture_output=True, text=True, errors="surrogateescape", check=False)
+
+
+def table(found: object, *keys: str) -> dict[str, Any]:
+    """The table at some keys of tables; empty where there is none, or something else."""
+    for key in keys:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def is_aside(name: str) -> bool:

@@ -6,13 +6,13 @@ will do, and asks first. For a conflict it says how to continue and how to go ba
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent.base.errors import UserError
+from agent.base.git_environment import git_environment
 from agent.base.text import visible
 from agent.kernel.git.messages import CAMPAIGN_TRAILER, Commit
 from agent.review.commits import Accepted, accepted, patch_of, whole_of
@@ -49,14 +49,8 @@ class Checkout:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        # Variables of a calling hook must not lead git elsewhere, and nothing may wait for an editor.
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-        identity = {
-            key: value for key, value in os.environ.items() if key.startswith(("GIT_AUTHOR_", "GIT_COMMITTER_"))
-        }
-        self._env = {**kept, **identity, "GIT_EDITOR": "true", "GIT_TERMINAL_PROMPT": "0"}
-        if key := os.environ.get("GIT_CONFIG_GLOBAL"):
-            self._env["GIT_CONFIG_GLOBAL"] = key
+        # Nothing may wait for an editor or a password.
+        self._env = {**git_environment(), "GIT_EDITOR": "true", "GIT_TERMINAL_PROMPT": "0"}
 
     def git(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run git; its output may contain text of a model."""

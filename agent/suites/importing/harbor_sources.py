@@ -165,6 +165,8 @@ def _beside(registry: Path, path: str) -> Path:
 
 def _from_git(url: str, commit: str, path: str, options: Options, into: Path) -> Path:
     """A folder of a repository at a commit, written out. Raises Unsupported."""
+    if commit != "HEAD" and not repositories.COMMIT.fullmatch(commit):
+        raise Unsupported(f"git_commit_id: {commit!r:.60} is not a whole commit id")
     if options.repos is not None:
         clone = repositories.clone_of(options.repos, "/".join(url.removesuffix(".git").split("/")[-2:]))
     else:

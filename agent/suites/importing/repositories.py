@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.base.errors import UserError
+from agent.base.git_environment import git_environment
 from agent.base.types import Files
 from agent.suites import tree
 from agent.suites.importing.draft import Unsupported
@@ -30,6 +31,10 @@ GIT = "RUN git --version || (apt-get update && apt-get install -y --no-install-r
 
 GIT_SECONDS = 120
 COMMIT = re.compile(r"[0-9a-f]{40}")
+_FETCH_ONLY = ("fetch.fsckObjects=true", "protocol.allow=never", "protocol.https.allow=always")
+FETCH = (*(word for setting in _FETCH_ONLY for word in ("-c", setting)), "fetch", "-q", "--depth", "1")
+"""Fetches over https, and refuses objects that git would not make: a path such as `..` in a tree."""
+
 _PLAIN, _RUNS, _LINK = "100644", "100755", "120000"
 _IDENTITY = "-c user.name=ratchet -c user.email=ratchet@localhost -c commit.gpgsign=false"
 _CONDA = "/opt/miniconda3/bin/activate"
@@ -120,19 +125,7 @@ def fetched_commit(url: str, commit: str, into: Path) -> Path:
         into.mkdir(parents=True)
         _git(into, "init", "-q")
     if commit == "HEAD" or not _has(into, commit):
-        _git(
-            into,
-            "-c",
-            "protocol.allow=never",
-            "-c",
-            "protocol.https.allow=always",
-            "fetch",
-            "-q",
-            "--depth",
-            "1",
-            url,
-            commit,
-        )
+        _git(into, *FETCH, url, commit)
         if commit == "HEAD":
             _git(into, "update-ref", "HEAD", "FETCH_HEAD")
     return into
@@ -157,7 +150,7 @@ def clone_of(clones: Path, repository: str) -> Path:
 
 
 def _entry(line: bytes) -> tuple[str, str]:
-    """Blob and path of a line of `git ls-tree`. Raises Unsupported for what is not a plain file."""
+    """Blob and path of a line of `git ls-tree`. Raises Unsupported for what is not a plain file, and for a path out."""
     head, _, name = line.partition(b"\t")
     mode, _, blob = head.decode().split()
     try:
@@ -166,7 +159,10 @@ def _entry(line: bytes) -> tuple[str, str]:
         raise Unsupported(f"a file name that is not UTF-8: {name!r:.60}") from error
     if mode not in {_PLAIN, _RUNS}:
         raise Unsupported(f"{path!r:.60}: a {'link' if mode == _LINK else 'submodule'}: name an image")
-    return blob, path
+    try:
+        return blob, tree.plain(path)
+    except tree.BadTree as error:
+        raise Unsupported(str(error)) from error
 
 
 def _blobs(clone: Path, blobs: Sequence[str]) -> list[bytes]:
@@ -185,7 +181,12 @@ def _git(clone: Path, *words: str, given: bytes = b"") -> bytes:
     """What git says about a clone. Raises Unsupported where it fails, and UserError without git."""
     try:
         done = subprocess.run(
-            ["git", "-C", str(clone), *words], input=given, capture_output=True, check=False, timeout=GIT_SECONDS
+            ["git", "-C", str(clone), *words],
+            env=git_environment(),
+            input=given,
+            capture_output=True,
+            check=False,
+            timeout=GIT_SECONDS,
         )
     except OSError as error:
         raise UserError("git", f"cannot be started ({error.strerror})", "Install git.") from error

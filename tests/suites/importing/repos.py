@@ -65,3 +65,34 @@ def fixed_repository(clones: Path) -> Fixed:
     git(folder, "commit", "-qam", "Fix the mean of nothing")
     git(folder, "tag", "v2")
     return Fixed(folder, base, git(folder, "diff", base, "--", "stats.py"), git(folder, "diff", base, "--", "tests"))
+
+
+def repository_of_paths_out(folder: Path, files: dict[str, str], inside: str) -> str:
+    """A repository that holds files, and one whose path leads three folders up from `inside`; returns its commit."""
+    folder.mkdir(parents=True)
+    git(folder, "init", "-q")
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "One")
+    body = bytes.fromhex(git(folder, "rev-parse", f"HEAD:{next(iter(files))}").strip())
+    tree = _raw_tree(folder, b"100644 planted-by-the-repository\0" + body)
+    for own in (b"", b"", _tree_bytes(folder, f"HEAD:{inside}")):
+        tree = _raw_tree(folder, b"40000 ..\0" + bytes.fromhex(tree) + own)
+    for part in reversed(inside.split("/")):
+        tree = _raw_tree(folder, f"40000 {part}\0".encode() + bytes.fromhex(tree))
+    commit = git(folder, "commit-tree", tree, "-m", "Lead out").strip()
+    git(folder, "update-ref", "HEAD", commit)
+    return commit
+
+
+def _tree_bytes(folder: Path, name: str) -> bytes:
+    command = ["git", "-C", str(folder), "cat-file", "tree", name]
+    return subprocess.run(command, check=True, capture_output=True).stdout
+
+
+def _raw_tree(folder: Path, entries: bytes) -> str:
+    """A tree that git itself would not make."""
+    command = ["git", "-C", str(folder), "hash-object", "--literally", "-t", "tree", "-w", "--stdin"]
+    return subprocess.run(command, check=True, capture_output=True, input=entries).stdout.decode().strip()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from agent.suites.importing.draft import OWN_IMAGE, Options
 from agent.suites.importing.harbor_sources import digest_of
 from agent.suites.importing.run import Imported, import_suite
 from agent.suites.loader import load_suite
-from tests.suites.importing.repos import git
+from tests.suites.importing.repos import git, repository_of_paths_out
 from tests.suites.importing.shapes import TASK
 
 NAMED = TASK | {"task.toml": f'{TASK["task.toml"]}[task]\nname = "me/one"\n'}
@@ -99,6 +100,13 @@ def test_a_registry_gives_tasks_of_a_commit(registry: Path, tmp_path: Path) -> N
     assert (task.id, said["digest"], said["git_url"]) == ("first", digest(TASK), "https://x.org/me/tasks.git")
 
 
+def test_a_commit_is_read_from_its_clone_whatever_a_hook_says(
+    registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere" / ".git"))
+    assert bring(registry, tmp_path / "suite", dataset="git", repos=tmp_path / "clones").taken == 1
+
+
 def test_a_registry_gives_tasks_beside_it(registry: Path, tmp_path: Path) -> None:
     assert bring(registry, tmp_path / "suite", dataset="local@1").taken == 1
     with pytest.raises(UserError, match=r"'\.\./one' is not a task's folder beside it"):
@@ -116,6 +124,42 @@ def test_only_https_is_fetched(plant: Any, tmp_path: Path) -> None:
     source = plant({"registry.json": json.dumps([{"name": "a", "version": "1", "tasks": [task]}])})
     with pytest.raises(UserError, match="is not an https address"):
         bring(source / "registry.json", tmp_path / "suite")
+
+
+def test_a_repository_cannot_write_outside_of_the_work_folder(
+    plant: Any, under: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "a" / "b" / "c"
+    temporary.mkdir(parents=True)
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    commit = repository_of_paths_out(tmp_path / "clones" / "me" / "tasks", under("tasks/first", TASK), "tasks/first")
+    task = {"name": "x", "git_url": "https://x.org/me/tasks.git", "git_commit_id": commit, "path": "tasks/first"}
+    source = plant({"registry.json": json.dumps([{"name": "a", "version": "1", "tasks": [task]}])})
+    with pytest.raises(UserError, match="planted-by-the-repository' is not a plain relative path"):
+        bring(source / "registry.json", tmp_path / "suite", repos=tmp_path / "clones")
+    assert not list(tmp_path.rglob("planted-by-the-repository"))
+
+
+def test_a_fetch_refuses_paths_that_lead_out(under: Any, tmp_path: Path) -> None:
+    far, near = tmp_path / "far", tmp_path / "near"
+    commit = repository_of_paths_out(far, under("one", TASK), "one")
+    near.mkdir()
+    git(near, "init", "-q")
+    allowed = ["git", "-C", str(near), "-c", "protocol.file.allow=always"]
+    bare = [*allowed, "fetch", "-q", "--depth", "1", f"file://{far}", "HEAD"]
+    fetch = [*allowed, *repositories.FETCH, f"file://{far}", commit]
+    done = subprocess.run(fetch, capture_output=True, text=True, check=False)
+    assert done.returncode
+    assert "hasDotdot" in done.stderr
+    assert subprocess.run(bare, capture_output=True, check=False).returncode == 0, "git alone takes it"
+
+
+@pytest.mark.parametrize("commit", ["--help", "main", "HEAD~1", "abc1234"])
+def test_a_commit_of_a_registry_is_a_whole_id(commit: str, plant: Any, tmp_path: Path) -> None:
+    task = {"name": "x", "git_url": "https://x.org/me/tasks.git", "git_commit_id": commit, "path": "x"}
+    source = plant({"registry.json": json.dumps([{"name": "a", "version": "1", "tasks": [task]}])})
+    with pytest.raises(UserError, match=f"git_commit_id: '{commit}' is not a whole commit id"):
+        bring(source / "registry.json", tmp_path / "suite", repos=tmp_path)
 
 
 COMMAND = """#!/bin/sh
