@@ -10,7 +10,7 @@ from pathlib import Path
 import docker
 import pytest
 from docker.errors import APIError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.base.errors import CandidateFault, SandboxDown
@@ -46,7 +46,6 @@ async def kept(areas: Areas, root: str, files: dict[str, bytes]) -> dict[str, by
     return files
 
 
-@settings(deadline=None)
 @given(PUTS)
 def test_both_ways_refuse_the_same_files(puts: list[tuple[str, dict[str, bytes]]]) -> None:
     async def compare(folder: Path) -> None:

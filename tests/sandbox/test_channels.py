@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox import channels, frames
@@ -316,7 +316,6 @@ FRAMES = st.tuples(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(FRAMES, max_size=40))
 def test_whatever_a_box_sends_is_passed_on_or_refused(sent: list[tuple[bytes, bytes]]) -> None:
     async def feed() -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 LINE = st.text(alphabet="abcxyz()=:,. ", min_size=1, max_size=12).map(lambda text: f"q{text}z")
 LINES = st.lists(LINE, min_size=1, max_size=8, unique=True)
-some = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+some = settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @some

@@ -417,7 +417,7 @@ ANY_PATH = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     files=st.dictionaries(
         ANY_PATH,
@@ -500,7 +500,7 @@ def test_evidence_cannot_be_forged(line: str) -> None:
 PEOPLE = ("Signed-off-by", "Reviewed-by", "Co-authored-by", "Acked-by", "Tested-by", "Ratchet-Approved-By", "Cc")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     token=st.sampled_from(PEOPLE),
     case=st.sampled_from((str, str.lower, str.upper, str.title)),
@@ -535,7 +535,7 @@ def test_a_long_body_is_cut_to_four_kibibytes() -> None:
     assert body.endswith("\n[cut]")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     raw=st.one_of(
         st.binary(max_size=400),

@@ -94,7 +94,7 @@ OUTCOMES = st.lists(st.one_of(PAIR, st.builds(VoidPair, st.sampled_from(Side))),
 
 
 @given(OUTCOMES, st.sampled_from([COST, BOTH]), st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_a_resumed_test_is_the_test(outcomes: list[PairOutcome], aim: Aim, data: st.DataObject) -> None:
     easy = GateSettings(alpha=0.5, spending=1)
     cut = data.draw(st.integers(0, len(outcomes)))

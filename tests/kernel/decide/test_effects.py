@@ -55,7 +55,7 @@ def test_a_candidate_with_hardly_a_trial_is_expected_to_score_what_its_patches_d
 
 
 @given(st.integers(0, 2**20))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_draws_have_the_mean_and_spread_that_the_posterior_says(seed: int) -> None:
     found: Posterior = fit(CHAIN, observed(CHAIN, {1: 0.2, 2: 0.0, 3: 0.1}, count=40, coupled=False), [0.1])
     rng = np.random.default_rng(seed)

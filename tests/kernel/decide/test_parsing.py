@@ -69,7 +69,7 @@ def test_findings_of_one_source_are_bounded() -> None:
 
 
 @given(st.lists(SOURCES, max_size=4))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_the_program_says_what_the_function_returns(sources: list[bytes]) -> None:
     ended = program(*sources)
     assert ended.returncode == 0

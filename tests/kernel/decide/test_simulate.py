@@ -37,7 +37,7 @@ def forecast(trials: int, **changes: object) -> Prediction:
 
 
 @given(st.integers(0, 2**32), st.floats(0, 1), st.floats(0, 1), st.integers(1, 30))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_twin_decides_every_test_as_the_gate_does(seed: int, a: float, b: float, index: int) -> None:
     scores = (np.random.default_rng(seed).random((300, 2)) < (a, b)).astype(float)
     test = PairedTest(replace(GATE, max_pairs=300), index, 0, history=[(x, y) for x, y in scores.tolist()])

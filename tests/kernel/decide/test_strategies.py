@@ -20,7 +20,7 @@ def strategy(request: pytest.FixtureRequest) -> Strategy:
 
 
 @given(seed=st.integers(0, 2**32), workers=st.integers(1, 8), kind=st.sampled_from(sorted(STRATEGIES)))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_no_strategy_ever_touches_a_dead_node(seed: int, workers: int, kind: str) -> None:
     rng = np.random.default_rng(seed)
     built, chooser, flying = archive([None], min_trials=6), STRATEGIES[kind](), []

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.kernel.decide.weaving import weave
@@ -212,7 +212,6 @@ PARTS = st.lists(
 
 
 @given(PARTS, st.data())
-@settings(deadline=None)
 def test_disjoint_changes_of_definitions_merge_to_a_module_that_holds_both(
     parts: list[Part], data: st.DataObject
 ) -> None:
@@ -236,14 +235,12 @@ def test_disjoint_changes_of_definitions_merge_to_a_module_that_holds_both(
 
 
 @given(PARTS, PARTS)
-@settings(deadline=None)
 def test_a_change_of_one_side_alone_is_taken_as_it_is(changed: list[Part], parts: list[Part]) -> None:
     base, one = module(parts), module(changed)
     assert weave(base, one, base) == weave(base, base, one) == weave(base, one, one) == one
 
 
 @given(PARTS, PARTS, PARTS)
-@settings(deadline=None)
 def test_a_merge_parses_and_invents_nothing(parts: list[Part], ours: list[Part], theirs: list[Part]) -> None:
     woven = weave(*map(module, (parts, ours, theirs)))
     if woven is not None:
@@ -277,7 +274,6 @@ def text(words: Sequence[str]) -> bytes:
 
 
 @given(sides(moves=True))
-@settings(deadline=None)
 def test_a_statement_without_a_name_stays_just_if_neither_side_removed_it(
     three: tuple[list[str], list[str], list[str]],
 ) -> None:
@@ -289,7 +285,6 @@ def test_a_statement_without_a_name_stays_just_if_neither_side_removed_it(
 
 
 @given(sides(moves=False))
-@settings(deadline=None)
 def test_calls_keep_the_order_of_both_sides(
     three: tuple[list[str], list[str], list[str]],
 ) -> None:
@@ -302,7 +297,6 @@ def test_calls_keep_the_order_of_both_sides(
 
 
 @given(st.binary(max_size=40), st.text(max_size=40), st.text(alphabet="x=1;:(\n\\#@ \t\"'", max_size=40))
-@settings(deadline=None)
 def test_any_bytes_get_an_answer(base: bytes, ours: str, theirs: str) -> None:
     answer = weave(base, ours.encode("utf-8", "surrogatepass"), theirs.encode())
     assert answer is None or isinstance(answer, bytes)

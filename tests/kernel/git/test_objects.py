@@ -50,7 +50,7 @@ def repo(tmp_path: Path) -> tuple[Path, Git]:
     return tmp_path, Git.open(tmp_path)
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(before=FILES.map(without_clashes), after=FILES.map(without_clashes))
 def test_any_change_of_a_tree_gives_the_tree_that_git_gives(
     repo: tuple[Path, Git], before: dict[str, bytes], after: dict[str, bytes]

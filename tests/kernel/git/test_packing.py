@@ -61,7 +61,7 @@ def without_clashes(files: dict[str, str]) -> dict[str, str]:
     return {path: mode for path, mode in files.items() if not any(other.startswith(f"{path}/") for other in files)}
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(files=trees.map(without_clashes))
 def test_folders_and_the_index_of_any_files_are_those_of_git(repo: tuple[Path, str], files: dict[str, str]) -> None:
     folder, algorithm = repo

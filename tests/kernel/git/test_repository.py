@@ -137,7 +137,7 @@ def test_every_mutable_file_may_go(home: Path) -> None:
 NAMES = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="/\\"), min_size=1, max_size=12)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(files=st.dictionaries(NAMES.map(lambda name: f"prompts/x{name}.md"), st.binary(max_size=64), max_size=5))
 def test_odd_names_and_any_bytes_survive_the_round_trip(home: Path, files: dict[str, bytes]) -> None:
     repository = Repository.open(home, "night", DEFAULT_MUTABLE)
@@ -754,7 +754,7 @@ def test_trailers_are_what_git_reads(home: Path) -> None:
 LINES = st.text(st.characters(exclude_characters="\0"), max_size=60)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=LINES)
 def test_no_trailer_value_can_add_a_trailer(home: Path, value: str) -> None:
     text = format_message("Subject", "", {**OURS, "Ratchet-Score": value, "Ratchet-Cost": "1"})

@@ -24,7 +24,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield opened
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(trials=TRIALS, count=st.integers(1, CANDIDATES))
 def test_the_best_have_the_highest_means_and_the_earlier_of_equals_comes_first(
     ledger: Ledger, trials: list[tuple[int, float]], count: int

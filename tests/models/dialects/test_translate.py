@@ -115,19 +115,19 @@ def carry(dialect: Dialect, body: Json) -> None:
             assert sent["model"] == "m"
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(CHAT)
 def test_any_chat_request_is_carried_or_refused(body: Json) -> None:
     carry(Dialect.CHAT, body)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(MESSAGES)
 def test_any_messages_request_is_carried_or_refused(body: Json) -> None:
     carry(Dialect.MESSAGES, body)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(RESPONSES)
 def test_any_responses_request_is_carried_or_refused(body: Json) -> None:
     carry(Dialect.RESPONSES, body)
@@ -170,7 +170,7 @@ ANSWER = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 @given(ANSWER)
 def test_any_answer_is_understood_or_refused_and_then_streams(reply: Json) -> None:
     for native in NATIVE:

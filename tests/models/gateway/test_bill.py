@@ -8,7 +8,7 @@ from typing import Any
 
 import openai
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.base.types import Caps
@@ -94,7 +94,6 @@ def test_a_cache_count_that_cannot_be_true_earns_no_discount() -> None:
     assert paper.dollars == pytest.approx(0.09)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_an_estimate_is_linear_and_never_above_the_bound(text: bytes) -> None:
     assert 0 <= bill.estimate(text) <= len(text) + 1

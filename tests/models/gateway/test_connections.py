@@ -6,7 +6,7 @@ import asyncio
 import resource
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.models.gateway import connections
@@ -46,7 +46,6 @@ def test_a_box_whose_connections_are_all_in_use_loses_the_new_one() -> None:
     assert not any(link.dropped for link in links)
 
 
-@settings(deadline=None)
 @given(st.integers(2, 12), st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.booleans()), max_size=80))
 def test_the_bound_holds_and_a_box_with_few_connections_keeps_them(
     most: int, steps: list[tuple[int, bool, bool]]

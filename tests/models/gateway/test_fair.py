@@ -32,7 +32,6 @@ def admitted(shares: Shares[str], now: float = 0.0) -> list[Ticket[str]]:
     return found
 
 
-@settings(deadline=None)
 @given(FLOODS, st.integers(1, 32))
 def test_slots_are_shared_max_min_fairly(floods: dict[str, int], slots: int) -> None:
     shares: Shares[str] = Shares(slots)
@@ -45,7 +44,6 @@ def test_slots_are_shared_max_min_fairly(floods: dict[str, int], slots: int) -> 
         assert shares.serving == min(slots, sum(floods.values())), "alone, a box may have everything"
 
 
-@settings(deadline=None)
 @given(FLOODS, st.integers(1, 32))
 def test_no_slot_idles_beyond_the_reserve(floods: dict[str, int], slots: int) -> None:
     shares: Shares[str] = Shares(slots)
@@ -56,7 +54,6 @@ def test_no_slot_idles_beyond_the_reserve(floods: dict[str, int], slots: int) ->
     assert not waiting or shares.serving >= slots - reserve
 
 
-@settings(deadline=None)
 @given(st.integers(1, 64), st.integers(2, 32))
 def test_a_flood_leaves_a_slot_for_the_other_box_at_once(flood: int, slots: int) -> None:
     shares: Shares[str] = Shares(slots)
@@ -68,7 +65,6 @@ def test_a_flood_leaves_a_slot_for_the_other_box_at_once(flood: int, slots: int)
     assert shares.next(0.0) is ticket
 
 
-@settings(deadline=None)
 @given(FLOODS, st.integers(1, 8))
 def test_nobody_starves(floods: dict[str, int], slots: int) -> None:
     """With calls that end one after the other, a box's next ticket is served within one round of the boxes."""
@@ -90,7 +86,7 @@ def test_nobody_starves(floods: dict[str, int], slots: int) -> None:
     assert order.index(late) <= len(BOXES)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(1, 50), min_size=2, max_size=4), st.integers(60, 600))
 def test_a_rate_is_shared_fairly_whatever_the_size_of_the_tickets(sizes: list[int], per_minute: int) -> None:
     shares: Shares[str] = Shares(1000, volume=Bucket(per_minute))
@@ -109,7 +105,6 @@ def test_a_rate_is_shared_fairly_whatever_the_size_of_the_tickets(sizes: list[in
     assert sum(had.values()) >= min(0.95 * per_minute * 9, sum(400 * size for size in sizes) * 0.95), "nothing is left"
 
 
-@settings(deadline=None)
 @given(st.integers(1, 40))
 def test_a_box_that_saved_nothing_up_does_not_shut_others_out(before: int) -> None:
     """A box that comes late starts where the others are, not at zero."""
@@ -180,7 +175,6 @@ class Model:
 STEPS = ("wait", "wait", "wait", "join", "abandon", "done", "done", "dismiss", "pause", "resume", "pass")
 
 
-@settings(deadline=None)
 @given(st.integers(1, 6), st.lists(st.tuples(st.sampled_from(STEPS), st.sampled_from(BOXES), st.integers(0, 30))))
 def test_cancelling_joining_and_leaving_lose_no_slot(slots: int, steps: list[tuple[str, str, int]]) -> None:
     model = Model(slots)
@@ -302,7 +296,6 @@ def test_a_pause_delays_also_a_box_that_had_more_if_it_was_not_refused() -> None
     assert shares.delayed(1.0) == set(), "it was refused, and had more than the mean"
 
 
-@settings(deadline=None)
 @given(FLOODS, st.integers(1, 32), st.integers(1, 8))
 def test_where_speed_is_shared_no_box_of_several_has_more_in_service_than_any_may(
     floods: dict[str, int], slots: int, each: int

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.models.gateway import intake
@@ -29,7 +29,6 @@ def nodes(value: Any) -> int:
     return 1 + sum(map(nodes, value)) if isinstance(value, list) else 1
 
 
-@settings(deadline=None)
 @given(VALUES, st.booleans())
 def test_values_are_never_counted_too_low(value: Any, ascii_only: bool) -> None:
     assert intake.values(json.dumps(value, ensure_ascii=ascii_only).encode()) >= nodes(value)

@@ -195,7 +195,7 @@ PART = st.dictionaries(
 )
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.dictionaries(st.sampled_from(["choices", "content", "error", "type", "index"]), st.lists(PART, max_size=2) | ODD)
 )

@@ -93,7 +93,7 @@ def test_the_chain_is_what_the_manual_says(whole: Path) -> None:
             assert digest == last, (what, key)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(table=st.sampled_from(sorted(COVERED)), column=st.integers(0, 40), chance=st.randoms(use_true_random=False))
 def test_any_changed_cell_is_found_and_its_row_is_named(
     whole: Path, tmp_path_factory: pytest.TempPathFactory, table: str, column: int, chance: random.Random
@@ -111,7 +111,7 @@ def test_any_changed_cell_is_found_and_its_row_is_named(
     assert [one for one in found if one.startswith(f"{table} {name} was changed")], found
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(table=st.sampled_from(sorted(COVERED)), chance=st.randoms(use_true_random=False))
 def test_any_deleted_row_is_found_and_named(
     whole: Path, tmp_path_factory: pytest.TempPathFactory, table: str, chance: random.Random

@@ -69,7 +69,7 @@ def test_a_quiet_campaign_shows_none(tmp_path: Path) -> None:
 pairs = st.lists(st.one_of(st.tuples(*[st.sampled_from((FINE, *LATE))] * 2), st.sampled_from(("champion", "both"))))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(tests=st.lists(pairs, max_size=4))
 def test_every_pair_is_counted_once_where_it_belongs(
     tmp_path_factory: pytest.TempPathFactory, tests: list[list[tuple[str, str] | str]]

@@ -278,7 +278,7 @@ def test_hostile_text_is_spelled_out_everywhere(width: int) -> None:
     assert "[red]x[/red]:smile:[/]" in squeezed
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(text=st.text())
 def test_any_text_can_be_shown(text: str) -> None:
     screen = console()

@@ -201,7 +201,7 @@ ROWS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(["humaneval", "mbpp"]), st.lists(ROWS, max_size=3))
 def test_any_rows_are_taken_or_refused(kind: str, found: list[dict[str, object]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -211,7 +211,7 @@ def test_any_rows_are_taken_or_refused(kind: str, found: list[dict[str, object]]
             import_suite(kind, source, Path(folder) / "suite", options=Options())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(JSON, st.sampled_from(["files", "solution", "test", "example", ""]))
 def test_any_exercism_configuration_is_taken_or_refused(value: object, role: str) -> None:
     roles: dict[str, object] = {"solution": ["a.py"], "test": ["a_test.py"], "example": []}

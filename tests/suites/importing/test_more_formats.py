@@ -141,7 +141,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from([PLUS, PROGRAM, QUESTION]), st.data())
 def test_any_row_is_taken_or_refused(base: dict[str, Any], data: st.DataObject) -> None:
     row = base | {data.draw(st.sampled_from(sorted({*base, "vars", "assert", "tests", "match"}))): data.draw(JSON)}

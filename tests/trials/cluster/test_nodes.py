@@ -75,7 +75,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, float]]:
     monkeypatch.setattr(module.sdk, "request_resources", lambda **_: None)
     monkeypatch.setattr(module.ray, "kill", lambda _: None)
     monkeypatch.setattr(module.ray, "cancel", lambda reference: reference.cancel())
-    for name, seconds in {"LOOK": 0.02, "START": 0.3, "REST": 0.05, "ROOM": 0.1, "STEP": 0.2}.items():
+    for name, seconds in {"LOOK": 0.02, "START": 60, "REST": 0.05, "ROOM": 0.1, "STEP": 60}.items():
         monkeypatch.setattr(module, f"{name}_SECONDS", seconds)
     return found
 
@@ -104,12 +104,15 @@ async def until(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def ends(found: Fake) -> UserError:
-    """What a start without any usable node comes to."""
-    with pytest.raises(UserError) as error:
-        async with asyncio.timeout(20), found:
-            pass
-    return error.value
+async def ends(found: Fake, start: float = 0.5) -> UserError:
+    """What a start without any usable node comes to, where it waits no longer than so many seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "START_SECONDS", start)
+        patch.setattr(module, "STEP_SECONDS", 0.2)
+        with pytest.raises(UserError) as error:
+            async with asyncio.timeout(20), found:
+                pass
+        return error.value
 
 
 async def test_a_run_whose_nodes_are_all_held_by_others_says_so_and_ends(cluster: dict[str, Any]) -> None:
@@ -149,7 +152,7 @@ async def test_a_node_that_cannot_be_started_is_told_once_for_the_reason_it_gave
         tries.append(name)
         raise ValueError("Use the 'num_gpus' keyword")
 
-    error = await ends(nodes(said, make))
+    error = await ends(nodes(said, make), start=2)
     assert "num_gpus" in error.problem
     assert said == ["node odd is not used: Use the 'num_gpus' keyword"]
     assert len(tries) > 1

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.base.errors import UserError
@@ -144,7 +144,6 @@ async def test_a_pair_that_fits_on_no_node_gets_the_remedy_of_the_campaign() -> 
 
 
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 2)), min_size=1, max_size=30), st.integers(2, 4))
-@settings(deadline=None)
 def test_no_node_ever_holds_more_boxes_than_it_has_seats(work: list[tuple[int, int]], total: int) -> None:
     async def play() -> None:
         seats, held = Seats(), {"a": 0, "b": 0}
