@@ -46,7 +46,7 @@ WORLDS: Final = {"fast": 20.0, "slow": 900.0}
 """Seconds of a proposal."""
 SCHEDULES: Final = {"parallel": 4, "one": 1, "serial": 1}
 """Proposals at a time."""
-BOXES, HOURS, SEEDS = 4, 3.0, (1, 2)
+BOXES, HOURS, SEEDS = 4, 3.0, (1, 2, 3, 4)
 BASE: Final = 0.25
 FIGURES = ("idle", "boxes", "trials", "asked", "commits", "gain")
 RECORD = Path(__file__).with_name("results.jsonl")
