@@ -88,15 +88,14 @@ def stop(
     from agent.kernel.record.lock import holder
     from agent.kernel.record.running import running
 
-    if not everything:
-        asked = {(folder := load(path, {"name": name}).folder): _asked_to_stop(folder, "")}
-    else:
-        asked = {}
-        for folder in running():
-            try:
-                asked[folder] = _asked_to_stop(folder, f" ({folder.name})")
-            except UserError as error:  # one that has just ended, or is another user's, keeps no other one going
-                typer.echo(f"{folder.name}: {error}")
+    asked = {}
+    for folder in running() if everything else [load(path, {"name": name}).folder]:
+        try:
+            asked[folder] = _asked_to_stop(folder, f" ({folder.name})" if everything else "")
+        except UserError as error:
+            if not everything:
+                raise
+            typer.echo(f"{folder.name}: {error}")  # one that has just ended keeps no other one running
     if not asked:
         typer.echo("no campaign of yours is running on this machine")
     while wait and any(holder(folder) == pid for folder, pid in asked.items()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,15 +88,7 @@ def test_a_cluster_without_the_extra_is_the_users_to_fix() -> None:
 
 
 def test_the_sizes_of_boxes_are_those_that_tasks_ask_for_and_the_campaigns_own() -> None:
-    task = Task(
-        id="large",
-        split=Split.GATE,
-        instruction="",
-        files={},
-        submit=("a",),
-        tests={},
-        check=("true",),
-        memory_mb=8192,
-    )
+    (task,) = suite_of(Profile.STRICT).tasks
+    task = replace(task, memory_mb=8192)
     sizes = sizes_of(config(boxes={"memory_mb": 256}), Suite(name="s", hash="h", tasks=(task,)))
     assert {spec.memory_mb for spec in sizes} == {256, 8192}
