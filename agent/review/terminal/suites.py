@@ -88,7 +88,8 @@ def print_proofs(proofs: Sequence[Proof], console: Console) -> None:
                 table.add_row(*map(Text, (proof.task.id, proof.task.split, kind, said)))
         console.print(table)
     for proof in bad:
-        if lines := visible_lines(_of_failed_reference(proof)[-_KEPT:].strip())[-_SHOWN:]:
+        if said := _of_failed_reference(proof)[-_KEPT:].strip():
+            lines = visible_lines(said)[-_SHOWN:]
             console.print(f"{proof.task.id}: the check of its reference ends with", markup=False, soft_wrap=True)
             console.print(Text("\n".join(f"  {line}" for line in lines)), soft_wrap=True)
     good = "starter, emptied and broken files score 0, reference 1, twice"

@@ -33,6 +33,13 @@ def test_the_end_of_what_the_check_of_a_failed_reference_printed_is_shown() -> N
     assert "\x1b" not in lines[-2]
 
 
+def test_a_task_without_a_reference_has_no_such_end() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    print_proofs([judge(TASK, {"starter": ZERO})], console)
+    assert "no reference" in (said := console.file.getvalue())  # type: ignore[attr-defined]
+    assert "ends with" not in said
+
+
 def test_programs_get_more_of_it_and_nothing_for_proven_tasks() -> None:
     good = judge(TASK, GRADES)
     bad, proof = proven(Suite(name="s", hash="h", tasks=(TASK,)), [failed(), good])["tasks"]
