@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agent.kernel.decide.cheaper import CostTest
 from agent.kernel.decide.gate import PairedTest, Verdict
+from agent.kernel.loop.parts import Stage
 from agent.kernel.record.ledger import EventRow, Ledger
 from agent.kernel.record.lock import holder
 
@@ -47,7 +48,7 @@ class Used(_Fact):
 
 
 class OpenTest(_Fact):
-    """The test at the gate. `verdict` is set while its consequences are carried out: holdout, then commit.
+    """The test at the gate. `verdict` is set while its consequences are carried out, which `stage` names.
 
     `log_e` and `log_threshold` are natural logarithms, None without evidence.
     """
@@ -59,13 +60,14 @@ class OpenTest(_Fact):
     log_e: float | None = None
     log_threshold: float | None = None
     verdict: str | None = None
+    stage: str = Stage.HOLDOUT
 
     @property
     def sentence(self) -> str:
         """The test in one line."""
         pairs = f"{self.pairs} pair{'s' * (self.pairs != 1)}"
         if self.verdict == Verdict.ACCEPTED:
-            return f"holdout: #{self.candidate} passed the gate after {pairs}"
+            return f"{self.stage}: #{self.candidate} passed the gate after {pairs}"
         against = f"#{self.champion}" if self.champion else "the seed"
         text = f"gate: #{self.candidate} against {against}, {pairs}"
         if self.verdict is not None:
@@ -199,6 +201,7 @@ def _test(campaign: Campaign) -> OpenTest | None:
         log_e=None if proven is None else proven.log_e,
         log_threshold=None if proven is None else proven.log_threshold,
         verdict=None if match.decision is None else match.decision.verdict.value,
+        stage=campaign.gate.stage,
     )
 
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 import subprocess
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -134,6 +135,7 @@ class Lab:
     approve: str = "auto"
     deterministic: int = 0
     seconds: float = 120.0
+    clock: Callable[[], float] = time.monotonic
     tasks: Suite | None = None
     check: Callable[[FakeRun], object] = check
     model: Mapping[str, object] | None = None
@@ -191,7 +193,7 @@ class Lab:
                 {"scaffold": self.run_program, "check": self.check, f"{INTERPRETER} -I -c": self.look},
                 folder=self.folder / "boxes",
             )
-            budget = Budget(Limits(seconds=self.seconds), Spent())
+            budget = Budget(Limits(seconds=self.seconds), Spent(), clock=self.clock)
             gateway = GatewayServer(models, MemoryRecord(), budget, providers=None if self.model else silent)
             async with gateway, self.sandbox as boxes:
                 scaffolds = Scaffolds(repository.read)

@@ -85,7 +85,9 @@ def test_a_test_shows_its_evidence_until_its_verdict() -> None:
     assert test.sentence == "gate: #4 against #2, 12 pairs, e-value 2.72 of 20.1"
     assert OpenTest(id=1, candidate=4, champion=0, pairs=1).sentence == "gate: #4 against the seed, 1 pair"
     assert test.model_copy(update={"verdict": "futile"}).sentence == "gate: #4 against #2, 12 pairs: futile"
-    assert test.model_copy(update={"verdict": "accepted"}).sentence == "holdout: #4 passed the gate after 12 pairs"
+    passed = test.model_copy(update={"verdict": "accepted"})
+    assert passed.sentence == "holdout: #4 passed the gate after 12 pairs"
+    assert passed.model_copy(update={"stage": "parts"}).sentence == "parts: #4 passed the gate after 12 pairs"
 
 
 class Holdout:

@@ -25,7 +25,7 @@ from agent.trials.executor import Job
 _GROUPS, _SIDES = 4096, 64
 """Groups of one test, and sides of one group, that the indices of trials have room for."""
 AFFORDABLE = 0.5
-"""The part of the trials that are left which an attribution may take at most."""
+"""The part of what is left of the budget which an attribution may take at most: trials, time, tokens or money."""
 
 
 class Attributing:
@@ -137,14 +137,15 @@ class Attributing:
     # ---------------------------------------------------------------------------- leave one out
 
     async def _measured(self, match: Match, patches: frozenset[int]) -> Attribution | None:
-        """Groups of trials until every patch is settled, or all groups are run; None if the campaign ends before."""
+        """Groups until every patch is settled, all are run or half of what is left is; None if the campaign ends."""
         trees = {patch: await self._merger.left_out(match.candidate, patch) for patch in sorted(patches)}
         apart = {patch: tree for patch, tree in trees.items() if tree is not None}
         stuck, margin = patches - apart.keys(), self._parts.config.gate_options.not_worse
         attribution, most = Attribution(apart, stuck, margin), self._parts.config.commit.attribute
         known = self._state.ledger.by_index(Purpose.PARTS, match.candidate.id)
-        group = 0
-        while attribution.open and group < most:
+        group, used = 0, self._parts.budget.fraction
+        until = used() + AFFORDABLE * (1 - used())
+        while attribution.open and group < most and used() <= until:
             if self._ended():
                 return None
             wave = max(1, self._parts.config.boxes.parallel // (len(attribution.open) + 1))

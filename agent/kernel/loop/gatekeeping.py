@@ -21,7 +21,7 @@ from agent.kernel.loop.holdout import Holdout
 from agent.kernel.loop.load import Load
 from agent.kernel.loop.match import NONDETERMINISTIC, Match, before_voids_counted, opened_with
 from agent.kernel.loop.merging import Merger
-from agent.kernel.loop.parts import Parts, Planned, StepKind
+from agent.kernel.loop.parts import Parts, Planned, Stage, StepKind
 from agent.kernel.loop.settings import opening_of
 from agent.kernel.loop.tripwires import Tripwires
 from agent.kernel.record.ledger import TestRow
@@ -59,7 +59,7 @@ class Gatekeeper:
         self._ending, self._opening = False, asyncio.Lock()
         self._match: Match | None = None
         self._tried: Match | None = None
-        self.concluding = False
+        self.concluding, self.stage = False, Stage.HOLDOUT
         self._verdicts = {row.id for row in parts.state.ledger.tests() if row.verdict is not None}
 
     @property
@@ -205,10 +205,11 @@ class Gatekeeper:
         self._match = None
 
     async def _accept(self, match: Match, decision: Decision) -> None:
-        """Measure the holdout; then the patch is committed, or waits for a person, or meets a newer champion."""
-        state = self._state
+        """Take it apart, measure the holdout; then it is committed, waits for a person, or meets a newer champion."""
+        state, self.stage = self._state, Stage.PARTS
         if (smaller := await self._attributing.smaller(match, decision)) is not None:
             match, decision = smaller
+        self.stage = Stage.HOLDOUT
         flags = await self._admission.flags(match.champion.tree or "", match.candidate.tree or "")  # of the whole patch
         accepted = self.acceptance(match, decision, flags, await self._holdout.in_words(match.candidate))
         if accepted.champion != state.champion:

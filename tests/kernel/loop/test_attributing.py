@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -141,6 +142,32 @@ async def test_a_killed_attribution_resumes(make_lab: MakeLab, after: int) -> No
         assert len(indices) == len(set(indices))
         assert len(state.ledger.commits()) == 1
     assert len(git(lab.repo, "log", "--format=%s", "main..ratchet/night").splitlines()) == 1
+
+
+async def test_taking_apart_uses_at_most_half_of_the_time_that_is_left(make_lab: MakeLab) -> None:
+    """So the holdout is measured to its end. Each run of the scaffold takes a second here."""
+    runs, stages = 0, list[str]()
+
+    def counted(scene: FakeRun) -> str:
+        nonlocal runs
+        runs += 1
+        stages.append(campaign.gate.stage)
+        return solve(scene)
+
+    options = {"gate_options": {"not_worse": 0.01, "same_pairs": 0}, "commit": {"attribute": 4096}}
+    lab = make_lab(idle, solve=counted, options=options, trials=100_000)
+    lab.clock, lab.seconds = lambda: float(runs), 600.0
+    async with lab.campaign() as campaign:
+        await campaign.resume()
+        await accepted(campaign, await composite(campaign, GOOD, ONE, TWO))
+        left = lab.seconds - runs
+        stages.clear()
+        await conclude(campaign)
+        assert [stage for stage, _ in itertools.groupby(stages)] == ["parts", "holdout"]
+        measured = len(campaign.state.ledger.indices(Purpose.PARTS))
+        assert left / 2 <= measured <= left / 2 + 4 * 2, "no more than the trials in flight above the half"
+        assert "(open)" in trailer(lab, "Ratchet-Parts")
+        assert len(campaign.state.ledger.indices(Purpose.HOLDOUT)) == 8
 
 
 async def test_one_patch_is_committed_as_it_is(make_lab: MakeLab) -> None:
