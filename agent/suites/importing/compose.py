@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ _FILLED_IN = re.compile(
 )
 """Variables that Terminal-Bench and Harbor fill in themselves: folders of logs, limits that task.toml gives."""
 
+_TARGET = re.compile(r":(/[\w./-]*)(?::[a-z,]+)?$")
+_LOGS = ("/logs", "/tests")
 _VARIABLE = re.compile(r"\$\{?\w+(?::-([^}]*))?\}?")
 
 
@@ -31,6 +34,8 @@ class Service:
     env: Mapping[str, str] = field(default_factory=dict)
     limits: Mapping[str, Any] = field(default_factory=dict)
     workdir: str | None = None
+    volumes: tuple[str, ...] = ()
+    """Folders that are mounted from the host: empty ones in a box."""
     remarks: tuple[str, ...] = ()
 
 
@@ -45,14 +50,29 @@ def one_container(config: Mapping[str, Any], where: str) -> Service:
         raise Unsupported(f"{where}: services.{name}")
     inside = f"{where}: services.{name}."
     refuse_unknown(service, _SERVICE, inside)
-    volumes = service.get("volumes") or []
-    for volume in volumes if isinstance(volumes, list) else [volumes]:
-        if not _FILLED_IN.search(str(volume)):
-            raise Unsupported(f"{inside}volumes: {str(volume)!r:.60}")
+    volumes = _volumes(service, inside)
     workdir = service.get("working_dir")
     if workdir is not None and not isinstance(workdir, str):
         raise Unsupported(f"{inside}working_dir")
-    return Service(env=_env(service, inside), limits=_limits(service, inside), workdir=workdir)
+    return Service(
+        env=_env(service, inside),
+        limits=_limits(service, inside),
+        workdir=workdir,
+        volumes=volumes,
+        remarks=tuple(f"{inside}volumes: {folder} is an empty folder in a box" for folder in volumes),
+    )
+
+
+def _volumes(service: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    """The folders that are mounted by name; those of logs, which a harness names itself, are not among them."""
+    said = service.get("volumes") or []
+    found = []
+    for volume in said if isinstance(said, list) else [said]:
+        if not _FILLED_IN.search(str(volume)):
+            raise Unsupported(f"{where}volumes: {str(volume)!r:.60}")
+        if target := _TARGET.search(volume if isinstance(volume, str) else f":{volume.get('target')}"):
+            found.append(posixpath.normpath(target[1]))
+    return tuple(dict.fromkeys(folder for folder in found if not folder.startswith(_LOGS)))
 
 
 def _env(service: Mapping[str, Any], where: str) -> dict[str, str]:

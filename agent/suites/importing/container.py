@@ -6,13 +6,15 @@ The hidden tests are in `/workspace/.tests` and logs in `/workspace/.logs`, to w
 
 from __future__ import annotations
 
+import posixpath
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from agent.base.types import Files
-from agent.suites.importing import baking, left
+from agent.suites.importing import baking, folders, left
 from agent.suites.importing.counting import count_tests
 from agent.suites.importing.dockerfile import Environment
 from agent.suites.importing.draft import Options, Unsupported, with_image
@@ -23,7 +25,7 @@ from agent.suites.rules import TELLING_BYTES
 OURS = ".ratchet"
 """Folder of our own helpers among the hidden tests."""
 
-TESTS, LOGS = ".tests", ".logs"
+TESTS, LOGS, VOLUMES = ".tests", ".logs", ".volumes"
 SUBMIT = ["[!.]*", "[!.]*/**"]
 REWARD = f"{LOGS}/verifier/reward"
 PYTEST = (
@@ -75,6 +77,30 @@ def pytest_check(run: PytestRun, tests: Files, where: str) -> dict[str, Any]:
     if not total:
         raise Unsupported(f"{where}: no test that pytest collects")
     return {"check": pytest_command([f"/tests/{path}" for path in run.files]), "reward": "junit", "junit": total}
+
+
+def with_volumes(found: Environment, volumes: Sequence[str], where: str, *, machine: bool) -> Environment:
+    """The image and starting files with empty folders in place of volumes; what the image has there is not seen.
+
+    Raises:
+        Unsupported: a volume where a box has something of its own, or around the working directory.
+    """
+    build, files = [*found.build], dict(found.files)
+    for folder in volumes:
+        inside = folder.startswith(f"{found.workdir}/")
+        if f"/{folder.split('/')[1]}" in folders.OURS or f"{found.workdir}/".startswith(f"{folder.rstrip('/')}/"):
+            raise Unsupported(f"{where}: a volume at {folder!r:.60}")
+        kept = folder.removeprefix(f"{found.workdir}/") if inside else f"{VOLUMES}{folder}"
+        at = shlex.quote(folder)
+        if machine:
+            build.append(f"RUN rm -rf {at} && mkdir -p {at}")
+            continue
+        files = {path: body for path, body in files.items() if not path.startswith(f"{kept}/")}
+        files[f"{kept}/.keep"] = b""
+        if not inside:
+            above = shlex.quote(posixpath.dirname(folder))
+            build.append(f"RUN rm -rf {at} && mkdir -p {above} && ln -s /workspace/{shlex.quote(kept)} {at}")
+    return replace(found, build=tuple(build), files=files)
 
 
 def machine_settings(found: Environment, extra: tuple[str, ...] = ()) -> Mapping[str, Any]:

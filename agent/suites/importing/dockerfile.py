@@ -8,7 +8,6 @@ takes from become images of their own.
 
 from __future__ import annotations
 
-import fnmatch
 import io
 import json
 import posixpath
@@ -23,6 +22,7 @@ from dockerfile_parse import DockerfileParser
 
 from agent.base.types import NO_FILES, Files
 from agent.suites.importing import baking
+from agent.suites.importing.copies import OF_GRADING, Hidden, brought
 from agent.suites.importing.draft import Unsupported
 from agent.suites.importing.folders import EMPTIED, MOUNTED, OURS, TASK, made_folders, work_folder
 from agent.suites.importing.harbor_fates import OWN_USER
@@ -64,6 +64,8 @@ class Environment:
     remarks: tuple[str, ...] = ()
     stages: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     """What `COPY --from` in `build` takes from: instructions by name, the first one FROM."""
+    left_out: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """What COPY would have put into the image and must not: paths in the build context, by those in the image."""
 
 
 def read_dockerfile(
@@ -73,7 +75,7 @@ def read_dockerfile(
 
     Args:
         content: the Dockerfile.
-        context: files of the build context, by path.
+        context: files of the build context, by path; those that are `Hidden` do not come into the image.
         where: what messages call the Dockerfile.
         workdir: the working directory in place of the last WORKDIR.
         about: the instruction; the folder that it names stands for a working directory that a box cannot have.
@@ -116,6 +118,7 @@ class _Reader:
         self._brought: list[str] = []
         self._build: list[str] = []
         self._copied: dict[str, bytes] = {}
+        self._left_out: dict[str, str] = {}
         self._baked: dict[str, bytes] = {}
         self._folders: list[str] = []
         self._remarks: list[str] = []
@@ -142,6 +145,7 @@ class _Reader:
             checked={path: body for path, body in self._baked.items() if path.startswith(f"{top}/")},
             remarks=tuple(self._remarks),
             stages=self._stages,
+            left_out=self._left_out,
         )
 
     def _top(self, workdir: str | None, about: str) -> str:
@@ -311,22 +315,20 @@ class _Reader:
         plain = posixpath.normpath(source.lstrip("/"))
         if plain.startswith(".."):
             raise self._no(f"{word} from outside of the build context")
-        matches = self._matching(plain, target, into=into)
+        matches = brought(self._context, plain, target, into=into)
         if not matches:
             raise self._no(f"{word} of {source!r:.60}, which is not there")
-        self._copied.update(matches)
+        hidden = {at: path for at, path in matches.items() if isinstance(self._context[path], Hidden)}
+        self._copied.update({at: self._context[path] for at, path in matches.items() if at not in hidden})
+        if hidden:
+            self._leave_out(hidden)
 
-    def _matching(self, plain: str, target: str, *, into: bool) -> dict[str, bytes]:
-        if plain == ".":
-            context = {path: body for path, body in self._context.items() if path != "Dockerfile"}
-            return {posixpath.join(target, path): body for path, body in context.items()}
-        if plain in self._context:
-            return {posixpath.join(target, posixpath.basename(plain)) if into else target: self._context[plain]}
-        below = {p.removeprefix(plain + "/"): body for p, body in self._context.items() if p.startswith(plain + "/")}
-        if below or not any(char in plain for char in "*?["):
-            return {posixpath.join(target, path): body for path, body in below.items()}
-        names = [path for path in self._context if "/" not in path and fnmatch.fnmatchcase(path, plain)]
-        return {posixpath.join(target, name): self._context[name] for name in names}
+    def _leave_out(self, hidden: dict[str, str]) -> None:
+        """Only the folders of hidden files are there: later lines may work in them."""
+        self._left_out.update(hidden)
+        if folders := sorted({posixpath.dirname(path) for path in hidden if not path.startswith(OF_GRADING)}):
+            self._folders += folders
+            self._build.append(f"RUN mkdir -p {shlex.join(folders)}")
 
 
 class _MachineReader(_Reader):
@@ -353,6 +355,7 @@ class _MachineReader(_Reader):
             checked=dict(self._copied),
             remarks=tuple(self._remarks),
             stages=self._stages,
+            left_out=self._left_out,
         )
 
     def _bake(self, paths: Sequence[str]) -> None:
@@ -378,6 +381,9 @@ class _StageReader(_MachineReader):
 
     def _top(self, workdir: str | None, about: str) -> str:  # noqa: ARG002 - nobody works there
         return "/"
+
+    def _leave_out(self, hidden: dict[str, str]) -> None:
+        raise self._no(f"COPY of {next(iter(hidden.values()))!r:.60}, a hidden file, into a stage")
 
     def _finish(self, top: str) -> Environment:
         self._bake([*self._copied])

@@ -18,7 +18,7 @@ from typing import Any
 from agent.base import yaml
 from agent.base.errors import UserError
 from agent.base.types import NO_FILES, Files
-from agent.suites.importing import container, shell
+from agent.suites.importing import container, copies, shell
 from agent.suites.importing.bases import replaced
 from agent.suites.importing.compose import Service, one_container
 from agent.suites.importing.dockerfile import Environment, read_dockerfile
@@ -154,14 +154,16 @@ def _draft(parts: _Parts, options: Options, *, machine: str | None = None) -> Dr
     written = _environment(
         files, config, service, root=root, instruction=instruction, remarks=remarks, machine=machine is not None
     )
-    found = replaced(written, options)
+    found = container.with_volumes(replaced(written, options), service.volumes, COMPOSE, machine=machine is not None)
+    remarks += service.remarks
     tests = {path.removeprefix("tests/"): body for path, body in files.items() if path.startswith("tests/")}
     script = text(files, SCRIPT, root)
     verifier = verifier_of(files, config, root, found.workdir, options)
     kind = STRICT if machine is None else MACHINE
     if machine is not None:
         container.no_hidden_copies(found.checked, tests, DOCKERFILE)
-    check = _check(script, tests, config, verifier, kind=kind, options=options, remarks=remarks)
+    back = b"" if config.separate else copies.put_back(found.left_out)
+    check = _check(script, tests, config, verifier, kind=kind, options=options, remarks=remarks, back=back)
     starting, instruction = _with_context(files, found.files, instruction, remarks)
     if found.workdir == TASK:
         # There /task is the workspace, and a scaffold reads its instruction from /task/instruction.md.
@@ -248,12 +250,13 @@ def _environment(
         return Environment(image=config.image or "", build=(), workdir=workdir, files={})
     if config.image:
         remarks.append(f"{CONFIG}: environment.docker_image: the image is built from {DOCKERFILE} instead")
-    context = {path.removeprefix("environment/"): b for path, b in files.items() if path.startswith("environment/")}
     written = text(files, DOCKERFILE, root)
     there = config.workdir or service.workdir
     if there is None and config.separate and last_workdir(written) == "/":
         there = work_folder(dict.fromkeys(config.artifacts, b""), instruction)
+    context = copies.context_of(files)
     found = read_dockerfile(written, context, DOCKERFILE, workdir=there, about=instruction, machine=machine)
+    remarks += copies.told(found.left_out, DOCKERFILE)
     if not machine:
         container.no_hidden_paths(found.files, DOCKERFILE)
     return found
@@ -268,6 +271,7 @@ def _check(
     kind: Kind,
     options: Options,
     remarks: list[str],
+    back: bytes,
 ) -> _Check:
     """By JUnit for a script that only runs pytest over tests that can be counted, else by the script itself."""
     writes = any(b"reward" in one for one in tests.values())
@@ -278,7 +282,7 @@ def _check(
     ours = kind.trusts_nothing and stdlib_only(tests)
     if kind.trusts_nothing and not ours:
         remarks.append("tests import packages: they run by the image's own Python, which a solution may change")
-    if run is not None and config.reward_range == (0, 1):
+    if run is not None and config.reward_range == (0, 1) and not back:
         try:
             found = container.pytest_check(run, tests, "tests")
             layers = fetched(script, SCRIPT).layers()
@@ -293,7 +297,8 @@ def _check(
         remarks.append(f"{SCRIPT} installs: {_installed(fetches)} in the image, so that grading works offline")
     sealed = kind.trusts_nothing and "chmod" in script
     key = _key(tests, options, remarks)
-    return _as_it_is(fetches, config, key, verifier, kind=kind, ours=ours, offline=fetches.any or ours or sealed)
+    offline = fetches.any or ours or sealed
+    return _as_it_is(fetches, config, key, verifier, kind=kind, ours=ours, offline=offline, back=back)
 
 
 def _installed(fetches: Fetched) -> str:
@@ -301,17 +306,28 @@ def _installed(fetches: Fetched) -> str:
 
 
 def _as_it_is(
-    fetches: Fetched, config: Config, key: str, verifier: Verifier | None, *, kind: Kind, ours: bool, offline: bool
+    fetches: Fetched,
+    config: Config,
+    key: str,
+    verifier: Verifier | None,
+    *,
+    kind: Kind,
+    ours: bool,
+    offline: bool,
+    back: bytes,
 ) -> _Check:
     helpers = {f"{container.OURS}/reward.py": container.helper("reward.py")}
+    if back:
+        helpers[f"{container.OURS}/back.sh"] = back
     env = {**config.check_env, **({"RATCHET_PYTHON": INTERPRETER} if ours else {})}
     if offline:
         helpers[f"{container.OURS}/offline.sh"] = container.helper("offline.sh")
         env["BASH_ENV"] = f"{kind.helpers}/offline.sh"
     low, high = config.reward_range
     logs = kind.verifier
+    first = f"bash {kind.helpers}/back.sh; " if back else _going(verifier)
     command = (
-        f"{_going(verifier)}mkdir -p {logs} && rm -f {logs}/reward.txt {logs}/reward.json; "
+        f"{first}mkdir -p {logs} && rm -f {logs}/reward.txt {logs}/reward.json; "
         f"bash /{SCRIPT}; "
         f'unset BASH_ENV; {kind.python} -I {kind.helpers}/reward.py {logs} "$0" {low:g} {high:g}'
     )

@@ -107,9 +107,8 @@ def _draft(
     context = {path: body for path, body in files.items() if path not in _OTHERS and not path.startswith("tests/")}
     written = text(files, DOCKERFILE, root)
     there, whole = service.workdir, machine is not None
-    found = replaced(
-        read_dockerfile(written, context, DOCKERFILE, workdir=there, about=instruction, machine=whole), options
-    )
+    read = read_dockerfile(written, context, DOCKERFILE, workdir=there, about=instruction, machine=whole)
+    found = container.with_volumes(replaced(read, options), service.volumes, COMPOSE, machine=whole)
     tests = {path.removeprefix("tests/"): body for path, body in files.items() if path.startswith("tests/")}
     script = text(files, SCRIPT, root) if SCRIPT in files else _DEFAULT_RUN
     run = shell.usual_pytest(script, reward=False, baked=True)

@@ -76,7 +76,11 @@ class SuiteWriter:
     def add(self, draft: Draft) -> Refusal | None:
         """Write one task, or say by what feature it is refused. Raises UserError for a second task of its id."""
         if other := self._taken.get(draft.id):
-            raise UserError(draft.origin, f"the id {draft.id!r} stands twice, also in {other}", "Rename one of them.")
+            raise UserError(
+                draft.origin,
+                f"the id {draft.id!r} stands twice, also in {other}",
+                "Rename one of them, or import one folder at a time.",
+            )
         content = _content(draft)
         twin = self._contents.get(content)
         reason = f"the same instruction and tests as {twin}" if twin else _fault(draft) or self._unwritable(draft)

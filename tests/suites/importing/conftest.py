@@ -5,8 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from agent.suites.importing.draft import Options
+from agent.suites.importing.run import Imported, import_suite
+from agent.suites.importing.write import NothingTaken
+from agent.suites.loader import load_suite
 
 Plant = Callable[[Mapping[str, str]], Path]
 Rows = Callable[..., Path]
@@ -161,3 +167,33 @@ def formats() -> dict[str, dict[str, str]]:
 def under() -> Callable[[str, Mapping[str, str]], dict[str, str]]:
     """The same files below a folder."""
     return lambda folder, files: {f"{folder}/{path}": text for path, text in files.items()}
+
+
+def _imported(source: Path, **options: Any) -> Imported:
+    return import_suite("harbor", source, source.parent / "suite", options=Options(**options))
+
+
+@pytest.fixture
+def taken(plant: Any, under: Any) -> Any:
+    """Imports a Harbor task, some of its files replaced; gives the task and its remarks."""
+
+    def bring(base: dict[str, str], changes: dict[str, str | None] | None = None, **options: Any) -> Any:
+        files = {path: text for path, text in (base | (changes or {})).items() if text is not None}
+        report = _imported(plant(under("one", files)), **options)
+        (task,) = load_suite(report.dest).tasks
+        (kept,) = json.loads((report.dest / "import.json").read_text())["taken"]
+        return task, kept.get("remarks", [])
+
+    return bring
+
+
+@pytest.fixture
+def refused(plant: Any, under: Any) -> Any:
+    """The reason for which a Harbor task is refused, some of its files replaced."""
+
+    def bring(base: dict[str, str], changes: dict[str, str]) -> str:
+        with pytest.raises(NothingTaken) as error:
+            _imported(plant(under("one", base | changes)))
+        return error.value.refusals[0].feature
+
+    return bring

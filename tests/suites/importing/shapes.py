@@ -75,3 +75,26 @@ SEPARATE = TEMPLATE | {
         f"if pytest --ctrf /logs/verifier/ctrf.json /tests/test_outputs.py -rA{TEMPLATE_VERDICT}"
     ),
 }
+_COPIED = {
+    "tests/test.sh": (
+        "#!/bin/bash\nbash /app/tests/judge.sh && R=1 || R=0\nmkdir -p /logs/verifier\n"
+        "echo $R > /logs/verifier/reward.txt\n"
+    ),
+    "tests/judge.sh": "set -e\ncmp /app/solution/right.txt /tests/wanted.txt\necho judged > /shared/said\n",
+    "tests/wanted.txt": "forty-two\n",
+    "solution/solve.sh": "#!/bin/bash\ncp /solution/right.txt /app/solution/right.txt\n",
+    "solution/right.txt": "forty-two\n",
+}
+COPIED = (
+    TASK
+    | _COPIED
+    | {f"environment/{path}": text for path, text in _COPIED.items()}
+    | {
+        "environment/Dockerfile": "FROM a\nWORKDIR /app\nCOPY . /app\n",
+        "environment/data.txt": "data\n",
+        "environment/docker-compose.yaml": (
+            "services:\n  main:\n    build: .\n    volumes:\n      - ${CONTEXT_DIR}/..:/shared\n"
+        ),
+    }
+)
+"""A task whose Dockerfile copies its tests and its reference, whose script runs the copied tests, with a volume."""

@@ -16,7 +16,7 @@ from agent.suites.importing.draft import OWN_IMAGE, Options
 from agent.suites.importing.run import import_suite
 from agent.suites.loader import load_suite
 from agent.suites.quarantine import quarantined
-from tests.suites.importing.shapes import ANSWER, HEAD, SEPARATE, TASK, TEMPLATE
+from tests.suites.importing.shapes import ANSWER, COPIED, HEAD, SEPARATE, TASK, TEMPLATE
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 QUIET = Console(quiet=True)
@@ -31,6 +31,8 @@ SHAPES: dict[str, dict[str, str]] = {
         "solution/solve.sh": "cp /dev/null scripts/a && printf 42 > /app/answer.txt\n",
     },
     "template": TEMPLATE,
+    "copied": COPIED,
+    "copied-to-a-machine": COPIED | {DOCKERFILE: "FROM a\nWORKDIR /app\nCOPY . /app\nRUN git init\n"},
     "separate": SEPARATE,
     "baked": TASK
     | {
@@ -169,7 +171,9 @@ def test_every_shape_is_solved_by_its_script_and_proven(plant: Any, under: Any) 
 
     def prepare(suite: Path) -> None:
         solved = solve_references(suite, OWN_IMAGE, 2, QUIET)
-        assert {one.task: one.problem for one in solved} == dict.fromkeys(SHAPES.keys() - {"baked", "left"})
+        assert {one.task: one.problem for one in solved} == dict.fromkeys(
+            SHAPES.keys() - {"baked", "left", "copied-to-a-machine"}
+        )
 
     dest = import_suite("harbor", source, source.parent / "suite", options=Options(image=OWN_IMAGE), prepare=prepare)
     proofs = asyncio.run(prove_suite(load_suite(dest.dest), 1, None, QUIET))

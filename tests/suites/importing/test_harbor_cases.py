@@ -22,38 +22,11 @@ from agent.suites.importing.draft import Options, Unsupported
 from agent.suites.importing.harbor_config import MAX_SECONDS, read_config
 from agent.suites.importing.run import Imported, import_suite
 from agent.suites.importing.write import NothingTaken
-from agent.suites.loader import load_suite
 from tests.suites.importing.shapes import HEAD, SEPARATE, TASK, TEMPLATE
 
 
 def imported(source: Path, **options: Any) -> Imported:
     return import_suite("harbor", source, source.parent / "suite", options=Options(**options))
-
-
-@pytest.fixture
-def taken(plant: Any, under: Any) -> Any:
-    """Imports a task, some of its files replaced; gives the task and its remarks."""
-
-    def bring(base: dict[str, str], changes: dict[str, str | None] | None = None, **options: Any) -> Any:
-        files = {path: text for path, text in (base | (changes or {})).items() if text is not None}
-        report = imported(plant(under("one", files)), **options)
-        (task,) = load_suite(report.dest).tasks
-        (kept,) = json.loads((report.dest / "import.json").read_text())["taken"]
-        return task, kept.get("remarks", [])
-
-    return bring
-
-
-@pytest.fixture
-def refused(plant: Any, under: Any) -> Any:
-    """The reason for which a task is refused, some of its files replaced."""
-
-    def bring(base: dict[str, str], changes: dict[str, str]) -> str:
-        with pytest.raises(NothingTaken) as error:
-            imported(plant(under("one", base | changes)))
-        return error.value.refusals[0].feature
-
-    return bring
 
 
 def in_section(section: str, line: str) -> dict[str, str]:
