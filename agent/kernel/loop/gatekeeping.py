@@ -207,8 +207,7 @@ class Gatekeeper:
     async def _accept(self, match: Match, decision: Decision) -> None:
         """Take it apart, measure the holdout; then it is committed, waits for a person, or meets a newer champion."""
         state, self.stage = self._state, Stage.PARTS
-        if (smaller := await self._attributing.smaller(match, decision)) is not None:
-            match, decision = smaller
+        match, decision = await self._attributing.smaller(match, decision) or (match, decision)
         self.stage = Stage.HOLDOUT
         flags = await self._admission.flags(match.champion.tree or "", match.candidate.tree or "")  # of the whole patch
         accepted = self.acceptance(match, decision, flags, await self._holdout.in_words(match.candidate))
