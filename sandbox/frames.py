@@ -214,7 +214,10 @@ def matcher(globs: Iterable[str]) -> Callable[[str], bool]:
 
     `*` and `?` stay within a folder, `**` crosses folders, `[...]` is a class; a glob that ends in `/` means all below.
     """
-    whole = _compiled(tuple(globs))
+    wanted = tuple(globs)
+    if not any(_PATTERN.search(glob) for glob in wanted):  # names are often new, and to compile one takes longest
+        return frozenset(glob.removeprefix("./") for glob in wanted).__contains__
+    whole = _compiled(wanted)
     return lambda path: whole.fullmatch(path) is not None
 
 
@@ -228,6 +231,7 @@ def literal(path: str) -> str:
     return "".join(f"[{c}]" if c in "*?[" else c for c in path)
 
 
+_PATTERN = re.compile(r"[*?\[]|/$")
 _TOKEN = re.compile(r"\*\*/|\*\*|\*|\?|\[!?\]?[^\]]*\]|.", re.DOTALL)
 
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from agent.kernel.decide.attribution import Stage
 from agent.kernel.decide.cheaper import CostTest
 from agent.kernel.decide.gate import PairedTest, Verdict
-from agent.kernel.loop.parts import Stage
 from agent.kernel.record.ledger import EventRow, Ledger
 from agent.kernel.record.lock import holder
 

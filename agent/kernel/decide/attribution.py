@@ -40,6 +40,13 @@ LARGE: Final = (0.48, 0.9)
 """Bets on idleness: where a patch does nothing, every group wins the same little."""
 
 
+class Stage(StrEnum):
+    """What is measured of an accepted candidate before its commit."""
+
+    PARTS = "parts"
+    HOLDOUT = "holdout"
+
+
 class Standing(StrEnum):
     """What the groups say of one patch."""
 

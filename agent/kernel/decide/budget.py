@@ -106,6 +106,18 @@ class Budget:
         short = self._short(1, 0.0)
         return self._refused or (short.reason if short is not None else None)
 
+    def share_since(self, start: Spent) -> float:
+        """The largest share, of any limit, of what was left at `start` that is used since; 0 without limits."""
+        now, limits = self.spent, self.limits
+        used = (
+            (now.dollars - start.dollars, limits.dollars, start.dollars),
+            (now.tokens - start.tokens, limits.tokens, start.tokens),
+            (now.calls - start.calls, limits.calls, start.calls),
+            (now.seconds - start.seconds, limits.seconds, start.seconds),
+        )
+        shares = (part / (most - before) if most > before else 1.0 for part, most, before in used if most is not None)
+        return max(shares, default=0.0)
+
     def fraction(self) -> float:
         """The largest used share of any limit, in [0, 1]; 0 without limits."""
         used, limits = self.spent, self.limits

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from agent.base.errors import BudgetSpent
 from agent.base.types import Candidate, Fate, Purpose, Split, Trial
 from agent.kernel.decide.attribution import Attribution, parts_words
+from agent.kernel.decide.budget import Spent
 from agent.kernel.decide.cheaper import CostDecision, Gain
 from agent.kernel.decide.gate import Decision, Verdict
 from agent.kernel.loop.match import Match, draw
@@ -25,7 +27,9 @@ from agent.trials.executor import Job
 _GROUPS, _SIDES = 4096, 64
 """Groups of one test, and sides of one group, that the indices of trials have room for."""
 AFFORDABLE = 0.5
-"""The part of what is left of the budget which an attribution may take at most: trials, time, tokens or money."""
+"""The part of what is left of each limit (trials, time, tokens, money) that goes to an attribution at most."""
+_MEASURING = 0.3
+"""The same without the test of the smaller set."""
 
 
 class Attributing:
@@ -80,16 +84,16 @@ class Attributing:
 
     async def _found(self, match: Match, patches: frozenset[int]) -> tuple[Match, Decision] | None:
         ledger = self._state.ledger
-        known = parts_of(ledger, match.row.id)
+        known, begun = parts_of(ledger, match.row.id), self._begun(match)
         if not known:
-            attribution = await self._measured(match, patches)
+            attribution = await self._measured(match, patches, begun)
             if attribution is None:
                 return None
             known = {"parts": attribution.recorded(), "left_out": sorted(attribution.idle)}
             ledger.remember(key_of(match.row.id), known)
             ledger.note("parts", f"#{match.candidate.id} is made of {parts_words(known['parts'])}")
         test = await self._tested(match, known) if known["left_out"] else None
-        return None if test is None else await self._proven(test)
+        return None if test is None else await self._proven(test, begun)
 
     async def _tested(self, match: Match, known: dict[str, Any]) -> Match | None:
         """The test of the smaller set, as far as it was played; None if there is none and none may be opened."""
@@ -116,15 +120,15 @@ class Attributing:
         state.archive.tried.add(sides)
         return self._open_test(candidate)
 
-    async def _proven(self, match: Match) -> tuple[Match, Decision] | None:
+    async def _proven(self, match: Match, begun: Mapping[str, Any]) -> tuple[Match, Decision] | None:
         """Play a test to its end; itself if it accepts."""
         wave = 1 if match.apart else max(1, self._parts.config.boxes.parallel // PAIR_BOXES)
-        while match.row.verdict is None and match.decision is None and not self._ended():
+        while match.row.verdict is None and match.decision is None and self._goes_on(begun):
             async with asyncio.TaskGroup() as group:
                 for _ in range(wave):
                     group.create_task(self._play(match, match.next_index()))
         decision = match.decision or match.close(
-            Verdict.OUT_OF_BUDGET, "the campaign ended before the smaller set's test"
+            Verdict.OUT_OF_BUDGET, "the campaign, or what may be used for this, ended before the smaller set's test"
         )
         if match.row.verdict is None:
             self._conclude(match, decision, decision.sentence)
@@ -136,16 +140,15 @@ class Attributing:
 
     # ---------------------------------------------------------------------------- leave one out
 
-    async def _measured(self, match: Match, patches: frozenset[int]) -> Attribution | None:
-        """Groups until every patch is settled, all are run or half of what is left is; None if the campaign ends."""
+    async def _measured(self, match: Match, patches: frozenset[int], begun: Mapping[str, Any]) -> Attribution | None:
+        """Groups until every patch is settled, all are run, or a part of the budget is; None if the campaign ends."""
         trees = {patch: await self._merger.left_out(match.candidate, patch) for patch in sorted(patches)}
         apart = {patch: tree for patch, tree in trees.items() if tree is not None}
         stuck, margin = patches - apart.keys(), self._parts.config.gate_options.not_worse
         attribution, most = Attribution(apart, stuck, margin), self._parts.config.commit.attribute
         known = self._state.ledger.by_index(Purpose.PARTS, match.candidate.id)
-        group, used = 0, self._parts.budget.fraction
-        until = used() + AFFORDABLE * (1 - used())
-        while attribution.open and group < most and used() <= until:
+        group = 0
+        while attribution.open and group < most and self._share(begun) <= _MEASURING:
             if self._ended():
                 return None
             wave = max(1, self._parts.config.boxes.parallel // (len(attribution.open) + 1))
@@ -187,6 +190,23 @@ class Attributing:
         return trial
 
     # ---------------------------------------------------------------------------- whether to
+
+    def _begun(self, match: Match) -> dict[str, Any]:
+        """What was used when this began, as the ledger keeps it for a run that resumes."""
+        ledger, key = self._state.ledger, f"{key_of(match.row.id)}:begun"
+        if ledger.recollect(key) is None:
+            ledger.remember(key, {"spent": asdict(self._parts.budget.spent), "trials": self._state.trials})
+        begun: dict[str, Any] = ledger.recollect(key)
+        return begun
+
+    def _goes_on(self, begun: Mapping[str, Any]) -> bool:
+        return not self._ended() and self._share(begun) <= AFFORDABLE
+
+    def _share(self, begun: Mapping[str, Any]) -> float:
+        """The largest share of what was left of a limit that is used since."""
+        limit, before = self._parts.config.budget.trials, begun["trials"]
+        trials = 0.0 if limit is None else (self._state.trials - before) / max(1, limit - before)
+        return max(trials, self._parts.budget.share_since(Spent(**begun["spent"])))
 
     def _patches(self, match: Match) -> frozenset[int]:
         """The patches that a candidate adds to the champion; none where it is not the champion with more patches."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from agent.base.errors import UserError
 from agent.base.types import Candidate, Fate, Split
+from agent.kernel.decide.attribution import Stage
 from agent.kernel.decide.flags import in_one_line
 from agent.kernel.decide.gate import Decision, Verdict
 from agent.kernel.git.repository import BranchMoved
@@ -21,7 +22,7 @@ from agent.kernel.loop.holdout import Holdout
 from agent.kernel.loop.load import Load
 from agent.kernel.loop.match import NONDETERMINISTIC, Match, before_voids_counted, opened_with
 from agent.kernel.loop.merging import Merger
-from agent.kernel.loop.parts import Parts, Planned, Stage, StepKind
+from agent.kernel.loop.parts import Parts, Planned, StepKind
 from agent.kernel.loop.settings import opening_of
 from agent.kernel.loop.tripwires import Tripwires
 from agent.kernel.record.ledger import TestRow

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import repeat
 
 from agent.base.text import clean_line
 from agent.base.types import Candidate, Task, Trial
@@ -117,9 +118,9 @@ def _interval(mean: float, n: int) -> list[str]:
 def scores_table(attempts: Sequence[Attempt], tasks: Sequence[Task]) -> str:
     """`scores.tsv`."""
     tried = [one for one in attempts if one.results]
-    columns = [one.cells for one in tried]
-    rows = [[task.id, *(column.get(task.id, "") for column in columns)] for task in tasks]
-    return _table(["task", *(f"#{one.candidate.id}" for one in tried)], rows)
+    names = [task.id for task in tasks]
+    columns = [map(one.cells.get, names, repeat("")) for one in tried]
+    return _table(["task", *(f"#{one.candidate.id}" for one in tried)], list(zip(names, *columns, strict=True)))
 
 
 def trials_table(rows: Sequence[tuple[str, int, Trial, str]]) -> str:

@@ -69,13 +69,6 @@ class StepKind(StrEnum):
     VERDICT = "verdict"
 
 
-class Stage(StrEnum):
-    """What is measured of an accepted candidate before its commit."""
-
-    PARTS = "parts"
-    HOLDOUT = "holdout"
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Planned:
     """One step that can be started: what it does, what it is called, the most boxes that it takes at a time, the work.

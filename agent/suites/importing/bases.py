@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from agent.config.layers import OWN_BASE
-from agent.suites.importing.dockerfile import Environment
 from agent.suites.importing.draft import OWN_IMAGE, Options
+from agent.suites.importing.environment import Environment
 
 _APT = "RUN apt-get update && apt-get install -y --no-install-recommends"
 _COMPILER = "build-essential curl"

@@ -22,8 +22,11 @@ _FILLED_IN = re.compile(
 )
 """Variables that Terminal-Bench and Harbor fill in themselves: folders of logs, limits that task.toml gives."""
 
-_TARGET = re.compile(r":(/[\w./-]*)(?::[a-z,]+)?$")
-_LOGS = ("/logs", "/tests")
+_TARGET = re.compile(r":(/[\w./-]*)(?::[\w,]+)?$")
+_FROM_THE_HARNESS = re.compile(r":\$\{?\w+\}?(?::[\w,]+)?$")
+"""A volume at a place that the harness names: its logs."""
+
+_OF_THE_CONTEXT = re.compile(r"\$\{?CONTEXT_DIR\}?(?:/(?!\.\.)|:|$)")
 _VARIABLE = re.compile(r"\$\{?\w+(?::-([^}]*))?\}?")
 
 
@@ -64,15 +67,26 @@ def one_container(config: Mapping[str, Any], where: str) -> Service:
 
 
 def _volumes(service: Mapping[str, Any], where: str) -> tuple[str, ...]:
-    """The folders that are mounted by name; those of logs, which a harness names itself, are not among them."""
-    said = service.get("volumes") or []
-    found = []
+    """The folders of the host that are mounted, by their places; those of the harness are not among them.
+
+    Raises:
+        Unsupported: a volume that is written in another way, that holds files of the task, or that is in another one.
+    """
+    said, found = service.get("volumes") or [], list[str]()
     for volume in said if isinstance(said, list) else [said]:
-        if not _FILLED_IN.search(str(volume)):
-            raise Unsupported(f"{where}volumes: {str(volume)!r:.60}")
-        if target := _TARGET.search(volume if isinstance(volume, str) else f":{volume.get('target')}"):
-            found.append(posixpath.normpath(target[1]))
-    return tuple(dict.fromkeys(folder for folder in found if not folder.startswith(_LOGS)))
+        text = f"{volume.get('source')}:{volume.get('target')}" if isinstance(volume, dict) else str(volume)
+        target = _TARGET.search(text)
+        if not _FILLED_IN.search(text) or (target is None and not _FROM_THE_HARNESS.search(text)):
+            raise Unsupported(f"{where}volumes: {text!r:.60}")
+        if target is None:
+            continue
+        if _OF_THE_CONTEXT.match(text):
+            raise Unsupported(f"{where}volumes: {text!r:.60} holds files of the task")
+        found.append("/" + posixpath.normpath(target[1]).lstrip("/"))
+    folders = list(dict.fromkeys(folder for folder in found if not f"{folder}/".startswith(("/logs/", "/tests/"))))
+    if inner := next((f for f in folders for other in folders if f.startswith(f"{other}/")), None):
+        raise Unsupported(f"{where}volumes: {inner!r:.60} is in another one")
+    return tuple(folders)
 
 
 def _env(service: Mapping[str, Any], where: str) -> dict[str, str]:

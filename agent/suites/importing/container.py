@@ -16,17 +16,19 @@ from typing import Any
 from agent.base.types import Files
 from agent.suites.importing import baking, folders, left
 from agent.suites.importing.counting import count_tests
-from agent.suites.importing.dockerfile import Environment
 from agent.suites.importing.draft import Options, Unsupported, with_image
+from agent.suites.importing.environment import Environment
 from agent.suites.importing.pytests import pytest_command
 from agent.suites.importing.shell import PytestRun
 from agent.suites.rules import TELLING_BYTES
+from agent.trials.grading import WORKSPACE
 
 OURS = ".ratchet"
 """Folder of our own helpers among the hidden tests."""
 
 TESTS, LOGS, VOLUMES = ".tests", ".logs", ".volumes"
 SUBMIT = ["[!.]*", "[!.]*/**"]
+IN_VOLUMES = f"{VOLUMES}/**"
 REWARD = f"{LOGS}/verifier/reward"
 PYTEST = (
     "RUN python3 -m pytest --version || python3 -m pip install --break-system-packages pytest"
@@ -43,6 +45,12 @@ _HELPERS = Path(__file__).with_name("in_box")
 def helper(name: str) -> bytes:
     """One of our files that run in grading boxes."""
     return (_HELPERS / name).read_bytes()
+
+
+def going_back(back: bytes) -> dict[str, bytes]:
+    """What puts tests back to where an image would have copies of them, among the hidden tests; `back` says where."""
+    both = {"back.py": helper("back.py"), "back.json": back}
+    return {f"{OURS}/{name}": body for name, body in both.items()} if back else {}
 
 
 def hidden(tests: Files) -> dict[str, bytes]:
@@ -85,21 +93,22 @@ def with_volumes(found: Environment, volumes: Sequence[str], where: str, *, mach
     Raises:
         Unsupported: a volume where a box has something of its own, or around the working directory.
     """
-    build, files = [*found.build], dict(found.files)
+    build, files, top = [*found.build], dict(found.files), found.workdir.rstrip("/")
     for folder in volumes:
-        inside = folder.startswith(f"{found.workdir}/")
-        if f"/{folder.split('/')[1]}" in folders.OURS or f"{found.workdir}/".startswith(f"{folder.rstrip('/')}/"):
+        first, inside = f"/{folder.split('/')[1]}", folder.startswith(f"{top}/")
+        ours = first in folders.OURS or first == WORKSPACE.rstrip("/") or folders.is_systems(folder)
+        dotted = inside and folder.removeprefix(f"{top}/").startswith(".")
+        if ours or dotted or f"{top}/".startswith(f"{folder.rstrip('/')}/"):
             raise Unsupported(f"{where}: a volume at {folder!r:.60}")
-        kept = folder.removeprefix(f"{found.workdir}/") if inside else f"{VOLUMES}{folder}"
-        at = shlex.quote(folder)
+        kept, at = folder.removeprefix(f"{top}/") if inside else f"{VOLUMES}{folder}", shlex.quote(folder)
+        files = {path: body for path, body in files.items() if not path.startswith(f"{kept}/")}
         if machine:
             build.append(f"RUN rm -rf {at} && mkdir -p {at}")
             continue
-        files = {path: body for path, body in files.items() if not path.startswith(f"{kept}/")}
         files[f"{kept}/.keep"] = b""
         if not inside:
             above = shlex.quote(posixpath.dirname(folder))
-            build.append(f"RUN rm -rf {at} && mkdir -p {above} && ln -s /workspace/{shlex.quote(kept)} {at}")
+            build.append(f"RUN rm -rf {at} && mkdir -p {above} && ln -s {WORKSPACE}{shlex.quote(kept)} {at}")
     return replace(found, build=tuple(build), files=files)
 
 

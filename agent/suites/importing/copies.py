@@ -1,4 +1,4 @@
-"""What COPY brings from a build context, without the copies of hidden files, which no solver may read.
+"""What COPY brings from a build context, without copies of hidden files, which no solver may read.
 
 Some published tasks copy their whole folder, tests and reference included, into the image. Such a copy is left out of
 every layer. Their scripts may run the copied tests where the image has them, so grading puts those back.
@@ -7,22 +7,71 @@ every layer. Their scripts may run the copied tests where the image has them, so
 from __future__ import annotations
 
 import fnmatch
+import json
 import posixpath
-import shlex
+import re
 from collections.abc import Mapping
 
-from agent.base.types import Files
+from pathspec import GitIgnoreSpec
 
-CONTEXT, TESTS = "environment/", "tests/"
-_HIDDEN = (TESTS, "solution/")
-OF_GRADING = ("/tests/", "/solution/")
-"""Where grading and the reference lay hidden files themselves."""
+from agent.base.types import Files
+from agent.suites.rules import TELLING_BYTES
+from agent.trials.grading import WORKSPACE
+
+CONTEXT, TESTS, SOLUTION = "environment/", "tests/", "solution/"
+IGNORE = ".dockerignore"
+_PROGRAMS = (".py", ".sh")
 
 
 class Hidden(bytes):
     """Content of a file that is hidden from solvers."""
 
     __slots__ = ()
+
+
+def marked(files: Files, every: Files, instruction: str) -> dict[str, bytes]:
+    """A task's files, those of its build context Hidden that are copies of its tests or its reference.
+
+    A copy stands at the same path below `tests/` or `solution/`, or is a reference script anywhere; line ends do not
+    count. Data of the tests that the instruction names is there to be worked with. `every` has the files that a
+    `.harborignore` leaves out as well.
+    """
+    scripts = {
+        plain
+        for path, body in every.items()
+        if path.startswith(SOLUTION) and path.endswith(".sh") and len(plain := _plain(body)) >= TELLING_BYTES
+    }
+
+    def hidden(path: str, body: bytes) -> bool:
+        inside, plain = path.removeprefix(CONTEXT), _plain(body)
+        given = inside.startswith(TESTS) and not inside.endswith(_PROGRAMS) and _named(inside, instruction)
+        same = inside.startswith((TESTS, SOLUTION)) and plain == _plain(every.get(inside, b""))
+        return plain in scripts or (bool(plain) and same and not given)
+
+    return {p: Hidden(body) if p.startswith(CONTEXT) and hidden(p, body) else body for p, body in files.items()}
+
+
+def _plain(body: bytes) -> bytes:
+    return body.replace(b"\r\n", b"\n").strip()
+
+
+def _named(path: str, text: str) -> bool:
+    return re.search(rf"(?<![\w.-]){re.escape(posixpath.basename(path))}(?![\w-])", text) is not None
+
+
+def sent(context: Files) -> Files:
+    """What Docker sends to the build of a context: not what its .dockerignore names."""
+    if IGNORE not in context:
+        return context
+    lines = context[IGNORE].decode(errors="replace").splitlines()
+    rules = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    spec = GitIgnoreSpec.from_lines([_from_the_top(rule) for rule in rules])
+    return {path: body for path, body in context.items() if path == "Dockerfile" or not spec.match_file(path)}
+
+
+def _from_the_top(rule: str) -> str:
+    again, rule = ("!", rule[1:]) if rule.startswith("!") else ("", rule)
+    return f"{again}/{rule.removeprefix('./').strip('/')}"
 
 
 def brought(context: Files, plain: str, target: str, *, into: bool) -> dict[str, str]:
@@ -38,14 +87,31 @@ def brought(context: Files, plain: str, target: str, *, into: bool) -> dict[str,
     return {posixpath.join(target, name): name for name in names}
 
 
-def context_of(files: Files) -> dict[str, bytes]:
-    """The build context of a task's files; what is the same in its `tests/` or `solution/` is Hidden."""
-    context = {path.removeprefix(CONTEXT): body for path, body in files.items() if path.startswith(CONTEXT)}
-    return {path: Hidden(body) if _is_hidden(files, path, body) else body for path, body in context.items()}
+def laid(target: str, source: str) -> bool:
+    """Whether grading, or a reference that is run, has a hidden file at this place of the image anyway."""
+    return target == f"/{source}" or (not source.startswith(TESTS) and target.startswith("/solution/"))
 
 
-def _is_hidden(files: Files, path: str, body: bytes) -> bool:
-    return path.startswith(_HIDDEN) and bool(body.strip()) and files.get(path) == body
+def returning(left_out: Mapping[str, str]) -> dict[str, str]:
+    """Of the copies that were left out, those of tests that come back to their place."""
+    return {at: path for at, path in left_out.items() if path.startswith(TESTS) and not laid(at, path)}
+
+
+def mentioned(left_out: Mapping[str, str], command: str) -> str | None:
+    """A hidden test that a command names, or whose folder it names."""
+    for target in returning(left_out):
+        if _named(target, command) or _named(posixpath.dirname(target), command):
+            return target
+    return None
+
+
+def asked_for(left_out: Mapping[str, str], instruction: str) -> str | None:
+    """A hidden test that an instruction names, or whose folder it names with a slash: the task is to work on it."""
+    for target in returning(left_out):
+        folder = re.escape(posixpath.basename(posixpath.dirname(target)))
+        if _named(target, instruction) or re.search(rf"(?<![\w.-]){folder}/", instruction):
+            return target
+    return None
 
 
 def told(left_out: Mapping[str, str], where: str) -> list[str]:
@@ -53,16 +119,11 @@ def told(left_out: Mapping[str, str], where: str) -> list[str]:
     if not left_out:
         return []
     folders = ", ".join(sorted({posixpath.dirname(path) for path in left_out}))
-    return [
-        f"{where}: copies of hidden files in {folders} are left out of the image; those of tests come back to grade"
-    ]
+    return [f"{where}: copies of hidden files in {folders} are left out of the image"]
 
 
-def put_back(left_out: Mapping[str, str]) -> bytes:
-    """The script that copies tests from `/tests` to where the image would have them; empty if there are none."""
-    lines = []
-    for target, source in left_out.items():
-        if source.startswith(TESTS) and not target.startswith(OF_GRADING):
-            at, folder = shlex.quote(target), shlex.quote(posixpath.dirname(target))
-            lines.append(f"rm -rf {at}; mkdir -p {folder} && cp {shlex.quote('/' + source)} {at}\n")
-    return "".join(lines).encode()
+def put_back(left_out: Mapping[str, str], top: str, *, machine: bool) -> bytes:
+    """What `back.py` reads: files below `/tests`, and the places of a box where the image would have copies of them."""
+    inside = "" if machine else WORKSPACE
+    pairs = [[f"/{path}", inside + (at if machine else at.removeprefix(f"{top}/"))] for at, path in left_out.items()]
+    return json.dumps(pairs).encode()

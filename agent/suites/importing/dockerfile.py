@@ -13,17 +13,16 @@ import json
 import posixpath
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dockerfile_parse import DockerfileParser
 
-from agent.base.types import NO_FILES, Files
+from agent.base.types import Files
 from agent.suites.importing import baking
-from agent.suites.importing.copies import OF_GRADING, Hidden, brought
+from agent.suites.importing.copies import Hidden, brought, laid, mentioned, returning, sent
 from agent.suites.importing.draft import Unsupported
+from agent.suites.importing.environment import Environment
 from agent.suites.importing.folders import EMPTIED, MOUNTED, OURS, TASK, made_folders, work_folder
 from agent.suites.importing.harbor_fates import OWN_USER
 from agent.suites.importing.heredocs import unfolded
@@ -49,23 +48,6 @@ _MOUNTS = re.compile(r"\A(?:--mount=type=cache,\S+\s+)+")
 
 _HARMLESS_OPTIONS = ("--chown=", "--chmod=", "--link")
 _FROM = "--from="
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Environment:
-    """A Dockerfile in the words of the native format."""
-
-    image: str
-    build: tuple[str, ...]
-    workdir: str
-    files: Files
-    checked: Files = field(default_factory=lambda: NO_FILES)
-    """Starting files that are also in the image, for a RUN: by their paths in it."""
-    remarks: tuple[str, ...] = ()
-    stages: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
-    """What `COPY --from` in `build` takes from: instructions by name, the first one FROM."""
-    left_out: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """What COPY would have put into the image and must not: paths in the build context, by those in the image."""
 
 
 def read_dockerfile(
@@ -95,7 +77,7 @@ def read_dockerfile(
         raise Unsupported(f"{where}: no FROM")
     if len({stage.name for stage in parts.stages}) < len(parts.stages):
         raise Unsupported(f"{where}: two stages of one name")
-    whole, stages = {**context, **copied}, dict[str, tuple[str, ...]]()
+    whole, stages = {**sent(context), **copied}, dict[str, tuple[str, ...]]()
     for stage in needed(parts):
         found = _StageReader(where, whole, parts, stages).read(stage, None, "")
         stages[stage.name] = (f"FROM {found.image}", *found.build)
@@ -135,6 +117,8 @@ class _Reader:
         self._bake([path for path in self._copied if not path.startswith(f"{top}/")])
         if top != TASK and any(f"{path}/".startswith(f"{TASK}/") for path in (*self._baked, *self._brought)):
             raise self._no(f"COPY to {TASK}, which a box fills itself")
+        if at := next((at for at in returning(self._left_out) if not at.startswith(f"{top}/")), None):
+            raise self._no(f"COPY of a hidden test to {at!r:.60}, where grading cannot write")
         kept = {path: body for path, body in self._copied.items() if path.startswith(f"{top}/")}
         self._keep_folders(kept, top)
         return Environment(
@@ -142,7 +126,7 @@ class _Reader:
             build=tuple(self._build),
             workdir=top,
             files={path.removeprefix(f"{top}/"): body for path, body in kept.items()},
-            checked={path: body for path, body in self._baked.items() if path.startswith(f"{top}/")},
+            baked=self._baked,
             remarks=tuple(self._remarks),
             stages=self._stages,
             left_out=self._left_out,
@@ -240,6 +224,8 @@ class _Reader:
             value = _MOUNTS.sub("", value)
         if value.startswith("--"):
             raise self._no(f"RUN with {value.split('=', maxsplit=1)[0]}")
+        if hidden := mentioned(self._left_out, content):
+            raise self._no(f"RUN uses {hidden!r:.60}, a hidden test")
         self._bake_early(content)
         self._folders += made_folders(value, self._workdir)
         self._build.append(f"RUN {baking.as_user(self._user, value)}")
@@ -320,13 +306,17 @@ class _Reader:
             raise self._no(f"{word} of {source!r:.60}, which is not there")
         hidden = {at: path for at, path in matches.items() if isinstance(self._context[path], Hidden)}
         self._copied.update({at: self._context[path] for at, path in matches.items() if at not in hidden})
+        self._left_out = {at: path for at, path in self._left_out.items() if at not in matches}
         if hidden:
             self._leave_out(hidden)
 
     def _leave_out(self, hidden: dict[str, str]) -> None:
         """Only the folders of hidden files are there: later lines may work in them."""
+        elsewhere = [at for at, path in hidden.items() if not laid(at, path)]
+        self._not_reserved(elsewhere)
+        self._copied = {at: body for at, body in self._copied.items() if at not in hidden}
         self._left_out.update(hidden)
-        if folders := sorted({posixpath.dirname(path) for path in hidden if not path.startswith(OF_GRADING)}):
+        if folders := sorted(set(map(posixpath.dirname, elsewhere))):
             self._folders += folders
             self._build.append(f"RUN mkdir -p {shlex.join(folders)}")
 
@@ -352,7 +342,7 @@ class _MachineReader(_Reader):
             build=tuple(self._build),
             workdir=top,
             files={path.removeprefix(below): self._copied[path] for path in sorted(later - self._baked.keys())},
-            checked=dict(self._copied),
+            baked=self._baked,
             remarks=tuple(self._remarks),
             stages=self._stages,
             left_out=self._left_out,

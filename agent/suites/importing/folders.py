@@ -18,7 +18,13 @@ MOUNTED = frozenset({"/tests", "/task", "/scaffold", "/proc", "/sys", "/dev"})
 
 EMPTIED = "/tmp"  # noqa: S108 - of a box
 _SYSTEM = frozenset({"bin", "boot", "etc", "lib", "lib64", "media", "mnt", "root", "sbin", "usr", "var", "home", "opt"})
+_PROGRAMS = ("/bin/", "/boot/", "/etc/", "/lib/", "/lib64/", "/sbin/", "/usr/")
 _MENTIONED = re.compile(r"(?<![\w./-])/([A-Za-z][\w-]*)(?=[/\s`'\".,;:)]|$)")
+
+
+def is_systems(folder: str) -> bool:
+    """Whether an image without what is in a folder is another system."""
+    return f"{folder}/".startswith(_PROGRAMS) or folder.strip("/") in _SYSTEM - {"media", "mnt"}
 
 
 def made_folders(command: str, workdir: str) -> list[str]:

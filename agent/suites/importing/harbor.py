@@ -21,8 +21,9 @@ from agent.base.types import NO_FILES, Files
 from agent.suites.importing import container, copies, shell
 from agent.suites.importing.bases import replaced
 from agent.suites.importing.compose import Service, one_container
-from agent.suites.importing.dockerfile import Environment, read_dockerfile
+from agent.suites.importing.dockerfile import read_dockerfile
 from agent.suites.importing.draft import Draft, Options, Refusal, Unsupported, task_id
+from agent.suites.importing.environment import Environment
 from agent.suites.importing.fetching import TEST_TOOLS, Fetched, fetched, plain_name
 from agent.suites.importing.folders import TASK, work_folder
 from agent.suites.importing.harbor_config import Config, read_config, submitted
@@ -87,7 +88,9 @@ class _Parts:
 
 
 def _parts(place: Located, name: str, raw: dict[str, Any]) -> _Parts:
-    files = kept(folder(place.root, PARTS))
+    every = folder(place.root, PARTS)
+    instruction = every.get("instruction.md", b"").decode(errors="replace")
+    files = copies.marked(kept(every), every, instruction)
     digest = digest_of(files)
     if place.digest not in {None, digest}:
         raise Unsupported(f"{DATASET}: its content is not what the digest {place.digest!r:.24} names")
@@ -156,13 +159,15 @@ def _draft(parts: _Parts, options: Options, *, machine: str | None = None) -> Dr
     )
     found = container.with_volumes(replaced(written, options), service.volumes, COMPOSE, machine=machine is not None)
     remarks += service.remarks
+    volumes = [container.IN_VOLUMES] if service.volumes and not config.separate else []
     tests = {path.removeprefix("tests/"): body for path, body in files.items() if path.startswith("tests/")}
     script = text(files, SCRIPT, root)
     verifier = verifier_of(files, config, root, found.workdir, options)
     kind = STRICT if machine is None else MACHINE
-    if machine is not None:
-        container.no_hidden_copies(found.checked, tests, DOCKERFILE)
-    back = b"" if config.separate else copies.put_back(found.left_out)
+    container.no_hidden_copies(found.baked, tests, DOCKERFILE)
+    returning = copies.returning(found.left_out) if verifier is None else {}
+    back = copies.put_back(returning, found.workdir, machine=machine is not None) if returning else b""
+    remarks += ["tests of which the image would have copies are put back there to grade"] if back else []
     check = _check(script, tests, config, verifier, kind=kind, options=options, remarks=remarks, back=back)
     starting, instruction = _with_context(files, found.files, instruction, remarks)
     if found.workdir == TASK:
@@ -176,7 +181,11 @@ def _draft(parts: _Parts, options: Options, *, machine: str | None = None) -> Dr
         tests={**tests, **check.helpers} if machine else container.hidden({**tests, **check.helpers}),
         solution=_reference(files) if machine else NO_FILES,
         settings={
-            **({"profile": "machine"} if machine else {"submit": submitted(config, found.workdir, remarks)}),
+            **(
+                {"profile": "machine"}
+                if machine
+                else {"submit": [*submitted(config, found.workdir, remarks), *volumes]}
+            ),
             **check.settings,
             **_images(found, verifier, check, options, machine=machine is not None),
             **{key: value for key, value in config.limits.items() if key != "user" or not machine},
@@ -254,8 +263,10 @@ def _environment(
     there = config.workdir or service.workdir
     if there is None and config.separate and last_workdir(written) == "/":
         there = work_folder(dict.fromkeys(config.artifacts, b""), instruction)
-    context = copies.context_of(files)
+    context = {path.removeprefix("environment/"): b for path, b in files.items() if path.startswith("environment/")}
     found = read_dockerfile(written, context, DOCKERFILE, workdir=there, about=instruction, machine=machine)
+    if named := copies.asked_for(found.left_out, instruction):
+        raise Unsupported(f"{DOCKERFILE}: {named!r:.80} is a copy of a hidden test, and the instruction names it")
     remarks += copies.told(found.left_out, DOCKERFILE)
     if not machine:
         container.no_hidden_paths(found.files, DOCKERFILE)
@@ -282,16 +293,17 @@ def _check(
     ours = kind.trusts_nothing and stdlib_only(tests)
     if kind.trusts_nothing and not ours:
         remarks.append("tests import packages: they run by the image's own Python, which a solution may change")
-    if run is not None and config.reward_range == (0, 1) and not back:
+    if run is not None and config.reward_range == (0, 1):
         try:
             found = container.pytest_check(run, tests, "tests")
             layers = fetched(script, SCRIPT).layers()
         except Unsupported as reason:
             remarks.append(f"judged by its reward file, not by pytest's report: {reason}")
         else:
-            check = kind.pytest(found["check"], tests, ours=ours)
+            check = [*kind.first(back), *kind.pytest(found["check"], tests, ours=ours)]
             packages = () if ours else (container.PYTEST,)
-            return _Check({**found, "check": [*_prefix(config.check_env), *check]}, (*layers, *packages), {})
+            settings = {**found, "check": [*_prefix(config.check_env), *check]}
+            return _Check(settings, (*layers, *packages), container.going_back(back))
     fetches = fetched(script, SCRIPT)
     if fetches.any:
         remarks.append(f"{SCRIPT} installs: {_installed(fetches)} in the image, so that grading works offline")
@@ -316,19 +328,17 @@ def _as_it_is(
     offline: bool,
     back: bytes,
 ) -> _Check:
-    helpers = {f"{container.OURS}/reward.py": container.helper("reward.py")}
-    if back:
-        helpers[f"{container.OURS}/back.sh"] = back
+    helpers = {f"{container.OURS}/reward.py": container.helper("reward.py"), **container.going_back(back)}
     env = {**config.check_env, **({"RATCHET_PYTHON": INTERPRETER} if ours else {})}
     if offline:
         helpers[f"{container.OURS}/offline.sh"] = container.helper("offline.sh")
         env["BASH_ENV"] = f"{kind.helpers}/offline.sh"
     low, high = config.reward_range
     logs = kind.verifier
-    first = f"bash {kind.helpers}/back.sh; " if back else _going(verifier)
+    first = f"{shlex.join(kind.first(back))} || exit 1; " if back else ""
     command = (
-        f"{first}mkdir -p {logs} && rm -f {logs}/reward.txt {logs}/reward.json; "
-        f"bash /{SCRIPT}; "
+        f"{_going(verifier)}mkdir -p {logs} && rm -f {logs}/reward.txt {logs}/reward.json; "
+        f"{first}bash /{SCRIPT}; "
         f'unset BASH_ENV; {kind.python} -I {kind.helpers}/reward.py {logs} "$0" {low:g} {high:g}'
     )
     settings = {

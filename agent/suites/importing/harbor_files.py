@@ -11,8 +11,9 @@ from pathlib import Path
 from pathspec import GitIgnoreSpec
 
 from agent.suites.importing.bases import replaced
-from agent.suites.importing.dockerfile import Environment, read_dockerfile
+from agent.suites.importing.dockerfile import read_dockerfile
 from agent.suites.importing.draft import Options, Unsupported
+from agent.suites.importing.environment import Environment
 from agent.suites.importing.harbor_config import Config
 from agent.suites.importing.reading import text
 

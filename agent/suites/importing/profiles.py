@@ -29,6 +29,10 @@ class Kind:
     python: str
     trusts_nothing: bool
 
+    def first(self, back: bytes) -> list[str]:
+        """What comes before a check that needs tests where an image would have copies of them."""
+        return [self.python, "-I", f"{self.helpers}/back.py"] if back else []
+
     def pytest(self, command: list[str], tests: Files, *, ours: bool) -> list[str]:
         """The command that runs pytest: by our own Python where the image's could be another by now."""
         if not self.trusts_nothing:

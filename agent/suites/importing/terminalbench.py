@@ -109,6 +109,7 @@ def _draft(
     there, whole = service.workdir, machine is not None
     read = read_dockerfile(written, context, DOCKERFILE, workdir=there, about=instruction, machine=whole)
     found = container.with_volumes(replaced(read, options), service.volumes, COMPOSE, machine=whole)
+    volumes = [container.IN_VOLUMES] if service.volumes else []
     tests = {path.removeprefix("tests/"): body for path, body in files.items() if path.startswith("tests/")}
     script = text(files, SCRIPT, root) if SCRIPT in files else _DEFAULT_RUN
     run = shell.usual_pytest(script, reward=False, baked=True)
@@ -118,10 +119,10 @@ def _draft(
     ours = machine is not None and stdlib_only(tests)
     layers = (*fetched(script, SCRIPT).layers(), *(() if ours else (container.PYTEST,)))
     check = container.pytest_check(run, tests, "tests")
+    container.no_hidden_copies(found.baked, tests, DOCKERFILE)
     if machine is None:
         container.no_hidden_paths(found.files, DOCKERFILE)
     else:
-        container.no_hidden_copies(found.checked, tests, DOCKERFILE)
         remarks.append(f"profile machine: {machine}")
     return Draft(
         id=name,
@@ -131,7 +132,7 @@ def _draft(
         tests=tests if machine else container.hidden(tests),
         solution=_reference(files) if machine else NO_FILES,
         settings={
-            **({"profile": "machine"} if machine else {"submit": container.SUBMIT}),
+            **({"profile": "machine"} if machine else {"submit": [*container.SUBMIT, *volumes]}),
             **check,
             **({"check": MACHINE.pytest(check["check"], tests, ours=ours)} if machine else {}),
             **container.surroundings(found, extra=layers, options=options, machine=machine is not None),

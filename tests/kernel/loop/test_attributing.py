@@ -132,19 +132,22 @@ async def test_a_killed_attribution_resumes(make_lab: MakeLab, after: int) -> No
             await asyncio.sleep(0)
         concluding.cancel()
         await asyncio.gather(concluding, return_exceptions=True)
+        begun = campaign.state.ledger.recollect("attribution:1:begun")
     async with lab.campaign() as campaign:
         await campaign.resume()
         if campaign.match is not None:
             await conclude(campaign)
         state = campaign.state
         assert state.archive.patches(state.champion) == {1}
+        kept = state.ledger.recollect("attribution:1:begun")
+        assert begun in (None, kept), "a kill gives it no second part of the budget"
         indices = [index for _, index, _ in state.ledger.indices(Purpose.PARTS)]
         assert len(indices) == len(set(indices))
         assert len(state.ledger.commits()) == 1
     assert len(git(lab.repo, "log", "--format=%s", "main..ratchet/night").splitlines()) == 1
 
 
-async def test_taking_apart_uses_at_most_half_of_the_time_that_is_left(make_lab: MakeLab) -> None:
+async def test_taking_apart_uses_a_part_of_the_time_that_is_left(make_lab: MakeLab) -> None:
     """So the holdout is measured to its end. Each run of the scaffold takes a second here."""
     runs, stages = 0, list[str]()
 
@@ -165,9 +168,32 @@ async def test_taking_apart_uses_at_most_half_of_the_time_that_is_left(make_lab:
         await conclude(campaign)
         assert [stage for stage, _ in itertools.groupby(stages)] == ["parts", "holdout"]
         measured = len(campaign.state.ledger.indices(Purpose.PARTS))
-        assert left / 2 <= measured <= left / 2 + 4 * 2, "no more than the trials in flight above the half"
+        assert 0.3 * left <= measured <= 0.3 * left + 8, "no more than the trials in flight above that part"
         assert "(open)" in trailer(lab, "Ratchet-Parts")
         assert len(campaign.state.ledger.indices(Purpose.HOLDOUT)) == 8
+
+
+async def test_the_smaller_sets_test_ends_at_half_of_the_time_that_was_left(make_lab: MakeLab) -> None:
+    runs, gone = 0, 0.0
+
+    def counted(scene: FakeRun) -> str:
+        nonlocal runs
+        runs += 1
+        return solve(scene)
+
+    options = OPTIONS | {"gate_options": {"not_worse": 0.4, "same_pairs": 0}}
+    lab = make_lab(idle, solve=counted, options=options, trials=100_000)
+    lab.clock, lab.seconds = lambda: runs + gone, 10_000.0
+    async with lab.campaign() as campaign:
+        await campaign.resume()
+        await accepted(campaign, whole := await composite(campaign, {SETTINGS: b"SKILL = 45\n"}, ONE, TWO))
+        gone, before = lab.seconds - runs - 200, runs
+        await conclude(campaign)
+        ledger, state = campaign.state.ledger, campaign.state
+        assert [row.verdict for row in ledger.tests()] == ["accepted", "out of budget"]
+        assert state.champion == whole.id, "what was proven is committed"
+        used = runs - before - len(ledger.indices(Purpose.HOLDOUT))
+        assert 100 <= used <= 108, "no more than the pairs in flight above the half"
 
 
 async def test_one_patch_is_committed_as_it_is(make_lab: MakeLab) -> None:

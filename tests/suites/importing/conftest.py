@@ -170,7 +170,8 @@ def under() -> Callable[[str, Mapping[str, str]], dict[str, str]]:
 
 
 def _imported(source: Path, **options: Any) -> Imported:
-    return import_suite("harbor", source, source.parent / "suite", options=Options(**options))
+    dest = source.parent / f"suite{len(list(source.parent.iterdir()))}"
+    return import_suite("harbor", source, dest, options=Options(**options))
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.suites.importing.baking import as_user
-from agent.suites.importing.dockerfile import Environment, read_dockerfile
+from agent.suites.importing.dockerfile import read_dockerfile
 from agent.suites.importing.draft import Unsupported
+from agent.suites.importing.environment import Environment
 from agent.suites.importing.heredocs import SCRIPT, unfolded
 
 

@@ -14,8 +14,9 @@ from rich.console import Console
 from agent.base import yaml
 from agent.cli.suites import prove_suite
 from agent.suites.importing.bases import in_place_of, replaced
-from agent.suites.importing.dockerfile import Environment, read_dockerfile
+from agent.suites.importing.dockerfile import read_dockerfile
 from agent.suites.importing.draft import OWN_IMAGE, Options, Unsupported
+from agent.suites.importing.environment import Environment
 from agent.suites.importing.run import import_suite
 from agent.suites.loader import load_suite
 from tests.suites.importing.shapes import HEAD, SEPARATE, TASK

@@ -42,6 +42,15 @@ def test_keys_that_only_describe_are_kept_in_meta(bring: Any) -> None:
     assert "task.yaml: author is kept in meta" in remarks
 
 
+def test_a_volume_of_the_host_is_an_empty_folder_that_is_handed_in(bring: Any) -> None:
+    logs = "${T_BENCH_TASK_LOGS_PATH}:${T_BENCH_CONTAINER_LOGS_PATH}"
+    mounted = f"    volumes:\n      - {logs}\n      - ${{T_BENCH_TASK_LOGS_PATH}}/../all:/shared\n"
+    task, remarks = bring(COMPOSE, "    volumes:\n", mounted)
+    assert task.files[".volumes/shared/.keep"] == b""
+    assert ".volumes/**" in task.submit
+    assert any("/shared is an empty folder" in remark for remark in remarks)
+
+
 def test_a_task_without_an_instruction_is_one_refusal_among_the_others(plant: Any, under: Any, formats: Trees) -> None:
     """People keep a template for new tasks beside their tasks."""
     template = formats["terminal-bench"] | {"task.yaml": "author_name: me\n"}
