@@ -39,7 +39,7 @@ WORLDS = {
     "nothing to find": replace(PEERS, good=0.0),
     "needle: 2 % good, none harmful": replace(PEERS, good=0.02, harmful=0.0, coupled=True),
 }
-REPETITIONS = {2000: 16, 6000: 4}
+REPETITIONS = {2000: 96, 6000: 24}
 """Trials of a campaign, and how many campaigns a row is made of."""
 HEAD = f"""# What search and gate find
 
