@@ -157,7 +157,7 @@ def test_the_quickstart_runs_word_for_word_in_a_fresh_clone(tmp_path: Path) -> N
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
     done = word_for_word(clone, "quickstart.md", "quickstart", tmp_path)
-    assert "score on held-out tasks" in done.stdout
+    assert re.search(r"\d+ patches proposed: ", done.stdout), "whether one is proven in ten minutes is chance"
     assert list((tmp_path / "first" / "runs").glob("*/report.html"))
 
 
