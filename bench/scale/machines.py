@@ -126,6 +126,8 @@ def machines(count: int, cpus: int) -> Iterator[Machines]:
 
 @contextmanager
 def _bridge() -> Iterator[None]:
+    # One that a killed run left behind.
+    subprocess.run(["ip", "link", "del", "rbench"], check=False, stderr=subprocess.DEVNULL)
     _ip("link", "add", "rbench", "type", "bridge")
     try:
         _ip("addr", "add", f"{NET}.1/24", "dev", "rbench")
