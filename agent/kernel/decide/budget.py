@@ -120,14 +120,7 @@ class Budget:
 
     def fraction(self) -> float:
         """The largest used share of any limit, in [0, 1]; 0 without limits."""
-        used, limits = self.spent, self.limits
-        pairs = (
-            (used.dollars, limits.dollars),
-            (used.tokens, limits.tokens),
-            (used.calls, limits.calls),
-            (used.seconds, limits.seconds),
-        )
-        return min(1.0, max((u / most if most else 1.0 for u, most in pairs if most is not None), default=0.0))
+        return min(1.0, self.share_since(Spent()))
 
     def _settle(self, hold: Reservation, tokens: int, dollars: float) -> None:
         if hold not in self._held:

@@ -194,9 +194,10 @@ class Attributing:
     def _begun(self, match: Match) -> dict[str, Any]:
         """What was used when this began, as the ledger keeps it for a run that resumes."""
         ledger, key = self._state.ledger, f"{key_of(match.row.id)}:begun"
-        if ledger.recollect(key) is None:
-            ledger.remember(key, {"spent": asdict(self._parts.budget.spent), "trials": self._state.trials})
-        begun: dict[str, Any] = ledger.recollect(key)
+        begun: dict[str, Any] | None = ledger.recollect(key)
+        if begun is None:
+            begun = {"spent": asdict(self._parts.budget.spent), "trials": self._state.trials}
+            ledger.remember(key, begun)
         return begun
 
     def _goes_on(self, begun: Mapping[str, Any]) -> bool:

@@ -124,6 +124,5 @@ def told(left_out: Mapping[str, str], where: str) -> list[str]:
 
 def put_back(left_out: Mapping[str, str], top: str, *, machine: bool) -> bytes:
     """What `back.py` reads: files below `/tests`, and the places of a box where the image would have copies of them."""
-    inside = "" if machine else WORKSPACE
-    pairs = [[f"/{path}", inside + (at if machine else at.removeprefix(f"{top}/"))] for at, path in left_out.items()]
-    return json.dumps(pairs).encode()
+    places = {at: at if machine else WORKSPACE + at.removeprefix(f"{top}/") for at in left_out}
+    return json.dumps([[f"/{path}", places[at]] for at, path in left_out.items()]).encode()

@@ -259,11 +259,11 @@ def _environment(
         return Environment(image=config.image or "", build=(), workdir=workdir, files={})
     if config.image:
         remarks.append(f"{CONFIG}: environment.docker_image: the image is built from {DOCKERFILE} instead")
+    context = {path.removeprefix("environment/"): b for path, b in files.items() if path.startswith("environment/")}
     written = text(files, DOCKERFILE, root)
     there = config.workdir or service.workdir
     if there is None and config.separate and last_workdir(written) == "/":
         there = work_folder(dict.fromkeys(config.artifacts, b""), instruction)
-    context = {path.removeprefix("environment/"): b for path, b in files.items() if path.startswith("environment/")}
     found = read_dockerfile(written, context, DOCKERFILE, workdir=there, about=instruction, machine=machine)
     if named := copies.asked_for(found.left_out, instruction):
         raise Unsupported(f"{DOCKERFILE}: {named!r:.80} is a copy of a hidden test, and the instruction names it")
