@@ -1,8 +1,9 @@
-"""The default search: Thompson sampling over what each patch is worth, and candidates put together of good patches.
+"""The default search: Thompson sampling over what each patch is worth, and candidates put together of patches.
 
 `effects` says what the trials of all candidates together say of every patch. From it follow the next trial (top-two
 Thompson sampling, Russo 2016), the next parent, the sets of patches that are worth putting together, and who meets
-the champion, and when. Pure, no I/O.
+the champion, and when. Panels are put together to learn: each of their trials tells of all their patches, as in a
+factorial experiment (Fisher 1935), where a trial of a candidate with one patch tells of that one. Pure, no I/O.
 """
 
 from __future__ import annotations
@@ -32,10 +33,16 @@ SPREAD_PAUSE: Final = 5
 """Fits after which the spread of effects is looked for again."""
 ROWS: Final = 256
 """Candidates in the model, the newest and the best ones, so that a fit takes no longer in a large archive."""
+PLAIN: Final = 0.5
+"""How often a trial goes to a candidate that could meet the champion as it is, not to a panel."""
 PAUSE: Final = 20
-"""Trials between two candidates that are put together."""
+"""Trials between two candidates that are put together, of good patches and of a panel each."""
+PANEL, PANEL_LEAST = 8, 4
+"""Patches of a panel beside the champion's, at most and at least."""
 WORTH: Final = 0.03
 """The smallest expected effect, in score, for which a patch is kept in a set."""
+MEETS: Final = 0.015
+"""The same for a candidate that meets the champion."""
 GAIN: Final = 0.01
 """How much better than every candidate a set of patches must be expected to be."""
 EQUAL: Final = 0.03
@@ -71,7 +78,7 @@ class Pooled:
 
     def __init__(self) -> None:
         self._posterior: Posterior | None = None
-        self._fitted = self._fits = self._composed = 0
+        self._fitted = self._fits = self._composed = self._panelled = 0
 
     # ------------------------------------------------------------------------------- the next step
 
@@ -84,6 +91,9 @@ class Pooled:
         if (wanted := self._composition(archive, posterior)) is not None:
             self._composed = len(archive.observations)
             return Compose(wanted)
+        if (panel := self._panel(archive, posterior, rng)) is not None:
+            self._panelled = len(archive.observations)
+            return Compose(panel)
         able = archive.able
         if archive.trials**archive.settings.growth >= archive.width and able.any():
             return self._proposal(archive, posterior, posterior.sample(rng), able)
@@ -105,6 +115,9 @@ class Pooled:
     def _contested(self, archive: Archive, posterior: Posterior, rng: np.random.Generator) -> int:
         """The row of the best draw; or, now and then, the best one of another draw that names another row."""
         alive = archive.column(ALIVE)
+        plain = np.array([_plain(archive, row, posterior.effects) for row in range(len(archive))])
+        if not plain.all() and rng.random() < PLAIN:
+            alive = alive * plain
         first = _best(posterior.draw(rng), alive)
         if rng.random() < SECOND:
             draws = (_best(posterior.draw(rng), alive) for _ in range(DRAWS))
@@ -150,6 +163,19 @@ class Pooled:
         sets = [wanted] if hoped > values[best] + GAIN else []
         return next((one for one in [*sets, leaner] if one and one not in archive.composed), None)
 
+    def _panel(self, archive: Archive, posterior: Posterior, rng: np.random.Generator) -> frozenset[int] | None:
+        """The champion with the best patches of one draw, none of which seems harmful in it."""
+        champion = archive.patches(archive.champion)
+        unproven = len(posterior.patches) - len(champion)
+        if len(archive.observations) - self._panelled < PAUSE or unproven < PANEL_LEAST:
+            return None
+        draw = dict(zip(posterior.patches, posterior.sample(rng)[1:].tolist(), strict=True))
+        useful = [patch for patch, effect in draw.items() if effect > 0.0 and patch not in champion]
+        if len(useful) < PANEL_LEAST:
+            return None
+        wanted = champion.union(sorted(useful, key=lambda patch: -draw[patch])[:PANEL])
+        return None if wanted in archive.composed else wanted
+
     # ------------------------------------------------------------------------------- who meets the champion
 
     def contender(self, archive: Archive, spend: Spend) -> int | None:
@@ -165,7 +191,8 @@ class Pooled:
         values = posterior.values
         ready = (archive.column(TRIALS) >= settings.half) & (archive.column(ALIVE) > 0)
         rows = np.flatnonzero(ready & (values > values[champion] + settings.margin))
-        rows = rows[[_may_meet(archive, archive.ids[row]) for row in rows.tolist()]]
+        effects = posterior.effects
+        rows = rows[[_may_meet(archive, row, effects) for row in rows.tolist()]]
         lead, error = posterior.lead(champion, rows)
         sure = {
             int(row): float(by) for row, by in zip(rows[lead > LEAD * error], lead[lead > LEAD * error], strict=True)
@@ -197,10 +224,17 @@ class Pooled:
         return fits and likely * brought / (first + later) > lead / now
 
 
-def _may_meet(archive: Archive, node: int) -> bool:
-    """Whether a candidate never met this champion, and is not being brought over onto it."""
-    pair = node, archive.champion
-    return pair not in archive.tried and not archive.bringing.busy(*pair)
+def _may_meet(archive: Archive, row: int, effects: dict[int, float]) -> bool:
+    """Whether a candidate never met this champion, is not being brought over onto it, and is no mere panel."""
+    pair = archive.ids[row], archive.champion
+    return pair not in archive.tried and not archive.bringing.busy(*pair) and _plain(archive, row, effects)
+
+
+def _plain(archive: Archive, row: int, effects: dict[int, float]) -> bool:
+    """Whether a candidate was proposed, or holds no patch, beside the champion's, that seems to do nothing."""
+    held = archive.members[row]
+    added = held - archive.patches(archive.champion)
+    return archive.ids[row] in held or all(effects.get(patch, 0.0) > MEETS for patch in added)
 
 
 def _affordable(lead: float, noise: float, spend: Spend) -> bool:

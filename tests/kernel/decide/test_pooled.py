@@ -9,7 +9,7 @@ import pytest
 
 from agent.config.campaign import SearchConfig
 from agent.kernel.decide.archive import Archive, Compose, Expand, Measure, SearchSettings
-from agent.kernel.decide.pooled import LEAD, ROWS, START, Pooled, Spend, expected_pairs
+from agent.kernel.decide.pooled import LEAD, PANEL, PANEL_LEAST, ROWS, START, Pooled, Spend, expected_pairs
 from tests.kernel.decide.archives import archive
 
 RICH = Spend(foreseen=100_000, used=100, gate=0, log_threshold=5.7)
@@ -133,3 +133,40 @@ def test_a_test_is_expected_to_take_as_long_as_simulated_ones_do(lead: float) ->
 
 def test_the_description_of_the_key_that_pooled_does_not_heed_names_what_it_heeds_instead() -> None:
     assert f"pooled, which needs {LEAD}" in (SearchConfig.model_fields["min_z"].description or "")
+
+
+def test_patches_of_which_little_is_known_are_measured_together_in_a_panel() -> None:
+    built = run(archive([None, *[0] * 12]), dict.fromkeys(range(13), 0.3), START)
+    chooser, rng = Pooled(), np.random.default_rng(1)
+    step = chooser.next(built, rng)
+    assert isinstance(step, Compose)
+    assert PANEL_LEAST <= len(step.patches) <= PANEL
+    built.begin(step)
+    assert not isinstance(chooser.next(built, rng), Compose), "the next one only after PAUSE trials"
+
+
+def test_a_panel_with_a_patch_that_does_nothing_meets_the_champion_without_it() -> None:
+    built = archive([None, 0, 0, 0, 0])
+    built.add(5, 0, patches=frozenset({1, 2, 3, 4}))
+    run(built, {0: 0.2, 1: 0.4, 2: 0.4, 3: 0.4, 4: 0.2, 5: 0.8}, 200)
+    chooser, rng = Pooled(), np.random.default_rng(1)
+    assert chooser.contender(built, RICH) != 5
+    assert chooser.next(built, rng) == Compose(frozenset({1, 2, 3}))
+    built.add(6, 0, patches=frozenset({1, 2, 3}))
+    run(built, {6: 0.8}, 200)
+    assert chooser.contender(built, RICH) == 6
+
+
+def test_panels_do_not_keep_trials_from_a_candidate_that_could_meet_the_champion() -> None:
+    built = archive([None, *[0] * 8])
+    built.add(9, 0, patches=frozenset(range(1, 9)))
+    run(built, {**dict.fromkeys(range(9), 0.3), 1: 0.95, 9: 0.95}, START)
+    chooser, rng = Pooled(), np.random.default_rng(1)
+    built.measure_only = True
+    measured = []
+    for _ in range(60):
+        step = chooser.next(built, rng)
+        if isinstance(step, Measure):
+            built.record(step.node, float(rng.random() < 0.95) if step.node in {1, 9} else 0.0, step.turn)
+            measured.append(step.node)
+    assert measured.count(1) > 20
