@@ -4,7 +4,7 @@
     python -m bench.live.hands next FOLDER WRITER             waits for a request and prints what is new in it
     python -m bench.live.hands reply FOLDER WRITER N          answers request N from standard input, then as `next`
 
-A writer keeps the conversations that it began: a request goes to whoever wrote the answer that it continues. An answer
+A writer keeps the conversations that it began: a request goes to the one that wrote the answer before it. An answer
 is text under marks: `%%% content`, or `%%% call TOOL` followed by `%%% arg NAME` (a string, as it is) or by
 `%%% json NAME` (any other value); `%%% end` ends it. A file `stop` in the folder sends the writers home.
 """
@@ -91,22 +91,29 @@ def take(folder: Path, writer: str) -> int | None:
     with FileLock(folder / "lock"):
         for n in waiting(folder):
             claim = folder / "claims" / str(n)
-            if not claim.exists() and owner(folder, read(folder, n)) in {None, writer}:
+            if not claim.exists() and continued(folder, n, writer)[0] == writer:
                 claim.write_text(writer, encoding="utf-8")
             if claim.exists() and claim.read_text(encoding="utf-8") == writer:
                 return n
     return None
 
 
-def owner(folder: Path, body: Message) -> str | None:
-    """Who wrote the last answer of a conversation; None for a new one. A gateway renames calls, but keeps the rest."""
-    last = next((message for message in reversed(body["messages"]) if message["role"] == "assistant"), None)
+def continued(folder: Path, n: int, writer: str) -> tuple[str, int]:
+    """(who wrote the last answer, the number of the first request) of the conversation that a request continues.
+
+    A new conversation begins with this request, and is for the writer who asks. A gateway renames calls, but keeps the
+    rest of an answer.
+    """
+    last = next((one for one in reversed(read(folder, n)["messages"]) if one["role"] == "assistant"), None)
     if last is None:
-        return None
+        return writer, n
     functions = [call["function"] for call in last.get("tool_calls") or []]
     calls = [{"name": one["name"], "arguments": json.loads(one["arguments"])} for one in functions]
     path = folder / "claims" / mark(last.get("content"), calls)
-    return path.read_text(encoding="utf-8") if path.exists() else None
+    if not path.exists():
+        return writer, n
+    wrote, first = path.read_text(encoding="utf-8").split()
+    return wrote, int(first)
 
 
 def mark(content: str | None, calls: list[Message]) -> str:
@@ -137,9 +144,13 @@ def answer_of(text: str) -> Message:
 
 
 def reply(folder: Path, writer: str, n: int, text: str) -> None:
-    """Answer a request."""
+    """Answer a request. Raises ValueError if it does not wait for this writer, or if the text is not an answer."""
+    claim = folder / "claims" / str(n)
+    if n not in waiting(folder) or not claim.exists() or claim.read_text(encoding="utf-8") != writer:
+        raise ValueError(f"request {n} does not wait for an answer of {writer}")
     answer = answer_of(text)
-    (folder / "claims" / mark(answer["content"], answer["calls"])).write_text(writer, encoding="utf-8")
+    _, first = continued(folder, n, writer)
+    (folder / "claims" / mark(answer["content"], answer["calls"])).write_text(f"{writer} {first}", encoding="utf-8")
     put(folder / "outbox" / f"{n}.json", answer)
     print("sent")
 
@@ -152,17 +163,17 @@ def wait(folder: Path, writer: str) -> None:
             print("THE CAMPAIGN IS OVER: stop here.")
             return
         if (n := take(folder, writer)) is not None:
-            show(n, read(folder, n))
+            show(n, continued(folder, n, writer)[1], read(folder, n))
             return
         time.sleep(LOOK_SECONDS)
     print("nothing yet: call next again")
 
 
-def show(n: int, body: Message) -> None:
-    """The whole of a new conversation, with its tools; of one that goes on, what came after the last answer."""
+def show(n: int, first: int, body: Message) -> None:
+    """The whole of a new conversation, with its tools; of one that continues, what came after the last answer."""
     messages = body["messages"]
     last = max((at for at, message in enumerate(messages) if message["role"] == "assistant"), default=-1)
-    print(f"=== request {n}: {len(messages)} messages")
+    print(f"=== request {n} of conversation {first}: {len(messages)} messages")
     for tool in body.get("tools", []) if last < 0 else []:
         print("tool", json.dumps(tool["function"]))
     for message in messages[last + 1 :]:

@@ -225,7 +225,7 @@ class Pooled:
 
 
 def _may_meet(archive: Archive, row: int, effects: dict[int, float]) -> bool:
-    """Whether a candidate never met this champion, is not being brought over onto it, and is no mere panel."""
+    """Whether a candidate never met this champion, is not being brought over onto it, and is not a panel."""
     pair = archive.ids[row], archive.champion
     return pair not in archive.tried and not archive.bringing.busy(*pair) and _plain(archive, row, effects)
 
