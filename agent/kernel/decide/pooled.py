@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agent.kernel.decide.archive import ALIVE, FAILED, PENDING, TRIALS, Archive, Compose, Expand, Measure, Step
 from agent.kernel.decide.bets import BETS
@@ -42,7 +43,7 @@ PANEL, PANEL_LEAST = 8, 4
 WORTH: Final = 0.03
 """The smallest expected effect, in score, for which a patch is kept in a set."""
 MEETS: Final = 0.015
-"""The same for a candidate that meets the champion."""
+"""The same, for one that was put together to meet the champion."""
 GAIN: Final = 0.01
 """How much better than every candidate a set of patches must be expected to be."""
 EQUAL: Final = 0.03
@@ -115,7 +116,7 @@ class Pooled:
     def _contested(self, archive: Archive, posterior: Posterior, rng: np.random.Generator) -> int:
         """The row of the best draw; or, now and then, the best one of another draw that names another row."""
         alive = archive.column(ALIVE)
-        plain = np.array([_plain(archive, row, posterior.effects) for row in range(len(archive))])
+        plain = _plain(archive, posterior.effects)
         if not plain.all() and rng.random() < PLAIN:
             alive = alive * plain
         first = _best(posterior.draw(rng), alive)
@@ -190,9 +191,9 @@ class Pooled:
         posterior = self._fit(archive)
         values = posterior.values
         ready = (archive.column(TRIALS) >= settings.half) & (archive.column(ALIVE) > 0)
-        rows = np.flatnonzero(ready & (values > values[champion] + settings.margin))
-        effects = posterior.effects
-        rows = rows[[_may_meet(archive, row, effects) for row in rows.tolist()]]
+        ahead = values > values[champion] + settings.margin
+        rows = np.flatnonzero(ready & ahead & _plain(archive, posterior.effects))
+        rows = rows[[_may_meet(archive, archive.ids[row]) for row in rows.tolist()]]
         lead, error = posterior.lead(champion, rows)
         sure = {
             int(row): float(by) for row, by in zip(rows[lead > LEAD * error], lead[lead > LEAD * error], strict=True)
@@ -224,17 +225,17 @@ class Pooled:
         return fits and likely * brought / (first + later) > lead / now
 
 
-def _may_meet(archive: Archive, row: int, effects: dict[int, float]) -> bool:
-    """Whether a candidate never met this champion, is not being brought over onto it, and is not a panel."""
-    pair = archive.ids[row], archive.champion
-    return pair not in archive.tried and not archive.bringing.busy(*pair) and _plain(archive, row, effects)
+def _may_meet(archive: Archive, node: int) -> bool:
+    """Whether a candidate never met this champion, and is not being brought over onto it."""
+    pair = node, archive.champion
+    return pair not in archive.tried and not archive.bringing.busy(*pair)
 
 
-def _plain(archive: Archive, row: int, effects: dict[int, float]) -> bool:
-    """Whether a candidate was proposed, or holds no patch, beside the champion's, that seems to do nothing."""
-    held = archive.members[row]
-    added = held - archive.patches(archive.champion)
-    return archive.ids[row] in held or all(effects.get(patch, 0.0) > MEETS for patch in added)
+def _plain(archive: Archive, effects: dict[int, float]) -> NDArray[np.bool_]:
+    """For each row, whether it was proposed, or holds no patch, beside the champion's, that seems to do nothing."""
+    useful = archive.patches(archive.champion) | {patch for patch, effect in effects.items() if effect > MEETS}
+    rows = zip(archive.ids, archive.members, strict=True)
+    return np.array([node in held or held <= useful for node, held in rows])
 
 
 def _affordable(lead: float, noise: float, spend: Spend) -> bool:
