@@ -126,7 +126,7 @@ def machines(count: int, cpus: int) -> Iterator[Machines]:
 
 @contextmanager
 def _bridge() -> Iterator[None]:
-    # One that a killed run left behind.
+    # The leftover of a killed run.
     subprocess.run(["ip", "link", "del", "rbench"], check=False, stderr=subprocess.DEVNULL)
     _ip("link", "add", "rbench", "type", "bridge")
     try:

@@ -40,7 +40,7 @@ def test_an_answer_is_text_and_calls_under_marks() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "no mark", "%%% arg command\nls", "%%% cal shell"])
-def test_what_is_no_answer_is_refused(text: str) -> None:
+def test_text_without_the_marks_of_an_answer_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="answer"):
         hands.answer_of(text)
 
