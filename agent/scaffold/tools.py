@@ -18,6 +18,7 @@ from agent.scaffold.place import hidden
 NAMES = ("shell", "read_file", "search", "edit", "write_file", "plan", "finish")
 COMMAND_SECONDS = 60  # unless the model asks for more
 LONGEST_SECONDS = 600
+KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
 RESULT_CHARS = 8000
 READ_LINES = 400
 LINE_CHARS = 400  # of one line in a search or a read
@@ -82,6 +83,7 @@ class Toolbox:
             )
             try:
                 end = f"exit code {process.wait(timeout=max(seconds, 1.0))}"
+                end += " (killed, perhaps because it took too much memory)" if process.returncode in KILLED else ""
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()

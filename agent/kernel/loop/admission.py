@@ -14,11 +14,12 @@ from agent.kernel.decide.flags import FlagFinder, flags_key, in_one_line
 from agent.kernel.decide.parsing import Readings
 from agent.kernel.git.messages import format_message
 from agent.kernel.loop.briefing import Briefer
+from agent.kernel.loop.drafts import Drafts
 from agent.kernel.loop.lessons import lessons_of, take_lessons
 from agent.kernel.loop.parts import Parts, Planned, StepKind
 from agent.kernel.loop.proposer import Proposal
 from agent.kernel.loop.shown import search_tasks
-from agent.kernel.loop.state import patches_key
+from agent.kernel.loop.state import HELD, patches_key
 from agent.kernel.loop.threads import to_end
 from agent.kernel.loop.tries import Tries
 from agent.kernel.record.brought import brought_key
@@ -44,7 +45,7 @@ class Admission:
         self.tasks = search_tasks(parts.config, parts.suite, parts.state.ledger)
         self._finder = FlagFinder(parts.suite.tasks)
         self._briefer = Briefer(parts, self.tasks)
-        self._alone = asyncio.Lock()
+        self._alone, self._drafts = asyncio.Lock(), Drafts()
         self._commits = dict[int, str]()
         """Candidates that were saved since the start: git need not be asked for their commits."""
 
@@ -72,23 +73,25 @@ class Admission:
         state, parent = self._state, self._state.candidates[step.parent]
         try:
             source = None if step.bring is None else state.candidates[step.bring]
-            given, briefing = lessons_of(state.ledger), await self._briefer.write(parent, self._left, source)
-            mutable = self.mutable(parent.tree or "")
-            tools = Tries(self._parts, parent, mutable, self._briefer.tasks)
-            proposal = await self._parts.proposer.propose(
-                scaffold=await self._built(parent),
-                mutable=mutable,
-                context={**briefing.context, **tools.files},
-                beside=briefing.beside,
-                tools=tools,
-                seed=seed_of(self._config.seed, "propose", len(state.candidates)),
-                bring_over=source is not None,
-            )
+            with self._drafts.opened(parent.id, step.bring) as draft:
+                given = lessons_of(state.ledger)
+                briefing = await self._briefer.write(parent, self._left, source, draft.others)
+                mutable = self.mutable(parent.tree or "")
+                tools = Tries(self._parts, parent, mutable, self._briefer.tasks, draft)
+                proposal = await self._parts.proposer.propose(
+                    scaffold=await self._built(parent),
+                    mutable=mutable,
+                    context={**briefing.context, **tools.files},
+                    beside=briefing.beside,
+                    tools=tools,
+                    seed=seed_of(self._config.seed, "propose", len(state.candidates)),
+                    bring_over=source is not None,
+                )
             if proposal.lessons is not None:
                 take_lessons(state.ledger, given, proposal.lessons)
             candidate = await self.admit(proposal, parent, source=source)
             if candidate.fate is Fate.REFUSED:
-                state.archive.fail(parent.id)
+                state.failed(candidate)
             else:
                 await self.smoke_or_queue(candidate)
         finally:
@@ -122,7 +125,7 @@ class Admission:
             number = len(self._state.candidates)
             save = partial(self._save, number, proposal, parent, before, keep=twin is None, source=source)
             tree, diff = await to_end(save)
-            refusal = proposal.refusal if twin is None else f"reads the same as candidate {twin}, {_UP_TO}"
+            refusal = proposal.refusal if twin is None else _same(twin, source)
             candidate = Candidate(
                 id=number,
                 parent=parent.id,
@@ -254,6 +257,13 @@ class Admission:
             "trials_left": None if limits.trials is None else max(0, limits.trials - self._state.search_trials),
             "tokens_left": None if limits.tokens is None else max(0, limits.tokens - used),
         }
+
+
+def _same(twin: int, source: Candidate | None) -> str:
+    """Why a proposal is refused that reads the same as the candidate `twin`."""
+    if source is not None and source.id == twin:
+        return f"{HELD}: candidate {twin} needs no change to meet the champion"
+    return f"reads the same as candidate {twin}, {_UP_TO}"
 
 
 def crashed(trial: Trial) -> bool:

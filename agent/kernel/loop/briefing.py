@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from heapq import merge
 from itertools import chain
 
-from agent.base.types import Candidate, Fate, Files, Trial
+from agent.base.types import Candidate, Fate, Files, Purpose, Trial
 from agent.config.campaign import Config
 from agent.kernel.decide.cheaper import Aim, Objective
 from agent.kernel.decide.gate import GateSettings, pairs_to_prove
@@ -25,6 +26,7 @@ from agent.kernel.git.excerpt import Branch
 from agent.kernel.loop import pages
 from agent.kernel.loop.attempts import Attempt, Attempts
 from agent.kernel.loop.bring_over import BringOver
+from agent.kernel.loop.drafts import Draft
 from agent.kernel.loop.lessons import LESSONS, lessons_of
 from agent.kernel.loop.opening import with_recorded_windows
 from agent.kernel.loop.parts import Parts
@@ -73,10 +75,16 @@ class Briefer:
         self._page = lru_cache(maxsize=TEXTS_KEPT)(self._read_page)
         self._line = lru_cache(maxsize=KEPT)(self._read_line)
 
-    async def write(self, parent: Candidate, left: Callable[[], Left], source: Candidate | None = None) -> Briefing:
+    async def write(
+        self,
+        parent: Candidate,
+        left: Callable[[], Left],
+        source: Candidate | None = None,
+        beside: Sequence[Draft] = (),
+    ) -> Briefing:
         """What the improver gets that is to build on `parent`; `left` says what is left of the campaign.
 
-        `source` is the candidate whose patch it is to bring over.
+        `source` is the candidate whose patch it is to bring over, `beside` are the proposals under way.
         """
         needed = (parent.id,) if source is None else (parent.id, source.id)
         relatives = first((one for one in self._relatives(parent) if one != parent.id), MOST_CANDIDATES - 1)
@@ -85,8 +93,14 @@ class Briefer:
         repository = await asyncio.to_thread(self._repository, parent, attempts)
         brought = None if source is None else await to_end(partial(self._brought, parent, source, attempts))
         context = self._context(parent, relatives, left(), attempts, brought)
+        if beside:
+            context["under-way.tsv"] = pages.drafts_table(beside, time.monotonic()).encode()
+        context["README.md"] = pages.index_page(context.keys(), apart=self._purpose is Purpose.SHOWN).encode()
         lessons = lessons_of(self._state.ledger)
-        return Briefing(context=context, beside={**repository, **({LESSONS: lessons.encode()} if lessons else {})})
+        return Briefing(
+            context={f"context/{path}": body for path, body in context.items()},
+            beside={**repository, **({LESSONS: lessons.encode()} if lessons else {})},
+        )
 
     def _relatives(self, parent: Candidate) -> Iterator[int]:
         """The champion, then ancestors, siblings and children of the parent, then the best; some may come twice."""
@@ -120,13 +134,12 @@ class Briefer:
         left: Left,
         attempts: Sequence[Attempt],
         brought: BringOver | None,
-    ) -> Files:
+    ) -> dict[str, bytes]:
         found = sum((one.calibration for one in attempts if one.outcomes), Calibration())
-        files = {
+        return {
             **self._brief(parent, left, {} if brought is None else {"bring_over": brought.brief()}),
-            "README.md": pages.INDEX.encode(),
             "campaign.md": (self._facts(attempts, parent, left) + "\n" + pages.calibration_words(found)).encode(),
-            "candidates.tsv": pages.candidates_table(attempts).encode(),
+            "candidates.tsv": pages.candidates_table(attempts, self._state.counted).encode(),
             "results.tsv": pages.results_table(attempts).encode(),
             "scores.tsv": pages.scores_table(attempts, self.tasks).encode(),
             **({} if brought is None else bounded(brought.pages(), MOST_BYTES // 4)),
@@ -134,7 +147,6 @@ class Briefer:
             **self._task_files,
             **bounded(self._attempt_pages(attempts), MOST_BYTES // 2),
         }
-        return {f"context/{path}": body for path, body in files.items()}
 
     @cached_property
     def _task_files(self) -> Files:

@@ -98,20 +98,16 @@ def ask(name: str, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def show_trial(answer: dict[str, Any]) -> int:
-    """The score, what it took, what is left, and the end of the transcript."""
+    """The score, what it took and what is left, above and below the end of the transcript."""
     TRANSCRIPTS.mkdir(parents=True, exist_ok=True)
     file = TRANSCRIPTS / f"{answer['number']}-{answer['task']}.md"
     file.write_text(answer["transcript"], encoding="utf-8")
     left = f"{answer['tries_left']} tries left"
     tokens = "" if answer["tokens_left"] is None else f", {answer['tokens_left']} tokens left for them"
-    lines = [
-        f"task {answer['task']}: score {answer['score']:g} ({answer['reason']})",
-        f"{answer['seconds']:.1f} s, {answer['calls']} model calls, {answer['tokens']} tokens; {left}{tokens}",
-        f"the transcript is in {file}; its end:",
-        "",
-        answer["transcript"][-SHOWN:],
-    ]
-    sys.stdout.write("\n".join(lines).rstrip() + "\n")
+    score = f"task {answer['task']}: score {answer['score']:g} ({answer['reason']})"
+    used = f"{answer['seconds']:.1f} s, {answer['calls']} model calls, {answer['tokens']} tokens; {left}{tokens}"
+    shown = answer["transcript"][-SHOWN:].rstrip()
+    sys.stdout.write("\n".join([score, used, f"the transcript is in {file}; its end:", "", shown, "", score, used, ""]))
     return 0
 
 

@@ -7,7 +7,7 @@ them as they were written; the files are read in a box, by a model.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from itertools import repeat
 
@@ -16,6 +16,7 @@ from agent.base.types import Candidate, Task, Trial
 from agent.kernel.decide.predictions import Calibration
 from agent.kernel.decide.statistics import wilson
 from agent.kernel.loop.attempts import Attempt
+from agent.kernel.loop.drafts import Draft
 from agent.kernel.record.rows import Result
 
 MOST_TRANSCRIPT = 64 << 10
@@ -27,27 +28,41 @@ SHOWN_DIFF = 4000
 _KEPT = 1024
 """Lines of candidates that are held in memory: each proposal shows many, and few have changed since the last one."""
 
-INDEX = """\
-# What the campaign knows
+Counted = tuple[int, float | None]
+"""Trials, and their mean score if there are any."""
 
-| file | what is in it |
-|---|---|
-| `campaign.md` | how the agent is started, its model, what a trial may use, what the gate asks for, what is left |
-| `candidates.tsv` | a line for each candidate: parent, fate, score with its 95 % interval, tokens and seconds a trial |
-| `results.tsv` | a line for each task and candidate: trials, mean score, interval, tokens, seconds, time-outs |
-| `scores.tsv` | the same scores as a matrix: tasks in lines, candidates in columns, `solved/trials` |
-| `tasks/ID/` | each search task: what is asked, and the files that it starts with |
-| `trials.tsv`, `trials/*.md` | transcripts chosen for what they tell, and why each was chosen |
-| `transcripts/*.md` | the parent's latest failed trials |
-| `attempts/ID.md` | every attempt: its message, predictions, fate, reason and whole diff |
-| `bring-over/` | only where a patch is to be brought over: the patch, its results, the files that conflict |
-| `brief.json` | the same in short |
-
+_PAGES = {
+    "campaign.md": "how the agent is started, its model, what a trial may use, what the gate asks for, what is left",
+    "candidates.tsv": "a line for each candidate: parent, fate, scores, tokens and seconds a trial",
+    "results.tsv": "a line for each task and candidate: trials, mean score, interval, tokens, seconds, time-outs",
+    "scores.tsv": "the same scores as a matrix: tasks in lines, candidates in columns, `solved/trials`",
+    "under-way.tsv": "what others were writing when you began; `ratchet-check` tells what they are writing now",
+    "tasks/": "each search task that you may see: what is asked, and the files that it starts with",
+    "trials.tsv": "a line for each transcript in `trials/`: whose it is, and why it was chosen",
+    "trials/": "transcripts chosen for what they tell",
+    "transcripts/": "the parent's latest failed trials",
+    "attempts/": "a page for each attempt: its message, predictions, fate, reason and whole diff",
+    "bring-over/": "the patch that is to be brought over, its results, the files that conflict",
+    "brief.json": "the most important of it in short",
+}
+_APART = """\
+Two scores of a candidate are told. `score`, in all tables, is of the search tasks that you may see. `counted_score` in
+`candidates.tsv`, and each score in `brief.json`, is of other search tasks, by which candidates are judged.
+"""
+_REPOSITORY = """\
 The workspace is a git repository of the mutable paths. Every candidate is a branch, `candidate/ID`; `champion` is the
 best one proven, `proposal` is checked out and begins at the parent. `git log --all` shows results as notes;
 `git diff candidate/3 candidate/7`, `git show candidate/7:PATH` and `git merge candidate/7` work. What counts in the end
 is the files of the workspace, not what is committed there.
 """
+
+
+def index_page(paths: Collection[str], *, apart: bool) -> str:
+    """`README.md`: of these files, what is in each; `apart`: candidates are judged by tasks that are not shown."""
+    here = {name: text for name, text in _PAGES.items() if any(path.startswith(name) for path in paths)}
+    lines = ["| file | what is in it |", "|---|---|", *(f"| `{name}` | {text} |" for name, text in here.items())]
+    parts = ["# What the campaign knows\n", "\n".join(lines) + "\n", *([_APART] if apart else []), _REPOSITORY]
+    return "\n".join(parts)
 
 
 def clipped(text: str, most: int) -> str:
@@ -81,16 +96,19 @@ def brief_line(known: Candidate, reason: str, score: float | None, diff: str) ->
     )
 
 
-def candidates_table(attempts: Sequence[Attempt]) -> str:
-    """`candidates.tsv`."""
-    head = "id parent fate trials score low high tokens_per_trial seconds_per_trial time_outs bytes subject reason"
-    return _line(head.split()) + "".join(map(_candidate_line, attempts))
+def candidates_table(attempts: Sequence[Attempt], counted: Callable[[int], Counted]) -> str:
+    """`candidates.tsv`; `counted` says how a candidate did on the tasks that candidates are judged by."""
+    scores = "trials score low high counted_trials counted_score"
+    head = f"id parent fate {scores} tokens_per_trial seconds_per_trial time_outs bytes subject reason"
+    lines = (_candidate_line(one, *counted(one.candidate.id)) for one in attempts)
+    return _line(head.split()) + "".join(lines)
 
 
 @lru_cache(maxsize=_KEPT)
-def _candidate_line(one: Attempt) -> str:
+def _candidate_line(one: Attempt, counted: int, mean: float | None) -> str:
     known, trials = one.candidate, max(one.trials, 1)
     scored = [f"{one.mean:.3f}", *_interval(one.mean, one.trials)] if one.trials else ["", "", ""]
+    scored += [str(counted), "" if mean is None else f"{mean:.3f}"]
     tokens, seconds = sum(row.tokens for row in one.results), sum(row.seconds for row in one.results)
     each = [f"{tokens / trials:.0f}", f"{seconds / trials:.1f}", sum(row.late for row in one.results)]
     parent = "" if known.parent is None else known.parent
@@ -121,6 +139,13 @@ def scores_table(attempts: Sequence[Attempt], tasks: Sequence[Task]) -> str:
     names = [task.id for task in tasks]
     columns = [map(one.cells.get, names, repeat("")) for one in tried]
     return _table(["task", *(f"#{one.candidate.id}" for one in tried)], list(zip(names, *columns, strict=True)))
+
+
+def drafts_table(drafts: Sequence[Draft], now: float) -> str:
+    """`under-way.tsv`: what others are writing, as far as they said."""
+    head = ["from", "minutes", "brings_over", "subject"]
+    told = [[one.parent, f"{(now - one.begun) / 60:.0f}", one.brings or "", one.subject] for one in drafts]
+    return _table(head, told)
 
 
 def trials_table(rows: Sequence[tuple[str, int, Trial, str]]) -> str:

@@ -26,6 +26,8 @@ from agent.models.dialects.transcript import with_output
 SHOWN_FAILURES = 8
 UNMERGED = "could not be brought onto champion"
 """How the reason of a candidate begins whose patch conflicts with the champion."""
+HELD = "nothing to bring over"
+"""How the refusal of a proposal begins that left the patch which it was to bring over as it is."""
 
 TEXTS_KEPT = 128
 """Candidates whose texts are held in memory."""
@@ -80,7 +82,7 @@ class State:
             if (source := brought_of(self.ledger, candidate.id)) is not None:
                 self.archive.bringing.brought[source, candidate.parent or 0] = candidate.id
             if candidate.parent is not None and candidate.fate is Fate.REFUSED:
-                self.archive.fail(candidate.parent)
+                self.failed(candidate)
             elif self._search[candidate.id].trials or candidate.id in champions:
                 self.enter(candidate)
             else:
@@ -94,6 +96,11 @@ class State:
             self.archive.retire(reverted)
         self.archive.crown(self.champion)
         return waiting
+
+    def failed(self, refused: Candidate) -> None:
+        """Charge the parent of a refused candidate with it."""
+        if not refused.reason.startswith(HELD):
+            self.archive.fail(refused.parent or 0)
 
     def enter(self, candidate: Candidate) -> None:
         """Take an admitted candidate, with the search trials that it had, into the archive."""
@@ -210,6 +217,11 @@ class State:
     def score(self, candidate: int) -> float | None:
         """Mean search score, the only score that an improver may see."""
         return self._search.mean(candidate)
+
+    def counted(self, candidate: int) -> tuple[int, float | None]:
+        """Trials of a candidate on the tasks that candidates are judged by, and their mean score."""
+        known = self._search[candidate]
+        return known.trials, known.mean
 
     def best(self, count: int) -> list[int]:
         """The candidates with the highest mean search scores, the earlier ones first where they are equal."""

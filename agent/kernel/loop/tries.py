@@ -29,6 +29,7 @@ from agent.base.tools import Clock
 from agent.base.types import Candidate, Caps, Files, Purpose, Task, Trial
 from agent.kernel.decide.fingerprint import fingerprint
 from agent.kernel.decide.predictions import predictions
+from agent.kernel.loop.drafts import Draft, Drafts
 from agent.kernel.loop.pages import MOST_TRANSCRIPT, clipped
 from agent.kernel.loop.parts import Parts
 from agent.models.gateway.intake import MAX_VALUES, values
@@ -49,11 +50,17 @@ class Sent:
 
 
 class Tries:
-    """The tools of one proposal that builds on `parent`, whose mutable files are `before`."""
+    """The tools of one proposal that builds on `parent`, whose mutable files are `before`.
 
-    def __init__(self, parts: Parts, parent: Candidate, before: Files, tasks: Sequence[Task]) -> None:
+    `draft` is what others may know of it; None: it is made apart from others.
+    """
+
+    def __init__(
+        self, parts: Parts, parent: Candidate, before: Files, tasks: Sequence[Task], draft: Draft | None = None
+    ) -> None:
         self._parts, self._state, self._config = parts, parts.state, parts.config
         self._parent, self._before = parent, before
+        self._draft = draft or Drafts().new(parent.id)
         self._tasks = {task.id: task for task in tasks}
         self._made, self._tokens = 0, 0
         self._name, self._alone = uuid.uuid4().hex[:12], asyncio.Lock()
@@ -83,21 +90,23 @@ class Tries:
             raise CandidateFault("another request of this box is under way; ask for one thing at a time")
         async with self._alone:
             sent = await asyncio.to_thread(read, body, self._before)
+            self._draft.says(sent.notes.get("PATCH.md", ""))
             return await (self._try(sent, clock) if name == "try" else self._check(sent))
 
     # ---------------------------------------------------------------------------- check
 
     async def _check(self, sent: Sent) -> Mapping[str, object]:
-        return {"faults": await self._faults(sent), "notes": self._notes(sent.notes)}
-
-    async def _faults(self, sent: Sent) -> list[str]:
-        """Everything for which the patch would be refused."""
         odd = [f"`{path}` is not a regular file" for path in sent.odd]
         faults, change, readings = await self._parts.proposer.faults(self._before, sent.files)
-        if not faults:
-            twin = self._state.ledger.known_fingerprint(fingerprint(change.files, readings))
-            faults += [] if twin is None else [f"it reads the same as candidate {twin}, up to comments and layout"]
-        return odd + faults
+        twin = None if faults else self._state.ledger.known_fingerprint(fingerprint(change.files, readings))
+        notes = self._notes(sent.notes)
+        if twin is not None and twin == self._draft.brings:
+            notes.append(f"it is candidate {twin}; leave it so if nothing is to be added, {twin} can meet the champion")
+        elif twin is not None:
+            faults.append(f"it reads the same as candidate {twin}, up to comments and layout")
+        others = [one for one in self._draft.others if one.subject]
+        notes += [f"under way from #{one.parent}, by another improver: {one.subject}" for one in others]
+        return {"faults": odd + faults, "notes": notes}
 
     def _notes(self, notes: Mapping[str, str]) -> list[str]:
         """What the kernel reads in PATCH.md."""

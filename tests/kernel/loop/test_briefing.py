@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -64,8 +65,7 @@ def test_the_context_tells_what_is_known_of_search_and_nothing_of_gate_and_holdo
     context, _ = scenes[-1]
     for name in ("README.md", "campaign.md", "candidates.tsv", "results.tsv", "scores.tsv", "trials.tsv"):
         assert context[name].strip(), name
-    for named in ("`campaign.md`", "`trials.tsv`", "`attempts/ID.md`"):
-        assert named in context["README.md"]
+    assert {"campaign.md", "trials.tsv", "attempts/"} <= indexed(context)
     everything = "\n".join(body for files, _ in scenes for body in files.values())
     assert "gate-" not in everything
     assert "holdout-" not in everything
@@ -75,6 +75,43 @@ def test_the_context_tells_what_is_known_of_search_and_nothing_of_gate_and_holdo
     agent = ("python3 -P -m agent.scaffold`", "paths that a patch may change: agent/scaffold, prompts")
     for fact in (*agent, "scripted", "model calls: 64", "smallest gain worth finding, in score: 0.05", "at the most"):
         assert fact in context["campaign.md"]
+
+
+def indexed(context: dict[str, str]) -> set[str]:
+    """What the index names."""
+    return set(re.findall(r"^\| `([^`]*)`", context["README.md"], re.MULTILINE))
+
+
+def test_the_index_names_the_files_that_are_there_and_no_others(scenes: Scenes) -> None:
+    first, last = scenes[0][0], scenes[-1][0]
+    assert "attempts/" not in indexed(first)
+    for context in (first, last):
+        files = {path for path in context if path not in {"instruction.md", "README.md", "tools.json"}}
+        files = {path for path in files if not path.startswith("bin/")}
+        assert all(any(path.startswith(name) for name in indexed(context)) for path in files)
+        assert all(any(path.startswith(name) for path in files) for name in indexed(context))
+
+
+async def test_the_index_says_which_score_counts_and_the_table_holds_both(make_lab: MakeLab) -> None:
+    improve = Improver()
+    lab = make_lab(improve, trials=60, options={"search": {"shown": 0.5}})
+    await lab.run()
+    context = {path.removeprefix("context/"): body.decode() for path, body in improve.scenes[-1][0].items()}
+    assert "by which candidates are judged" in context["README.md"]
+    known = {row["id"]: row for row in rows(context["candidates.tsv"])}
+    brief = json.loads(context["brief.json"])
+    for one in brief["attempts"]:
+        if one["score"] is not None:
+            assert float(known[str(one["id"])]["counted_score"]) == pytest.approx(one["score"], abs=0.001)
+    assert int(known["0"]["counted_trials"]) >= 10
+    assert int(known["0"]["trials"]) >= 6
+
+
+def test_where_every_task_is_shown_there_is_one_score(scenes: Scenes) -> None:
+    context, _ = scenes[-1]
+    assert "counted_score" not in context["README.md"]
+    for row in rows(context["candidates.tsv"]):
+        assert (row["counted_trials"], row["counted_score"]) == (row["trials"], row["score"])
 
 
 def test_tables_hold_scores_with_intervals_and_costs(scenes: Scenes) -> None:

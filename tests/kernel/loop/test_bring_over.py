@@ -120,6 +120,23 @@ async def test_a_patch_that_nobody_could_bring_over_still_meets_the_champion_its
         assert campaign.state.archive.bringing.brought == {(2, 1): 3}, "a resumed campaign does not ask again"
 
 
+async def test_a_patch_that_needs_no_change_is_nobodys_failure_and_meets_the_champion(make_lab: MakeLab) -> None:
+    lab = make_lab(Improver(RIVAL), solve=adding_up)
+    for resumed in (False, True):
+        async with lab.campaign() as campaign:
+            if resumed:
+                await campaign.resume()
+                made = campaign.state.candidates[3]
+            else:
+                made = await brought(campaign)
+            archive = campaign.state.archive
+            assert made.fate is Fate.REFUSED
+            assert made.reason == "nothing to bring over: candidate 2 needs no change to meet the champion"
+            assert archive.node(1).failed_proposals == 0
+            assert not archive.bringing.open(2, 1)
+            assert archive.node(2).alive
+
+
 async def test_the_gate_hands_a_contender_to_an_improver_where_that_should_give_more(make_lab: MakeLab) -> None:
     lab = make_lab(Improver(), solve=adding_up, strategy=Pooled(), trials=100_000)
     async with lab.campaign() as campaign:

@@ -108,6 +108,7 @@ async def test_a_trial_of_the_workspace_is_graded_outside_and_recorded_as_dry(tr
     made = tried(script, options={"proposals": {"tries": 5}})
     await made.run()
     assert said[1].startswith("task search-3: score 1 (")
+    assert said[1].splitlines()[-2:] == said[1].splitlines()[:2], "whoever looks at the end alone sees the score"
     assert "3 tries left" in said[1]
     assert "skill 100, luck" in said[1]
     assert said[2].startswith("refused: no search task `search-99`; there are search-")
@@ -210,6 +211,7 @@ async def test_check_names_all_faults_and_what_the_kernel_reads_in_the_message(t
     made = tried(script)
     await made.run()
     assert "- the patch changes nothing" in said[0]
+    assert "under way" not in said[0]
     for fault in ("settings.py line 1", "b.py is not UTF-8 text", "c.md line 1 holds the control character U+001B"):
         assert fault in said[1]
     assert "note: predicts + search-1: yes" in said[1]
