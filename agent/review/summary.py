@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from agent.base.types import Candidate, Purpose
 from agent.config.improve import ITSELF
@@ -24,6 +25,26 @@ class Estimate:
 
     def __str__(self) -> str:
         return f"{self.mean:.3f}  [{self.low:.3f}, {self.high:.3f}]  ({self.n} trials)"
+
+
+LITTLE_ROOM: Final = 0.25
+"""Where the champion leaves so small a part of the search tasks open, search can hardly tell candidates apart."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Room:
+    """How many search tasks the champion was run on, and how many of these it failed at least once."""
+
+    tasks: int
+    open: int
+
+    @property
+    def warning(self) -> str | None:
+        """What to do about too little room for improvement, or None."""
+        if not self.tasks or self.open > LITTLE_ROOM * self.tasks:
+            return None
+        solved = f"the champion solves {self.tasks - self.open} of {self.tasks} search tasks each time"
+        return f"{solved}, so {self.open} are left to tell candidates apart; add tasks, or lower search.shown"
 
 
 def wilson(scores: Sequence[float]) -> Estimate | None:
@@ -76,6 +97,7 @@ class Summary:
     ending: str
     improver: str | None = None
     untried: frozenset[int] = frozenset()
+    room: Room = Room(tasks=0, open=0)
 
 
 def summarise(ledger: Ledger) -> Summary:
@@ -85,6 +107,7 @@ def summarise(ledger: Ledger) -> Summary:
     purpose = Purpose.HOLDOUT if commits else Purpose.SEARCH
     first, last = ledger.scores(purpose, 0), ledger.scores(purpose, champion)
     both = sorted(first.keys() & last.keys())
+    searched = ledger.results([champion], Purpose.SEARCH)
     end = ledger.latest("end")
     return Summary(
         baseline=wilson([*first.values()]),
@@ -103,5 +126,6 @@ def summarise(ledger: Ledger) -> Summary:
         ending=end.text if end else "not ended",
         untried=frozenset(c.id for c in ledger.candidates())
         - {row.candidate for row in ledger.tallies(Purpose.SEARCH)},
+        room=Room(tasks=len(searched), open=sum(row.total < row.trials for row in searched)),
         improver=None if (improver := ledger.recollect(IMPROVER)) in {None, ITSELF} else improver,
     )

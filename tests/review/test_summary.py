@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.review.summary import difference, paired, wilson
+from agent.review.summary import Room, difference, paired, wilson
 
 scores = st.lists(st.floats(0, 1), min_size=1, max_size=50)
 
@@ -33,6 +33,16 @@ def test_a_paired_difference_uses_the_pairs() -> None:
     assert estimate is not None
     assert estimate.mean == 0.5
     assert estimate.high - estimate.mean == pytest.approx(1.959964 * math.sqrt((4 * 0.25) / 3 / 4))
+
+
+@pytest.mark.parametrize(("tasks", "left", "warned"), [(12, 2, True), (12, 3, True), (12, 4, False), (0, 0, False)])
+def test_search_without_room_for_improvement_is_warned_of(tasks: int, left: int, warned: bool) -> None:
+    warning = Room(tasks=tasks, open=left).warning
+    assert (warning is not None) is warned
+    if warning:
+        assert warning.startswith(
+            f"the champion solves {tasks - left} of {tasks} search tasks each time, so {left} are"
+        )
 
 
 def test_nothing_is_said_of_too_little() -> None:

@@ -51,6 +51,8 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if facts["champion"]:
         yield "its score", _shown(facts["champion_score"])
     yield "seed's score", _shown(facts["baseline"])
+    if facts["search_tasks"]["warning"]:
+        yield "search", facts["search_tasks"]["warning"]
     yield "patches", f"{facts['proposals']} proposed, {facts['accepted']} accepted, {facts['rejected']} rejected"
     yield "trials", f"{facts['trials']:,} in {_duration(facts['seconds'])} of running"
     shared = f", and {facts['shared_calls']:,} shared answers" if facts["shared_calls"] else ""
@@ -77,6 +79,7 @@ def status(config: Config, ledger: Ledger) -> dict[str, Any]:
         **_counts(summary),
         "baseline": asdict(summary.baseline) if summary.baseline else None,
         "champion_score": asdict(summary.champion) if summary.champion else None,
+        "search_tasks": {**asdict(summary.room), "warning": summary.room.warning},
         "last_end": end.text if end else None,
         "events": [f"{kind}: {clean_line(text)}" for _, _, kind, text in ledger.events(last=SHOWN_EVENTS)],
     }

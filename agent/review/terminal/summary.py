@@ -21,6 +21,8 @@ def print_summary(summary: Summary, *, name: str, hint: Callable[[str], str], co
     console.rule(f"campaign {name}: {clean_line(summary.ending)}")
     _print_scores(summary, console)
     _print_candidates(summary, hint, console)
+    if (warning := summary.room.warning) is not None:
+        console.print(Text(warning))
     if summary.improver is not None:
         console.print(Text(f"patches were written by {clean_line(summary.improver)}, not by the scaffold itself"))
     cost = f"${summary.dollars:.4f}" + (f" and {summary.unpriced} calls without a price" if summary.unpriced else "")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from io import StringIO
 
 from rich.console import Console
 
 from agent.base.types import Candidate, Fate
-from agent.review.summary import summarise
+from agent.review.summary import Room, summarise
 from agent.review.terminal.summary import print_summary
 from tests.review.conftest import Night
 
@@ -22,5 +23,19 @@ def test_a_candidate_without_a_trial_is_not_called_unpromising(night: Night) -> 
     console = Console(file=StringIO(), width=80)
     print_summary(summary, name="night", hint=lambda command: f"ratchet {command}", console=console)
     said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "search tasks each time" not in said
     assert "2 patches proposed: 0 accepted, 0 rejected, 2 not at the gate (1 without a" in said
     assert max(map(len, said.splitlines())) <= 80
+
+
+def test_a_campaign_that_has_no_room_left_says_so_at_its_end_and_in_its_status(night: Night) -> None:
+    with night.ledger() as ledger:
+        summary = replace(summarise(ledger), room=Room(tasks=10, open=1))
+        tried, unsolved = summarise(ledger).room.tasks, summarise(ledger).room.open
+    console = Console(file=StringIO(), width=80)
+    print_summary(summary, name="night", hint=lambda command: f"ratchet {command}", console=console)
+    assert "the champion solves 9 of 10 search tasks each time" in console.file.getvalue()  # type: ignore[attr-defined]
+    known = json.loads(night.ratchet("status", "--json").stdout)["search_tasks"]
+    assert (known["tasks"], known["open"]) == (tried, unsolved)
+    assert tried == 10
+    assert (known["warning"] is not None) == ("search tasks each time" in night.ratchet("status").stdout)
