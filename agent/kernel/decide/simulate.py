@@ -89,6 +89,7 @@ class SimulatedCampaign:
         self._chances = [sigmoid(world.search)]
         self._order = world.rng.permutation(world.search.size)
         self._smoke = smoke
+        self._champions = {0}
         self._fresh: list[float] = []
         self._flying: list[Step] = []
 
@@ -158,10 +159,19 @@ class SimulatedCampaign:
         self._enter(self.archive.champion, patches)
 
     def _merges(self, node: int) -> bool:
-        """Whether a node must be brought onto the champion first, which makes a new one."""
+        """Whether a node must be brought onto the champion first, which makes a new one.
+
+        What was put together since the champion was accepted is a patch of it, also where it takes patches out.
+        """
         champion, held = self.archive.patches(self.archive.champion), self.archive.patches(node)
-        free = self.world.settings.merges and not champion <= held
+        free = self.world.settings.merges and self._base(node) != self.archive.champion
         return free and champion | held not in self.archive.composed
+
+    def _base(self, node: int) -> int:
+        """The champion, or the seed, that a node descends from most closely."""
+        while node not in self._champions and (parent := self.archive.node(node).parent) is not None:
+            node = parent
+        return node
 
     def _contender(self, gate: GateSettings) -> int | None:
         if not isinstance(self.strategy, Promoter):
@@ -189,6 +199,7 @@ class SimulatedCampaign:
             self.commits += 1
             self.false_commits += self.world.mean(after) <= self.world.mean(before)
             self.archive.crown(node)
+            self._champions.add(node)
             self._fresh = []
         else:
             self._fresh += [float(a) for a, _ in pairs[: decision.pairs]]
