@@ -8,7 +8,8 @@ without it minus that of W:
 - *needed*: bets on -x. Under "leaving it out costs nothing" its mean is at most 0.
 
 The first to reach 1 / ERROR settles the patch; a patch that is not settled after all groups is kept. So a patch worth m
-or more is left out with chance at most ERROR (Ville).
+or more is left out with chance at most ERROR (Ville). Where sides differ by chance in both directions, as without
+shared answers, more groups than there are would be needed: such a patch is kept without further trials.
 
 None of this proves anything about the smaller set S. It is a new candidate, and goes to the gate as any other: fresh
 pairs against the champion that W met, under an index of its own that is written down before the first pair. S is
@@ -38,6 +39,13 @@ ERROR: Final = 0.1
 
 LARGE: Final = (0.48, 0.9)
 """Bets on idleness: where a patch does nothing, every group wins the same little."""
+NOISE, NOISE_LEAST = 0.15, 4
+"""The part of the groups in which a patch wins, and that in which it loses, from which on idleness cannot be shown.
+
+A difference in each direction in a part p of the groups costs a bet b on x + m about p b^2, a group without one wins
+b m: at the margin of .05 and the smaller bet of .48 they cancel at p = .1. The larger part, and the least number of
+both, leave alone what differs by chance on one task in ten.
+"""
 
 
 class Stage(StrEnum):
@@ -54,6 +62,7 @@ class Standing(StrEnum):
     IDLE = "idle"
     NEEDED = "needed"
     INSEPARABLE = "inseparable"
+    NOISY = "noisy"
 
 
 @dataclass(slots=True)
@@ -64,6 +73,8 @@ class Part:
     standing: Standing = Standing.OPEN
     groups: int = 0
     lost: float = 0.0
+    _better: int = 0
+    _worse: int = 0
     _idle: Process = field(init=False)
     _needed: Process = field(default_factory=lambda: Process(BETS, 1.0))
 
@@ -80,6 +91,7 @@ class Part:
         if self.standing is not Standing.OPEN:
             return
         self.groups, self.lost = self.groups + 1, self.lost + whole - without
+        self._better, self._worse = self._better + (without > whole), self._worse + (without < whole)
         self._idle.weigh(without - whole + self.margin)
         self._needed.weigh(whole - without)
         bar = -math.log(ERROR)
@@ -87,6 +99,8 @@ class Part:
             self.standing = Standing.NEEDED
         elif self._idle.log_e >= bar:
             self.standing = Standing.IDLE
+        elif min(self._better, self._worse) >= max(NOISE_LEAST, NOISE * self.groups):
+            self.standing = Standing.NOISY
 
 
 class Attribution:

@@ -36,6 +36,26 @@ def test_where_every_patch_is_idle_none_is_left_out() -> None:
     assert attribution.idle == frozenset()
 
 
+def test_where_chance_decides_both_ways_no_more_trials_are_spent_and_the_patch_is_kept() -> None:
+    ends = []
+    for seed in range(50):
+        rng, attribution = np.random.default_rng(seed), Attribution([1], [2], margin=0.05)
+        while attribution.open and attribution.parts[1].groups < 80:
+            attribution.add(float(rng.random() < 0.6), {1: float(rng.random() < 0.6)})
+        ends.append(attribution.parts[1])
+    kept = [part for part in ends if part.standing is Standing.NOISY]
+    assert len(kept) >= 35
+    assert np.mean([part.groups for part in kept]) <= 25
+
+
+def test_a_harmful_patch_in_quiet_groups_is_still_found() -> None:
+    attribution = Attribution([1, 2], [], margin=0.05)
+    for group in range(80):
+        sides = {1: float(group % 5 != 0 or group % 2 == 0), 2: 0.0}
+        attribution.add(float(group % 5 != 0), {patch: sides[patch] for patch in attribution.open})
+    assert attribution.parts[1].standing is Standing.IDLE
+
+
 @given(st.lists(st.tuples(SCORE, SCORE), max_size=80), st.floats(0.01, 0.5))
 def test_a_patch_stands_where_it_stood_once_it_is_settled(groups: list[tuple[float, float]], margin: float) -> None:
     attribution, seen = Attribution([1], [], margin), Standing.OPEN
