@@ -54,8 +54,10 @@ LEAD: Final = 1.65
 """Standard errors by which a candidate must lead the champion."""
 CHEAP: Final = 0.03
 """A test may begin at any time if it is expected to take at most this part of all trials ..."""
+LATE: Final = 0.5
+"""... and otherwise where at most this part of all trials is left ..."""
 LAST_CALL: Final = 1.3
-"""... and otherwise once what is left is so many times what it is expected to take."""
+"""... which is at most so many times what the test is expected to take."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -239,11 +241,15 @@ def _plain(archive: Archive, effects: dict[int, float]) -> NDArray[np.bool_]:
 
 
 def _affordable(lead: float, noise: float, spend: Spend) -> bool:
-    """Whether a test of such a lead is cheap, or must begin now because later it would not end."""
-    if spend.used >= spend.foreseen:
+    """Whether a test of such a lead is cheap, or must begin now because later it would not end.
+
+    A small lead takes most of a campaign to prove, in which search finds larger ones; so it waits for the second half.
+    """
+    left = spend.foreseen - spend.used
+    if left <= 0:
         return False
     cost = 2.0 * expected_pairs(lead, noise, spend.log_threshold)
-    return cost <= CHEAP * spend.foreseen or cost * LAST_CALL * spend.wait >= spend.foreseen - spend.used
+    return cost <= CHEAP * spend.foreseen or left <= min(LATE * spend.foreseen, cost * LAST_CALL * spend.wait)
 
 
 def expected_pairs(lead: float, noise: float, log_threshold: float) -> float:

@@ -6,6 +6,7 @@ Search decides nothing, so a rule of thumb will do; the gate measures again (`ch
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -14,7 +15,9 @@ import numpy as np
 
 from agent.base.usage import Usage
 from agent.kernel.decide.archive import ALIVE, PENDING, TRIALS, Archive, Measure, Step
-from agent.kernel.decide.cheaper import Aim, Unit, saved
+from agent.kernel.decide.bets import BETS, clipped
+from agent.kernel.decide.cheaper import Aim, Objective, Unit, saved
+from agent.kernel.decide.pooled import Spend
 from agent.kernel.decide.strategies import Strategy
 
 FIRST: Final = 3
@@ -24,18 +27,25 @@ LEAD: Final = 1.65
 HALF: Final = 0.5
 """The part of the margin that a candidate may seem to be worse by, in search, when its test begins."""
 
+SHARE: Final = 0.5
+"""The part of the trials that are left which a test may be expected to take; no other candidate has any meanwhile."""
+
 Seen = Mapping[int, tuple[float, float]]
 """Index -> score and cost of one candidate's search trials."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A candidate beside the champion, in `n` common trials: mean saving and its standard error, mean difference."""
+    """A candidate beside the champion, in `n` common trials: mean saving and its standard error, mean difference.
+
+    `differ` is the part of these trials in which the scores differ, with one more that half differs.
+    """
 
     n: int
     saving: float
     error: float
     difference: float
+    differ: float
 
 
 def search_cost(usage: Usage, unit: Unit) -> float:
@@ -48,12 +58,31 @@ def compared(champion: Seen, candidate: Seen) -> Compared:
     """A candidate beside the champion; without common trials nothing is saved."""
     both = sorted(champion.keys() & candidate.keys())
     if not both:
-        return Compared(0, 0.0, 1.0, 0.0)
+        return Compared(0, 0.0, 1.0, 0.0, 0.5)
     ratios = np.asarray([saved(champion[index][1], candidate[index][1]) for index in both])
     scores = np.asarray([candidate[index][0] - champion[index][0] for index in both])
     # Ratios of equal sign lie close together when there are few: half a unit more keeps their error honest.
     error = float(np.sqrt((ratios.var() * len(both) + 0.25) / len(both)) / np.sqrt(len(both)))
-    return Compared(len(both), float(ratios.mean()), error, float(scores.mean()))
+    differ = (float(np.abs(scores).sum()) + 0.5) / (len(both) + 1.0)
+    return Compared(len(both), float(ratios.mean()), error, float(scores.mean()), differ)
+
+
+def pairs_to_show(one: Compared, margin: float, log_threshold: float) -> float:
+    """Pairs after which bets that a candidate is not worse by `margin` should have won, if it is as it seems.
+
+    A pair is won, lost or equal, as often as in search; the best of the mixed bets is looked at (Kelly 1956). Infinite
+    where every bet should lose.
+    """
+    lead = min(max(one.difference, -one.differ), one.differ)
+    won, lost = (one.differ + lead) / 2.0, (one.differ - lead) / 2.0
+    bets = clipped(np.asarray(BETS), 1.0 - margin)
+    rates = (
+        won * np.log1p(bets * (1.0 + margin))
+        + lost * np.log1p(bets * (margin - 1.0))
+        + (1.0 - one.differ) * np.log1p(bets * margin)
+    )
+    rate = float(rates.max())
+    return (log_threshold + math.log(len(BETS))) / rate if rate > 0.0 else math.inf
 
 
 class Thrifty:
@@ -74,10 +103,12 @@ class Thrifty:
             return Measure(node, int(begun[archive.row(node)]))
         return self.inner.next(archive, rng)
 
-    def cheapest(self, archive: Archive, gate_share: float) -> int | None:
+    def cheapest(self, archive: Archive, spend: Spend) -> int | None:
         """The node that should meet the champion for what it saves, or None."""
         settings, finished = archive.settings, archive.column(TRIALS)
-        if gate_share > settings.max_gate_share or finished[archive.row(archive.champion)] < settings.enough:
+        if spend.gate > settings.max_gate_share * max(spend.foreseen, 1.0):
+            return None
+        if finished[archive.row(archive.champion)] < settings.enough:
             return None
         ready = [
             node
@@ -85,8 +116,15 @@ class Thrifty:
             if finished[archive.row(node)] >= settings.enough
             and one.saving > LEAD * one.error
             and one.difference >= -HALF * self.aim.not_worse
+            and self._affordable(one, spend)
         ]
         return max(ready, key=lambda node: self._beside(archive, node).saving, default=None)
+
+    def _affordable(self, one: Compared, spend: Spend) -> bool:
+        """Whether a test of a candidate should leave enough of the campaign to the others."""
+        claims = math.log(2.0) if self.aim.objective is Objective.BOTH else 0.0
+        pairs = pairs_to_show(one, self.aim.not_worse, spend.log_threshold + claims)
+        return 2.0 * pairs <= SHARE * (spend.foreseen - spend.used)
 
     def _worth(self, archive: Archive) -> dict[int, Compared]:
         """The living candidates that never met this champion and look cheaper, and not worse than the margin allows."""

@@ -27,7 +27,7 @@ class Contenders:
         """The node that should meet the champion now, by the strategy's own rule if it has one."""
         state, strategy = self._state, self._parts.strategy
         if isinstance(strategy, Thrifty):
-            cheapest = strategy.cheapest(state.archive, self._gate_share())
+            cheapest = strategy.cheapest(state.archive, self._spend())
             if cheapest is not None or strategy.aim.objective is Objective.COST:
                 return cheapest
             strategy = strategy.inner
