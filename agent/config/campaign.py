@@ -105,7 +105,8 @@ class GateConfig(Section):
         description="that bound, a probability, over the whole campaign; null: 0.10 for fdr, 0.05 otherwise",
     )
     spending: Count = Field(
-        default=30, description="gate tests over which half of alpha is spread; small for a short campaign"
+        default=4,
+        description="gate tests over which half of alpha is spread; larger: the first are harder, later ones easier",
     )
     effect: Share = Field(
         default=0.05, description="improvement in score (0 to 1) worth finding; a test gives up on smaller ones"

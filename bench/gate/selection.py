@@ -31,6 +31,8 @@ ASIDE = 60
 """Trials that a real campaign uses for the A/A check, canaries and the holdout; they are taken off each budget."""
 GROWTH = {"pooled": 0.66}
 """What campaign.yaml's default is for the strategy; the others are at 0.6."""
+SPENDING = 4
+"""What campaign.yaml's default is; the gate's own tables are at 30."""
 PEERS = WorldSettings(search_tasks=20, gate_tasks=25, base=0.25, spread=1.5)
 WORLDS = {
     "independent noise": PEERS,
@@ -96,7 +98,12 @@ def campaign(settings: WorldSettings, budget: int, strategy: str, number: int) -
     world = PoolWorld(settings, np.random.default_rng((SEED, number)))
     search = SearchSettings(task_count=settings.search_tasks, growth=GROWTH.get(strategy, 0.6))
     run = SimulatedCampaign(
-        world, budget - ASIDE, search=search, gate=GateSettings(), strategy=STRATEGIES[strategy](), smoke=True
+        world,
+        budget - ASIDE,
+        search=search,
+        gate=GateSettings(spending=SPENDING),
+        strategy=STRATEGIES[strategy](),
+        smoke=True,
     )
     outcome = run.run()
     held = [run.effects[patch] for patch in run.archive.patches(run.archive.champion)]

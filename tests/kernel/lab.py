@@ -23,6 +23,7 @@ from agent.kernel.decide.archive import SearchSettings
 from agent.kernel.decide.boundary import Boundary
 from agent.kernel.decide.budget import Budget, Limits, Spent
 from agent.kernel.decide.cheaper import SCORE
+from agent.kernel.decide.gate import GateSettings
 from agent.kernel.decide.strategies import STRATEGIES, Strategy
 from agent.kernel.decide.thrift import Thrifty
 from agent.kernel.git.repository import Repository
@@ -178,8 +179,8 @@ class Lab:
                 "name": self.name, "suite": "unused", "models": models, "gate": self.gate,
                 "runs": self.folder / "runs", "approve": self.approve,
                 "budget": {"trials": self.trials}, "boxes": {"parallel": 4, "patience_minutes": self.patience},
-                "gate_options": {"alpha": self.alpha}, "search": {"shown": self.shown}, "tripwires": self.tripwires,
-                "scaffold": self.scaffold, **self.options,
+                "gate_options": {"alpha": self.alpha, "spending": GateSettings().spending},
+                "search": {"shown": self.shown}, "tripwires": self.tripwires, "scaffold": self.scaffold, **self.options,
             }
         )  # fmt: skip
         silent = {role: ScriptedProvider(lambda _: "no") for role in models.roles}

@@ -42,7 +42,7 @@ PANEL, PANEL_LEAST = 8, 4
 """Patches of a panel beside the champion's, at most and at least."""
 WORTH: Final = 0.03
 """The smallest expected effect, in score, for which a patch is kept in a set."""
-MEETS: Final = 0.015
+MEETS: Final = 0.02
 """The same, for one that was put together to meet the champion."""
 GAIN: Final = 0.01
 """How much better than every candidate a set of patches must be expected to be."""

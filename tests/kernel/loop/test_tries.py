@@ -108,7 +108,7 @@ async def test_a_trial_of_the_workspace_is_graded_outside_and_recorded_as_dry(tr
     made = tried(script, options={"proposals": {"tries": 5}})
     await made.run()
     assert said[1].startswith("task search-3: score 1 (")
-    assert said[1].splitlines()[-2:] == said[1].splitlines()[:2], "whoever looks at the end alone sees the score"
+    assert said[1].splitlines()[-2:] == said[1].splitlines()[:2], "the end alone tells the score as well"
     assert "3 tries left" in said[1]
     assert "skill 100, luck" in said[1]
     assert said[2].startswith("refused: no search task `search-99`; there are search-")
