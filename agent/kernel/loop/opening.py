@@ -74,6 +74,31 @@ def check_unchanged(config: Config, ledger: Ledger, suite: Suite) -> None:
         known = ledger.recollect(field)
         if known is not None and known != value:
             raise UserError(field, f"was {known} when campaign {config.name} started", "Choose a new `name`.")
+    check_error(config, ledger)
+
+
+def check_error(config: Config, ledger: Ledger) -> None:
+    """Refuse to resume a campaign whose gate would spend more error than its earlier tests left. Raises UserError.
+
+    k tests with a spending of K may have used k / (k + K) of alpha. Under a spending of L the later ones use L / (k + L):
+    together no more than alpha where L is not larger than K.
+    """
+    from agent.kernel.loop.match import opened_with
+    from agent.kernel.loop.settings import gate_settings
+
+    now = gate_settings(config)
+    for row in ledger.tests():
+        opened = opened_with(ledger, row.id) if row.policy == "proven" else None
+        if opened is None:
+            continue
+        then = opened.settings
+        error, alpha, spending = "gate_options.error", "gate_options.alpha", "gate_options.spending"
+        if now.control is not then.control:
+            raise UserError(error, f"was {then.control} at gate test {row.id}", "Set it back, or choose a new `name`.")
+        for field, value, known in ((alpha, now.level, then.level), (spending, now.spending, then.spending)):
+            if value > known:
+                problem = f"was {known:g} at gate test {row.id}, and {value:g} would spend more error than is left"
+                raise UserError(field, problem, f"Set it to {known:g} or less, or choose a new `name`.")
 
 
 def remember_fixed(config: Config, ledger: Ledger, suite: Suite) -> None:

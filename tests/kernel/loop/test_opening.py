@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
+import pytest
+
+from agent.base.errors import UserError
 from agent.config.campaign import Config
-from agent.kernel.loop.opening import remember_windows, with_recorded_windows
+from agent.kernel.decide.gate import Control, GateSettings, threshold
+from agent.kernel.loop.match import Opening
+from agent.kernel.loop.opening import check_error, remember_windows, with_recorded_windows
+from agent.kernel.loop.settings import gate_settings
 from agent.kernel.record.ledger import Ledger
 
 LOCAL = {"provider": "openai", "model": "m", "base_url": "http://127.0.0.1:1/v1"}
 
 
-def config(*solvers: dict[str, object]) -> Config:
+def config(*solvers: dict[str, object], **gate: object) -> Config:
     models = {"solver": [*solvers], "improver": {**LOCAL, "context_window": 4096}}
-    return Config.model_validate({"suite": "s", "models": models})
+    return Config.model_validate({"suite": "s", "models": models, "gate_options": gate})
 
 
 def windows(given: Config, role: str) -> list[int | None]:
@@ -36,3 +43,28 @@ def test_without_a_record_the_configuration_counts(tmp_path: Path) -> None:
         remember_windows(ledger, config({**LOCAL, "context_window": 8192}).models)
         two = with_recorded_windows(config(LOCAL, LOCAL), ledger)
     assert windows(two, "solver") == [None, None], "other models than then"
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [({"alpha": 0.2}, "alpha"), ({"spending": 30}, "spending"), ({"error": "familywise"}, "error")],
+)
+def test_a_campaign_does_not_go_on_with_more_error_than_its_tests_left(
+    tmp_path: Path, changed: dict[str, object], field: str
+) -> None:
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        check_error(config(LOCAL, **changed), ledger)
+        opening = Opening(settings=gate_settings(config(LOCAL, alpha=0.1)), runs=10)
+        ledger.open_test(candidate=1, champion=0, commits=0, policy="proven", settings=opening.recorded())
+        with pytest.raises(UserError, match="at gate test 1") as caught:
+            check_error(config(LOCAL, **changed), ledger)
+        assert caught.value.field == f"gate_options.{field}"
+        check_error(config(LOCAL, alpha=0.05, spending=2), ledger)
+
+
+@pytest.mark.parametrize("later", [1, 4, 29, 30])
+@pytest.mark.parametrize("tests", [0, 1, 5, 20, 100])
+def test_a_smaller_spending_in_the_middle_of_a_campaign_keeps_the_error(tests: int, later: int) -> None:
+    before, after = (GateSettings(control=Control.FAMILYWISE, spending=one) for one in (30, later))
+    parts = [math.exp(-threshold(i, 0, before if i <= tests else after)) for i in range(1, 3000)]
+    assert sum(parts) <= before.level
