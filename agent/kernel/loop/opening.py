@@ -80,7 +80,7 @@ def check_unchanged(config: Config, ledger: Ledger, suite: Suite) -> None:
 def check_error(config: Config, ledger: Ledger) -> None:
     """Refuse to resume a campaign whose gate would spend more error than its earlier tests left. Raises UserError.
 
-    k tests with a spending of K may have used k / (k + K) of alpha. Under a spending of L the later ones use L / (k + L):
+    k tests with a spending of K may have used k / (k + K) of alpha. Under a spending of L later ones use L / (k + L):
     together no more than alpha where L is not larger than K.
     """
     from agent.kernel.loop.match import opened_with

@@ -92,6 +92,7 @@ class GatewayServer:
             partial(Asides, record=record, redactor=self.redactor, budget=budget, journal=journal),
         )
         self._sessions: set[BoxSession] = set()
+        self._judging: set[asyncio.Task[None]] | None = set()
         self._intake, self._answers = Intake(models), AnswerCache(record)
         self._drawing = Drawing(
             record,
@@ -117,7 +118,13 @@ class GatewayServer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close every session, then the flights that nobody waits for any more, then the providers."""
+        """Close every session, then the flights that nobody waits for any more, then the providers.
+
+        Whose fault it is that a call has no answer is not asked any more: what is open is repeated.
+        """
+        judging, self._judging = self._judging or set(), None
+        for task in judging:
+            task.cancel()
         for session in list(self._sessions):
             await session.close()
         await self._answers.close()
@@ -281,8 +288,10 @@ class GatewayServer:
         return [*self._intake.lines, *(upstream.line for upstream in self._upstreams.all(scope.models.values()))]
 
     async def _shut(self, session: BoxSession) -> None:
-        self._sessions.discard(session)
-        await self._judge(session)
+        if self._judging is not None:
+            self._judging.add(task := asyncio.ensure_future(self._judge(session)))
+            task.add_done_callback(self._judging.discard)
+            await asyncio.wait([task])
         await self._listener.close(session)
         await session.give_up()
         self._answers.leave(session.clock)
@@ -292,6 +301,7 @@ class GatewayServer:
             session.blame(error)
         for line in self._lines(session.scope):
             line.dismiss(session.clock)
+        self._sessions.discard(session)
 
     async def _judge(self, session: BoxSession) -> None:
         """A box that ends while its provider is failing: an outage is never scored, and what it provoked is none."""

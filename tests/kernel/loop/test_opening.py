@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.base.errors import UserError
+from agent.base.types import Candidate, Fate
 from agent.config.campaign import Config
 from agent.kernel.decide.gate import Control, GateSettings, threshold
 from agent.kernel.loop.match import Opening
@@ -21,6 +22,11 @@ LOCAL = {"provider": "openai", "model": "m", "base_url": "http://127.0.0.1:1/v1"
 def config(*solvers: dict[str, object], **gate: object) -> Config:
     models = {"solver": [*solvers], "improver": {**LOCAL, "context_window": 4096}}
     return Config.model_validate({"suite": "s", "models": models, "gate_options": gate})
+
+
+def candidate(number: int) -> Candidate:
+    above = 0 if number else None
+    return Candidate(id=number, parent=above, tree="t", subject="s", body="", fate=Fate.OPEN, reason="", size=1)
 
 
 def windows(given: Config, role: str) -> list[int | None]:
@@ -53,6 +59,8 @@ def test_a_campaign_does_not_go_on_with_more_error_than_its_tests_left(
     tmp_path: Path, changed: dict[str, object], field: str
 ) -> None:
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        for number in (0, 1):
+            ledger.add_candidate(candidate(number), fingerprint=None, diff="", transcript="")
         check_error(config(LOCAL, **changed), ledger)
         opening = Opening(settings=gate_settings(config(LOCAL, alpha=0.1)), runs=10)
         ledger.open_test(candidate=1, champion=0, commits=0, policy="proven", settings=opening.recorded())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import time
 from collections.abc import Callable
@@ -475,6 +476,36 @@ async def test_a_provider_that_hangs_until_a_box_s_time_is_over_is_probed(
             await session.close()
             assert (session.fault is not None) == dead, "who works but takes long is slow, not down"
             await ended(call)
+
+
+async def test_a_gateway_that_is_closed_leaves_no_judgement_behind(
+    run_gateway: Any, scripted_models: Any, until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second Ctrl-C cancels a trial while it is asked whose fault its open call is."""
+
+    class Silent(Gate):
+        probed = False
+
+        async def probe(self) -> None:
+            self.probed = True
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(upstream, "_OVERDUE_SECONDS", 0.2)
+    unhandled: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context))
+    silent, before = Silent(), asyncio.all_tasks()
+    async with run_gateway(scripted_models, providers={"solver": silent}) as bench:
+        session, client = await box(bench)
+        call = say(client)
+        await until(lambda: silent.running)
+        await asyncio.sleep(0.3)
+        ending = asyncio.create_task(session.close())
+        await until(lambda: silent.probed)
+        ending.cancel()
+    await ended(call)
+    gc.collect()
+    assert unhandled == []
+    assert not {task for task in asyncio.all_tasks() - before if "GatewayServer" in repr(task)}
 
 
 async def test_a_question_that_one_side_drowned_in_its_own_flood_is_answered_to_the_other(
