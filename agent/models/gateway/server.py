@@ -118,10 +118,7 @@ class GatewayServer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close every session, then the flights that nobody waits for any more, then the providers.
-
-        Whose fault it is that a call has no answer is not asked any more: what is open is repeated.
-        """
+        """Close every session without judging it, then flights that nobody waits for, then the providers."""
         judging, self._judging = self._judging or set(), None
         for task in judging:
             task.cancel()
