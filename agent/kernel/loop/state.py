@@ -220,8 +220,8 @@ class State:
 
     def counted(self, candidate: int) -> tuple[int, float | None]:
         """Trials of a candidate on the tasks that candidates are judged by, and their mean score."""
-        known = self._search[candidate]
-        return known.trials, known.mean
+        mean = self._search.mean(candidate)
+        return (0, None) if mean is None else (self._search[candidate].trials, mean)
 
     def best(self, count: int) -> list[int]:
         """The candidates with the highest mean search scores, the earlier ones first where they are equal."""
