@@ -75,6 +75,11 @@ class Spend:
     proposal: float = 1.0
     wait: float = 1.0
 
+    @property
+    def gate_share(self) -> float:
+        """The part of the campaign's trials that the gate has used."""
+        return self.gate / max(self.foreseen, 1.0)
+
 
 class Pooled:
     """One strategy for one archive; it keeps the last fit."""
@@ -188,7 +193,7 @@ class Pooled:
         not be enough trials for it later. It never met this champion.
         """
         settings, champion = archive.settings, archive.row(archive.champion)
-        if spend.gate / max(spend.foreseen, 1.0) > settings.max_gate_share or not len(archive.observations):
+        if spend.gate_share > settings.max_gate_share or not len(archive.observations):
             return None
         posterior = self._fit(archive)
         values = posterior.values

@@ -106,9 +106,7 @@ class Thrifty:
     def cheapest(self, archive: Archive, spend: Spend) -> int | None:
         """The node that should meet the champion for what it saves, or None."""
         settings, finished = archive.settings, archive.column(TRIALS)
-        if spend.gate > settings.max_gate_share * max(spend.foreseen, 1.0):
-            return None
-        if finished[archive.row(archive.champion)] < settings.enough:
+        if spend.gate_share > settings.max_gate_share or finished[archive.row(archive.champion)] < settings.enough:
             return None
         ready = [
             node
