@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import shutil
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from sandbox import frames
 from sandbox.areas import READ_ONLY, Areas
 from sandbox.contract import SIGKILLED, State, settled
 from sandbox.folders import SOCKET
+from sandbox.globs import matcher
 from sandbox.wire import Lost, Wire
 
 WORKSPACE = "/workspace"
@@ -132,7 +132,7 @@ class DockerBox:
     async def freeze(self, *, most: int) -> bytes:
         """What differs in a machine from its image; nothing here looks into it."""
         self._check_alive()
-        return await self._transfer(frames.FREEZE, json.dumps({"most": most}).encode(), most)
+        return await self._transfer(frames.FREEZE, frames.order(most=most), most)
 
     async def thaw(self, snapshot: bytes) -> None:
         """Make the changes of another machine in this one."""
@@ -153,10 +153,10 @@ class DockerBox:
         self._check_alive()
         await self._areas.arrive()
         start = time.monotonic()
-        order = {"argv": list(argv), "env": dict(env), "timeout": timeout, "limit": output_limit}
-        order["asks"] = more is not None
+        words = {"argv": list(argv), "env": dict(env), "timeout": timeout, "limit": output_limit}
+        order = frames.order(**words, asks=more is not None)
         said = Said(output_limit, heard)
-        result = await self._obey(json.dumps(order).encode(), timeout, said, more)
+        result = await self._obey(order, timeout, said, more)
         return replace(result, pressure=self._withheld(start, time.monotonic()))
 
     async def _obey(self, order: bytes, timeout: float, said: Said, more: Callable[[], float] | None) -> RunResult:
@@ -212,7 +212,7 @@ class DockerBox:
             if kind == frames.LATE and more is not None and end is not None:
                 granted = max(granted, more())
                 time_limit.reschedule(end + granted)
-                self._wire.post(frames.MORE, json.dumps(granted).encode())
+                self._wire.post(frames.MORE, frames.SECONDS.pack(granted))
                 continue
             said.add(kind, payload)
 
@@ -228,20 +228,20 @@ class DockerBox:
         """Regular files below `root` that match a glob, checked again on this side."""
         self._check_alive()
         bounds = {"max_files": max_files, "max_bytes": max_bytes}
-        order = {"globs": list(globs), "without": list(without), "root": root, **bounds}
+        order = frames.order(globs=list(globs), without=list(without), root=root, **bounds)
         limit = frames.tar_limit(max_files, max_bytes)
-        payload = await self._transfer(frames.TAKE, json.dumps(order).encode(), limit)
+        payload = await self._transfer(frames.TAKE, order, limit)
         try:
             files = await asyncio.to_thread(frames.from_tar, payload, max_files=max_files, max_bytes=max_bytes)
         except frames.Malformed as error:
             raise CandidateFault(f"the submission cannot be read: {error}") from error
-        matches = frames.matcher(globs)
+        matches = matcher(globs)
         return from_box({path: content for path, content in files.items() if matches(path)})
 
     async def names(self, *, without: Sequence[str] = (), most: int = MOST_NAMES) -> tuple[str, ...]:
         """Paths below `/workspace`, as the box says them: hostile text of bounded length."""
         self._check_alive()
-        order = json.dumps({"without": list(without), "most": most}).encode()
+        order = frames.order(without=list(without), most=most)
         return _names(await self._transfer(frames.NAME, order, most * NAME_ROOM), most)
 
     async def _transfer(self, kind: bytes, payload: bytes, limit: int) -> bytes:
@@ -316,20 +316,20 @@ def _lost(reason: str) -> CandidateFault:
 def _names(payload: bytes, most: int) -> tuple[str, ...]:
     """What a names frame says. Raises CandidateFault, whatever is wrong with it."""
     with from_candidate("the list of files"):
-        return tuple(str(path) for path in list(json.loads(payload))[:most])
+        return tuple(path.decode() for path in payload.split(b"\0")[:-1][:most])
 
 
 def _result(payload: bytes, output: bytes) -> RunResult:
     """What a done frame says. Raises frames.Malformed, whatever is wrong with it."""
     try:
-        said = json.loads(payload)
+        ending, exited, code, truncated, seconds, orphans = frames.END.unpack(payload)
         return RunResult(
-            ending=Ending(said["ending"]),
-            exit_code=None if said["code"] is None else int(said["code"]),
+            ending=Ending(frames.ENDINGS[ending]),
+            exit_code=code if exited else None,
             output=output,
-            truncated=bool(said["truncated"]),
-            seconds=float(said["seconds"]),
-            orphans=int(said["orphans"]),
+            truncated=truncated,
+            seconds=seconds,
+            orphans=orphans,
         )
     except Exception as error:
         raise frames.Malformed(f"not a proper done frame: {error}") from error

@@ -6,12 +6,12 @@ each connection, so it holds up nothing but its own calls. Standard library only
 
 from __future__ import annotations
 
-import contextlib
+import _socket as socket
 import select
-import socket
 
 from sandbox import channels
-from sandbox.forward import MAX_LINKS
+from sandbox.forward import MAX_LINKS, accept
+from sandbox.light import suppress
 
 TYPE_CHECKING = False  # a box does without the import of `typing`
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class _Link:
         return (select.POLLIN if reads else 0) | (select.POLLOUT if self.pending else 0)
 
     def read(self, send: Send) -> None:
-        with contextlib.suppress(BlockingIOError):
+        with suppress(BlockingIOError):
             data = self.sock.recv(min(self.credit, channels.PIECE))
             self.credit -= len(data)
             self.silent = not data
@@ -44,7 +44,7 @@ class _Link:
 
     def write(self, send: Send) -> None:
         if self.pending:
-            with contextlib.suppress(BlockingIOError):
+            with suppress(BlockingIOError):
                 size = self.sock.send(self.pending)
                 del self.pending[:size]
                 grant = self.received.pass_on(size)
@@ -105,14 +105,14 @@ class Carrier:
         """A command has ended, and every process that could speak here: forget them, also those in the queue."""
         for link in list(self._links.values()):
             self._reset(link)
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             while True:
-                self._listener.accept()[0].close()
+                accept(self._listener).close()
         self._watched.clear()
 
     def _accept(self) -> None:
         try:
-            sock, _ = self._listener.accept()
+            sock = accept(self._listener)
         except OSError:
             return
         self._last += 1

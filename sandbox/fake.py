@@ -21,6 +21,7 @@ from agent.base.types import BoxSpec, Ending, Files, RunResult
 from sandbox import frames
 from sandbox.areas import READ_ONLY
 from sandbox.box import MOST_NAMES, WORKSPACE
+from sandbox.globs import matcher
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -217,7 +218,7 @@ class FakeBox:
         self._check_alive()
         if root != WORKSPACE:
             return {}
-        matches = frames.matcher(globs)
+        matches = matcher(globs)
         found = {path: content for path, content in self._left(without).items() if matches(path)}
         for path in found:
             fault = frames.crossing_fault(path)
@@ -230,13 +231,13 @@ class FakeBox:
     async def names(self, *, without: Sequence[str] = (), most: int = MOST_NAMES) -> tuple[str, ...]:
         """Paths of files of the workspace."""
         self._check_alive()
-        skipped = frames.matcher(without)
+        skipped = matcher(without)
         tops = (next(filter(skipped, _and_folders(path)), path) for path in self._areas[WORKSPACE])
         files = {top if top in self._areas[WORKSPACE] else f"{top}/" for top in tops}
         return tuple(sorted(path for path in files if not skipped(path))[:most])
 
     def _left(self, without: Sequence[str]) -> Files:
-        skipped = frames.matcher(without)
+        skipped = matcher(without)
         files = self._areas[WORKSPACE]
         return {path: body for path, body in files.items() if not any(map(skipped, _and_folders(path)))}
 

@@ -6,8 +6,8 @@ only; a copy lies in the image.
 
 from __future__ import annotations
 
-import selectors
-import socket
+import _socket as socket  # `socket` and `selectors` would cost every box their import
+import select
 
 TYPE_CHECKING = False  # a box does without the import of `typing`
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ MAX_LINKS = 32
 """Connections at a time; each takes a descriptor of the gateway's process. Further ones wait until one ends."""
 
 BUFFER = 1 << 16
+BAD = select.POLLHUP | select.POLLERR
+"""A system call that is made for either tells what it is."""
 
 
 def listen(port: int = PORT) -> socket.socket:
@@ -30,6 +32,12 @@ def listen(port: int = PORT) -> socket.socket:
     listener.bind((HOST, port))
     listener.listen(4 * MAX_LINKS)
     return listener
+
+
+def accept(listener: socket.socket) -> socket.socket:
+    """The next connection. Raises OSError."""
+    number, _ = listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - `accept` is one of the class in `socket`
+    return socket.socket(fileno=number)
 
 
 class _End:
@@ -55,7 +63,7 @@ class _End:
 
     def wishes(self, other: _End) -> int:
         reads = not self.silent and len(other.pending) < BUFFER
-        return (selectors.EVENT_READ if reads else 0) | (selectors.EVENT_WRITE if self.pending else 0)
+        return (select.POLLIN if reads else 0) | (select.POLLOUT if self.pending else 0)
 
 
 class Forwarder:
@@ -63,22 +71,24 @@ class Forwarder:
 
     def __init__(self, listener: socket.socket, target: str) -> None:
         self.listener, self.target, self.links = listener, target, 0
-        self.selector = selectors.DefaultSelector()
+        self._poll = select.poll()
+        self._ends: dict[int, tuple[_End, _End]] = {}  # what is watched, by descriptor: an end and its other
         listener.setblocking(False)
-        self.selector.register(listener, selectors.EVENT_READ)
+        self._poll.register(listener, select.POLLIN)
 
     def run(self) -> NoReturn:
         """Carry bytes until killed."""
         while True:
-            for key, events in self.selector.select():
-                if key.data is None:
+            # Looked up before the first of them is closed: its number may be another's right after.
+            for pair, events in [(self._ends.get(number), events) for number, events in self._poll.poll()]:
+                if pair is None:
                     self._accept()
-                elif key.data[0].sock.fileno() >= 0:
-                    self._turn(key.data[0], key.data[1], events)
+                elif pair[0].sock.fileno() >= 0:
+                    self._turn(*pair, events)
 
     def _accept(self) -> None:
         try:
-            client, _ = self.listener.accept()
+            client = accept(self.listener)
         except OSError:
             return
         upstream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -90,16 +100,16 @@ class Forwarder:
             return
         self.links += 1
         if self.links == MAX_LINKS:
-            self.selector.unregister(self.listener)
+            self._poll.unregister(self.listener)
         near, far = _End(client), _End(upstream)
-        self.selector.register(client, selectors.EVENT_READ, (near, far))
-        self.selector.register(upstream, selectors.EVENT_READ, (far, near))
+        self._watch(near, far)
+        self._watch(far, near)
 
     def _turn(self, end: _End, other: _End, events: int) -> None:
         try:
-            if events & selectors.EVENT_READ:
+            if events & (select.POLLIN | BAD):
                 end.read_into(other)
-            if events & selectors.EVENT_WRITE:
+            if events & (select.POLLOUT | BAD):
                 end.flush()
             end.pass_on_silence(other)
             other.pass_on_silence(end)
@@ -115,19 +125,20 @@ class Forwarder:
             self._watch(one, two)
 
     def _watch(self, end: _End, other: _End) -> None:
-        wishes, known = end.wishes(other), end.sock in self.selector.get_map()
-        if wishes and known:
-            self.selector.modify(end.sock, wishes, (end, other))
-        elif wishes:
-            self.selector.register(end.sock, wishes, (end, other))
-        elif known:
-            self.selector.unregister(end.sock)
+        """Have the poll tell of what an end wishes; one without a wish is left out, lest it tells of its hang-up."""
+        number, wishes = end.sock.fileno(), end.wishes(other)
+        if wishes:
+            self._ends[number] = (end, other)
+            self._poll.register(number, wishes)
+        elif number in self._ends:
+            del self._ends[number]
+            self._poll.unregister(number)
 
     def _drop(self, *ends: _End) -> None:
         if self.links == MAX_LINKS:
-            self.selector.register(self.listener, selectors.EVENT_READ)
+            self._poll.register(self.listener, select.POLLIN)
         self.links -= 1
         for end in ends:
-            if end.sock in self.selector.get_map():
-                self.selector.unregister(end.sock)
+            if self._ends.pop(end.sock.fileno(), None):
+                self._poll.unregister(end.sock.fileno())
             end.sock.close()

@@ -1,7 +1,7 @@
-"""What travels between the host and the runner: frames, archives of plain files, and globs.
+"""What travels between the host and the runner: frames, orders, answers, archives of plain files.
 
 This file is used on both sides: the host imports it, and a copy of it lies in the image. So it needs
-nothing but the standard library of Python 3.9 or later.
+nothing but the standard library of Python 3.9 or later, and of that only what loads at once.
 
 A frame is one byte of kind, four bytes of length (big endian) and the payload. The host reads frames
 with a limit that it chooses for each answer, so what a box says can never fill the host's memory.
@@ -9,35 +9,40 @@ with a limit that it chooses for each answer, so what a box says can never fill 
 
 from __future__ import annotations
 
-import re
+import marshal
 import struct
-from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import tarfile
+    from collections.abc import Mapping
+    from typing import Any
 
 HEAD = struct.Struct("!cI")
 
 # host -> box
 PUT = b"P"  # tar of files for /workspace; answered by OK or FAULT
-RUN = b"R"  # JSON: argv, env, timeout, limit, asks; answered by OUT*, LATE*, DONE
-MORE = b"M"  # JSON: the seconds that the command may run beyond its timeout; answers LATE
-TAKE = b"T"  # JSON: globs, without, max_files, max_bytes, root; answered by FILES or FAULT
-NAME = b"N"  # JSON: without, most; answered by NAMES or FAULT
+RUN = b"R"  # order: argv, env, timeout, limit, asks; answered by OUT*, LATE*, DONE
+MORE = b"M"  # SECONDS: how long the command may run beyond its timeout; answers LATE
+TAKE = b"T"  # order: globs, without, max_files, max_bytes, root; answered by FILES or FAULT
+NAME = b"N"  # order: without, most; answered by NAMES or FAULT
 HIDE = b"H"  # one byte that says whether nothing may change them, tar of files for /tests; answered by OK or FAULT
-FREEZE = b"Z"  # JSON: most; answered by FILES (see `snapshot`) or FAULT
+FREEZE = b"Z"  # order: most; answered by FILES (see `snapshot`) or FAULT
 THAW = b"W"  # what FREEZE gave; answered by OK or FAULT
 # box -> host
 READY = b"Y"
 OUT = b"O"
 LATE = b"L"  # the command's time is up; it ends unless MORE grants time
-DONE = b"D"  # JSON: ending, code, truncated, seconds, orphans
+DONE = b"D"  # END: index in ENDINGS, whether there is an exit code, the code, truncated, seconds, orphans
 OK = b"K"
 FILES = b"F"  # tar
-NAMES = b"A"  # JSON: paths
+NAMES = b"A"  # paths, each with a zero byte behind it
 FAULT = b"X"  # UTF-8 text: what the candidate did wrong
+
+ENDINGS = ("exited", "timeout", "out of memory")
+SECONDS, END = struct.Struct("!d"), struct.Struct("!B?i?dI")
+ORDER_VERSION = 2
+"""Of `marshal`: the newest form that every Python 3 reads."""
 
 CHUNK = 1 << 16
 MAX_PUT = 64 << 20
@@ -100,10 +105,25 @@ class Decoder:
         return kind, payload
 
 
-_CONTROL = re.compile("[\x00-\x1f\x7f]")
+def order(**words: Any) -> bytes:
+    """What the host orders, as bytes; no box sends any."""
+    return marshal.dumps(words, ORDER_VERSION)
 
 
-@lru_cache(maxsize=1 << 13)
+def read_order(payload: bytes) -> dict[str, Any]:
+    """The reverse of `order`. For what the host sent alone: such bytes can do to a process what they like."""
+    words: dict[str, Any] = marshal.loads(payload)  # noqa: S302 - see above
+    return words
+
+
+def ended(ending: str, code: int | None, *, truncated: bool, seconds: float, orphans: int) -> bytes:
+    """What a DONE frame says of a command; `code` is None if it did not end by itself."""
+    return END.pack(ENDINGS.index(ending), code is not None, code or 0, truncated, seconds, orphans)
+
+
+_CONTROL = bytes((*range(0x20), 0x7F))
+
+
 def crossing_fault(path: str) -> str | None:
     """Why a relative path may not cross the wall of a box, or None if it may."""
     try:
@@ -112,7 +132,7 @@ def crossing_fault(path: str) -> str | None:
         return "is not valid UTF-8"
     if not raw or len(raw) > PATH_MAX:
         return "is empty" if not raw else "is too long"
-    if _CONTROL.search(path):
+    if len(raw.translate(None, _CONTROL)) < len(raw):
         return "has a control character"
     parts = path.split("/")
     if not {"", ".", ".."}.isdisjoint(parts):
@@ -207,47 +227,3 @@ def _members(tar: tarfile.TarFile, max_files: int, max_bytes: int) -> dict[str, 
         if len(found[member.name]) != member.size:
             raise Malformed(f"{member.name!r} is cut short")
     return found
-
-
-def matcher(globs: Iterable[str]) -> Callable[[str], bool]:
-    """A test whether a relative path matches one of the globs.
-
-    `*` and `?` stay within a folder, `**` crosses folders, `[...]` is a class; a glob that ends in `/` means all below.
-    """
-    wanted = tuple(globs)
-    if not any(_PATTERN.search(glob) for glob in wanted):  # names are often new, and to compile one takes longest
-        return frozenset(glob.removeprefix("./") for glob in wanted).__contains__
-    whole = _compiled(wanted)
-    return lambda path: whole.fullmatch(path) is not None
-
-
-@lru_cache(maxsize=1024)
-def _compiled(globs: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(f"(?:{_regex(glob)})" for glob in globs) or r"(?!)", re.DOTALL)
-
-
-def literal(path: str) -> str:
-    """The glob that matches one path alone."""
-    return "".join(f"[{c}]" if c in "*?[" else c for c in path)
-
-
-_PATTERN = re.compile(r"[*?\[]|/$")
-_TOKEN = re.compile(r"\*\*/|\*\*|\*|\?|\[!?\]?[^\]]*\]|.", re.DOTALL)
-
-
-def _regex(glob: str) -> str:
-    if glob.endswith("/"):
-        glob += "**"
-    return "".join(_piece(token) for token in _TOKEN.findall(glob.removeprefix("./")))
-
-
-def _piece(token: str) -> str:
-    fixed = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    if token in fixed:
-        return fixed[token]
-    if len(token) > 1:
-        inside = token[1:-1].replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]")
-        negated = inside.startswith("!")
-        body = inside[1:] if negated else inside.replace("^", "\\^", 1) if inside.startswith("^") else inside
-        return f"(?!/)[{'^' if negated else ''}{body}]"
-    return re.escape(token)

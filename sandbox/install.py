@@ -29,6 +29,8 @@ PACKAGE = (
     "channels.py",
     "carry.py",
     "forward.py",
+    "globs.py",
+    "light.py",
     "copying.py",
     "errands.py",
     "machine.py",
@@ -39,7 +41,8 @@ PACKAGE = (
 )
 START = "from sandbox.runner import guarded\n\nguarded()\n"
 COMMANDS = "/usr/local/bin"
-CHECKER, IMAGE_PYTHON = ("ratchet_check.py", "ratchet_plain.py"), "image_python"
+CHECKER, IMAGE_PYTHON = ("ratchet_check.py", "ratchet_plain.py", "ratchet_serve.py"), "image_python"
+CHECK, START_CHECK = f"{HERE}/check.py", "import sys\nfrom ratchet_check import main\nsys.exit(main(sys.argv[1:]))\n"
 ASK = (
     "import site, sys; print(*[p for p in site.getsitepackages() if p in sys.path and sys.version_info >= (3, 9)][:1])"
 )
@@ -81,6 +84,8 @@ def install_checker(theirs: str | None) -> None:
             note.write(theirs)
     for name in CHECKER:
         remove(f"{HERE}/{name}")
+    with open(CHECK, "w") as start:
+        start.write(START_CHECK)
 
 
 def remove(path: str) -> None:

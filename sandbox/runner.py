@@ -18,16 +18,13 @@ fails. Standard library only; a copy lies in the image.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import json
 import os
 import select
-import signal
 import sys
 import time
 
 from sandbox import frames, workspace
+from sandbox.light import become_undumpable, signal, suppress
 
 TYPE_CHECKING = False  # a box does without the import of `typing`
 if TYPE_CHECKING:
@@ -36,7 +33,6 @@ if TYPE_CHECKING:
     from sandbox.carry import Carrier
     from sandbox.machine import Machine
 
-PR_SET_DUMPABLE = 4
 PROBE_SOCKET = "/run/ratchet/probe.sock"
 OOM_COUNTERS = ("/sys/fs/cgroup/memory/memory.oom_control", "/sys/fs/cgroup/memory.events")
 OOM_SCORE_OF_COMMANDS = "900"
@@ -134,7 +130,7 @@ class Limit:
         """Take the host's answer."""
         if self._asked:
             self._asked, now = False, time.monotonic()
-            end = self._start + self._timeout + float(json.loads(granted))
+            end = self._start + self._timeout + frames.SECONDS.unpack(granted)[0]
             self._asks = end > now
             self._end = max(end, now + STEP_SECONDS) if self._asks else now
 
@@ -166,7 +162,7 @@ class Runner:
         while True:
             kind, payload = self.host.receive()
             if kind == frames.RUN:
-                self.run(**json.loads(payload))
+                self.run(**frames.read_order(payload))
             elif kind in {frames.PUT, frames.TAKE, frames.NAME, frames.HIDE, frames.FREEZE, frames.THAW}:
                 self.answer(kind, payload)
             # The rest came after the command had ended: more time for it, bytes for its connections.
@@ -182,9 +178,9 @@ class Runner:
                 workspace.put(payload)
                 self.host.send(frames.OK)
             elif kind == frames.NAME:
-                self.host.send(frames.NAMES, workspace.names(**json.loads(payload)))
+                self.host.send(frames.NAMES, workspace.names(**frames.read_order(payload)))
             else:
-                self.host.send(frames.FILES, workspace.take(**json.loads(payload)))
+                self.host.send(frames.FILES, workspace.take(**frames.read_order(payload)))
         except (OSError, frames.Malformed) as error:
             self.host.send(frames.FAULT, str(error).encode(errors="replace")[: frames.CHUNK])
 
@@ -206,16 +202,13 @@ class Runner:
         drain(out_r, output)
         os.close(out_r)
         code = None if not ended or self.status is None else os.waitstatus_to_exitcode(self.status)
-        answer = {
-            "ending": "exited" if ended else "timeout",
-            "code": 128 - code if code is not None and code < 0 else code,
-            "truncated": output.finish(),
-            "seconds": time.monotonic() - start,
-            "orphans": self.orphans,
-        }
-        if answer["code"] == 128 + signal.SIGKILL and oom_kills() > ooms:
-            answer["ending"] = "out of memory"
-        self.host.send(frames.DONE, json.dumps(answer).encode())
+        code = 128 - code if code is not None and code < 0 else code
+        ending, truncated = "exited" if ended else "timeout", output.finish()
+        if code == 128 + signal.SIGKILL and oom_kills() > ooms:
+            ending = "out of memory"
+        took = time.monotonic() - start
+        answer = frames.ended(ending, code, truncated=truncated, seconds=took, orphans=self.orphans)
+        self.host.send(frames.DONE, answer)
 
     def spawn(self, argv: list[str], env: dict[str, str], out: int, output: Output) -> None:
         """Start the command; one that cannot be started has ended with 127."""
@@ -237,7 +230,7 @@ class Runner:
             output.add(f"cannot start {argv[0]!r}: {error}\n".encode(errors="replace"))
             return
         # Best effort: under memory pressure the kernel should choose anything but PID 1.
-        with contextlib.suppress(OSError), open(f"/proc/{self.command}/oom_score_adj", "w") as score:
+        with suppress(OSError), open(f"/proc/{self.command}/oom_score_adj", "w") as score:
             score.write(OOM_SCORE_OF_COMMANDS)
 
     def start_forwarder(self) -> None:
@@ -293,14 +286,14 @@ class Runner:
 
     def woken(self) -> None:
         """Children ended: reap them, and start the forwarder again if it was one of them."""
-        with contextlib.suppress(BlockingIOError):
+        with suppress(BlockingIOError):
             while os.read(self.wake_r, 4096):
                 pass
-        with contextlib.suppress(ChildProcessError):
+        with suppress(ChildProcessError):
             while self.reaped(*os.waitpid(-1, os.WNOHANG)):
                 pass
         if self.listener is not None and not self.forwarder and self.status is None:
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 self.start_forwarder()
 
     def reaped(self, pid: int, status: int) -> int:
@@ -320,7 +313,7 @@ class Runner:
                 os.kill(-1, signal.SIGKILL)
             except ProcessLookupError:
                 return
-            with contextlib.suppress(ChildProcessError):
+            with suppress(ChildProcessError):
                 while self.reaped(*os.waitpid(-1, 0)):
                     pass
 
@@ -328,7 +321,7 @@ class Runner:
 def drain(out: int, output: Output) -> None:
     """Read what is still in the pipe; every process that could write to it has ended."""
     os.set_blocking(out, False)
-    with contextlib.suppress(BlockingIOError):
+    with suppress(BlockingIOError):
         while data := os.read(out, frames.CHUNK):
             output.add(data)
 
@@ -336,7 +329,7 @@ def drain(out: int, output: Output) -> None:
 def oom_kills() -> int:
     """How many processes of this box the kernel has killed for want of memory, as far as it tells."""
     for path in OOM_COUNTERS:
-        with contextlib.suppress(OSError), open(path) as counters:
+        with suppress(OSError), open(path) as counters:
             for line in counters:
                 name, _, count = line.partition(" ")
                 if name == "oom_kill":
@@ -370,7 +363,7 @@ def main() -> NoReturn:
     """Close every way in but the pipe to the host, then serve."""
     for number in (signal.SIGINT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
-    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    become_undumpable()
     machine = None
     if "--machine" in sys.argv:
         from sandbox import errands  # noqa: PLC0415 - most boxes start faster without

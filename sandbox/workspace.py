@@ -7,11 +7,11 @@ What a command left there is hostile: links are never followed, and nothing but 
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 
 from sandbox import frames
+from sandbox.globs import matcher
+from sandbox.light import suppress
 
 TYPE_CHECKING = False  # a box does without the import of `typing`
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def put(archive: bytes, root: str = ROOT) -> None:
         for part in folders:
             folder += "/" + part
             clear(folder, keep_folder=True)
-            with contextlib.suppress(FileExistsError):
+            with suppress(FileExistsError):
                 os.mkdir(folder)
         target = folder + "/" + name
         clear(target, keep_folder=False)
@@ -56,9 +56,9 @@ def take(globs: list[str], without: list[str], max_files: int, max_bytes: int, r
     Raises:
         frames.Malformed: a match is not a plain file, has an unusable name, or there is too much.
     """
-    matches, left = frames.matcher(globs), max_bytes
+    matches, left = matcher(globs), max_bytes
     found: dict[str, bytes] = {}
-    for entry, path in walk(root, frames.matcher(without)):
+    for entry, path in walk(root, matcher(without)):
         if path.endswith("/") or not matches(path):
             continue
         fault = frames.crossing_fault(path)
@@ -75,16 +75,16 @@ def take(globs: list[str], without: list[str], max_files: int, max_bytes: int, r
 
 
 def names(without: list[str], most: int) -> bytes:
-    """Paths of the first so many files of the workspace, as JSON; what is not UTF-8 is escaped.
+    """Paths of the first so many files of the workspace, a zero byte behind each; what is not UTF-8 is escaped.
 
     A folder that matches `without` is one path, which ends in `/`.
     """
-    found: list[str] = []
-    for _, path in walk(ROOT, frames.matcher(without)):
+    found: list[bytes] = []
+    for _, path in walk(ROOT, matcher(without)):
         if len(found) >= most:
             break
-        found.append(path.encode(errors="backslashreplace").decode())
-    return json.dumps(found).encode()
+        found.append(path.encode(errors="backslashreplace") + b"\0")
+    return b"".join(found)
 
 
 def walk(root: str, skipped: Callable[[str], bool]) -> Iterator[tuple[os.DirEntry[str], str]]:

@@ -13,7 +13,7 @@ from agent.config.layers import layer_fault, stage_base
 from agent.suites import tree
 from agent.suites.copying import layers_of
 from agent.suites.place import Place
-from sandbox import frames
+from sandbox.globs import matcher
 
 MAX_SUBMITTED_FILES = 256
 MAX_SUBMITTED_BYTES = 4 << 20
@@ -32,7 +32,7 @@ Matcher = Callable[[str], bool]
 @lru_cache(maxsize=4096)
 def submitted_by(globs: tuple[str, ...]) -> Matcher:
     """A test whether a path is handed in; kept, since most tasks of a suite share their globs."""
-    return frames.matcher(globs)
+    return matcher(globs)
 
 
 def keep(task: Task, place: Place) -> None:

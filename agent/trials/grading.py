@@ -33,11 +33,14 @@ from agent.base.types import (
     Task,
 )
 from agent.trials.stages import prepare
-from sandbox.frames import literal, matcher
-from sandbox.install import HERE, INTERPRETER
+from sandbox.globs import literal, matcher
+from sandbox.install import CHECK, HERE, INTERPRETER
 
 WORKSPACE, HIDDEN, TEMPORARY = "/workspace/", "/tests/", "/tmp/"  # noqa: S108 - of a box
 CHECKER = "ratchet_check"
+BY_NAME = ("python3", "-I", "-m", CHECKER)
+"""How suites call our checker; a box starts it without the modules that `-m` takes."""
+
 MAX_VERDICT = 1 << 20
 OUTPUT_KEPT = 16 << 10
 OUTPUT_LIMIT = 256 << 10
@@ -199,6 +202,8 @@ def _checker(task: Task) -> tuple[str, ...]:
     In a machine every check does that begins with `python3`: it has pytest, and no candidate can replace it.
     """
     check = task.check
+    if check[: len(BY_NAME)] == BY_NAME:
+        return (INTERPRETER, "-I", CHECK, *check[len(BY_NAME) :])
     if check[0] == "python3" and (CHECKER in check or task.profile is Profile.MACHINE):
         return (INTERPRETER, *check[1:])
     return check

@@ -9,7 +9,7 @@ from itertools import islice
 
 from agent.base.trust import WHOLE
 from agent.base.types import Files
-from sandbox.frames import literal, matcher
+from sandbox.globs import literal, matcher
 
 _OF_TOOLS = ("node_modules", ".venv", "venv", ".cache", ".npm", ".aider*", ".claude", ".codex", ".opencode", ".pi")
 _IGNORE = ".gitignore"

@@ -31,10 +31,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from ratchet_plain import HEAD, MAX_MESSAGE, NotPlain, pack, plain, unpacked
+from ratchet_plain import ANSWERS, CALLS, HEAD, MAX_MESSAGE, NotPlain, pack, plain, unpacked
 
 CALL_SECONDS = 5.0
-CALLS, ANSWERS = 3, 4
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 MESSAGE = 500
 OURS, IMAGE_PYTHON = "/usr/lib/ratchet/python/bin/python3", "/usr/lib/ratchet/image_python"
@@ -47,61 +46,6 @@ class RemoteError(Exception):
     def __init__(self, type: str, message: str) -> None:  # noqa: A002 - the word that test authors expect
         super().__init__(f"{type}: {message}")
         self.type, self.message = type, message
-
-
-def _read(count: int) -> bytes:
-    data = b""
-    while len(data) < count:
-        more = os.read(CALLS, count - len(data))
-        if not more:
-            os._exit(0)
-        data += more
-    return data
-
-
-def _answer(modules: dict[str, dict[str, object]], file: str, name: str, args: object, kwargs: object) -> object:
-    if file not in modules:
-        modules[file] = _module(file)
-    first, *rest = name.split(".")
-    target = modules[file].get(first, _MISSING)
-    for part in rest:
-        target = getattr(target, part, _MISSING)
-    if target is _MISSING:
-        raise MissingFunction(f"{file} has no {name}")
-    return plain(target(*unpacked(args), **unpacked(kwargs)))  # type: ignore[operator,misc]
-
-
-_MISSING = object()
-
-
-class MissingFunction(LookupError):
-    """The submission has no such function; a name of its own, so that no test expects it by accident."""
-
-
-def _module(file: str) -> dict[str, object]:
-    with open(file, "rb") as source:
-        code = compile(source.read(), file, "exec")
-    module = type(sys)(name := os.path.splitext(os.path.basename(file))[0])
-    module.__file__ = file
-    sys.modules[name] = module
-    exec(code, module.__dict__)
-    return module.__dict__
-
-
-def _serve() -> None:
-    """The candidate's process: answer calls until the checker closes the pipe."""
-    sys.path.insert(0, os.getcwd())
-    modules: dict[str, dict[str, object]] = {}
-    while True:
-        (size,) = HEAD.unpack(_read(HEAD.size))
-        number, *call = json.loads(_read(size))
-        try:
-            reply = pack([number, "ok", _answer(modules, *call)])
-        except BaseException as error:
-            reply = pack([number, "error", type(error).__name__, str(error)[:2000]])
-        view = memoryview(reply)
-        while view:
-            view = view[os.write(ANSWERS, view) :]
 
 
 class _Child:
@@ -143,7 +87,7 @@ class _Child:
             (os.POSIX_SPAWN_DUP2, spare[1], ANSWERS),
         ]
         python = _image_python() or sys.executable
-        argv = [python, "-I", *_myself(), "--serve"]
+        argv = [python, "-I", "-c", _serving()]
         self.pid = os.posix_spawn(python, argv, CHILD_ENV, file_actions=actions, setpgroup=0)
         for end in (theirs_in, theirs_out, *spare):
             os.close(end)
@@ -194,11 +138,12 @@ class _Child:
             self.pid = 0
 
 
-def _myself() -> tuple[str, ...]:
-    """How to start this module again: by name where it is installed, else from its folder."""
+def _serving() -> str:
+    """What the submission's process does; outside of a box, its module lies where this one does."""
+    start = "from ratchet_serve import serve; serve()"
     if os.environ.get("RATCHET_BOX") == "1":
-        return ("-m", "ratchet_check")
-    return ("-c", f"import sys; sys.path.append({os.path.dirname(__file__)!r}); import ratchet_check as c; c._serve()")
+        return start
+    return f"import sys; sys.path.append({os.path.dirname(__file__)!r}); {start}"
 
 
 def _image_python() -> str:
@@ -348,6 +293,4 @@ def main(paths: list[str]) -> int:
 if __name__ == "__main__":
     # The module must be one and the same for the tests that import it by name.
     sys.modules["ratchet_check"] = sys.modules["__main__"]
-    if sys.argv[1:] == ["--serve"]:
-        _serve()
     sys.exit(main(sys.argv[1:]))

@@ -9,9 +9,15 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HEAD = struct.Struct("!I")
+CALLS, ANSWERS = 3, 4
+"""Descriptors of the submission's process."""
+
 MAX_MESSAGE = 8 << 20
 
 _TAGS = (list, tuple, dict, set, frozenset, bytes)

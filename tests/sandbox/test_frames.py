@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import io
 import subprocess
 import tarfile
@@ -14,7 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.base.errors import CandidateFault
+from agent.base.types import Ending, RunResult
 from sandbox import frames
+from sandbox.box import _names, _result
 
 NAMES = st.text(
     st.characters(min_codepoint=33, max_codepoint=0x2FF, exclude_characters="/\x7f"), min_size=1, max_size=9
@@ -144,32 +146,37 @@ def test_a_frame_that_announces_too_much_is_refused_at_once() -> None:
         decoder.next(1 << 16)
 
 
-@pytest.mark.parametrize(
-    ("glob", "inside", "outside"),
-    [
-        ("solution.py", ["solution.py"], ["a/solution.py", "solution_py", "solution.pyc"]),
-        ("*.py", ["a.py", ".py"], ["a/b.py"]),
-        ("**/*.py", ["a.py", "a/b.py", "a/b/c.py"], ["a.pyc"]),
-        ("src/**", ["src/a", "src/a/b"], ["src", "srcs/a"]),
-        ("src/", ["src/a", "src/a/b"], ["src"]),
-        ("./a", ["a"], ["b"]),
-        ("a?c", ["abc"], ["a/c", "ac"]),
-        ("[ab].txt", ["a.txt", "b.txt"], ["c.txt"]),
-        ("[!a].txt", ["b.txt"], ["a.txt", "/.txt"]),
-        ("a+(b)|c", ["a+(b)|c"], ["aab", "c"]),
-    ],
+WORDS = st.dictionaries(
+    st.sampled_from(["argv", "limit"]),
+    st.lists(st.text(st.characters(exclude_categories=()))) | st.integers() | st.booleans(),
 )
-def test_globs(glob: str, inside: list[str], outside: list[str]) -> None:
-    matches = frames.matcher([glob])
-    assert all(matches(path) for path in inside)
-    assert not any(matches(path) for path in outside)
 
 
-def test_no_glob_matches_nothing() -> None:
-    assert not frames.matcher([])("a")
+@given(WORDS)
+def test_an_order_is_read_as_it_was_given(words: dict[str, object]) -> None:
+    assert frames.read_order(frames.order(**words)) == words
 
 
-@given(st.text("ab*?.", min_size=1, max_size=6).filter(lambda g: "**" not in g), st.text("ab.", min_size=1, max_size=6))
-def test_globs_within_a_folder_are_those_of_the_library(glob: str, name: str) -> None:
-    if not glob.startswith("./"):
-        assert frames.matcher([glob])(name) == fnmatch.fnmatchcase(name, glob)
+@given(st.sampled_from(frames.ENDINGS), st.none() | st.integers(0, 255), st.booleans(), st.integers(0, 1 << 31))
+def test_the_host_reads_how_a_command_ended(ending: str, code: int | None, truncated: bool, orphans: int) -> None:
+    said = frames.ended(ending, code, truncated=truncated, seconds=1.5, orphans=orphans)
+    assert _result(said, b"out") == RunResult(
+        ending=Ending(ending), exit_code=code, output=b"out", truncated=truncated, seconds=1.5, orphans=orphans
+    )
+
+
+@given(st.binary(max_size=frames.END.size + 2) | st.binary(min_size=frames.END.size, max_size=frames.END.size))
+def test_any_bytes_say_how_a_command_ended_or_are_malformed(said: bytes) -> None:
+    with contextlib.suppress(frames.Malformed):
+        assert isinstance(_result(said, b"").ending, Ending)
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_names_or_the_candidates_fault(said: bytes) -> None:
+    with contextlib.suppress(CandidateFault):
+        assert len(_names(said, 3)) <= 3
+
+
+def test_names_come_as_they_were_sent() -> None:
+    assert _names(b"a\0b c\nd\0\\xff\0", 2) == ("a", "b c\nd")
+    assert _names(b"", 2) == ()

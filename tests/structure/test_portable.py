@@ -15,7 +15,7 @@ LINUX_ONLY = {
 LINUX_PATHS = ("/proc", "/sys", "/dev/shm", "/etc/machine-id", "/run/")
 IN_A_BOX = {
     *(f"sandbox/{file}.py" for file in ("runner", "carry", "forward", "workspace", "install", "limits", "areas")),
-    *(f"sandbox/{file}.py" for file in ("copying", "machine", "privileges")),
+    *(f"sandbox/{file}.py" for file in ("copying", "light", "machine", "privileges")),
     "sandbox/check/ratchet_check.py",
     "agent/suites/in_box_leaks.py",
 }

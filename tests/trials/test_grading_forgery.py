@@ -174,7 +174,7 @@ def add(a, b):
 """,
     "imitate the runner": r"""
 import os, struct
-done = b'{"ending":"exited","code":0,"truncated":false,"seconds":0,"orphans":0}'
+done = struct.pack("!B?i?dI", 0, True, 0, False, 0.0, 0)
 for fd in range(64):
     try: os.write(fd, struct.pack("!cI", b"D", len(done)) + done)
     except OSError: pass

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.trials.leftovers import below, leftovers
-from sandbox.frames import matcher
+from sandbox.globs import matcher
 
 
 def passed_over(path: str, before: dict[str, bytes]) -> bool:
