@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-PROPOSALS = 5
+PROPOSALS = 10
 """What each improver makes with `eval --improver`, without --proposals."""
 
 Rev = Annotated[str | None, typer.Option(help="commit or candidate (`#12`) to run; default: the champion")]

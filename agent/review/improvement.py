@@ -20,6 +20,8 @@ from agent.review.summary import Estimate
 
 LEVEL = 0.95
 _FEWEST, _NONE = 2, 1e-18
+ENOUGH = 10
+"""Proposals a side below which an interval of gains, most of them 0, covers less than it says."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +59,14 @@ class Improvement:
         if found.low > 0:
             return "the first improver improves better"
         return "the second improver improves better" if found.high < 0 else "not settled: the interval holds 0"
+
+    @property
+    def caution(self) -> str:
+        """A warning where the interval is easily wrong; empty otherwise."""
+        fewest = min(len(side.gains) for side in self.sides)
+        if self.difference is None or fewest >= ENOUGH:
+            return ""
+        return f"{fewest} proposals a side are few: such an interval is easily wrong (--proposals {ENOUGH} or more)"
 
 
 def gain(parent: Mapping[tuple[str, int], float], candidate: Mapping[tuple[str, int], float]) -> float:

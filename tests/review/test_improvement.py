@@ -64,3 +64,11 @@ def test_a_gain_counts_the_trials_that_both_have() -> None:
     parent = {("a", 0): 0.0, ("b", 0): 1.0}
     assert gain(parent, {("a", 0): 1.0, ("b", 0): 1.0, ("c", 0): 1.0}) == 0.5
     assert gain(parent, {}) == 0.0
+
+
+def test_a_verdict_of_few_proposals_comes_with_a_caution() -> None:
+    few = Improvement(sides=(side(0.5, 0.51), side(0.0, 0.01)))
+    assert few.caution.startswith("2 proposals a side are few")
+    many = [0.5 + n / 100 for n in range(10)]
+    assert Improvement(sides=(side(*many), side(*many))).caution == ""
+    assert Improvement(sides=(side(0.5), side(0.0))).caution == ""

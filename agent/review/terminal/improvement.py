@@ -19,7 +19,8 @@ from agent.review.summary import Estimate
 def facts(found: Improvement) -> dict[str, Any]:
     """The figures for programs."""
     sides = [{**asdict(side), "gain": _facts(side.gain)} for side in found.sides]
-    return {"sides": sides, "difference": _facts(found.difference), "sentence": found.sentence}
+    said = {"sentence": found.sentence, "caution": found.caution}
+    return {"sides": sides, "difference": _facts(found.difference), **said}
 
 
 def print_improvement(found: Improvement, console: Console, *, folder: Path, planned: int, as_json: bool) -> None:
@@ -35,6 +36,8 @@ def print_improvement(found: Improvement, console: Console, *, folder: Path, pla
     console.print(table)
     console.print(f"difference: {_estimate(found.difference)}", markup=False)
     console.print(f"{found.sentence}; for this parent, brief and suite", markup=False)
+    if found.caution:
+        console.print(found.caution, markup=False)
     if any(len(side.gains) < planned for side in found.sides):
         console.print(f"cut short: {planned} proposals of each were planned", markup=False)
     console.print(Text(f"proposals, transcripts and calls: {folder}"), soft_wrap=True)
