@@ -18,23 +18,24 @@ JUnit XML to the path in RATCHET_JUNIT. Test modules read their data at import. 
 """
 
 # It runs code on purpose, takes whatever that raises, and has to start fast:
-# ruff: noqa: BLE001, INP001, PLC0415, PTH108, PTH109, PTH119, PTH120, PTH122, PTH123, S102, S606, T201
+# ruff: noqa: BLE001, INP001, PLC0415, PTH108, PTH109, PTH119, PTH120, PTH122, PTH123, S102, S606, SIM105, T201
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import select
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
 
-from ratchet_plain import ANSWERS, CALLS, HEAD, MAX_MESSAGE, NotPlain, pack, plain, unpacked
+from ratchet_plain import ANSWERS, CALLS, HEAD, MAX_MESSAGE, NotPlain, pack, plain, unpack, unpacked
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 CALL_SECONDS = 5.0
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
+SIGKILL = 9
 MESSAGE = 500
 OURS, IMAGE_PYTHON = "/usr/lib/ratchet/python/bin/python3", "/usr/lib/ratchet/image_python"
 CHILD_ENV = {"PATH": os.defpath, "HOME": "/tmp", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}  # noqa: S108
@@ -108,7 +109,7 @@ class _Child:
         if size > MAX_MESSAGE:
             raise RemoteError("ProtocolError", "the answer is too long")
         try:
-            reply = json.loads(self._read(size, deadline))
+            reply = unpack(self._read(size, deadline))
         except (ValueError, RecursionError):
             reply = None
         heads = {3: [self.count, "ok"], 4: [self.count, "error"]}
@@ -129,10 +130,14 @@ class _Child:
     def stop(self) -> None:
         """End the process and all of its group."""
         if self.pid:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
-            with contextlib.suppress(ChildProcessError):
+            try:
+                os.killpg(self.pid, SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                pass
+            try:
                 os.waitpid(self.pid, 0)
+            except ChildProcessError:
+                pass
             os.close(self.calls)
             os.close(self.answers)
             self.pid = 0
@@ -148,9 +153,11 @@ def _serving() -> str:
 
 def _image_python() -> str:
     """The image's own Python as it was found when the image was built; empty if there is none, or outside of a box."""
-    with contextlib.suppress(FileNotFoundError), open(IMAGE_PYTHON) as note:
-        return note.read()
-    return ""
+    try:
+        with open(IMAGE_PYTHON) as note:
+            return note.read()
+    except FileNotFoundError:
+        return ""
 
 
 def _wait(end: int, deadline: float, *, write: bool) -> None:
@@ -248,16 +255,26 @@ def _seal() -> None:
 
 def _alone() -> None:
     """Kill every other process of the box, and reap what PID 1 does not."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(-1, signal.SIGKILL)
-    with contextlib.suppress(ChildProcessError):
+    try:
+        os.kill(-1, SIGKILL)
+    except ProcessLookupError:
+        pass
+    try:
         while True:
             os.waitpid(-1, 0)
+    except ChildProcessError:
+        pass
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
 
 
 def _write(path: str, report: bytes) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
+    _remove(path)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644), "wb") as file:
         file.write(report)
 
@@ -273,8 +290,7 @@ def main(paths: list[str]) -> int:
     tests = _load_here_or_there(paths)
     if boxed:
         for path in {*paths, *filter(None, hidden.split("\n"))}:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
+            _remove(path)
     outcomes = []
     for name, test in tests:
         start = time.monotonic()

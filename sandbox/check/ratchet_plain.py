@@ -7,12 +7,16 @@ A copy lies beside `ratchet_check` in every image. Standard library only.
 
 from __future__ import annotations
 
-import json
 import struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+try:
+    from _json import encode_basestring_ascii, make_encoder, make_scanner
+except ImportError:  # a Python without them does all by `json`
+    make_scanner = None
 
 HEAD = struct.Struct("!I")
 CALLS, ANSWERS = 3, 4
@@ -82,9 +86,61 @@ def pack(message: object) -> bytes:
         NotPlain: too long, or nested too deeply.
     """
     try:
-        body = json.dumps(message).encode()
+        body = _dumped(message).encode()
     except (RecursionError, ValueError) as error:
         raise NotPlain(f"the value cannot be carried: {error}") from error
     if len(body) > MAX_MESSAGE:
         raise NotPlain("the value is too large")
     return HEAD.pack(len(body)) + body
+
+
+def unpack(body: bytes) -> object:
+    """What a message holds.
+
+    Raises:
+        ValueError, RecursionError: no other process of ours packed it.
+    """
+    if _scan is not None:
+        try:
+            found, end = _scan(text := body.decode(), 0)
+        except Exception:  # noqa: BLE001, S110 - `json` will say what is wrong
+            pass
+        else:
+            if end == len(text):
+                return found
+    import json  # noqa: PLC0415 - see _quick
+
+    return json.loads(body)
+
+
+def _by_json(message: object) -> str:
+    import json  # noqa: PLC0415 - see _quick
+
+    return json.dumps(message)
+
+
+class _Plain:
+    """What `json.JSONDecoder` tells its scanner, by default."""
+
+    strict, object_hook, object_pairs_hook, parse_float, parse_int = True, None, None, float, int
+    parse_constant = {"-Infinity": float("-inf"), "Infinity": float("inf"), "NaN": float("nan")}.__getitem__
+
+
+def _quick() -> tuple[Callable[[object], str], Callable[[str, int], tuple[object, int]] | None]:
+    """What `json` does its work by, without `re` and `enum`, which it loads and which take as long as Python itself."""
+    try:
+        scan = make_scanner(_Plain)
+        encode = make_encoder(None, _refused, encode_basestring_ascii, None, ": ", ", ", False, False, True)
+        dumped = lambda message: "".join(encode(message, 0))  # noqa: E731
+        if scan(dumped([1.5, "a", None]), 0) == ([1.5, "a", None], 16):
+            return dumped, scan
+    except Exception:  # noqa: BLE001, S110 - they are not for others, and may change
+        pass
+    return _by_json, None
+
+
+def _refused(value: object) -> object:
+    raise NotPlain(f"{type(value).__name__} is not plain data")
+
+
+_dumped, _scan = _quick()

@@ -9,11 +9,10 @@ Standard library only.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 
-from ratchet_plain import ANSWERS, CALLS, HEAD, pack, plain, unpacked
+from ratchet_plain import ANSWERS, CALLS, HEAD, pack, plain, unpack, unpacked
 
 _MISSING = object()
 
@@ -28,7 +27,7 @@ def serve() -> None:
     modules: dict[str, dict[str, object]] = {}
     while True:
         (size,) = HEAD.unpack(_read(HEAD.size))
-        number, *call = json.loads(_read(size))
+        number, *call = unpack(_read(size))  # type: ignore[misc]
         try:
             reply = pack([number, "ok", _answer(modules, *call)])
         except BaseException as error:

@@ -12,6 +12,7 @@ import os
 import signal
 import time
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 
 from agent.base.errors import SandboxDown
@@ -46,7 +47,7 @@ class Groups:
         if self.unified:
             there = set((self._system / "cgroup.controllers").read_text().split())
         else:
-            there = {name for path in self._hierarchies() for name in path.name.split(",")}
+            there = {name for path in self._hierarchies for name in path.name.split(",")}
         if missing := [name for name in NEEDED if name not in there]:
             raise SandboxDown(f"control groups: {self._system} has no controller {', '.join(missing)}")
 
@@ -126,12 +127,15 @@ class Groups:
     def remove(self, box: str) -> None:
         """Remove the groups of a box that has ended, in every hierarchy."""
         end = time.monotonic() + BUSY_SECONDS
-        for hierarchy in self._hierarchies():
-            folder = hierarchy / self._parent / box
-            for one in (folder / LEAF, folder):
-                while not _removed(one) and time.monotonic() < end:
-                    time.sleep(PAUSE)
+        for hierarchy in self._hierarchies:
+            folder = f"{hierarchy}/{self._parent}/{box}"
+            # Mostly the runtime has removed the inner one.
+            while not _removed(folder) and not (_removed(f"{folder}/{LEAF}") and _removed(folder)):
+                if time.monotonic() > end:
+                    break
+                time.sleep(PAUSE)
 
+    @cached_property
     def _hierarchies(self) -> list[Path]:
         """Where groups can be: the one mount of version 2, or each of version 1."""
         if self.unified:
@@ -207,9 +211,9 @@ def _event(folder: Path) -> int:
     return event
 
 
-def _removed(folder: Path) -> bool:
+def _removed(folder: Path | str) -> bool:
     try:
-        folder.rmdir()
+        os.rmdir(folder)  # noqa: PTH106 - a box has some thirty of them
     except FileNotFoundError:
         return True
     except OSError:  # a process is still ending in it
