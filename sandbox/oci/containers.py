@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import secrets
+import select
 import shutil
 import socket
 import subprocess
@@ -337,15 +338,28 @@ def _run(program: Program, home: Path, box: str, root: Root, pipe: socket.socket
 
 def _finish(groups: Groups, box: str, process: subprocess.Popen[bytes]) -> None:
     """Wait for the box to end, which it does once its pipe is closed; kill it if it does not. Raises SandboxDown."""
-    try:
-        process.wait(END_SECONDS)
-    except subprocess.TimeoutExpired:
+    if not _ended(process, END_SECONDS):
         groups.kill(box)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(KILL_SECONDS)
-        process.kill()
-        process.wait()
+        if not _ended(process, KILL_SECONDS):
+            process.kill()
+    process.wait()
     groups.kill(box)  # what a runtime that was itself killed has left
+
+
+def _ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Whether a process ends within so many seconds; `wait` would look again and again for it."""
+    if process.poll() is not None:
+        return True
+    try:
+        held = os.pidfd_open(process.pid)
+    except ProcessLookupError:  # another thread has just asked, too
+        return True
+    try:
+        poll = select.poll()
+        poll.register(held, select.POLLIN)
+        return bool(poll.poll(1000 * seconds))
+    finally:
+        os.close(held)
 
 
 def _labels(link: Path) -> dict[str, str]:
