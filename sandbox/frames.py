@@ -121,11 +121,23 @@ def ended(ending: str, code: int | None, *, truncated: bool, seconds: float, orp
     return END.pack(ENDINGS.index(ending), code is not None, code or 0, truncated, seconds, orphans)
 
 
+MOST_KNOWN = 1 << 13
+_KNOWN: dict[str, str | None] = {}
+"""What was found of the latest paths, since the same come again and again; `functools` would take long to load."""
+
 _CONTROL = bytes((*range(0x20), 0x7F))
 
 
 def crossing_fault(path: str) -> str | None:
     """Why a relative path may not cross the wall of a box, or None if it may."""
+    if path not in _KNOWN:
+        if len(_KNOWN) >= MOST_KNOWN:
+            _KNOWN.clear()
+        _KNOWN[path] = _fault(path)
+    return _KNOWN[path]
+
+
+def _fault(path: str) -> str | None:
     try:
         raw = path.encode()
     except UnicodeEncodeError:

@@ -7,6 +7,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 SPECIAL = frozenset("*?[")
+MOST_KNOWN = 1 << 10
+_KNOWN: dict[tuple[str, ...], Callable[[str], bool]] = {}
+"""The latest tests, since to make one takes longest; `functools` would take long to load."""
+
 _TOKEN = r"\*\*/|\*\*|\*|\?|\[!?\]?[^\]]*\]|."  # noqa: S105 - a piece of a glob
 
 
@@ -18,10 +22,18 @@ def matcher(globs: Iterable[str]) -> Callable[[str], bool]:
     wanted = tuple(globs)
     if not any(glob.endswith("/") or not SPECIAL.isdisjoint(glob) for glob in wanted):
         return frozenset(glob.removeprefix("./") for glob in wanted).__contains__
+    if wanted not in _KNOWN:
+        if len(_KNOWN) >= MOST_KNOWN:
+            _KNOWN.clear()
+        _KNOWN[wanted] = _compiled(wanted)
+    return _KNOWN[wanted]
+
+
+def _compiled(globs: tuple[str, ...]) -> Callable[[str], bool]:
     import re  # noqa: PLC0415 - a box whose globs are names does without
 
     tokens, escape = re.compile(_TOKEN, re.DOTALL).findall, re.escape
-    parts = ("".join(_piece(token, escape) for token in tokens(_whole(glob))) for glob in wanted)
+    parts = ("".join(_piece(token, escape) for token in tokens(_whole(glob))) for glob in globs)
     whole = re.compile("|".join(f"(?:{part})" for part in parts), re.DOTALL)
     return lambda path: whole.fullmatch(path) is not None
 
