@@ -125,7 +125,7 @@ class Forwarder:
             self._watch(one, two)
 
     def _watch(self, end: _End, other: _End) -> None:
-        """Have the poll tell of what an end wishes; one without a wish is left out, lest it tells of its hang-up."""
+        """Have the poll tell of what an end wishes; one without a wish is left out, hang-up and all."""
         number, wishes = end.sock.fileno(), end.wishes(other)
         if wishes:
             self._ends[number] = (end, other)
