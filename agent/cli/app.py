@@ -55,7 +55,7 @@ def main() -> None:
         sys.exit(2)
     except InfrastructureError as error:
         said = f"ratchet: infrastructure error: {error}"
-        typer.echo(f"{said}\nNothing is lost. Run the same command again to resume.", err=True)
+        typer.echo(f"{said}\nWhat was finished is kept. Run the same command again: `ratchet run` resumes.", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -59,7 +59,8 @@ is the files of the workspace, not what is committed there.
 
 def index_page(paths: Collection[str], *, apart: bool) -> str:
     """`README.md`: of these files, what is in each; `apart`: candidates are judged by tasks that are not shown."""
-    here = {name: text for name, text in _PAGES.items() if any(path.startswith(name) for path in paths)}
+    top = {folder + slash for folder, slash, _ in (path.partition("/") for path in paths)}
+    here = {name: text for name, text in _PAGES.items() if name in top}
     lines = ["| file | what is in it |", "|---|---|", *(f"| `{name}` | {text} |" for name, text in here.items())]
     parts = ["# What the campaign knows\n", "\n".join(lines) + "\n", *([_APART] if apart else []), _REPOSITORY]
     return "\n".join(parts)
