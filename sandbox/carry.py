@@ -10,7 +10,7 @@ import _socket as socket
 import select
 
 from sandbox import channels
-from sandbox.forward import MAX_LINKS, accept
+from sandbox.forward import MAX_LINKS, accept, forget
 from sandbox.light import suppress
 
 TYPE_CHECKING = False  # a box does without the import of `typing`
@@ -105,9 +105,7 @@ class Carrier:
         """A command has ended, and every process that could speak here: forget them, also those in the queue."""
         for link in list(self._links.values()):
             self._reset(link)
-        with suppress(OSError):
-            while True:
-                accept(self._listener).close()
+        forget(self._listener)
         self._watched.clear()
 
     def _accept(self) -> None:

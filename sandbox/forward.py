@@ -40,6 +40,16 @@ def accept(listener: socket.socket) -> socket.socket:
     return socket.socket(fileno=number)
 
 
+def forget(listener: socket.socket) -> None:
+    """Close the connections that nobody has taken: who made them is gone."""
+    listener.setblocking(False)
+    try:
+        while True:
+            accept(listener).close()
+    except OSError:
+        return
+
+
 class _End:
     """One socket of a link: what waits to be written to it, and whether it has said all it will say."""
 

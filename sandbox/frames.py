@@ -122,6 +122,7 @@ def ended(ending: str, code: int | None, *, truncated: bool, seconds: float, orp
 
 
 MOST_KNOWN = 1 << 13
+_UNKNOWN = "was not looked at yet"
 _KNOWN: dict[str, str | None] = {}
 """What was found of the latest paths, since the same come again and again; `functools` would take long to load."""
 
@@ -130,11 +131,12 @@ _CONTROL = bytes((*range(0x20), 0x7F))
 
 def crossing_fault(path: str) -> str | None:
     """Why a relative path may not cross the wall of a box, or None if it may."""
-    if path not in _KNOWN:
+    fault = _KNOWN.get(path, _UNKNOWN)
+    if fault is _UNKNOWN:
         if len(_KNOWN) >= MOST_KNOWN:
             _KNOWN.clear()
-        _KNOWN[path] = _fault(path)
-    return _KNOWN[path]
+        fault = _KNOWN[path] = _fault(path)
+    return fault
 
 
 def _fault(path: str) -> str | None:

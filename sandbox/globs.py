@@ -22,11 +22,12 @@ def matcher(globs: Iterable[str]) -> Callable[[str], bool]:
     wanted = tuple(globs)
     if not any(glob.endswith("/") or not SPECIAL.isdisjoint(glob) for glob in wanted):
         return frozenset(glob.removeprefix("./") for glob in wanted).__contains__
-    if wanted not in _KNOWN:
+    known = _KNOWN.get(wanted)
+    if known is None:
         if len(_KNOWN) >= MOST_KNOWN:
             _KNOWN.clear()
-        _KNOWN[wanted] = _compiled(wanted)
-    return _KNOWN[wanted]
+        known = _KNOWN[wanted] = _compiled(wanted)
+    return known
 
 
 def _compiled(globs: tuple[str, ...]) -> Callable[[str], bool]:

@@ -44,14 +44,12 @@ COMMANDS = "/usr/local/bin"
 CHECKER, IMAGE_PYTHON = ("ratchet_check.py", "ratchet_plain.py", "ratchet_serve.py"), "image_python"
 CHECK = f"{HERE}/check.py"
 START_CHECK = """\
-import os
 import sys
 
-from ratchet_check import main
+from ratchet_check import end
 
-code = main(sys.argv[1:])
-sys.stdout.flush()
-os._exit(code)  # nothing is left here, and Python's own end takes as long as half of its start
+if __name__ == "__main__":  # a test may start processes that import this file
+    end(sys.argv[1:])
 """
 ASK = (
     "import site, sys; print(*[p for p in site.getsitepackages() if p in sys.path and sys.version_info >= (3, 9)][:1])"

@@ -199,6 +199,10 @@ class Runner:
         self.sweep()
         if self.carrier is not None:
             self.carrier.stop()
+        elif self.listener is not None:
+            from sandbox import forward  # noqa: PLC0415 - imported by `main` in a box with a gateway
+
+            forward.forget(self.listener)  # type: ignore[arg-type]
         drain(out_r, output)
         os.close(out_r)
         code = None if not ended or self.status is None else os.waitstatus_to_exitcode(self.status)

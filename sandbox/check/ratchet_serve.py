@@ -61,7 +61,7 @@ def _answer(modules: dict[str, dict[str, object]], file: str, name: str, args: o
 
 def _module(file: str) -> dict[str, object]:
     with open(file, "rb") as source:
-        code = compile(source.read(), file, "exec")
+        code = compile(source.read(), file, "exec", dont_inherit=True)
     module = type(sys)(name := os.path.splitext(os.path.basename(file))[0])
     module.__file__ = file
     sys.modules[name] = module

@@ -352,8 +352,10 @@ def _ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
         return True
     try:
         held = os.pidfd_open(process.pid)
-    except ProcessLookupError:  # another thread has just asked, too
-        return True
+    except OSError:  # no descriptor is left, or another thread has just asked, too
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        return process.poll() is not None
     try:
         poll = select.poll()
         poll.register(held, select.POLLIN)

@@ -174,3 +174,47 @@ def test_a_file_of_the_submission_is_never_imported_by_the_checker(tmp_path: Pat
     (tmp_path / f"{module}.py").write_text("raise SystemExit('shadowed')")
     code, _, output = check(tmp_path, f"import {module}\ndef test_it(): pass")
     assert code == 0, output
+
+
+def test_the_submission_cannot_be_called_while_it_could_read_the_tests(tmp_path: Path) -> None:
+    code, _, output = check(tmp_path, 'DATA = call("noisy")\ndef test_a(): assert DATA == 5\n')
+    assert code == 1
+    assert "call it within a test" in output
+    assert "PASSED" not in output
+
+
+def test_tests_and_submission_are_read_as_python_reads_them(tmp_path: Path) -> None:
+    code, outcomes, output = check(
+        tmp_path,
+        """
+import dataclasses
+@dataclasses.dataclass
+class Point: x: int
+def test_dataclass(): assert Point(3) == Point(3)
+def test_annotations(): assert call("kind") is True
+""",
+        solution="def typed(a: int): return a\ndef kind(): return typed.__annotations__['a'] is int\n",
+    )
+    assert code == 0, output
+    assert set(outcomes.values()) == {"passed"}
+
+
+def test_a_future_import_of_the_tests_does_not_hinder_their_dataclasses(tmp_path: Path) -> None:
+    tests = "import dataclasses\n@dataclasses.dataclass\nclass Point: x: int\ndef test_a(): assert Point(3).x == 3\n"
+    (tmp_path / "test_future.py").write_text("from __future__ import annotations\n" + tests)
+    env = {**os.environ, "PYTHONPATH": str(CHECK)}
+    command = [sys.executable, "-m", "ratchet_check", "test_future.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "left", ["import threading\nthreading.Thread(target=time.sleep, args=(50,)).start()", "sys.stdout = None"]
+)
+def test_what_tests_leave_behind_does_not_change_how_the_check_ends(tmp_path: Path, left: str) -> None:
+    body = "\n".join(f"    {line}" for line in left.splitlines())
+    code, outcomes, output = check(
+        tmp_path, f"import sys, time\ndef test_a():\n    assert call('count') == 1\n{body}\n"
+    )
+    assert outcomes == {"test_a": "passed"}
+    assert code == 0, output

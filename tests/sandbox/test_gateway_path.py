@@ -99,6 +99,44 @@ async def test_a_flood_on_some_connections_stops_neither_other_calls_nor_the_end
     assert (await linked.run(["echo", "on"], env={}, timeout=20)).output == b"on\n"
 
 
+CROWD = """
+import socket
+def ask(n):
+    s = socket.create_connection(("127.0.0.1", 8080))
+    s.sendall(b"POST /crowd HTTP/1.1\\r\\nContent-Length: 0\\r\\n\\r\\n")
+    return s
+kept = [ask(n) for n in range(100)]
+"""
+
+
+@pytest.mark.docker
+@pytest.mark.asyncio(loop_scope="session")
+async def test_connections_of_one_command_are_not_carried_in_the_next(
+    either_sandbox: EngineSandbox, image: str
+) -> None:
+    """What nobody took before the end of a command is closed with it."""
+    seen: list[bytes] = []
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            seen.append(await reader.readuntil(b"\r\n\r\n"))
+            await reader.read()
+        writer.close()
+
+    box = await either_sandbox.open(BoxSpec(image=image, gateway=True))
+    assert box.socket is not None
+    server = await asyncio.start_unix_server(slow, box.socket)
+    box.socket.chmod(0o666)
+    await box.run(["python3", "-c", CROWD], env={}, timeout=30)
+    await asyncio.sleep(0.3)
+    first = len(seen)
+    await box.run(["sleep", "1"], env={}, timeout=30)
+    assert first > 0
+    assert len(seen) == first
+    server.close()
+    await box.close()
+
+
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[tuple[int, socket.socket]]:
     """A forwarder in a thread: its port, and the server that it leads to."""

@@ -370,3 +370,44 @@ async def test_a_submission_that_is_missing_scores_zero(sandbox: EngineSandbox, 
     verdict = await solve_and_grade(sandbox, image, "pass")
     assert isinstance(verdict, Grade)
     assert verdict.score == 0
+
+
+PROCESSES = b"""
+import math, multiprocessing
+from ratchet_check import remote
+add = remote("solution.py", "add")
+def test_a():
+    with multiprocessing.get_context("spawn").Pool(1) as pool: assert pool.map(math.sqrt, [4, 9]) == [2.0, 3.0]
+    assert add(1, 2) == 3
+"""
+
+
+async def test_hidden_tests_may_start_processes_of_their_own(sandbox: EngineSandbox, image: str) -> None:
+    task = apart(tests={"test_solution.py": PROCESSES}, junit=1)
+    verdict = await grade(sandbox, image, task, {"solution.py": HONEST})
+    assert verdict.score == 1, verdict
+
+
+EARLY = {
+    "test_a.py": b"from ratchet_check import remote\nDATA = remote('solution.py', 'load')()\ndef test_a(): pass\n",
+    "test_b.py": b"from ratchet_check import remote\ndef test_b(): assert remote('solution.py', 'add')(1, 2) == 3\n",
+}
+FORGER = b"""
+import glob, os
+def load():
+    for path in glob.glob("test_*"): print("FOUND", open(path).read())
+    os.unlink("test_b.py")
+    open("test_b.py", "w").write("def test_b(): pass")
+    return 1
+def add(a, b): return None
+"""
+
+
+async def test_a_test_that_calls_the_submission_too_early_gives_nothing_away(
+    sandbox: EngineSandbox, image: str
+) -> None:
+    task = apart(tests=EARLY, check=(*APART[:4], "test_a.py", "test_b.py"), junit=2)
+    verdict = await grade(sandbox, image, task, {"solution.py": FORGER})
+    assert verdict.score == 0
+    assert "FOUND" not in verdict.output
+    assert "call it within a test" in verdict.output
