@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -147,7 +148,8 @@ def _of_config(config: Config, say: Say, *, boxes: bool) -> Iterator[Finding]:
             yield (finding := tried(check.what, check.look))
             passed = passed and finding.ok is True
         yield from _remarks(config, start) if passed else ()
-        yield tried("proof", lambda: _proof(config, start))
+        proof = tried("proof", lambda: _proof(config, start))
+        yield proof if proof.ok else replace(proof, ok=None)  # `run` begins all the same
         yield tried("headroom", lambda: headroom(config, start.suite))
         if boxes and passed and any(task.image or task.build or task.check_image for task in start.suite.tasks):
             yield tried("images", lambda: _task_images(config, start, say))

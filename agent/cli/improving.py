@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 
 from rich.console import Console
 from rich.text import Text
@@ -41,12 +42,17 @@ class Experiment:
 
     @property
     def found(self) -> Improvement:
-        """The figures of what is finished: proposals that were refused, and those with all their trials."""
-        first, second = (self._side(number, tree) for number, tree in enumerate(self.improvers))
+        """The figures of the first turns of which both proposals are finished: refused, or with all their trials.
+
+        A refused proposal is finished at once, so whatever else is finished would be a choice by outcome.
+        """
+        done = {(one.side, one.turn) for one in self.made if self._judged(one)}
+        whole = next(turn for turn in count() if not {(0, turn), (1, turn)} <= done)
+        first, second = (self._side(number, tree, whole) for number, tree in enumerate(self.improvers))
         return Improvement(sides=(first, second))
 
-    def _side(self, number: int, tree: Tree) -> Side:
-        ours = [one for one in self.made if one.side == number and self._judged(one)]
+    def _side(self, number: int, tree: Tree, turns: int) -> Side:
+        ours = [one for one in self.made if one.side == number and one.turn < turns]
         return Side(
             label=tree.label,
             gains=tuple(self._gain(one.candidate.id) for one in ours),
@@ -90,7 +96,7 @@ async def _propose(improving: Improving, experiment: Experiment, kept: Kept, cou
         made = await improving.propose(side, experiment.improvers[side].tree, turn)
         experiment.made.append(made)
         with (kept.folder / PROPOSALS).open("a", encoding="utf-8") as out:
-            out.write(json.dumps(_row(made, turn)) + "\n")
+            out.write(json.dumps(_row(made)) + "\n")
         counter.advance()
         counter.note = f"{sum(one.candidate.tree is not None for one in experiment.made)} admitted"
 
@@ -100,13 +106,13 @@ async def _propose(improving: Improving, experiment: Experiment, kept: Kept, cou
                 group.create_task(one(side, turn))
 
 
-def _row(made: Made, turn: int) -> dict[str, object]:
+def _row(made: Made) -> dict[str, object]:
     """One proposal for programs; its diff and transcript are in the record."""
     known = made.candidate
     said = {"subject": clean_line(known.subject), "fate": known.fate, "reason": clean_line(known.reason)}
     return {
         "side": made.side,
-        "turn": turn,
+        "turn": made.turn,
         "candidate": known.id,
         **said,
         "tokens": made.used.tokens_in + made.used.tokens_out,

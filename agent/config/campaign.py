@@ -71,9 +71,9 @@ class SearchConfig(Section):
         description="search trials a candidate needs before a gate test, at most 2 for each search task that counts;"
         " strategy pooled needs half of them",
     )
-    shown: Share = Field(
+    shown: Annotated[float, Field(gt=0, le=1)] = Field(
         default=0.5,
-        description="part (0 to 1) of the search tasks that improvers may see; candidates are judged by the others."
+        description="part (above 0, to 1) of the search tasks that improvers see; candidates are judged by the others."
         " 1: show all and judge by all",
     )
     parent_trials: Count = Field(
@@ -100,11 +100,11 @@ class GateConfig(Section):
         default="fdr",
         description="what alpha bounds: fdr: the expected share of false commits; familywise: the chance of any",
     )
-    alpha: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+    alpha: Annotated[float, Field(ge=1e-6, lt=1)] | None = Field(
         default=None,
         description="that bound, a probability, over the whole campaign; null: 0.10 for fdr, 0.05 otherwise",
     )
-    spending: Count = Field(
+    spending: Annotated[int, Field(ge=1, le=10_000)] = Field(
         default=4,
         description="gate tests over which half of alpha is spread; larger: the first are harder, later ones easier",
     )

@@ -6,15 +6,22 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from agent.base.errors import UserError
+from agent.base.types import Candidate, Fate, Split, Task
+from agent.base.usage import Usage
 from agent.cli.app import app
+from agent.cli.improving import Experiment
+from agent.cli.keeping import Tree
+from agent.kernel.loop.improving import Made
 from tests.cli.home import write_home
 from tests.kernel.lab import git
 
+A_TASK = Task(id="t", split=Split.HOLDOUT, instruction="", files={}, submit=(), tests={}, check=("true",))
 BOT = """\
 import os, sys
 from pathlib import Path
@@ -90,3 +97,22 @@ def test_a_campaign_that_another_program_improves_has_no_improvers_to_compare(
 def test_an_option_that_would_do_nothing_is_refused(options: list[str], refused: str) -> None:
     with pytest.raises(UserError, match=refused):
         app(["eval", *options], standalone_mode=False)
+
+
+def made(side: int, turn: int, number: int, tree: str | None) -> Made:
+    fate = Fate.OPEN if tree else Fate.REFUSED
+    known = Candidate(id=number, parent=0, tree=tree, subject="s", body="", fate=fate, reason="", size=1)
+    return Made(side=side, turn=turn, candidate=known, used=Usage())
+
+
+def test_an_experiment_that_is_cut_short_counts_whole_turns_only() -> None:
+    """A refused proposal is finished at once, so to count whatever is finished would choose by outcome."""
+    tree, task = Tree(tree="t", label="t"), replace(A_TASK, id="one")
+    experiment = Experiment(parent=tree, improvers=(tree, tree), tasks=[task], proposals=3, runs=1)
+    experiment.made += [made(0, 0, 1, "a"), made(1, 0, 2, None), made(0, 1, 3, None), made(1, 1, 4, "b")]
+    experiment.made += [made(0, 2, 5, None), made(1, 2, 6, None)]
+    assert [side.gains for side in experiment.found.sides] == [(), ()]
+    experiment.scores[1], experiment.parents[1] = {("one", 0): 1.0}, {("one", 0): 0.5}
+    assert [side.gains for side in experiment.found.sides] == [(0.5,), (0.0,)]
+    experiment.scores[4], experiment.parents[4] = {("one", 0): 0.0}, {("one", 0): 1.0}
+    assert [side.gains for side in experiment.found.sides] == [(0.5, 0.0, 0.0), (0.0, -1.0, 0.0)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -72,3 +74,9 @@ def test_a_verdict_of_few_proposals_comes_with_a_caution() -> None:
     many = [0.5 + n / 100 for n in range(10)]
     assert Improvement(sides=(side(*many), side(*many))).caution == ""
     assert Improvement(sides=(side(0.5), side(0.0))).caution == ""
+
+
+def test_what_is_not_a_number_ends() -> None:
+    found = welch([float("nan"), 0.1], [0.0, 0.1])
+    assert found is not None
+    assert math.isnan(found.mean)

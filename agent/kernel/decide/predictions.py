@@ -22,6 +22,9 @@ from agent.base.text import clean_line, cut
 MOST = 16
 """Predictions of one patch; further ones are ignored."""
 
+MOST_CHARS = 64 << 10
+"""Of a message, in which predictions are looked for: a box may send much more, and as often as it likes."""
+
 WHY_CHARS = 200
 _BLOCK = re.compile(r"^[ \t]*```[ \t]*predictions[ \t]*\n(.*?)(?:^[ \t]*```|\Z)", re.MULTILINE | re.DOTALL)
 _LINE = re.compile(r"(?P<sign>[+-])[ \t]*(?P<task>[a-z0-9][a-z0-9._-]{0,99})[ \t]*(?::(?P<why>.*))?")
@@ -76,7 +79,7 @@ class Calibration:
 
 def predictions(message: str, tasks: Collection[str]) -> tuple[list[Prediction], list[str]]:
     """The predictions of a message about known `tasks`, and what is wrong with the rest of its block."""
-    block = _BLOCK.search(message)
+    block = _BLOCK.search(message[:MOST_CHARS])
     found, faults = dict[str, Prediction](), list[str]()
     for line in filter(None, map(str.strip, block[1].splitlines() if block else ())):
         match = _LINE.fullmatch(line)

@@ -26,7 +26,7 @@ def beta_cdf(x: float, a: float, b: float) -> float:
 
     The q-quantile is above x exactly when this is below q, so no quantile is ever solved for.
     """
-    if x <= 0.0 or x >= 1.0:
+    if not 0.0 < x < 1.0:  # nor is nan
         return float(x >= 1.0)
     if x > (a + 1.0) / (a + b + 2.0):
         return 1.0 - beta_cdf(1.0 - x, b, a)

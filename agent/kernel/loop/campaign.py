@@ -117,10 +117,11 @@ class Campaign:
         return f"finishing {count} step{'s' * (count > 1)} in flight, {math.ceil(most / 60)} min at most"
 
     def _ending(self) -> str | None:
-        if reason := self.stopping or self._unaffordable or self.wires.tripped():
+        if reason := self.stopping or self.wires.tripped():
             return reason
         state, budget = self.state, self.parts.budget
-        return limit_reached(self.config, budget, accepted=state.accepted, trials=state.trials)
+        reached = limit_reached(self.config, budget, accepted=state.accepted, trials=state.trials)
+        return reached or self._unaffordable
 
     def _start(self, step: Planned) -> None:
         self.running[asyncio.create_task(self._guarded(step.work), name=step.label)] = step
@@ -151,7 +152,7 @@ class Campaign:
         if error is not None and not isinstance(error, InfrastructureError):
             raise error
         if isinstance(error, BudgetSpent):
-            self._unaffordable = f"the budget's rest does not pay for what a trial needs: {error}"
+            self._unaffordable = f"what is left of the budget does not pay for a trial: {error}"
         return error
 
     # ---------------------------------------------------------------------------- requests, pauses, stalls

@@ -61,7 +61,8 @@ class Committer:
         after = {**({"Ratchet-Approved-By": by} if by else {}), ANCHOR_TRAILER: ledger.anchor()}
         series = self._series(accepted, parent, after)
         sha = series[-1][0] if series else self._whole(accepted, parent, after)
-        ledger.add_commit(sha=sha, parent=parent, candidate=accepted.candidate, test=accepted.test, series=series)
+        known = {"candidate": accepted.candidate, "test": accepted.test}
+        ledger.add_commit(sha=sha, parent=parent, **known, reason=accepted.sentence, series=series)
         repository.advance(sha, parent)
         many = f" and {len(series) - 1} before it" if series else ""
         ledger.note("commit", f"#{accepted.candidate} is champion: {accepted.subject} ({sha[:10]}{many})")

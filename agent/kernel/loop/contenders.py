@@ -57,7 +57,7 @@ class Contenders:
             foreseen=self._foreseen(),
             used=state.trials,
             gate=state.gate_trials,
-            log_threshold=threshold(len(state.ledger.tests()) + 1, state.accepted, settings),
+            log_threshold=threshold(len(state.ledger.tests()) + 1, state.proven, settings),
             proposal=self._proposal(),
             wait=1.0 if self._config.budget.trials else PAIR_WAIT,
         )

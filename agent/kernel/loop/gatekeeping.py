@@ -106,7 +106,7 @@ class Gatekeeper:
         row = state.ledger.open_test(
             candidate=candidate.id,
             champion=state.champion,
-            commits=state.accepted,
+            commits=state.proven,
             policy=self._config.gate,
             settings=opening.recorded(),
         )

@@ -31,9 +31,10 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Made:
-    """What came of one proposal: by which side (0 or 1), as which candidate of the record, and what it used."""
+    """What came of a proposal: whose and its how manieth (each from 0), which candidate it is, and what it used."""
 
     side: int
+    turn: int
     candidate: Candidate
     used: Usage
 
@@ -112,9 +113,9 @@ class Improving:
             tools=tools,
             seed=seed_of(parts.config.seed, "improver", turn),
         )
-        return self._kept(side, proposal)
+        return self._kept(side, turn, proposal)
 
-    def _kept(self, side: int, proposal: Proposal) -> Made:
+    def _kept(self, side: int, turn: int, proposal: Proposal) -> Made:
         """Write a proposal down as a candidate of the record; nothing of a campaign's own refs is touched."""
         parent, repository, tree, diff = self.parent.tree or "", self._parts.repository, None, ""
         if proposal.change is not None:
@@ -132,4 +133,4 @@ class Improving:
             size=sum(map(len, proposal.change.files.values())) if proposal.change else 0,
         )
         self._state.add(candidate, fingerprint=None, diff=diff, transcript=proposal.transcript)
-        return Made(side=side, candidate=candidate, used=proposal.used)
+        return Made(side=side, turn=turn, candidate=candidate, used=proposal.used)

@@ -97,8 +97,8 @@ def check_error(config: Config, ledger: Ledger) -> None:
             raise UserError(error, f"was {then.control} at gate test {row.id}", "Set it back, or choose a new `name`.")
         for field, value, known in ((alpha, now.level, then.level), (spending, now.spending, then.spending)):
             if value > known:
-                problem = f"was {known:g} at gate test {row.id}, and {value:g} would spend more error than is left"
-                raise UserError(field, problem, f"Set it to {known:g} or less, or choose a new `name`.")
+                problem = f"was {known} at gate test {row.id}, and {value} would spend more error than is left"
+                raise UserError(field, problem, f"Set it to {known} or less, or choose a new `name`.")
 
 
 def remember_fixed(config: Config, ledger: Ledger, suite: Suite) -> None:

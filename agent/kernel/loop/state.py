@@ -66,6 +66,12 @@ class State:
         """Candidate -> its diff and its proposer's transcript. Neither ever changes, and each proposal shows many."""
 
     @property
+    def proven(self) -> int:
+        """Commits that the gate proved, by which the error of later tests may grow; `gate: better` proves nothing."""
+        policies = {row.id: row.policy for row in self.ledger.tests()}
+        return sum(policies.get(row.test) == "proven" for row in self.ledger.commits() if row.test is not None)
+
+    @property
     def champion(self) -> int:
         """The id of the candidate at the tip of the campaign's branch."""
         return self.champions[-1]

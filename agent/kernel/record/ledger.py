@@ -73,17 +73,25 @@ class Ledger(Calls, Matches):
     # -------------------------------------------------------------------------------- commits
 
     def add_commit(
-        self, *, sha: str, parent: str, candidate: int, test: int, series: Sequence[tuple[str, int]] = ()
+        self,
+        *,
+        sha: str,
+        parent: str,
+        candidate: int,
+        test: int,
+        reason: str | None = None,
+        series: Sequence[tuple[str, int]] = (),
     ) -> None:
         """Keep the intention to move the champion, BEFORE the ref is moved; the candidate is accepted with it.
 
-        `parent` is the former champion's commit; `series` has (commit, patch) of all commits since, if several.
+        `parent` is the former champion's commit, `reason` why the candidate was accepted; `series` has (commit, patch)
+        of all commits since, if several.
         """
         with self._writing() as db:
             if series:
                 insert_named(db, f"{SERIES}:{sha}", json.dumps(series))
             insert(db, "commits", sha=sha, at=time.time(), candidate=candidate, test=test, parent=parent)
-            _insert_fate(db, candidate, Fate.CHAMPION, None)
+            _insert_fate(db, candidate, Fate.CHAMPION, reason)
 
     def add_revert(self, candidate: Candidate, *, diff: str, sha: str, parent: str, reverts: int) -> None:
         """Keep the intention to take a patch back, BEFORE the ref is moved: a champion without a gate test."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.kernel.decide.predictions import MOST, WHY_CHARS, Calibration, calibration, checked, predictions
+from agent.kernel.decide.predictions import MOST, MOST_CHARS, WHY_CHARS, Calibration, calibration, checked, predictions
 
 TASKS = {f"t{n}" for n in range(40)}
 
@@ -49,3 +49,12 @@ def test_a_prediction_comes_true_if_the_mean_moves_its_way() -> None:
     assert str(outcomes[0]) == "+ t1: x (came true)"
     # t6 gained and could; t7 was solved every time, so that it could not gain
     assert calibration(outcomes, before, after) == Calibration(predicted=3, came_true=2, others=1, others_gained=1)
+
+
+def test_no_more_of_a_message_is_read_than_a_bounded_part() -> None:
+    """A box may send megabytes, as often as it likes."""
+    block = "```predictions\n" + "x\n" * MOST_CHARS + "+ task: why\n```\n"
+    made, faults = predictions(block, {"task"})
+    assert made == []
+    assert len(faults) == MOST
+    assert predictions("x" * MOST_CHARS + "\n```predictions\n+ task: why\n```\n", {"task"}) == ([], [])

@@ -10,10 +10,12 @@ import pytest
 from agent.base.errors import UserError
 from agent.base.types import Candidate, Fate
 from agent.config.campaign import Config
+from agent.kernel.decide.archive import SearchSettings
 from agent.kernel.decide.gate import Control, GateSettings, threshold
 from agent.kernel.loop.match import Opening
 from agent.kernel.loop.opening import check_error, remember_windows, with_recorded_windows
 from agent.kernel.loop.settings import gate_settings
+from agent.kernel.loop.state import State
 from agent.kernel.record.ledger import Ledger
 
 LOCAL = {"provider": "openai", "model": "m", "base_url": "http://127.0.0.1:1/v1"}
@@ -76,3 +78,15 @@ def test_a_smaller_spending_in_the_middle_of_a_campaign_keeps_the_error(tests: i
     before, after = (GateSettings(control=Control.FAMILYWISE, spending=one) for one in (30, later))
     parts = [math.exp(-threshold(i, 0, before if i <= tests else after)) for i in range(1, 3000)]
     assert sum(parts) <= before.level
+
+
+@pytest.mark.parametrize(("policy", "proven"), [("proven", 1), ("better", 0)])
+def test_only_what_the_gate_proved_lets_the_error_of_later_tests_grow(tmp_path: Path, policy: str, proven: int) -> None:
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        for number in (0, 1):
+            ledger.add_candidate(candidate(number), fingerprint=None, diff="", transcript="")
+        test = ledger.open_test(candidate=1, champion=0, commits=0, policy=policy, settings={})
+        ledger.close_test(test.id, "accepted", {})
+        ledger.add_commit(sha="c0ffee", parent="base", candidate=1, test=test.id)
+        state = State(ledger, SearchSettings(task_count=2))
+        assert (state.accepted, state.proven) == (1, proven)

@@ -212,3 +212,11 @@ def test_what_caches_saved_is_counted_for_each_candidate(ledger: Ledger) -> None
         ledger.add_trial(trial(name), candidate=number, index=int(saved * 100) % 7)
         ledger.record_call(replace(call(k=int(saved * 100)), trial=name, cache_read=5, saved=saved))
     assert [ledger.saved(number) for number in range(3)] == [0.0, 0.75, -0.1]
+
+
+def test_a_commit_says_at_once_why_its_candidate_was_accepted(ledger: Ledger) -> None:
+    """A run may be killed before it says so itself."""
+    test = ledger.open_test(candidate=1, champion=0, commits=0, policy="proven", settings={})
+    ledger.add_commit(sha="c0ffee", parent="base", candidate=1, test=test.id, reason="accepted: .1 -> .5")
+    found = {one.id: one for one in ledger.candidates()}[1]
+    assert (found.fate, found.reason) == (Fate.CHAMPION, "accepted: .1 -> .5")
