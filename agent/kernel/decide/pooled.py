@@ -52,12 +52,14 @@ PATCH_COST: Final = 0.05
 """What a parent must be better by for each patch that it holds beside the champion's, in score."""
 LEAD: Final = 1.65
 """Standard errors by which a candidate must lead the champion."""
-CHEAP: Final = 0.03
-"""A test may begin at any time if it is expected to take at most this part of all trials ..."""
+FEW, CHEAP = 100, 0.03
+"""A test may begin at any time if it is expected to take at most so many trials, or this part of all ..."""
 LATE: Final = 0.5
 """... and otherwise where at most this part of all trials is left ..."""
 LAST_CALL: Final = 1.3
 """... which is at most so many times what the test is expected to take."""
+ENDS: Final = 0.5
+"""No test begins with less left than this part of what it is expected to take."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -250,11 +252,11 @@ def _affordable(lead: float, noise: float, spend: Spend) -> bool:
 
     A small lead takes most of a campaign to prove, in which search finds larger ones; so it waits for the second half.
     """
-    left = spend.foreseen - spend.used
-    if left <= 0:
+    left, cost = spend.foreseen - spend.used, 2.0 * expected_pairs(lead, noise, spend.log_threshold)
+    if left < ENDS * cost * spend.wait:
         return False
-    cost = 2.0 * expected_pairs(lead, noise, spend.log_threshold)
-    return cost <= CHEAP * spend.foreseen or left <= min(LATE * spend.foreseen, cost * LAST_CALL * spend.wait)
+    cheap = cost <= max(FEW, CHEAP * spend.foreseen)
+    return cheap or left <= min(LATE * spend.foreseen, cost * LAST_CALL * spend.wait)
 
 
 def expected_pairs(lead: float, noise: float, log_threshold: float) -> float:

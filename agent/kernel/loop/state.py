@@ -94,7 +94,8 @@ class State:
             else:
                 waiting.append(candidate)
         for row in self.ledger.tests():
-            self.archive.tried.add((row.candidate, row.champion))
+            if row.verdict != Verdict.OUT_OF_BUDGET:  # a larger budget may decide
+                self.archive.tried.add((row.candidate, row.champion))
         for entry in self.approvals:
             if entry.outcome == "rejected":
                 self.archive.retire(entry.candidate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -72,6 +73,13 @@ def test_a_test_waits_until_its_lead_is_worth_it_or_time_runs_out() -> None:
     assert Pooled().contender(built, replace(scarce, used=1900)) == 1
     assert Pooled().contender(built, replace(scarce, used=2000)) is None
     assert Pooled().contender(built, replace(RICH, gate=90_000)) is None
+
+
+def test_a_clear_lead_meets_the_champion_early_also_in_a_small_campaign() -> None:
+    built = run(archive([None, 0]), {0: 0.2, 1: 0.9}, 80)
+    small = Spend(foreseen=300, used=100, gate=0, log_threshold=math.log(50))
+    assert Pooled().contender(built, small) == 1
+    assert Pooled().contender(built, replace(small, used=295)) is None, "no test begins that cannot end"
 
 
 def test_where_time_is_short_a_test_begins_early_enough_for_its_slower_trials() -> None:

@@ -90,3 +90,15 @@ def test_only_what_the_gate_proved_lets_the_error_of_later_tests_grow(tmp_path: 
         ledger.add_commit(sha="c0ffee", parent="base", candidate=1, test=test.id)
         state = State(ledger, SearchSettings(task_count=2))
         assert (state.accepted, state.proven) == (1, proven)
+
+
+def test_a_test_that_the_budget_cut_short_does_not_keep_its_candidate_from_another(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        for number in (0, 1, 2):
+            ledger.add_candidate(candidate(number), fingerprint=None, diff="", transcript="")
+        for number, verdict in ((1, "out of budget"), (2, "not better")):
+            test = ledger.open_test(candidate=number, champion=0, commits=0, policy="proven", settings={})
+            ledger.close_test(test.id, verdict, {})
+        state = State(ledger, SearchSettings(task_count=2))
+        state.restore()
+        assert state.archive.tried == {(2, 0)}
