@@ -16,8 +16,13 @@ from agent.review.terminal.folding import folded
 SHOWN_REJECTED = 12
 
 
-def print_summary(summary: Summary, *, name: str, hint: Callable[[str], str], console: Console) -> None:
-    """Print the summary, 80 columns wide; `hint` completes a command to one that can be pasted."""
+def print_summary(
+    summary: Summary, *, name: str, hint: Callable[[str], str], console: Console, git: str = "git"
+) -> None:
+    """Print the summary, 80 columns wide.
+
+    `hint` completes a command to one that can be pasted; `git` starts those on the campaign's repository.
+    """
     console.rule(f"campaign {name}: {clean_line(summary.ending)}")
     _print_scores(summary, console)
     _print_candidates(summary, hint, console)
@@ -32,15 +37,15 @@ def print_summary(summary: Summary, *, name: str, hint: Callable[[str], str], co
         highlight=False,
     )
     console.print("\nNext:", style="bold")
-    for command in _next(summary, name, hint):
+    for command in _next(summary, name, hint, git):
         console.print(Text(f"  {command}"), soft_wrap=True)
 
 
-def _next(summary: Summary, name: str, hint: Callable[[str], str]) -> list[str]:
-    commands = [f"git log ratchet/{name}", hint("log"), hint("report")]
-    if summary.champion_id:
-        commands.insert(1, f"git diff HEAD ratchet/{name}")
-        commands.append(hint(f"show {summary.champion_id}"))
+def _next(summary: Summary, name: str, hint: Callable[[str], str], git: str) -> list[str]:
+    commands = [hint("log"), hint("report")]
+    if summary.champion_id:  # there is no branch before the first commit
+        of_branch = [f"{git} log ratchet/{name}", f"{git} diff HEAD ratchet/{name}"]
+        commands = [*of_branch, *commands, hint(f"show {summary.champion_id}")]
     return commands
 
 
