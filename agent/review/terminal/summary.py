@@ -8,12 +8,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from agent.base.text import clean_line
+from agent.base.text import clean_line, cut
 from agent.base.types import Fate
 from agent.review.summary import Summary
 from agent.review.terminal.folding import folded
 
 SHOWN_REJECTED = 12
+MOST_IMPROVER = 100
+"""Characters of the line that names the program which wrote the patches."""
 
 
 def print_summary(
@@ -29,7 +31,7 @@ def print_summary(
     if (warning := summary.room.warning) is not None:
         console.print(Text(warning))
     if summary.improver is not None:
-        console.print(Text(f"patches were written by {clean_line(summary.improver)}, not by the scaffold itself"))
+        console.print(Text(_improver(summary.improver)), soft_wrap=True)
     cost = f"${summary.dollars:.4f}" + (f" and {summary.unpriced} calls without a price" if summary.unpriced else "")
     console.print(
         f"{summary.trials} trials, {summary.fresh_calls} model calls, {summary.shared_calls} shared answers, "
@@ -39,6 +41,11 @@ def print_summary(
     console.print("\nNext:", style="bold")
     for command in _next(summary, name, hint, git):
         console.print(Text(f"  {command}"), soft_wrap=True)
+
+
+def _improver(name: str) -> str:
+    start, end = "patches were written by ", ", not by the scaffold itself"
+    return f"{start}{cut(clean_line(name), MOST_IMPROVER - len(start + end))}{end}"
 
 
 def _next(summary: Summary, name: str, hint: Callable[[str], str], git: str) -> list[str]:

@@ -31,6 +31,19 @@ def test_a_candidate_without_a_trial_is_not_called_unpromising(night: Night) -> 
     assert max(map(len, said.splitlines())) <= 80
 
 
+def test_a_long_command_of_another_improver_is_cut_to_one_line(night: Night) -> None:
+    with night.ledger() as ledger:
+        summary = replace(
+            summarise(ledger), improver="./agent --prompt 'Read all of it.\nThen write' " + "and so on " * 50
+        )
+    console = Console(file=StringIO(), width=80)
+    print_summary(summary, name="night", hint=lambda command: f"ratchet {command}", console=console)
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    [line] = [line for line in said.splitlines() if "agent" in line or "scaffold itself" in line]
+    assert line == "patches were written by ./agent --prompt 'Read all of it. Then write'…, not by the scaffold itself"
+    assert len(line) <= 100
+
+
 def next_commands(summary: Summary, git: str) -> list[str]:
     console = Console(file=StringIO(), width=80)
     print_summary(summary, name="night", hint=lambda command: f"ratchet {command}", console=console, git=git)
