@@ -49,9 +49,16 @@ _MARKS = {True: ("ok   ", "green"), False: ("FAIL ", "bold red"), None: ("note "
 _INDENT = 14
 """Columns before the text of a finding."""
 
+_NO_CONFIG = Finding(
+    what="config",
+    ok=None,
+    text="no campaign.yaml here: suite, repository, models, agent unchecked",
+    fix="name a campaign's file, or write one with `ratchet init`",
+)
+
 
 def examine(path: Path | None, *, repair: bool) -> bool:
-    """Print every finding; True if nothing is wrong. Without a `path`, nothing of a configuration is checked."""
+    """Print every finding; True if nothing is wrong. Without a `path`, a note says what is not checked."""
     console = Console(highlight=False)
     fine = True
     said: set[str] = set()
@@ -85,7 +92,9 @@ def _findings(path: Path | None, *, repair: bool, say: Say) -> Iterator[Finding]
     found = engine(repair=repair, say=say)
     yield found
     config = None
-    if path is not None:
+    if path is None:
+        yield _NO_CONFIG
+    else:
         finding, config = _config(path)
         yield finding
     boxes = found.ok is True

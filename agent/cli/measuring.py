@@ -22,6 +22,7 @@ from agent.models.gateway.record import Recording
 from agent.review.audit.fresh import Comparison, compare
 from agent.review.audit.replay import Replayed, replay
 from agent.review.lookup import find_tree
+from agent.review.terminal.measured import short
 from agent.trials.measuring import Planned, measure, plan
 from agent.wiring.beside import measuring_parts, replaying_parts
 
@@ -42,13 +43,13 @@ class Measurement:
         """Every trial."""
         return plan([tree.tree for tree in self.trees], self.tasks, self.runs)
 
-    def sides(self) -> list[list[dict[str, Any]]]:
-        """One list a tree, all in the same order, of what every tree has finished; for programs."""
+    def sides(self) -> list[tuple[str, list[dict[str, Any]]]]:
+        """A tree's label and one list for each, all in the same order, of what every tree has finished."""
         by_index = {(one["task"], one["run"], one["side"]): one for one in self.finished}
         indices = [(task.id, run) for run in range(self.runs) for task in self.tasks]
         sides = range(len(self.trees))
         whole = [index for index in indices if all((*index, side) in by_index for side in sides)]
-        return [[by_index[(*index, side)] for index in whole] for side in sides]
+        return [(tree.label, [by_index[(*index, side)] for index in whole]) for side, tree in enumerate(self.trees)]
 
 
 # ------------------------------------------------------------------------------------ what to measure
@@ -115,7 +116,8 @@ async def measure_trees(config: Config, measurement: Measurement, kept: Kept, co
             counter.advance()
             counter.note = f"mean score {sum(scores) / len(scores):.2f}"
             if not console.is_terminal:
-                console.print(Text(_line(measurement.finished[-1], counter)), soft_wrap=True)
+                label = measurement.trees[item.side].label if len(measurement.trees) > 1 else ""
+                console.print(Text(_line(measurement.finished[-1], label, counter)), soft_wrap=True)
                 counter.said()
 
         def voided(item: Planned, reason: str) -> None:
@@ -125,9 +127,11 @@ async def measure_trees(config: Config, measurement: Measurement, kept: Kept, co
         await measure(parts.evaluator, planned, done, lambda item: _Keeper(item, kept, voided))
 
 
-def _line(row: Mapping[str, Any], counter: Counter) -> str:
+def _line(row: Mapping[str, Any], label: str, counter: Counter) -> str:
+    """One finished trial; `label` says of which scaffold, if there are two."""
     refused = f", {len(row['refused'])} refused" if row["refused"] else ""
-    head = f"{counter.done} of {counter.total}: {row['task']} scored {row['score']:.2f} in {row['seconds']:.1f} s"
+    what = f"{row['task']} of {short(label)}" if label else row["task"]
+    head = f"{counter.done} of {counter.total}: {what} scored {row['score']:.2f} in {row['seconds']:.1f} s"
     return f"{head}, {row['calls']} model calls{refused}; {clean_line(row['reason'])}"
 
 

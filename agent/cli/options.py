@@ -47,6 +47,14 @@ def again(command: str, path: Path, name: str | None = None) -> str:
     return shlex.join(words + (["--name", name] if name is not None else []))
 
 
+def git_in(folder: Path) -> str:
+    """How a git command on the repository in a folder begins, ready to paste here."""
+    here, there = Path.cwd(), folder.resolve()
+    if there == here:
+        return "git"
+    return shlex.join(["git", "-C", str(there.relative_to(here) if there.is_relative_to(here) else there)])
+
+
 def check_order(command: str, path: Path, *ids: str) -> None:
     """Raise UserError where the configuration file was given before the ids."""
     first = next((one for one in ids if Path(one).suffix in _YAML and not path.is_file()), None)

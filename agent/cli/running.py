@@ -14,6 +14,7 @@ from rich.console import Console
 from agent.base.errors import UserError
 from agent.base.owner import login
 from agent.base.trust import trusted_hash
+from agent.cli.options import git_in
 from agent.config.campaign import Config
 from agent.config.record import recorded
 from agent.kernel.loop.campaign import Campaign
@@ -46,7 +47,8 @@ def run_campaign(config: Config, hint: Hint, far_hint: Hint, console: Console) -
         except asyncio.CancelledError:
             console.print("stopped at once; run the same command again to resume")
             return 130
-        print_summary(summarise(ledger), name=config.name, hint=hint, console=console)
+        git = git_in(config.scaffold.repo)
+        print_summary(summarise(ledger), name=config.name, hint=hint, console=console, git=git)
     return code
 
 

@@ -2,9 +2,10 @@
 
 A proposal's gain is the mean over tasks of its candidate's score minus the parent's, in coupled trials of its own; a
 refused one gains 0. So gains of a side are independent draws of what that improver does with this parent and this
-brief, and intervals are of the gains (Student, Welch): chance of the improver and of the trials together. Where all
-gains of a side are equal, no variance can be estimated, and wider intervals that need none are taken. Nothing is said
-of other parents, briefs or suites.
+brief, and intervals are of the gains (Student, Welch): chance of the improver and of the trials together. They are cut
+to what is possible: a gain is in [-1, 1], a difference of two in [-2, 2]. Where all gains of a side are equal, no
+variance can be estimated, and wider intervals that need none are taken. Nothing is said of other parents, briefs or
+suites.
 """
 
 from __future__ import annotations
@@ -34,6 +35,11 @@ class Side:
     tokens: float
 
     @property
+    def mean(self) -> float | None:
+        """The mean gain, which one proposal has as well; None without any."""
+        return fmean(self.gains) if self.gains else None
+
+    @property
     def gain(self) -> Estimate | None:
         """The mean gain of a proposal; None below two proposals."""
         return student(self.gains)
@@ -44,6 +50,12 @@ class Improvement:
     """The experiment: the improver that was asked about, and the one that it is compared with."""
 
     sides: tuple[Side, Side]
+
+    @property
+    def mean(self) -> float | None:
+        """The difference of the mean gains; None where a side has no proposal."""
+        first, second = (side.mean for side in self.sides)
+        return None if first is None or second is None else first - second
 
     @property
     def difference(self) -> Estimate | None:
@@ -83,7 +95,7 @@ def student(values: Sequence[float]) -> Estimate | None:
         return betting_interval(values)
     mean, error = fmean(values), math.sqrt(variance(values) / len(values))
     half = quantile(len(values) - 1) * error
-    return Estimate(mean=mean, low=mean - half, high=mean + half, n=len(values))
+    return _within(1.0, mean, half, len(values))
 
 
 def welch(first: Sequence[float], second: Sequence[float]) -> Estimate | None:
@@ -97,7 +109,12 @@ def welch(first: Sequence[float], second: Sequence[float]) -> Estimate | None:
         return Estimate(mean=mean, low=one.low - other.high, high=one.high - other.low, n=one.n + other.n)
     below = sum(part**2 / (len(values) - 1) for part, values in zip(parts, (first, second), strict=True))
     half = quantile(whole**2 / below) * math.sqrt(whole)
-    return Estimate(mean=mean, low=mean - half, high=mean + half, n=len(first) + len(second))
+    return _within(2.0, mean, half, len(first) + len(second))
+
+
+def _within(bound: float, mean: float, half: float, n: int) -> Estimate:
+    """An interval around a mean, cut to [-bound, bound]."""
+    return Estimate(mean=mean, low=max(-bound, mean - half), high=min(bound, mean + half), n=n)
 
 
 def quantile(freedom: float) -> float:

@@ -76,6 +76,7 @@ def test_the_recorded_campaign_comes_out_the_same(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "As recorded, with the same trees and evidence: patches 2, gate tests 1, commits 1." in done.stdout
     demo = tmp_path / "ratchet-demo"
+    assert "  git -C ratchet-demo log ratchet/shown\n" in done.stdout
     committed = git(demo, "log", "--reverse", "--format=%T", "main..ratchet/shown").split()
     assert committed == [commit["tree"] for commit in OUTCOME["commits"]]
     for commit in OUTCOME["commits"]:

@@ -114,6 +114,13 @@ def test_what_run_refuses_is_a_failure_of_doctor_in_the_same_words(home: Path) -
     assert max(len(line) for line in doctor.stdout.splitlines() if str(home) not in line) <= 80
 
 
+def test_a_folder_without_a_campaign_is_a_note_in_one_line(tmp_path: Path, home: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    note = "note config   no campaign.yaml here: suite, repository, models, agent unchecked\n"
+    assert note in ratchet(tmp_path / "empty", "doctor").stdout
+    assert "no campaign.yaml here" not in ratchet(home, "doctor").stdout
+
+
 def test_every_check_says_what_it_found(home: Path) -> None:
     config = load_config(home / "campaign.yaml")
     found = {check.what: check.look() for check in Start(config, None).checks()}

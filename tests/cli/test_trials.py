@@ -24,6 +24,7 @@ from agent.cli.trying import View
 from agent.kernel.record.ledger import Ledger
 from agent.models.gateway.record import MemoryRecord, WatchedRecord
 from tests.cli.home import write_home
+from tests.kernel.lab import git
 from tests.kernel.records import call
 
 AGENT = """\
@@ -119,6 +120,15 @@ def test_eval_shows_progress_off_a_terminal_and_keeps_what_it_ran(home: Path) ->
         assert len(ledger.calls(rows[0]["id"])) == 2
         assert ledger.candidates()[0].subject.endswith("Start here")
     assert not (home / "runs" / "night" / "ledger.sqlite").exists(), "nothing is recorded for the campaign"
+
+
+@pytest.mark.docker
+def test_progress_off_a_terminal_says_whose_trial_it_is(home: Path) -> None:
+    code, out, err = ratchet(home, "eval", "--task", "say-right", "--rev", "HEAD", "--against", "seed")
+    assert code == 0, err
+    name = git(home, "rev-parse", "--short=10", "HEAD").strip()
+    assert out.count(f": say-right of {name} scored 1.00 in") == 2
+    assert f"against: 1.000  [0.207, 1.000]  (1 trials)  {name} Start here" in out
 
 
 @pytest.mark.docker

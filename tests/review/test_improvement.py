@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from agent.review.improvement import Improvement, Side, gain, quantile, student, welch
+from agent.review.terminal.improvement import facts, print_improvement
 
 GAINS = st.lists(st.floats(-1, 1), min_size=2, max_size=8)
 
@@ -30,6 +35,13 @@ def test_the_difference_turns_with_the_sides(first: list[float], second: list[fl
     assert other is not None
     assert (one.mean, one.low, one.high) == pytest.approx((-other.mean, -other.high, -other.low), abs=1e-9)
     assert one.low - 1e-12 <= one.mean <= one.high + 1e-12
+
+
+@given(GAINS, GAINS)
+def test_an_interval_ends_where_a_gain_or_a_difference_can(first: list[float], second: list[float]) -> None:
+    for found, bound in ((student(first), 1.0), (welch(first, second), 2.0)):
+        assert found is not None
+        assert -bound <= found.low <= found.high <= bound
 
 
 def test_an_interval_covers_the_truth_about_as_often_as_it_says() -> None:
@@ -80,3 +92,36 @@ def test_what_is_not_a_number_ends() -> None:
     found = welch([float("nan"), 0.1], [0.0, 0.1])
     assert found is not None
     assert math.isnan(found.mean)
+
+
+def shown(found: Improvement, width: int = 80) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    print_improvement(found, console, folder=Path("runs/night/evals/x"), planned=1, as_json=False)
+    said: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return said
+
+
+def test_one_proposal_a_side_has_a_gain_and_no_interval() -> None:
+    found = Improvement(sides=(side(0.5), side(-0.25)))
+    said = shown(found)
+    assert "+0.500 (no interval)" in said
+    assert "difference: +0.750 (no interval)" in said
+    assert "not known" not in said
+    told = json.loads(json.dumps(facts(found)))
+    assert told["sides"][0]["gain"] == {"mean": 0.5, "low": None, "high": None, "n": 1}
+    assert told["difference"] == {"mean": 0.75, "low": None, "high": None, "n": 2}
+    assert found.difference is None
+
+
+def test_a_side_without_a_proposal_has_no_gain() -> None:
+    found = Improvement(sides=(side(0.5), side()))
+    assert "difference: not known" in shown(found)
+    assert facts(found)["sides"][1]["gain"] is None
+
+
+def test_the_header_of_the_gains_stays_in_one_line() -> None:
+    one = Side(label="a3f09b1c22 " + "Say what was tried before " * 3, gains=(0.5, 0.0), admitted=1, tokens=1e6)
+    said = shown(Improvement(sides=(one, one)))
+    assert "mean gain [95 %]" in said
+    assert "+0.250 [-1.000, +1.000]" in said
+    assert max(map(len, said.splitlines())) <= 80

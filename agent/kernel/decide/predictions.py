@@ -84,7 +84,7 @@ def predictions(message: str, tasks: Collection[str]) -> tuple[list[Prediction],
     for line in filter(None, map(str.strip, block[1].splitlines() if block else ())):
         match = _LINE.fullmatch(line)
         if match is None or match["task"] not in tasks:
-            what = "is not of the form `+ TASK: why`" if match is None else "names no search task"
+            what = "is not of the form `+ TASK: why`" if match is None else "names no search task that you see"
             faults.append(f"`{cut(clean_line(line), 60)}` {what}")
         elif len(found) < MOST:
             why = cut(clean_line(match["why"] or ""), WHY_CHARS)

@@ -50,10 +50,10 @@ Two scores of a candidate are told. `score`, in all tables, is of the search tas
 `candidates.tsv`, and each score in `brief.json`, is of other search tasks, by which candidates are judged.
 """
 _REPOSITORY = """\
-The workspace is a git repository of the mutable paths. Every candidate is a branch, `candidate/ID`; `champion` is the
-best one proven, `proposal` is checked out and begins at the parent. `git log --all` shows results as notes;
-`git diff candidate/3 candidate/7`, `git show candidate/7:PATH` and `git merge candidate/7` work. What counts in the end
-is the files of the workspace, not what is committed there.
+The workspace is a git repository of the mutable paths. Every admitted candidate is a branch, `candidate/ID`;
+`champion` is the best one proven, `proposal` is checked out and begins at the parent. `git log --all` shows results as
+notes; `git diff candidate/3 candidate/7`, `git show candidate/7:PATH` and `git merge candidate/7` work. What counts in
+the end is the files of the workspace, not what is committed there.
 """
 
 

@@ -17,10 +17,11 @@ from agent.review.summary import Estimate
 
 
 def facts(found: Improvement) -> dict[str, Any]:
-    """The figures for programs."""
-    sides = [{**asdict(side), "gain": _facts(side.gain)} for side in found.sides]
+    """The figures for programs. A mean without an interval has null for `low` and `high`."""
+    sides = [{**asdict(side), "gain": _facts(side.gain, side.mean, len(side.gains))} for side in found.sides]
+    counted = sum(len(side.gains) for side in found.sides)
     said = {"sentence": found.sentence, "caution": found.caution}
-    return {"sides": sides, "difference": _facts(found.difference), **said}
+    return {"sides": sides, "difference": _facts(found.difference, found.mean, counted), **said}
 
 
 def print_improvement(found: Improvement, console: Console, *, folder: Path, planned: int, as_json: bool) -> None:
@@ -29,12 +30,12 @@ def print_improvement(found: Improvement, console: Console, *, folder: Path, pla
         print(json.dumps({**facts(found), "planned": planned, "folder": str(folder)}))  # noqa: T201
         return
     table = Table(box=None, pad_edge=False)
-    for name in ("improver", "proposals", "admitted", "gain of a proposal [95 %]", "tokens"):
-        table.add_column(name, no_wrap=False)
+    for name in ("improver", "proposals", "admitted", "mean gain [95 %]", "tokens"):
+        table.add_column(name, no_wrap=name != "improver")
     for side in found.sides:
         table.add_row(Text(clean_line(side.label)), *_cells(side))
     console.print(table)
-    console.print(f"difference: {_estimate(found.difference)}", markup=False)
+    console.print(f"difference: {_estimate(found.difference, found.mean)}", markup=False)
     console.print(f"{found.sentence}; for this parent, brief and suite", markup=False)
     if found.caution:
         console.print(found.caution, markup=False)
@@ -44,12 +45,16 @@ def print_improvement(found: Improvement, console: Console, *, folder: Path, pla
 
 
 def _cells(side: Side) -> tuple[str, str, str, str]:
-    return str(len(side.gains)), str(side.admitted), _estimate(side.gain), f"{side.tokens:,.0f}"
+    return str(len(side.gains)), str(side.admitted), _estimate(side.gain, side.mean), f"{side.tokens:,.0f}"
 
 
-def _estimate(one: Estimate | None) -> str:
-    return "not known" if one is None else f"{one.mean:+.3f} [{one.low:+.3f}, {one.high:+.3f}]"
+def _estimate(one: Estimate | None, mean: float | None) -> str:
+    if one is not None:
+        return f"{one.mean:+.3f} [{one.low:+.3f}, {one.high:+.3f}]"
+    return "not known" if mean is None else f"{mean:+.3f} (no interval)"
 
 
-def _facts(one: Estimate | None) -> dict[str, Any] | None:
-    return None if one is None else asdict(one)
+def _facts(one: Estimate | None, mean: float | None, n: int) -> dict[str, Any] | None:
+    if one is not None:
+        return asdict(one)
+    return None if mean is None else {"mean": mean, "low": None, "high": None, "n": n}

@@ -8,23 +8,30 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from agent.base.text import clean_line
+from agent.base.text import clean_line, cut
 from agent.base.types import Fate
 from agent.review.summary import Summary
 from agent.review.terminal.folding import folded
 
 SHOWN_REJECTED = 12
+MOST_IMPROVER = 100
+"""Characters of the line that names the program which wrote the patches."""
 
 
-def print_summary(summary: Summary, *, name: str, hint: Callable[[str], str], console: Console) -> None:
-    """Print the summary, 80 columns wide; `hint` completes a command to one that can be pasted."""
+def print_summary(
+    summary: Summary, *, name: str, hint: Callable[[str], str], console: Console, git: str = "git"
+) -> None:
+    """Print the summary, 80 columns wide.
+
+    `hint` completes a command to one that can be pasted; `git` starts those on the campaign's repository.
+    """
     console.rule(f"campaign {name}: {clean_line(summary.ending)}")
     _print_scores(summary, console)
     _print_candidates(summary, hint, console)
     if (warning := summary.room.warning) is not None:
         console.print(Text(warning))
     if summary.improver is not None:
-        console.print(Text(f"patches were written by {clean_line(summary.improver)}, not by the scaffold itself"))
+        console.print(Text(_improver(summary.improver)), soft_wrap=True)
     cost = f"${summary.dollars:.4f}" + (f" and {summary.unpriced} calls without a price" if summary.unpriced else "")
     console.print(
         f"{summary.trials} trials, {summary.fresh_calls} model calls, {summary.shared_calls} shared answers, "
@@ -32,15 +39,20 @@ def print_summary(summary: Summary, *, name: str, hint: Callable[[str], str], co
         highlight=False,
     )
     console.print("\nNext:", style="bold")
-    for command in _next(summary, name, hint):
+    for command in _next(summary, name, hint, git):
         console.print(Text(f"  {command}"), soft_wrap=True)
 
 
-def _next(summary: Summary, name: str, hint: Callable[[str], str]) -> list[str]:
-    commands = [f"git log ratchet/{name}", hint("log"), hint("report")]
-    if summary.champion_id:
-        commands.insert(1, f"git diff HEAD ratchet/{name}")
-        commands.append(hint(f"show {summary.champion_id}"))
+def _improver(name: str) -> str:
+    start, end = "patches were written by ", ", not by the scaffold itself"
+    return f"{start}{cut(clean_line(name), MOST_IMPROVER - len(start + end))}{end}"
+
+
+def _next(summary: Summary, name: str, hint: Callable[[str], str], git: str) -> list[str]:
+    commands = [hint("log"), hint("report")]
+    if summary.champion_id:  # there is no branch before the first commit
+        of_branch = [f"{git} log ratchet/{name}", f"{git} diff HEAD ratchet/{name}"]
+        commands = [*of_branch, *commands, hint(f"show {summary.champion_id}")]
     return commands
 
 

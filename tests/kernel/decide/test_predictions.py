@@ -19,7 +19,7 @@ def test_a_block_is_read_line_by_line() -> None:
         block("+ t1: because", "- t2", "  + t1: a later one counts", "+ elsewhere: x", "what"), TASKS
     )
     assert [str(one) for one in made] == ["+ t1: a later one counts", "- t2: no reason given"]
-    assert faults == ["`+ elsewhere: x` names no search task", "`what` is not of the form `+ TASK: why`"]
+    assert faults == ["`+ elsewhere: x` names no search task that you see", "`what` is not of the form `+ TASK: why`"]
 
 
 def test_a_message_without_a_block_predicts_nothing() -> None:
