@@ -317,3 +317,13 @@ def test_help_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     for heavy in ("numpy", "pydantic", "docker", "openai", "anthropic", "starlette", "git"):
         assert f"'{heavy}'" not in done.stdout
+
+
+def test_a_prediction_that_assumes_the_length_of_trials_is_a_note(home: Path, checkout: Path) -> None:
+    """`run` begins all the same; a suite that cannot be read is another matter."""
+    found = []
+    for suite in (None, str(home / "none")):
+        (home / "campaign.yaml").write_text(config(checkout, suite=suite) + "budget: {hours: 0.01}\n")
+        said = ratchet(home, "doctor", DOCKER_HOST="unix:///nonexistent/docker.sock").stdout
+        found.append(("note proof" in said, "FAIL suite" in said))
+    assert found == [(True, False), (False, True)]

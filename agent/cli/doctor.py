@@ -158,7 +158,7 @@ def _of_config(config: Config, say: Say, *, boxes: bool) -> Iterator[Finding]:
             passed = passed and finding.ok is True
         yield from _remarks(config, start) if passed else ()
         proof = tried("proof", lambda: _proof(config, start))
-        yield proof if proof.ok else replace(proof, ok=None)  # `run` begins all the same
+        yield replace(proof, ok=None) if not proof.ok and _predicted(config, start) else proof
         yield tried("headroom", lambda: headroom(config, start.suite))
         if boxes and passed and any(task.image or task.build or task.check_image for task in start.suite.tasks):
             yield tried("images", lambda: _task_images(config, start, say))
@@ -217,6 +217,14 @@ def _proof(config: Config, start: Start) -> str:
     assumed = assumed_duration(config, prediction, SECONDS_PER_TRIAL)
     said = f" ({assumed}; `ratchet simulate --seconds-per-trial N` takes yours)" if assumed else ""
     return f"{prediction.sentence.rstrip('.')}{said}"
+
+
+def _predicted(config: Config, start: Start) -> bool:
+    """Whether nothing but a prediction, which assumes how long a trial takes, says that nothing can be proven."""
+    try:
+        return unprovable(config, start.suite) is None
+    except RatchetError:
+        return False
 
 
 def _models(config: Config) -> str:

@@ -89,10 +89,13 @@ class Briefer:
         needed = (parent.id,) if source is None else (parent.id, source.id)
         relatives = first((one for one in self._relatives(parent) if one != parent.id), MOST_CANDIDATES - 1)
         chosen = sorted(first(chain(needed, relatives, reversed(self._state.candidates)), MOST_CANDIDATES))
-        attempts = self._attempts.of([self._state.candidates[one] for one in chosen])
+        shown = [self._state.candidates[one] for one in chosen]
+        attempts, brought = self._attempts.of(shown), None
+        if source is not None:
+            brought = await to_end(partial(self._brought, parent, source, attempts))
+            attempts = self._attempts.of(shown)
+        context = self._context(parent, relatives, left(), attempts, brought)  # all figures are of one moment
         repository = await asyncio.to_thread(self._repository, parent, attempts)
-        brought = None if source is None else await to_end(partial(self._brought, parent, source, attempts))
-        context = self._context(parent, relatives, left(), attempts, brought)
         if beside:
             context["under-way.tsv"] = pages.drafts_table(beside, time.monotonic()).encode()
         context["README.md"] = pages.index_page(context.keys(), apart=self._purpose is Purpose.SHOWN).encode()
