@@ -139,9 +139,12 @@ class Monitor:
         before, self._seen = ticks(), time.monotonic()
         while True:
             await asyncio.sleep(PERIOD)
-            now, end = ticks(), time.monotonic()
-            passed = now - before
-            figure = await self._measure(passed) if passed.contended else None
+            try:
+                now, end = ticks(), time.monotonic()
+                passed = now - before
+                figure = await self._measure(passed) if passed.contended else None
+            except OSError:  # no descriptor is free; the next look is about this time as well
+                continue
             if passed.contended:
                 self._windows.append(_Window(self._seen, end, figure))
             else:

@@ -216,3 +216,26 @@ async def test_nothing_that_a_box_makes_busy_is_blamed(home: Path, image: str, s
             await box.close()
     assert len(judged) > 2 * CORES
     assert not any(judged.values())
+
+
+NO_DESCRIPTOR = """
+import asyncio, resource
+from sandbox.load import Monitor
+from sandbox.others import Others
+async def main():
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    monitor = Monitor(None, Others(lambda user: False))
+    monitor.start()
+    await asyncio.sleep(0)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    await asyncio.sleep(1.3)
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    print(monitor._task.done())
+    await monitor.stop()
+asyncio.run(main())
+"""
+
+
+def test_a_moment_without_a_free_descriptor_does_not_end_the_watch() -> None:
+    done = subprocess.run([sys.executable, "-c", NO_DESCRIPTOR], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr

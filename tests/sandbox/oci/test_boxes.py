@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ from agent.base.errors import SandboxDown, UserError
 from agent.base.owner import owner_label
 from agent.base.types import BoxSpec, Ending
 from sandbox.box import DockerBox
-from sandbox.oci.containers import HOME, _ended
+from sandbox.oci.containers import HOME
 from sandbox.oci.sandbox import OciSandbox
 from tests.sandbox.outside import OutsideOci
 
@@ -167,12 +166,15 @@ async def test_what_a_killed_run_and_a_killed_runtime_left_is_removed_by_the_nex
     assert not OutsideOci().known(box)
 
 
+NO_DESCRIPTOR = """
+import resource, subprocess
+from sandbox.oci.containers import _ended
+process = subprocess.Popen(["sleep", "0.2"])
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+print(_ended(process, 0.01), _ended(process, 10.0))
+"""
+
+
 async def test_an_end_is_awaited_also_where_no_descriptor_is_left() -> None:
-    process = subprocess.Popen(["sleep", "0.2"])  # noqa: ASYNC220 - what is tested is what waits for it
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
-    try:
-        ended = _ended(process, 0.01), _ended(process, 10.0)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-    assert ended == (False, True)
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", NO_DESCRIPTOR, stdout=asyncio.subprocess.PIPE)
+    assert (await process.communicate())[0] == b"False True\n"
