@@ -13,11 +13,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-try:
-    from _json import encode_basestring_ascii, make_encoder, make_scanner
-except ImportError:  # a Python without them does all by `json`
-    make_scanner = None
-
 HEAD = struct.Struct("!I")
 CALLS, ANSWERS = 3, 4
 """Descriptors of the submission's process."""
@@ -129,6 +124,8 @@ class _Plain:
 def _quick() -> tuple[Callable[[object], str], Callable[[str, int], tuple[object, int]] | None]:
     """What `json` does its work by, without `re` and `enum`, which it loads and which take as long as Python itself."""
     try:
+        from _json import encode_basestring_ascii, make_encoder, make_scanner  # noqa: PLC0415 - a Python may lack them
+
         scan = make_scanner(_Plain)
         encode = make_encoder(None, _refused, encode_basestring_ascii, None, ": ", ", ", False, False, True)
         dumped = lambda message: "".join(encode(message, 0))  # noqa: E731

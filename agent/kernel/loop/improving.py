@@ -31,7 +31,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Made:
-    """What came of a proposal: whose and its how manieth (each from 0), which candidate it is, and what it used."""
+    """What came of a proposal: its side and its turn (each from 0), its candidate of the record, and what it used."""
 
     side: int
     turn: int
