@@ -1,10 +1,8 @@
 """What Python says of a candidate's source without running it: does it parse, how does it read, what stands out.
 
 Pure, and standard library only, because this file is also a program. Parsing hostile source can take minutes or
-gigabytes (an f-string of many fields is quadratic in the interpreter's own parser), so the loop runs `main` in a
-process of its own for each admission, under the limits below, and reads what it prints (see
-`agent.kernel.loop.reading`). Input: every source after its length, 8 bytes big-endian. Output: one JSON array with
-an object for each source.
+gigabytes (an f-string of many fields is quadratic in the interpreter's own parser), so the loop has `answer` run in
+another process, under limits (see `agent.kernel.loop.reading`).
 """
 
 from __future__ import annotations
@@ -14,23 +12,17 @@ import hashlib
 import io
 import json
 import re
-import resource
 import sys
 import tokenize
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
-CPU_SECONDS = 20
-MEMORY_BYTES = 1 << 30
 WORDS = 200
 """Characters of the source's own words that a finding or a fault keeps."""
 FINDINGS = 1000
 """Findings that are kept of one source."""
-LENGTH_BYTES = 8
 
 _MODULES = {
     "network": {
@@ -165,47 +157,12 @@ def _swallows(node: ast.ExceptHandler) -> bool:
 # ------------------------------------------------------------------------------------ as a program
 
 
-def frame(source: bytes) -> bytes:
-    """One source as the program reads it."""
-    return len(source).to_bytes(LENGTH_BYTES, "big") + source
-
-
 def _plain(reading: Reading) -> dict[str, object]:
-    """A reading as JSON has it. `asdict` would copy each value, and a fork pays for each page of memory it touches."""
+    """A reading as JSON has it; `asdict` would copy each value."""
     findings = [{"kind": one.kind, "what": one.what, "line": one.line} for one in reading.findings]
     return {"fault": reading.fault, "line": reading.line, "essence": reading.essence, "findings": findings}
 
 
-def _limit(kind: int, most: int) -> None:
-    """Set a limit; macOS refuses some, among them that on memory."""
-    try:
-        resource.setrlimit(kind, (most, most))
-    except (OSError, ValueError):
-        if sys.platform == "linux":
-            raise
-
-
-def prepare() -> None:
-    """What all children inherit: limits on memory and files, the first place where memory runs out, modules in use."""
-    for limit, most in (
-        (resource.RLIMIT_AS, MEMORY_BYTES),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, 0),
-    ):
-        _limit(limit, most)
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
-    json.dumps(_plain(read(b"import os\nos.getpid()\n")))
-
-
-def received() -> Iterator[bytes]:
-    """The sources on standard input; from now on there is a limit on time."""
-    _limit(resource.RLIMIT_CPU, CPU_SECONDS)
-    data = sys.stdin.buffer
-    while length := data.read(LENGTH_BYTES):
-        yield data.read(int.from_bytes(length, "big"))
-
-
-def main() -> None:
-    """Read sources from standard input and print how Python reads them."""
-    sys.stdout.write(json.dumps([_plain(read(source)) for source in received()]))
+def answer(sources: Sequence[bytes]) -> str:
+    """How Python reads some sources: a JSON array with an object for each."""
+    return json.dumps([_plain(read(source)) for source in sources])

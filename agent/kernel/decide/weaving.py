@@ -5,8 +5,7 @@ statements of a module. What both changed differently stays a conflict. Sources 
 each with the comments and blank lines before it, and spans are put together again: nothing is printed from a tree, so
 comments and layout stay. What comes out is parsed again; unless it consists of just these spans, it is a conflict.
 
-Standard library only, because this file is also run as a program on hostile source (`kernel.loop.reading`), with what
-`parsing.py` beside it does for that.
+Standard library only, because this file is also run as a program on hostile source (see `kernel.loop.reading`).
 """
 
 from __future__ import annotations
@@ -14,16 +13,12 @@ from __future__ import annotations
 import ast
 import json
 import re
-import runpy
-import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from itertools import chain, count, islice
-from pathlib import Path
-from typing import Any
 
 _BOM = "\ufeff"
 _DEFINED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -253,16 +248,7 @@ def _check_names(old: Mapping[Key, Span], ours: Sequence[Span], theirs: Sequence
 # ------------------------------------------------------------------------------------ as a program
 
 
-def _kit() -> dict[str, Any]:
-    return runpy.run_path(str(Path(__file__).with_name("parsing.py")))
-
-
-def prepare() -> None:
-    """What all children inherit; see `parsing`."""
-    _kit()["prepare"]()
-
-
-def main() -> None:
-    """Read three sources from standard input, base, ours and theirs; print their merge as JSON, null for a conflict."""
-    woven = weave(*_kit()["received"]())
-    sys.stdout.write(json.dumps(None if woven is None else woven.decode()))
+def answer(sources: Sequence[bytes]) -> str:
+    """The merge of three sources, base, ours and theirs, as JSON; null for a conflict."""
+    woven = weave(*sources)
+    return json.dumps(None if woven is None else woven.decode())

@@ -1,9 +1,11 @@
 """Reads candidates' Python in a child process: hostile source costs the child its limits, never the campaign.
 
 It lives in the loop because it acts: it starts processes. What they do is pure (`decide.parsing`). They have an empty
-environment, no site packages and no open file but their sockets, and nothing of a candidate is run in them. A process
-that lives on forks one child for each reading (`forking`), which has that reading to itself. Whatever goes wrong there
-is the candidate's fault, since a source can provoke all of it.
+environment, no site packages and no open file but their sockets, and nothing of a candidate is run in them. One answers
+readings one after another (`answering`) until one of them makes it grow or ends it: the next gets a new one. Whatever
+goes wrong there is the candidate's fault, since a source can provoke all of it.
+
+Not covered: a source that takes the interpreter's own parser over could answer for the next ones.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import subprocess
 import sys
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ from agent.base.errors import InfrastructureError, Refused
 from agent.base.types import Files
 from agent.kernel.decide import parsing, weaving
 from agent.kernel.decide.parsing import Finding, Reading, Readings
-from agent.kernel.loop import forking
+from agent.kernel.loop import answering
 
 WALL_SECONDS = 60.0
 ANSWER_BYTES = 32 << 20
@@ -35,46 +37,45 @@ KEPT_BYTES = 16 << 20
 
 
 class _Child:
-    """One run at a time of a program that is given sources; `program` is a file like `decide/parsing.py`."""
+    """A process that is given sources, one request at a time; `program` is a file like `decide/parsing.py`."""
 
     def __init__(self, program: Path, seconds: float) -> None:
         self._program, self._seconds = program, seconds
         self._alone = asyncio.Semaphore(1)
-        self._parent: _Parent | None = None
+        self._live: _Process | None = None
 
-    async def ask(self, sources: list[bytes]) -> bytes:
-        """What the program prints about some sources.
+    async def ask(self, sources: Sequence[bytes]) -> bytes:
+        """What the program says of some sources.
 
         Raises:
-            Refused: the child ran out of time or memory, or died.
+            Refused: the process ran out of time or memory, or died.
             InfrastructureError: it cannot be started.
         """
         async with self._alone:
-            return await self._ask(sources)
-
-    async def _ask(self, sources: list[bytes]) -> bytes:
-        parent = self._parent or _Parent(self._program)
-        self._parent = None  # it is not used again unless this reading comes to its end
-        try:
-            async with asyncio.timeout(self._seconds):
-                answer, code = await parent.run(sources)
-        except TimeoutError:
-            raise Refused(f"its Python takes longer than {self._seconds:g} s to parse") from None
-        except OSError as error:
-            raise InfrastructureError(f"the process that parses Python is gone: {error}") from error
-        else:
-            self._parent = parent
-        finally:
-            if self._parent is None:
-                parent.end()
+            if self._live is not None and not self._live.runs():
+                self._live = None  # it was killed while nothing was asked of it: no fault of this request
+            process = self._live or _Process(self._program)
+            self._live = None  # it is asked again only if this request comes to its end
+            try:
+                async with asyncio.timeout(self._seconds):
+                    answer, stays = await process.ask(sources)
+                    code = 0 if answer is not None else await asyncio.to_thread(process.wait)
+            except TimeoutError:
+                process.end()
+                raise Refused(f"its Python takes longer than {self._seconds:g} s to parse") from None
+            except BaseException:
+                process.end()
+                raise
+            if stays:
+                self._live = process
+            else:
+                process.end()
+        if answer is not None:
+            return answer
         if code < 0:
-            most = f"{parsing.CPU_SECONDS} s of processor time or {parsing.MEMORY_BYTES >> 20} MiB"
+            most = f"{answering.CPU_SECONDS} s of processor time or {answering.MEMORY_BYTES >> 20} MiB"
             raise Refused(f"its Python takes more than {most} to parse (the parser got signal {-code})")
-        if code:
-            raise Refused(f"its Python cannot be read: the parser ended with code {code}")
-        if len(answer) > ANSWER_BYTES:
-            raise Refused("its Python cannot be read: the parser's answer is too long")
-        return answer
+        raise Refused(f"its Python cannot be read: the parser ended with code {code}")
 
 
 class PythonReader:
@@ -130,17 +131,17 @@ class PythonWeaver:
         return woven.encode() if isinstance(woven, str) else None
 
 
-class _Parent:
-    """The process that forks. It ends when its socket is closed, so with us."""
+class _Process:
+    """The process. It ends when its socket is closed, so with us."""
 
     def __init__(self, program: Path) -> None:
         """Raises InfrastructureError."""
         self._control, its = socket.socketpair()
         self._control.setblocking(False)
-        command = (sys.executable, "-I", "-S", forking.__file__, str(program))
+        command = (sys.executable, "-I", "-S", answering.__file__, str(program))
         try:
             with its:
-                process = subprocess.Popen(
+                self._process = subprocess.Popen(
                     command,
                     stdin=its.fileno(),
                     stdout=subprocess.DEVNULL,
@@ -152,43 +153,41 @@ class _Parent:
         except OSError as error:
             self._control.close()
             raise InfrastructureError(f"the process that parses Python cannot be started: {error}") from error
-        self.end = weakref.finalize(self, _end, process, self._control)
+        self.end = weakref.finalize(self, _end, self._process, self._control)
+        self.wait = self._process.wait
 
-    async def run(self, sources: Iterable[bytes]) -> tuple[bytes, int]:
-        """What one child answers, and its exit code. Raises OSError if the parent is gone."""
-        ours, its = socket.socketpair()
-        with its:
-            socket.send_fds(self._control, [b"1"], [its.fileno()])
-        with ours:
-            ours.setblocking(False)
-            answer, _ = await asyncio.gather(_answer(ours), _feed(ours, b"".join(map(parsing.frame, sources))))
-        line = await asyncio.get_running_loop().sock_recv(self._control, 16)
-        if not line.endswith(b"\n"):
-            raise ConnectionResetError("it ended")
-        return answer, int(line)
+    def runs(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
+
+    async def ask(self, sources: Sequence[bytes]) -> tuple[bytes | None, bool]:
+        """The answer, or None if it died instead; and whether it stays for another one. Raises Refused."""
+        loop = asyncio.get_running_loop()
+        with suppress(BrokenPipeError, ConnectionResetError):  # it died: its exit code says why
+            await loop.sock_sendall(self._control, answering.request(sources))
+        answer, wanted = bytearray(), answering.HEAD_BYTES
+        while len(answer) < wanted:
+            try:
+                chunk = await loop.sock_recv(self._control, 1 << 16)
+            except ConnectionResetError:  # with some of the sources unread
+                chunk = b""
+            if not chunk:
+                return None, False
+            answer += chunk
+            if wanted == answering.HEAD_BYTES <= len(answer):
+                wanted += answering.size(answer)
+                if wanted > ANSWER_BYTES:
+                    raise Refused("its Python cannot be read: the parser's answer is too long")
+        stays = bytes(answer[answering.LENGTH_BYTES : answering.HEAD_BYTES]) == answering.STAYS
+        return bytes(answer[answering.HEAD_BYTES :]), stays
 
 
 def _end(process: subprocess.Popen[bytes], control: socket.socket) -> None:
-    """End a parent and what it forked."""
+    """End a process and whatever it started."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     control.close()
     process.wait()
-
-
-async def _feed(connection: socket.socket, data: bytes) -> None:
-    with suppress(BrokenPipeError, ConnectionResetError):  # it died: its exit code says why
-        await asyncio.get_running_loop().sock_sendall(connection, data)
-        connection.shutdown(socket.SHUT_WR)
-
-
-async def _answer(connection: socket.socket) -> bytes:
-    answer, receive = bytearray(), asyncio.get_running_loop().sock_recv
-    with suppress(ConnectionResetError):  # it died with some of the sources unread
-        while chunk := await receive(connection, 1 << 16):
-            if len(answer) <= ANSWER_BYTES:  # what is too long is read on, but not kept
-                answer += chunk
-    return bytes(answer)
 
 
 def _reading(answer: Mapping[str, Any]) -> Reading:

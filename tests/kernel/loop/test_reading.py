@@ -1,15 +1,23 @@
-"""The child that parses candidates' Python: whatever a source does to it, the campaign gets an answer or a refusal."""
+"""The process that parses candidates' Python: whatever a source does to it, there is an answer or a refusal."""
 
 from __future__ import annotations
 
+import ast
 import asyncio
+import inspect
+import os
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from agent.base.errors import Refused
+from agent.kernel.decide import parsing, weaving
 from agent.kernel.decide.parsing import read
+from agent.kernel.loop import answering
 from agent.kernel.loop.reading import PythonReader, PythonWeaver
 from sandbox.fake import FakeRun
 from tests.kernel.lab import SETTINGS, MakeLab
@@ -35,7 +43,7 @@ def child(tmp_path: Path) -> MakeChild:
     """A reader whose child runs these statements."""
 
     def make(program: str) -> PythonReader:
-        (tmp_path / "program.py").write_text(f"def prepare(): ...\ndef main():\n    {program}\n")
+        (tmp_path / "program.py").write_text(f"def answer(sources):\n    {program}\n")
         return PythonReader(tmp_path / "program.py", seconds=5.0)
 
     return make
@@ -78,11 +86,13 @@ async def test_source_that_takes_too_long_is_refused() -> None:
         ("import time; time.sleep(60)", "takes longer than 5 s to parse"),
         ("import os; os.abort()", "the parser got signal 6"),
         ("import sys; sys.exit(3)", "the parser ended with code 3"),
-        ("print('nonsense')", "the parser gave no answer"),
-        ("print('[]')", "the parser gave no answer"),
-        ("print('[{}]')", "the parser gave no answer"),
-        ("print('[7]')", "the parser gave no answer"),
-        ("print('x' * (40 << 20))", "the parser's answer is too long"),
+        ("import os; os.close(0); os._exit(5)", "the parser ended with code 5"),
+        ("return None", "the parser ended with code 1"),
+        ("return 'nonsense'", "the parser gave no answer"),
+        ("return '[]'", "the parser gave no answer"),
+        ("return '[{}]'", "the parser gave no answer"),
+        ("return '[7]'", "the parser gave no answer"),
+        ("return 'x' * (40 << 20)", "the parser's answer is too long"),
     ],
 )
 async def test_a_child_that_dies_hangs_or_says_nonsense_is_a_refusal(
@@ -120,31 +130,71 @@ async def test_a_campaign_refuses_a_patch_that_cannot_be_parsed_and_resumes(make
 async def test_the_child_gets_no_key_from_the_environment(child: MakeChild, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     said = '{"fault": str(list(os.environ)), "line": 0, "essence": "", "findings": []}'
-    program = f"import json, os; print(json.dumps([{said}]))"
+    program = f"import json, os; return json.dumps([{said}])"
     (answer,) = (await child(program).read({"a.py": b""})).values()
     assert answer.fault is not None
     assert "OPENAI" not in answer.fault
 
 
-WHO = """[{"fault": f"{os.getpid()} {os.getppid()}", "line": 0, "essence": "", "findings": []}]"""
+WHO = """[{"fault": str(os.getpid()), "line": 0, "essence": "", "findings": []}]"""
 
 
-async def test_each_reading_has_a_child_of_its_own_and_what_was_read_is_kept(child: MakeChild) -> None:
-    reader = child(f"import json, os; print(json.dumps({WHO}))")
+async def test_one_process_answers_one_reading_after_another_and_what_was_read_is_kept(child: MakeChild) -> None:
+    reader = child(f"import json, os; return json.dumps({WHO})")
     answers = {**await reader.read({"a.py": b"1"}), **await reader.read({"a.py": b"2"})}
-    (first, parent), (second, same) = (str(answers[source].fault).split() for source in (b"1", b"2"))
-    assert (parent, first != second) == (same, True)
+    assert answers[b"1"] == answers[b"2"]
     assert await reader.read({"a.py": b"1", "b.py": b"2"}) == answers
 
 
+async def test_a_process_that_a_reading_made_grow_answers_no_other_one(child: MakeChild) -> None:
+    heavy = "sources == [b'heavy'] and globals().update(held=bytes(80 << 20))"
+    reader = child(f"import json, os; {heavy}; return json.dumps({WHO})")
+    before, grown, after = [(await reader.read({"a.py": body}))[body] for body in (b"before", b"heavy", b"after")]
+    assert before == grown != after
+
+
+async def test_a_process_that_was_killed_between_two_readings_is_no_fault_of_the_next(child: MakeChild) -> None:
+    reader = child(f"import json, os; return json.dumps({WHO})")
+    (first,) = (await reader.read({"a.py": b"1"})).values()
+    os.kill(int(str(first.fault)), signal.SIGKILL)
+    await asyncio.sleep(0.1)
+    assert (await reader.read({"a.py": b"2"}))[b"2"] != first
+
+
 async def test_a_reading_that_fails_does_not_touch_the_next_one(child: MakeChild) -> None:
-    body = "import json, os, sys, time; data = sys.stdin.buffer.read(); "
-    body += f"time.sleep(60 * data.endswith(b'hang')); data.endswith(b'die') and os.abort(); print(json.dumps({WHO}))"
+    body = "import json, os, time; (data,) = sources; "
+    body += f"time.sleep(60 * data.endswith(b'hang')); data.endswith(b'die') and os.abort(); return json.dumps({WHO})"
     reader = child(body)
     for source in (b"hang", b"die"):
         with pytest.raises(Refused):
             await reader.read({"a.py": source})
         assert set(await reader.read({"a.py": source + b" before"})) == {source + b" before"}
+
+
+async def test_each_reading_has_the_whole_time_to_itself(child: MakeChild) -> None:
+    body = "import json, resource, time; limit = resource.getrlimit(resource.RLIMIT_CPU)[0] - time.process_time(); "
+    body += """return json.dumps([{"fault": str(limit), "line": 0, "essence": "", "findings": []}])"""
+    reader = child(f"sum(range(8_000_000)); {body}")
+    for source in (b"1", b"2", b"3"):
+        (answer,) = (await reader.read({"a.py": source})).values()
+        assert 19.0 <= float(str(answer.fault)) <= 21.0
+
+
+async def test_sources_that_take_more_memory_than_there_may_be_are_refused() -> None:
+    source = b"x = [" + b"[]," * (40 << 20) + b"]"
+    (answer,) = await asyncio.gather(PythonReader().read({"a.py": source}), return_exceptions=True)
+    assert "1024 MiB" in str(answer) if isinstance(answer, Refused) else "nested too deeply" in str(answer)
+
+
+@pytest.mark.parametrize("module", [answering, parsing, weaving])
+def test_what_runs_in_the_process_needs_nothing_but_the_standard_library(module: ModuleType) -> None:
+    names = {
+        name.partition(".")[0]
+        for node in ast.walk(ast.parse(inspect.getsource(module)))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [one.name for one in node.names])
+    }
+    assert names <= sys.stdlib_module_names
 
 
 async def test_sources_are_merged_in_the_child() -> None:
@@ -156,10 +206,10 @@ async def test_sources_are_merged_in_the_child() -> None:
 
 
 @pytest.mark.parametrize(
-    "program", ["import time; time.sleep(60)", "import os; os.abort()", "print('[1]')", "print('{')", "pass"]
+    "program", ["import time; time.sleep(60)", "import os; os.abort()", "return '[1]'", "return '{'", "pass"]
 )
 async def test_what_the_child_does_not_merge_is_a_conflict(tmp_path: Path, program: str) -> None:
-    (tmp_path / "program.py").write_text(f"def prepare(): ...\ndef main():\n    {program}\n")
+    (tmp_path / "program.py").write_text(f"def answer(sources):\n    {program}\n")
     weaver = PythonWeaver(tmp_path / "program.py", seconds=1.0)
     assert await weaver.weave(b"a = 1\n", b"a = 2\n", b"a = 3\n") is None
 
