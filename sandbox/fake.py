@@ -83,6 +83,8 @@ class FakeSandbox:
 
     def __init__(self, programs: Mapping[str, Program], *, folder: Path | None = None) -> None:
         self._programs, self._folder = dict(programs), folder
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
         self.opened: list[BoxSpec] = []
         self.open_boxes: set[str] = set()
         self._down: str | None = None
@@ -126,10 +128,7 @@ class FakeSandbox:
 
     def socket_of(self, name: str) -> Path:
         """Where the gateway of one box would listen."""
-        if self._folder is None:
-            return Path("/nonexistent") / name / "gateway.sock"
-        (self._folder / name).mkdir(parents=True, exist_ok=True)
-        return self._folder / name / "gateway.sock"
+        return (self._folder or Path("/nonexistent")) / f"{name}.sock"
 
 
 class FakeBox:

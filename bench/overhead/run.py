@@ -12,6 +12,9 @@
 
 Processor time is that of the campaign's process and of all that it starts, imports included; boxes are in memory, so
 what their programs do (they ask the model once, over HTTP, and write a file) is a part of it.
+
+Ledger and repository are in the folder for temporary files (TMPDIR), which is removed when all is measured: ext4
+without a journal looks for a new file's place among all that were removed within some minutes.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -67,20 +71,24 @@ def loop_ms() -> float:
     return round(1000 * (time.process_time() - start), 1)
 
 
-def alone(name: str) -> dict[str, Any]:
-    """One measure in a process of its own."""
-    command = [sys.executable, "-m", "bench.overhead.run", name]
+def alone(name: str, folder: Path) -> dict[str, Any]:
+    """One measure in a process and an empty folder of its own."""
+    folder.mkdir()
+    command = [sys.executable, "-m", "bench.overhead.run", name, str(folder)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)  # type: ignore[no-any-return]
 
 
 def main() -> None:
-    if len(sys.argv) > 1:
-        print(json.dumps(figures(measured(SETUPS[sys.argv[1]]))))
-        return
-    found = {}
-    for name in SETUPS:
-        found[name] = {**alone(name), "loop_ms": loop_ms(), "load": round(os.getloadavg()[0], 1)}
-        print(name, json.dumps(found[name]), flush=True)
+    with tempfile.TemporaryDirectory(prefix="overhead-") as top:
+        if len(sys.argv) > 1:
+            folder = Path(sys.argv[2] if len(sys.argv) > 2 else top)
+            print(json.dumps(figures(measured(SETUPS[sys.argv[1]], folder))))
+            return
+        found = {}
+        for name in SETUPS:
+            made = alone(name, Path(top) / name)
+            found[name] = {**made, "loop_ms": loop_ms(), "load": round(os.getloadavg()[0], 1)}
+            print(name, json.dumps(found[name]), flush=True)
     Path(__file__).with_name("result.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 

@@ -44,6 +44,8 @@ from sandbox.fake import FakeRun, FakeSandbox, ran
 ASK = json.dumps({"model": "ratchet", "messages": [{"role": "user", "content": "Improve yourself."}]}).encode()
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
 EVERY = 25
+IN_MEMORY = Path("/dev/shm")  # noqa: S108 - in a folder of their own
+"""Where the boxes, which are in memory, have their sockets, on a system that has it."""
 ROOT = Path(__file__).parents[2]
 
 
@@ -128,6 +130,10 @@ def _repository(folder: Path, *, shipped: bool) -> Path:
     return folder
 
 
+def _in_memory() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="boxes-", dir=IN_MEMORY if IN_MEMORY.is_dir() else None)
+
+
 @asynccontextmanager
 async def opened(
     folder: Path,
@@ -153,13 +159,13 @@ async def opened(
         }
     )  # fmt: skip
     tasks = suite("overhead")
-    with Ledger(folder / "ledger.sqlite") as ledger:
+    with _in_memory() as sockets, Ledger(folder / "ledger.sqlite") as ledger:
         repository = Repository.open(_repository(folder / "repo", shipped=shipped), "bench", DEFAULT_MUTABLE)
         repository.claim()
         ledger.remember("base", repository.base)
         (folder / "runs" / "bench").mkdir(parents=True)
         ledger.mirror_to(folder / "runs" / "bench")
-        sandbox = FakeSandbox({"scaffold": scaffold, "check": check}, folder=folder / "boxes")  # type: ignore[dict-item]
+        sandbox = FakeSandbox({"scaffold": scaffold, "check": check}, folder=Path(sockets))  # type: ignore[dict-item]
         gateway = GatewayServer(models, ledger, budget, providers={role: Slow(latency) for role in models.roles})
         async with gateway, sandbox as boxes:
             scaffolds = Scaffolds(repository.read)
@@ -191,7 +197,6 @@ async def campaign(setup: Setup, folder: Path) -> Seen:
     return seen
 
 
-def measured(setup: Setup) -> Seen:
-    """What one campaign in a folder that is gone afterwards showed."""
-    with tempfile.TemporaryDirectory(prefix="overhead-") as folder:
-        return asyncio.run(campaign(setup, Path(folder)))
+def measured(setup: Setup, folder: Path) -> Seen:
+    """What one campaign in an empty folder showed."""
+    return asyncio.run(campaign(setup, folder))

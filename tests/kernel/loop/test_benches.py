@@ -26,8 +26,8 @@ def test_a_campaign_in_a_world_of_peers_spends_its_budget(tmp_path: Path) -> Non
     assert found["dealt"] > 0
 
 
-def test_the_scene_of_the_overhead_makes_its_proposals() -> None:
-    assert scene.measured(scene.Setup(options={}, candidates=3)).proposals >= 3
+def test_the_scene_of_the_overhead_makes_its_proposals(tmp_path: Path) -> None:
+    assert scene.measured(scene.Setup(options={}, candidates=3), tmp_path).proposals >= 3
 
 
 def test_virtual_time_jumps_over_waiting_but_not_over_the_work_of_threads() -> None:
