@@ -25,7 +25,7 @@ GUARDED = {
     "agent/base/machine.py": "asks the system in another way",
     "agent/base/owner.py": "an empty text where a file is missing",
     "agent/kernel/decide/flags.py": "patterns to look for in patches",
-    "agent/kernel/decide/parsing.py": "the error of a missing file is ignored",
+    "agent/kernel/loop/answering.py": "the error of a missing file is ignored",
     "agent/models/providers/embedded.py": "the error of a missing file is ignored, or there is no limit",
     "agent/suites/importing/folders.py": "paths in an image",
     "agent/trials/heartbeat.py": "asks the system in another way",
