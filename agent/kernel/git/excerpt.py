@@ -78,8 +78,9 @@ class Kept:
         with self._changing:
             if len(self.notes) > KEPT_NOTES or self._size > KEPT_BYTES:
                 self.packed, self.pieces, self.notes, self._size = {}, {}, {}, 0
-            self._size += sum(len(packed[oid].body) for oid in packed.keys() - self.packed.keys())
-            self.packed.update(packed)
+            fresh = {oid: one for oid, one in packed.items() if oid not in self.packed}
+            self._size += sum(len(one.body) for one in fresh.values())
+            self.packed.update(fresh)
             self.pieces.update(pieces)
             self.notes.update(notes)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
-from itertools import repeat
 
 from agent.base.text import clean_line
 from agent.base.types import Candidate, Task, Trial
@@ -59,7 +58,11 @@ the end is the files of the workspace, not what is committed there.
 
 def index_page(paths: Collection[str], *, apart: bool) -> str:
     """`README.md`: of these files, what is in each; `apart`: candidates are judged by tasks that are not shown."""
-    top = {folder + slash for folder, slash, _ in (path.partition("/") for path in paths)}
+    return _index_page(frozenset([path[: path.find("/") + 1] or path for path in paths]), apart=apart)
+
+
+@lru_cache(maxsize=_KEPT)
+def _index_page(top: frozenset[str], *, apart: bool) -> str:
     here = {name: text for name, text in _PAGES.items() if name in top}
     lines = ["| file | what is in it |", "|---|---|", *(f"| `{name}` | {text} |" for name, text in here.items())]
     parts = ["# What the campaign knows\n", "\n".join(lines) + "\n", *([_APART] if apart else []), _REPOSITORY]
@@ -137,9 +140,17 @@ def _interval(mean: float, n: int) -> list[str]:
 def scores_table(attempts: Sequence[Attempt], tasks: Sequence[Task]) -> str:
     """`scores.tsv`."""
     tried = [one for one in attempts if one.results]
-    names = [task.id for task in tasks]
-    columns = [map(one.cells.get, names, repeat("")) for one in tried]
-    return _table(["task", *(f"#{one.candidate.id}" for one in tried)], list(zip(names, *columns, strict=True)))
+    names = tuple(task.id for task in tasks)
+    columns = [_scores(one, names) for one in tried]
+    head = _line(["task", *(f"#{one.candidate.id}" for one in tried)])
+    lines = zip(map(clean_line, names), *columns, strict=True)
+    return head + "".join(["\t".join(line) + "\n" for line in lines])
+
+
+@lru_cache(maxsize=_KEPT)
+def _scores(one: Attempt, names: tuple[str, ...]) -> list[str]:
+    """One candidate's cells for these tasks."""
+    return [one.cells.get(name, "") for name in names]
 
 
 def drafts_table(drafts: Sequence[Draft], now: float) -> str:
