@@ -9,6 +9,7 @@ stays, and the text. It ends after an answer that made it grow, so that none has
 from __future__ import annotations
 
 import io
+import os
 import resource
 import runpy
 import socket
@@ -53,11 +54,12 @@ def prepare() -> None:
 
 def serve(control: io.BufferedRWPair, answer: Callable[[list[bytes]], str]) -> None:
     """Answer until the socket is closed, or until an answer has made the process grow."""
-    started = _room()
+    memory = _memory()
+    started = _taken(memory)
     while head := control.read(LENGTH_BYTES):
         _limit(resource.RLIMIT_CPU, int(time.process_time()) + 1 + CPU_SECONDS)
         body = answer([*_sources(control.read(size(head)))]).encode()
-        worn = _room() - started > _GROWN
+        worn = _taken(memory) - started > _GROWN
         control.write(len(body).to_bytes(LENGTH_BYTES, "big") + (ENDS if worn else STAYS) + body)
         control.flush()
         if worn:
@@ -83,12 +85,17 @@ def _sources(framed: bytes) -> Iterator[bytes]:
         yield rest.read(size(head))
 
 
-def _room() -> int:
-    """The address space that this process has taken, in bytes; 0 where the system does not tell."""
+def _memory() -> int | None:
+    """A descriptor that tells of the memory of this process; None where the system has none."""
     try:
-        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+        return os.open("/proc/self/statm", os.O_RDONLY)
     except OSError:
-        return 0
+        return None
+
+
+def _taken(memory: int | None) -> int:
+    """The address space that this process has taken, in bytes."""
+    return 0 if memory is None else int(os.pread(memory, 64, 0).split()[0]) * resource.getpagesize()
 
 
 if __name__ == "__main__":
