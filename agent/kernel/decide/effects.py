@@ -4,28 +4,37 @@ A score is modelled as
 
     level + effects of the candidate's patches + what the index gives to everybody + noise,
 
-with effects ~ N(0, tau^2) and indices ~ N(0, .). All candidates meet the same task with the same answers at the same
-index, so the third part takes out what they share; what is left is noise of the two that differ. A patch is measured
-by every candidate that holds it, not by its own few trials alone. tau is the one of `SPREADS` under which the scores
-are likeliest, so that a campaign's own proposals say how large effects are. Search decides nothing, so a model that is
-wrong costs trials and no error: the gate measures again.
+with indices ~ N(0, .), and effects of which a few are large and most next to nothing. All candidates meet the same
+task with the same answers at the same index, so the third part takes out what they share; what is left is noise of
+the two that differ. A patch is measured by every candidate that holds it, not by its own few trials alone. The spread
+of effects is the one of `SPREADS` under which the scores are likeliest, so that a campaign's own proposals say how
+large effects are. Search decides nothing, so a model that is wrong costs trials and no error: the gate measures again.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from agent.kernel.decide.statistics import EVERY, Floats, Ints, Rows
+from agent.kernel.decide.statistics import EVERY, Floats, Ints, Rows, log_mean_exp
 
 SPREADS: Final = (0.02, 0.04, 0.07, 0.12, 0.2, 0.35)
 """Standard deviations of effects, in score, that are tried."""
+FEW: Final = 0.2
+"""The share of patches that are taken to do something."""
+NOTHING: Final = 0.2
+"""The variance of the effects of the others, as a part of that of all."""
+ROUNDS: Final = 3
+"""How often it is asked anew which patches do something."""
 _CAREFUL: Final = 4.0
 """Average trials that each candidate's mean is shrunk by while the parts of the noise are told apart."""
-_LEAST_NOISE: Final = 0.01
+_LEAST_NOISE: Final = 0.03
+_LEVEL: Final = 1e3
+"""The prior variance of the level, which is free."""
 _MOST_SHARED: Final = 0.97
 
 
@@ -69,7 +78,8 @@ class Posterior:
 
     `coefficients` are the mean level and the mean effect of each of `patches`, `root` a matrix R with R^T R their
     covariance, `design` has a row for each candidate and a column for each coefficient. `noise` is the variance of a
-    trial beside what its index gives to everybody.
+    trial beside what its index gives to everybody. `evidence` is the logarithm of the Bayes factor of patches that
+    differ, by any of the spreads tried, against patches that all do nothing.
     """
 
     patches: tuple[int, ...]
@@ -78,6 +88,7 @@ class Posterior:
     design: Floats
     noise: float
     spread: float
+    evidence: float
 
     @property
     def values(self) -> Floats:
@@ -119,9 +130,11 @@ def fit(members: Sequence[frozenset[int]], trials: Trials, spreads: Sequence[flo
     pull = (sums.sum(axis=1) - seen @ (weights * sums.sum(axis=0))) / noise
     measured = design[active]
     matrix, vector = measured.T @ precision @ measured, measured.T @ pull
-    fits = [_solve(matrix, vector, spread) for spread in spreads]
-    likeliest = max(range(len(fits)), key=lambda at: fits[at][0])
+    fits = [_solve(matrix, vector, np.full(len(patches), spread**2)) for spread in spreads]
+    likelihoods = np.array([likelihood for likelihood, _, _ in fits])
+    likeliest = int(likelihoods.argmax())
     _, coefficients, root = fits[likeliest]
+    coefficients, root = _sparse(matrix, vector, spreads[likeliest] ** 2, coefficients, root)
     return Posterior(
         patches=patches,
         coefficients=coefficients,
@@ -129,6 +142,7 @@ def fit(members: Sequence[frozenset[int]], trials: Trials, spreads: Sequence[flo
         design=design,
         noise=noise,
         spread=spreads[likeliest],
+        evidence=log_mean_exp(likelihoods) - _of_nothing(matrix[0, 0], vector[0]),
     )
 
 
@@ -164,13 +178,38 @@ def _design(members: Sequence[frozenset[int]], patches: Sequence[int]) -> Floats
     return design
 
 
-def _solve(matrix: Floats, vector: Floats, spread: float) -> tuple[float, Floats, Floats]:
-    """(log likelihood up to a constant, coefficients, R) under effects of one spread; the level is free."""
-    effects = len(vector) - 1
-    prior = np.full(len(vector), 1.0 / spread**2)
-    prior[0] = 1e-3
-    lower = np.linalg.cholesky(matrix + np.diag(prior))
+def _solve(matrix: Floats, vector: Floats, variances: Floats) -> tuple[float, Floats, Floats]:
+    """(log likelihood up to a constant, coefficients, R) under effects of these prior variances; the level is free."""
+    lower = np.linalg.cholesky(matrix + np.diag(1.0 / np.concatenate([[_LEVEL], variances])))
     root = np.linalg.inv(lower)
     half = root @ vector
-    likelihood = float(half @ half) / 2 - float(np.log(np.diag(lower)).sum()) - effects * float(np.log(spread))
+    likelihood = float(half @ half) / 2 - float(np.log(np.diag(lower)).sum()) - float(np.log(variances).sum()) / 2
     return likelihood, root.T @ half, root
+
+
+def _of_nothing(count: float, total: float) -> float:
+    """What the log likelihood of `_solve` tends to with all variances: only the level is left."""
+    precision = count + 1.0 / _LEVEL
+    return total**2 / precision / 2 - math.log(precision) / 2
+
+
+def _sparse(
+    matrix: Floats, vector: Floats, variance: float, coefficients: Floats, root: Floats
+) -> tuple[Floats, Floats]:
+    """(coefficients, R) where few effects are large and the others next to nothing, each normal around 0.
+
+    That is the mixture of George and McCulloch (1993). Each effect has the prior variance that is expected of it, by
+    how likely it is to be one of the few; which is asked of what the trials alone say of it: its posterior without
+    its prior, as in expectation propagation. `coefficients` and R are those of one `variance` for all.
+    """
+    large, small = variance / FEW, variance * NOTHING
+    variances = np.full(len(vector) - 1, variance)
+    for _ in range(ROUNDS):
+        errors = (root**2).sum(axis=0)[1:]
+        alone = 1.0 / np.maximum(1.0 / errors - 1.0 / variances, 1e-9)
+        means = coefficients[1:] / errors * alone
+        tall, low = large + alone, small + alone
+        odds = math.log(FEW / (1.0 - FEW)) + (np.log(low / tall) + means**2 * (1.0 / low - 1.0 / tall)) / 2.0
+        variances = small + (large - small) / (1.0 + np.exp(-np.clip(odds, -50.0, 50.0)))
+        _, coefficients, root = _solve(matrix, vector, variances)
+    return coefficients, root

@@ -36,14 +36,12 @@ ROWS: Final = 256
 """Candidates in the model, the newest and the best ones, so that a fit takes no longer in a large archive."""
 PLAIN: Final = 0.5
 """How often a trial goes to a candidate that could meet the champion as it is, not to a panel."""
-PAUSE: Final = 20
+PAUSE: Final = 14
 """Trials between two candidates that are put together, of good patches and of a panel each."""
 PANEL, PANEL_LEAST = 8, 4
 """Patches of a panel beside the champion's, at most and at least."""
-WORTH: Final = 0.03
-"""The smallest expected effect, in score, for which a patch is kept in a set."""
-MEETS: Final = 0.02
-"""The same, for one that was put together to meet the champion."""
+WORTH: Final = 0.02
+"""The smallest expected effect, in score, for which a patch is kept in a set that meets the champion."""
 GAIN: Final = 0.01
 """How much better than every candidate a set of patches must be expected to be."""
 EQUAL: Final = 0.03
@@ -52,6 +50,8 @@ PATCH_COST: Final = 0.05
 """What a parent must be better by for each patch that it holds beside the champion's, in score."""
 LEAD: Final = 1.65
 """Standard errors by which a candidate must lead the champion."""
+EVIDENCE: Final = math.log(10.0)
+"""The Bayes factor of `Posterior.evidence` before which nobody meets the seed; by luck alone a tenth ever gets it."""
 FEW, CHEAP = 100, 0.03
 """A test may begin at any time if it is expected to take at most so many trials, or this part of all ..."""
 LATE: Final = 0.5
@@ -89,6 +89,7 @@ class Pooled:
     def __init__(self) -> None:
         self._posterior: Posterior | None = None
         self._fitted = self._fits = self._composed = self._panelled = 0
+        self._evidence = -math.inf
 
     # ------------------------------------------------------------------------------- the next step
 
@@ -141,6 +142,8 @@ class Pooled:
         if known is None or len(known.design) != len(archive) or not fresh:
             spreads = SPREADS if known is None or self._fits % SPREAD_PAUSE == 0 else [known.spread]
             known = fit(*self._kept(archive), spreads)
+            if len(spreads) > 1:
+                self._evidence = max(self._evidence, known.evidence)
             self._posterior, self._fitted, self._fits = known, seen, self._fits + 1
         return known
 
@@ -198,6 +201,8 @@ class Pooled:
         if spend.gate_share > settings.max_gate_share or not len(archive.observations):
             return None
         posterior = self._fit(archive)
+        if champion == 0 and self._evidence < EVIDENCE:
+            return None
         values = posterior.values
         ready = (archive.column(TRIALS) >= settings.half) & (archive.column(ALIVE) > 0)
         ahead = values > values[champion] + settings.margin
@@ -242,7 +247,7 @@ def _may_meet(archive: Archive, node: int) -> bool:
 
 def _plain(archive: Archive, effects: dict[int, float]) -> NDArray[np.bool_]:
     """For each row, whether it was proposed, or holds no patch, beside the champion's, that seems to do nothing."""
-    useful = archive.patches(archive.champion) | {patch for patch, effect in effects.items() if effect > MEETS}
+    useful = archive.patches(archive.champion) | {patch for patch, effect in effects.items() if effect > WORTH}
     rows = zip(archive.ids, archive.members, strict=True)
     return np.array([node in held or held <= useful for node, held in rows])
 

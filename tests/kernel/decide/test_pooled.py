@@ -65,6 +65,28 @@ def test_a_lucky_baseline_does_not_keep_a_good_candidate_from_the_gate() -> None
     assert built.node(0).trials > 20, "the champion's own estimate is refined"
 
 
+def test_nobody_meets_the_seed_before_patches_differ_by_more_than_luck() -> None:
+    """30 and 60 % of forty trials each: a lead of 2.7 standard errors, six times as likely if patches differ at all."""
+    built, late = archive([None, 0]), replace(RICH, used=RICH.foreseen // 2)
+    for index in range(40):
+        built.record(0, float(index % 10 < 3), index)
+        built.record(1, float(index * 7 % 40 < 24), index)
+    assert Pooled().contender(built, late) is None
+    for index in range(40, 100):
+        built.record(0, float(index % 10 < 3), index)
+        built.record(1, float(index * 7 % 10 < 6), index)
+    assert Pooled().contender(built, late) == 1
+
+
+def test_a_champion_is_met_although_its_rival_is_no_evidence_alone() -> None:
+    built, late = archive([None, 0]), replace(RICH, used=RICH.foreseen // 2)
+    for index in range(40):
+        built.record(1, float(index % 10 < 3), index)
+        built.record(0, float(index * 7 % 40 < 24), index)
+    built.crown(1)
+    assert Pooled().contender(built, late) == 0
+
+
 def test_a_test_waits_until_its_lead_is_worth_it_or_time_runs_out() -> None:
     built = run(archive([None, 0]), {0: 0.4, 1: 0.55}, 200)
     scarce = replace(RICH, foreseen=2000, used=600)
