@@ -29,7 +29,7 @@ FEW: Final = 0.2
 NOTHING: Final = 0.2
 """The variance of the effects of the others, as a part of that of all."""
 ROUNDS: Final = 3
-"""How often it is asked anew which patches do something."""
+"""How often it is asked again which patches do something."""
 _CAREFUL: Final = 4.0
 """Average trials that each candidate's mean is shrunk by while the parts of the noise are told apart."""
 _LEAST_NOISE: Final = 0.03
