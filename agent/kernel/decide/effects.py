@@ -20,7 +20,7 @@ from typing import Final
 
 import numpy as np
 
-from agent.kernel.decide.statistics import EVERY, Floats, Ints, Rows, log_mean_exp
+from agent.kernel.decide.statistics import EVERY, Floats, Ints, Rows
 
 SPREADS: Final = (0.02, 0.04, 0.07, 0.12, 0.2, 0.35)
 """Standard deviations of effects, in score, that are tried."""
@@ -78,8 +78,7 @@ class Posterior:
 
     `coefficients` are the mean level and the mean effect of each of `patches`, `root` a matrix R with R^T R their
     covariance, `design` has a row for each candidate and a column for each coefficient. `noise` is the variance of a
-    trial beside what its index gives to everybody. `evidence` is the logarithm of the Bayes factor of patches that
-    differ, by any of the spreads tried, against patches that all do nothing.
+    trial beside what its index gives to everybody.
     """
 
     patches: tuple[int, ...]
@@ -88,7 +87,6 @@ class Posterior:
     design: Floats
     noise: float
     spread: float
-    evidence: float
 
     @property
     def values(self) -> Floats:
@@ -131,8 +129,7 @@ def fit(members: Sequence[frozenset[int]], trials: Trials, spreads: Sequence[flo
     measured = design[active]
     matrix, vector = measured.T @ precision @ measured, measured.T @ pull
     fits = [_solve(matrix, vector, np.full(len(patches), spread**2)) for spread in spreads]
-    likelihoods = np.array([likelihood for likelihood, _, _ in fits])
-    likeliest = int(likelihoods.argmax())
+    likeliest = max(range(len(fits)), key=lambda at: fits[at][0])
     _, coefficients, root = fits[likeliest]
     coefficients, root = _sparse(matrix, vector, spreads[likeliest] ** 2, coefficients, root)
     return Posterior(
@@ -142,7 +139,6 @@ def fit(members: Sequence[frozenset[int]], trials: Trials, spreads: Sequence[flo
         design=design,
         noise=noise,
         spread=spreads[likeliest],
-        evidence=log_mean_exp(likelihoods) - _of_nothing(matrix[0, 0], vector[0]),
     )
 
 
@@ -185,12 +181,6 @@ def _solve(matrix: Floats, vector: Floats, variances: Floats) -> tuple[float, Fl
     half = root @ vector
     likelihood = float(half @ half) / 2 - float(np.log(np.diag(lower)).sum()) - float(np.log(variances).sum()) / 2
     return likelihood, root.T @ half, root
-
-
-def _of_nothing(count: float, total: float) -> float:
-    """What the log likelihood of `_solve` tends to with all variances: only the level is left."""
-    precision = count + 1.0 / _LEVEL
-    return total**2 / precision / 2 - math.log(precision) / 2
 
 
 def _sparse(

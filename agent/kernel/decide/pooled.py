@@ -48,10 +48,9 @@ EQUAL: Final = 0.03
 """Candidates whose expected scores differ by less are equal: the one of fewer patches meets the champion."""
 PATCH_COST: Final = 0.05
 """What a parent must be better by for each patch that it holds beside the champion's, in score."""
-LEAD: Final = 1.65
-"""Standard errors by which a candidate must lead the champion."""
-EVIDENCE: Final = math.log(10.0)
-"""The Bayes factor of `Posterior.evidence` before which nobody meets the seed; by luck alone a tenth ever gets it."""
+FIRST_LEAD, LEAD = 3.0, 1.65
+"""Standard errors by which a candidate must lead the seed, and any later champion. The best of hundreds leads by two
+also where there is nothing to find."""
 FEW, CHEAP = 100, 0.03
 """A test may begin at any time if it is expected to take at most so many trials, or this part of all ..."""
 LATE: Final = 0.5
@@ -89,7 +88,6 @@ class Pooled:
     def __init__(self) -> None:
         self._posterior: Posterior | None = None
         self._fitted = self._fits = self._composed = self._panelled = 0
-        self._evidence = -math.inf
 
     # ------------------------------------------------------------------------------- the next step
 
@@ -142,8 +140,6 @@ class Pooled:
         if known is None or len(known.design) != len(archive) or not fresh:
             spreads = SPREADS if known is None or self._fits % SPREAD_PAUSE == 0 else [known.spread]
             known = fit(*self._kept(archive), spreads)
-            if len(spreads) > 1:
-                self._evidence = max(self._evidence, known.evidence)
             self._posterior, self._fitted, self._fits = known, seen, self._fits + 1
         return known
 
@@ -194,24 +190,21 @@ class Pooled:
     def contender(self, archive: Archive, spend: Spend) -> int | None:
         """The candidate that should meet the champion now, or None.
 
-        It was measured well enough and leads by `margin` and by LEAD standard errors; its test is cheap, or there will
-        not be enough trials for it later. It never met this champion.
+        It was measured well enough and leads by `margin` and by enough standard errors; its test is cheap, or there
+        will not be enough trials for it later. It never met this champion.
         """
         settings, champion = archive.settings, archive.row(archive.champion)
         if spend.gate_share > settings.max_gate_share or not len(archive.observations):
             return None
         posterior = self._fit(archive)
-        if champion == 0 and self._evidence < EVIDENCE:
-            return None
         values = posterior.values
         ready = (archive.column(TRIALS) >= settings.half) & (archive.column(ALIVE) > 0)
         ahead = values > values[champion] + settings.margin
         rows = np.flatnonzero(ready & ahead & _plain(archive, posterior.effects))
         rows = rows[[_may_meet(archive, archive.ids[row]) for row in rows.tolist()]]
         lead, error = posterior.lead(champion, rows)
-        sure = {
-            int(row): float(by) for row, by in zip(rows[lead > LEAD * error], lead[lead > LEAD * error], strict=True)
-        }
+        enough = lead > (LEAD if champion else FIRST_LEAD) * error
+        sure = {int(row): float(by) for row, by in zip(rows[enough], lead[enough], strict=True)}
         best = max(sure.values(), default=0.0)
         if not best or not _affordable(best, posterior.noise, spend):
             return None

@@ -274,7 +274,7 @@ class Briefer:
     def _gate(self) -> list[tuple[str, object]]:
         config, (settings, least) = self._config, self._rules
         search = self._state.archive.settings
-        trials, errors = before_a_test(config, search)
+        trials, errors = before_a_test(config, search, self._state.champion)
         wanted = f"{trials} search trials, a lead of {search.margin:g} and of {errors:g} standard errors"
         proven = config.gate == "proven"
         return [

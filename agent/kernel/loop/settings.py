@@ -14,7 +14,7 @@ from agent.kernel.decide.boundary import Boundary
 from agent.kernel.decide.budget import Budget, Limits, Spent
 from agent.kernel.decide.cheaper import Aim, Objective, Unit
 from agent.kernel.decide.gate import Control, GateSettings, pairs_to_prove
-from agent.kernel.decide.pooled import LEAD
+from agent.kernel.decide.pooled import FIRST_LEAD, LEAD
 from agent.kernel.decide.strategies import STRATEGIES, Strategy
 from agent.kernel.decide.thrift import Thrifty
 from agent.kernel.loop.match import Opening, shares_of
@@ -42,10 +42,10 @@ def search_settings(config: Config, suite: Suite) -> SearchSettings:
     )
 
 
-def before_a_test(config: Config, search: SearchSettings) -> tuple[int, float]:
+def before_a_test(config: Config, search: SearchSettings, champion: int) -> tuple[int, float]:
     """(search trials, standard errors of its lead) that a candidate needs before a test, by the strategy's own rule."""
     if config.search.strategy == "pooled":
-        return search.half, LEAD
+        return search.half, LEAD if champion else FIRST_LEAD
     return search.enough, search.min_z
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -61,23 +59,6 @@ def test_few_large_effects_are_told_from_many_that_are_none(coupled: bool, count
         found = fit(panels, observed(panels, true, count=count, coupled=coupled, seed=seed)).effects
         errors.append(float(np.mean([(found[n] - true[n]) ** 2 for n in true]) ** 0.5))
     assert np.mean(errors) < most
-
-
-@pytest.mark.parametrize("coupled", [True, False])
-def test_luck_is_no_evidence_that_patches_differ(coupled: bool) -> None:
-    members = [frozenset[int](), *(frozenset({n}) for n in range(1, 41))]
-    nothing = dict.fromkeys(range(1, 41), 0.0)
-    lucky = [fit(members, observed(members, nothing, count=20, coupled=coupled, seed=n)).evidence for n in range(20)]
-    assert sum(evidence > math.log(10.0) for evidence in lucky) <= 2
-    some = observed(members, {**nothing, 7: 0.5, 8: 0.5, 9: 0.5}, count=20, coupled=coupled)
-    assert fit(members, some).evidence > math.log(10.0)
-
-
-def test_evidence_is_what_the_likelihood_gains_over_effects_that_go_to_nothing() -> None:
-    trials = observed(CHAIN, {1: 0.2, 2: 0.0, 3: 0.1}, count=40, coupled=False)
-    assert fit(CHAIN, trials, [1e-5]).evidence == pytest.approx(0.0, abs=1e-3)
-    apart = [fit(CHAIN, trials, [spread]).evidence for spread in (0.04, 0.2)]
-    assert fit(CHAIN, trials, [0.04, 0.2]).evidence == pytest.approx(np.log(np.mean(np.exp(apart))))
 
 
 def test_a_candidate_with_hardly_a_trial_is_expected_to_score_what_its_patches_do() -> None:

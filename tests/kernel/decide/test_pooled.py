@@ -10,7 +10,17 @@ import pytest
 
 from agent.config.campaign import SearchConfig
 from agent.kernel.decide.archive import Archive, Compose, Expand, Measure, SearchSettings
-from agent.kernel.decide.pooled import LEAD, PANEL, PANEL_LEAST, ROWS, START, Pooled, Spend, expected_pairs
+from agent.kernel.decide.pooled import (
+    FIRST_LEAD,
+    LEAD,
+    PANEL,
+    PANEL_LEAST,
+    ROWS,
+    START,
+    Pooled,
+    Spend,
+    expected_pairs,
+)
 from tests.kernel.decide.archives import archive
 
 RICH = Spend(foreseen=100_000, used=100, gate=0, log_threshold=5.7)
@@ -65,26 +75,25 @@ def test_a_lucky_baseline_does_not_keep_a_good_candidate_from_the_gate() -> None
     assert built.node(0).trials > 20, "the champion's own estimate is refined"
 
 
-def test_nobody_meets_the_seed_before_patches_differ_by_more_than_luck() -> None:
-    """30 and 60 % of forty trials each: a lead of 2.7 standard errors, six times as likely if patches differ at all."""
-    built, late = archive([None, 0]), replace(RICH, used=RICH.foreseen // 2)
-    for index in range(40):
-        built.record(0, float(index % 10 < 3), index)
-        built.record(1, float(index * 7 % 40 < 24), index)
-    assert Pooled().contender(built, late) is None
-    for index in range(40, 100):
-        built.record(0, float(index % 10 < 3), index)
-        built.record(1, float(index * 7 % 10 < 6), index)
-    assert Pooled().contender(built, late) == 1
+def unequal(ahead: int, behind: int, trials: int = 40) -> Archive:
+    """Two candidates that solve 60 and 30 % of so many trials each: of 40, a lead of 2.7 standard errors."""
+    built = archive([None, 0])
+    for index in range(trials):
+        built.record(behind, float(index % 10 < 3), index)
+        built.record(ahead, float(index * 7 % 10 < 6), index)
+    return built
 
 
-def test_a_champion_is_met_although_its_rival_is_no_evidence_alone() -> None:
-    built, late = archive([None, 0]), replace(RICH, used=RICH.foreseen // 2)
-    for index in range(40):
-        built.record(1, float(index % 10 < 3), index)
-        built.record(0, float(index * 7 % 40 < 24), index)
+def test_the_seed_is_met_by_a_lead_that_the_best_of_hundreds_does_not_have_by_luck() -> None:
+    late = replace(RICH, used=RICH.foreseen // 2)
+    assert Pooled().contender(unequal(1, 0), late) is None
+    assert Pooled().contender(unequal(1, 0, trials=100), late) == 1
+
+
+def test_a_later_champion_is_met_by_a_smaller_lead() -> None:
+    built = unequal(0, 1)
     built.crown(1)
-    assert Pooled().contender(built, late) == 0
+    assert Pooled().contender(built, replace(RICH, used=RICH.foreseen // 2)) == 0
 
 
 def test_a_test_waits_until_its_lead_is_worth_it_or_time_runs_out() -> None:
@@ -162,7 +171,8 @@ def test_a_test_is_expected_to_take_as_long_as_simulated_ones_do(lead: float) ->
 
 
 def test_the_description_of_the_key_that_pooled_does_not_heed_names_what_it_heeds_instead() -> None:
-    assert f"pooled, which needs {LEAD}" in (SearchConfig.model_fields["min_z"].description or "")
+    needed = f"pooled, which needs {FIRST_LEAD:g} over the seed and {LEAD} later"
+    assert needed in (SearchConfig.model_fields["min_z"].description or "")
 
 
 def test_patches_of_which_little_is_known_are_measured_together_in_a_panel() -> None:

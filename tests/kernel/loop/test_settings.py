@@ -11,9 +11,12 @@ from agent.kernel.loop.settings import before_a_test
 MODELS = {"solver": {"provider": "embedded"}, "improver": {"provider": "embedded"}}
 
 
-@pytest.mark.parametrize(("strategy", "wanted"), [("pooled", (15, 1.65)), ("thompson", (30, 2.0))])
+@pytest.mark.parametrize(
+    ("strategy", "champion", "wanted"),
+    [("pooled", 0, (15, 3.0)), ("pooled", 7, (15, 1.65)), ("thompson", 0, (30, 2.0))],
+)
 def test_what_a_candidate_needs_before_a_test_is_the_strategys_own_rule(
-    strategy: str, wanted: tuple[int, float]
+    strategy: str, champion: int, wanted: tuple[int, float]
 ) -> None:
     config = Config.model_validate({"suite": "starter", "models": MODELS, "search": {"strategy": strategy}})
-    assert before_a_test(config, SearchSettings(min_trials=30, min_z=2.0, task_count=20)) == wanted
+    assert before_a_test(config, SearchSettings(min_trials=30, min_z=2.0, task_count=20), champion) == wanted
