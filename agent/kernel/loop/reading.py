@@ -60,16 +60,12 @@ class _Child:
                 async with asyncio.timeout(self._seconds):
                     answer, stays = await process.ask(sources)
                     code = 0 if answer is not None else await asyncio.to_thread(process.wait)
+                self._live = process if stays else None
             except TimeoutError:
-                process.end()
                 raise Refused(f"its Python takes longer than {self._seconds:g} s to parse") from None
-            except BaseException:
-                process.end()
-                raise
-            if stays:
-                self._live = process
-            else:
-                process.end()
+            finally:
+                if self._live is None:
+                    process.end()
         if answer is not None:
             return answer
         if code < 0:
@@ -183,9 +179,10 @@ class _Process:
 
 
 def _end(process: subprocess.Popen[bytes], control: socket.socket) -> None:
-    """End a process and whatever it started."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    """End a process and whatever it started; once it was waited for, its number may be another's."""
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     control.close()
     process.wait()
 
