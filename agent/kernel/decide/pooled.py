@@ -40,6 +40,8 @@ PAUSE: Final = 14
 """Trials between two candidates that are put together, of good patches and of a panel each."""
 PANEL, PANEL_LEAST = 8, 4
 """Patches of a panel beside the champion's, at most and at least."""
+HIGH: Final = 0.8
+"""The champion's expected score from which on there are no panels: they would all score the same, and take trials."""
 WORTH: Final = 0.02
 """The smallest expected effect, in score, for which a patch is kept in a set that meets the champion."""
 GAIN: Final = 0.01
@@ -53,12 +55,16 @@ FIRST_LEAD, LEAD = 3.0, 1.65
 also where there is nothing to find."""
 FEW, CHEAP = 100, 0.03
 """A test may begin at any time if it is expected to take at most so many trials, or this part of all ..."""
-LATE: Final = 0.5
-"""... and otherwise where at most this part of all trials is left ..."""
+LATE: Final = 0.3
+"""... and otherwise where at most this part of all trials is left; a panel may meet the champion then as well ..."""
 LAST_CALL: Final = 1.3
 """... which is at most so many times what the test is expected to take."""
 ENDS: Final = 0.5
 """No test begins with less left than this part of what it is expected to take."""
+PATIENCE: Final = 3.0
+"""A test ends without proof after so many times the pairs that it is expected to take."""
+CREDIT: Final = 0.7
+"""What is believed of every lead over a champion, for each candidate that met it and did not win."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -178,6 +184,8 @@ class Pooled:
         unproven = len(posterior.patches) - len(champion)
         if len(archive.observations) - self._panelled < PAUSE or unproven < PANEL_LEAST:
             return None
+        if posterior.values[archive.row(archive.champion)] > HIGH:
+            return None
         draw = dict(zip(posterior.patches, posterior.sample(rng)[1:].tolist(), strict=True))
         useful = [patch for patch, effect in draw.items() if effect > 0.0 and patch not in champion]
         if len(useful) < PANEL_LEAST:
@@ -200,16 +208,33 @@ class Pooled:
         values = posterior.values
         ready = (archive.column(TRIALS) >= settings.half) & (archive.column(ALIVE) > 0)
         ahead = values > values[champion] + settings.margin
-        rows = np.flatnonzero(ready & ahead & _plain(archive, posterior.effects))
+        plain = _plain(archive, posterior.effects)
+        late = spend.foreseen - spend.used <= LATE * spend.foreseen
+        rows = np.flatnonzero(ready & ahead & (plain | late))
         rows = rows[[_may_meet(archive, archive.ids[row]) for row in rows.tolist()]]
         lead, error = posterior.lead(champion, rows)
         enough = lead > (LEAD if champion else FIRST_LEAD) * error
         sure = {int(row): float(by) for row, by in zip(rows[enough], lead[enough], strict=True)}
+        if any(plain[row] for row in sure):
+            sure = {row: by for row, by in sure.items() if plain[row]}
         best = max(sure.values(), default=0.0)
-        if not best or not _affordable(best, posterior.noise, spend):
+        if not best or not _affordable(best * _credit(archive), posterior.noise, spend):
             return None
         equal = [row for row, by in sure.items() if by >= best - EQUAL]
         return archive.ids[min(equal, key=lambda row: (len(archive.members[row]), -sure[row]))]
+
+    def patience(self, archive: Archive, node: int, spend: Spend) -> int | None:
+        """Pairs after which its test ends without proof, as its lead was luck; None where no lead is seen.
+
+        Without this, a lead of 5 points that looks like 25 takes half of a campaign.
+        """
+        if node not in archive or not len(archive.observations):
+            return None
+        posterior = self._fit(archive)
+        lead = float(posterior.values[archive.row(node)] - posterior.values[archive.row(archive.champion)])
+        if lead <= 0.0:
+            return None
+        return math.ceil(PATIENCE * expected_pairs(lead * _credit(archive), posterior.noise, spend.log_threshold))
 
     def brings(self, archive: Archive, node: int, spend: Spend) -> bool:
         """Whether an improver should bring a contender over before its own tree meets the champion.
@@ -255,6 +280,11 @@ def _affordable(lead: float, noise: float, spend: Spend) -> bool:
         return False
     cheap = cost <= max(FEW, CHEAP * spend.foreseen)
     return cheap or left <= min(LATE * spend.foreseen, cost * LAST_CALL * spend.wait)
+
+
+def _credit(archive: Archive) -> float:
+    """What is believed of a lead over this champion: less with each candidate that met it and did not win."""
+    return float(CREDIT ** sum(champion == archive.champion for _, champion in archive.tried))
 
 
 def expected_pairs(lead: float, noise: float, log_threshold: float) -> float:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from agent.kernel.decide.archive import ALIVE, SIZE, TRIALS, Archive
+from agent.kernel.decide.gate import GateSettings
 from agent.kernel.decide.pooled import Spend
 from agent.kernel.decide.statistics import beta_cdf, lead_in_errors
 
@@ -19,9 +21,18 @@ class Promoter(Protocol):
         """The node that should meet the champion now, or None."""
         ...
 
+    def patience(self, archive: Archive, node: int, spend: Spend) -> int | None:
+        """Pairs after which a test of that node should end without proof; None: as many as the gate allows."""
+        ...
+
     def brings(self, archive: Archive, node: int, spend: Spend) -> bool:
         """Whether an improver should first bring a contender over that does not merge onto the champion."""
         ...
+
+
+def within(settings: GateSettings, pairs: int | None) -> GateSettings:
+    """The gate's numbers for a test of at most so many pairs; None changes nothing."""
+    return settings if pairs is None else replace(settings, max_pairs=min(settings.max_pairs, pairs))
 
 
 def promising(archive: Archive, gate_share: float = 0.0) -> int | None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from agent.kernel.decide.archive import Archive, Compose, Measure, SearchSettings, Step
 from agent.kernel.decide.gate import GateSettings, PairedTest, Verdict, threshold
 from agent.kernel.decide.pooled import Spend
-from agent.kernel.decide.promotion import Promoter, promising
+from agent.kernel.decide.promotion import Promoter, promising, within
 from agent.kernel.decide.strategies import STRATEGIES, Strategy
 from agent.kernel.decide.world import World, WorldSettings, sigmoid, solve
 
@@ -176,11 +176,15 @@ class SimulatedCampaign:
     def _contender(self, gate: GateSettings) -> int | None:
         if not isinstance(self.strategy, Promoter):
             return promising(self.archive, self.gate_used / self.budget)
+        return self.strategy.contender(self.archive, self._spend(gate))
+
+    def _spend(self, gate: GateSettings) -> Spend:
         bar = threshold(self.tests + 1, self.commits, gate)
-        spend = Spend(foreseen=self.budget, used=self.used, gate=self.gate_used, log_threshold=bar)
-        return self.strategy.contender(self.archive, spend)
+        return Spend(foreseen=self.budget, used=self.used, gate=self.gate_used, log_threshold=bar)
 
     def _meet(self, node: int, settings: GateSettings) -> None:
+        if isinstance(self.strategy, Promoter):
+            settings = within(settings, self.strategy.patience(self.archive, node, self._spend(settings)))
         self.tests += 1
         test = PairedTest(settings, self.tests, self.commits)
         before, after = self.skills[self.archive.champion], self.skills[node]

@@ -8,7 +8,7 @@ from agent.kernel.decide.pooled import Spend
 from agent.kernel.decide.promotion import Promoter, promising
 from agent.kernel.decide.thrift import Thrifty
 from agent.kernel.loop.parts import Parts
-from agent.kernel.loop.settings import opening_of
+from agent.kernel.loop.settings import aim_of, opening_of
 
 PAIR_WAIT = 1.7
 """Search trials that are run in the time of one of a test: a pair ends with its slower side, beside canaries.
@@ -37,10 +37,22 @@ class Contenders:
 
     def brings(self, node: int) -> bool:
         """Whether an improver should bring a contender over before its own tree meets the champion."""
+        strategy = self._promoter()
+        return strategy is not None and strategy.brings(self._state.archive, node, self._spend())
+
+    def patience(self, node: int) -> int | None:
+        """Pairs after which a test of that node should end without proof; None: as many as the gate allows."""
+        if self._config.gate != "proven" or aim_of(self._config).objective is not Objective.SCORE:
+            return None
+        strategy = self._promoter()
+        return None if strategy is None else strategy.patience(self._state.archive, node, self._spend())
+
+    def _promoter(self) -> Promoter | None:
+        """The strategy, or the one that saves cost beside it, if it has a rule of its own."""
         strategy = self._parts.strategy
         if isinstance(strategy, Thrifty) and strategy.aim.objective is not Objective.COST:
             strategy = strategy.inner
-        return isinstance(strategy, Promoter) and strategy.brings(self._state.archive, node, self._spend())
+        return strategy if isinstance(strategy, Promoter) else None
 
     def bring(self, node: int) -> None:
         """Have an improver asked to bring a contender over; its own tree may meet the champion afterwards."""

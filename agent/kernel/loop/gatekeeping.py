@@ -93,16 +93,16 @@ class Gatekeeper:
                 self._open(candidate)
 
     def _open(self, candidate: Candidate) -> None:
-        self._match = self._begin(candidate)
+        self._match = self._begin(candidate, self._contenders.patience(candidate.id))
 
     def _met(self, test: int) -> Match:
         """A test by its number, as far as it was played."""
         return self.meeting(next(row for row in self._state.ledger.tests() if row.id == test))
 
-    def _begin(self, candidate: Candidate) -> Match:
-        """Spend the next index of the campaign's error on a candidate."""
+    def _begin(self, candidate: Candidate, pairs: int | None = None) -> Match:
+        """Spend the next index of the campaign's error on a candidate, with at most so many pairs."""
         state = self._state
-        opening = opening_of(self._config, self._parts.suite, self._nondeterministic())
+        opening = opening_of(self._config, self._parts.suite, self._nondeterministic(), pairs)
         row = state.ledger.open_test(
             candidate=candidate.id,
             champion=state.champion,

@@ -15,6 +15,7 @@ from agent.kernel.decide.budget import Budget, Limits, Spent
 from agent.kernel.decide.cheaper import Aim, Objective, Unit
 from agent.kernel.decide.gate import Control, GateSettings, pairs_to_prove
 from agent.kernel.decide.pooled import FIRST_LEAD, LEAD
+from agent.kernel.decide.promotion import within
 from agent.kernel.decide.strategies import STRATEGIES, Strategy
 from agent.kernel.decide.thrift import Thrifty
 from agent.kernel.loop.match import Opening, shares_of
@@ -62,13 +63,16 @@ def gate_settings(config: Config) -> GateSettings:
     )
 
 
-def opening_of(config: Config, suite: Suite, sampled: Container[str] = ()) -> Opening:
-    """What a test that is opened now is opened with; `sampled` are tasks whose declaration turned out wrong."""
+def opening_of(config: Config, suite: Suite, sampled: Container[str] = (), pairs: int | None = None) -> Opening:
+    """What a test that is opened now, of at most so many pairs, is opened with.
+
+    `sampled` are tasks whose declaration turned out wrong.
+    """
     aim, declared = aim_of(config), shares_of(suite.split(Split.GATE))
     if aim.objective is not Objective.SCORE:  # an equal score says nothing about equal cost
         declared = {}
     shares = {task: share for task, share in declared.items() if task not in sampled}
-    return Opening(settings=gate_settings(config), runs=config.gate_options.runs, shares=shares, aim=aim)
+    return Opening(settings=within(gate_settings(config), pairs), runs=config.gate_options.runs, shares=shares, aim=aim)
 
 
 def aim_of(config: Config) -> Aim:

@@ -11,10 +11,13 @@ import pytest
 from agent.config.campaign import SearchConfig
 from agent.kernel.decide.archive import Archive, Compose, Expand, Measure, SearchSettings
 from agent.kernel.decide.pooled import (
+    CREDIT,
     FIRST_LEAD,
+    HIGH,
     LEAD,
     PANEL,
     PANEL_LEAST,
+    PATIENCE,
     ROWS,
     START,
     Pooled,
@@ -120,6 +123,35 @@ def test_where_time_is_short_a_test_begins_early_enough_for_its_slower_trials() 
     assert Pooled().contender(built, replace(late, wait=1.7)) == 1
 
 
+def test_a_test_is_given_up_when_it_takes_several_times_what_its_lead_should_take() -> None:
+    built, chooser = run(archive([None, 0]), {0: 0.3, 1: 0.6}, 200), Pooled()
+    patient = chooser.patience(built, 1, RICH)
+    posterior = chooser._posterior
+    assert posterior is not None
+    lead = float(posterior.values[1] - posterior.values[0])
+    assert patient == math.ceil(PATIENCE * expected_pairs(lead, posterior.noise, RICH.log_threshold))
+    assert patient < 300
+    assert chooser.patience(built, 0, RICH) is None, "no lead, nothing to be impatient about"
+    assert chooser.patience(built, 7, RICH) is None, "unknown to the search"
+
+
+def test_leads_over_a_champion_are_believed_less_after_each_test_that_was_not_won() -> None:
+    built = run(archive([None, 0, 0, 0]), {0: 0.2, 1: 0.42, 2: 0.42, 3: 0.42}, 300)
+    scarce = replace(RICH, foreseen=4000, used=600)
+    first = Pooled().contender(built, scarce)
+    assert first is not None
+    before = Pooled().patience(built, 3, scarce)
+    built.tried |= {(one, 0) for one in range(1, 4) if one != 3}
+    after = Pooled().patience(built, 3, scarce)
+    assert before is not None
+    assert after is not None
+    assert after > before / CREDIT
+    assert Pooled().contender(built, scarce) is None, "its test is no longer cheap"
+    built.crown(1)
+    built.record(2, 0.0, 300)
+    assert Pooled().patience(built, 2, scarce) != after, "of another champion"
+
+
 def test_of_equals_the_one_with_fewer_patches_meets_the_champion() -> None:
     built = Archive(SearchSettings(min_trials=20))
     for node, parent in enumerate([None, 0, 1]):
@@ -195,6 +227,26 @@ def test_a_panel_with_a_patch_that_does_nothing_meets_the_champion_without_it() 
     built.add(6, 0, patches=frozenset({1, 2, 3}))
     run(built, {6: 0.8}, 200)
     assert chooser.contender(built, RICH) == 6
+
+
+def test_a_panel_may_meet_the_champion_as_it_is_towards_the_end_if_nothing_better_can() -> None:
+    built = archive([None, 0, 0, 0, 0])
+    built.add(5, 0, patches=frozenset({1, 2, 3, 4}))
+    run(built, {0: 0.2, 1: 0.2, 2: 0.2, 3: 0.5, 4: 0.2, 5: 0.5}, 200)
+    built.tried |= {(3, 0)}
+    assert Pooled().contender(built, RICH) is None
+    late = replace(RICH, used=RICH.foreseen * 3 // 4)
+    assert Pooled().contender(built, late) == 5
+    built.tried.clear()
+    assert Pooled().contender(built, late) == 3, "of which each patch does something"
+
+
+def test_there_are_no_panels_once_the_champion_solves_nearly_everything() -> None:
+    for level, expected in ((HIGH - 0.1, True), (HIGH + 0.1, False)):
+        built = run(archive([None, *[0] * 12]), dict.fromkeys(range(13), level), 20)
+        chooser, rng = Pooled(), np.random.default_rng(1)
+        steps = [chooser.next(built, rng) for _ in range(3)]
+        assert any(isinstance(step, Compose) for step in steps) is expected
 
 
 def test_panels_do_not_keep_trials_from_a_candidate_that_could_meet_the_champion() -> None:

@@ -8,6 +8,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from agent.base.errors import InfrastructureError, SandboxDown, UserError
 from agent.base.types import Candidate, Fate, Files, Purpose, Side
 from agent.kernel.decide.archive import Archive, Expand, Measure, Step
 from agent.kernel.decide.gate import GateSettings
+from agent.kernel.decide.pooled import Pooled
 from agent.kernel.git.repository import BranchMoved
 from agent.kernel.loop.campaign import Campaign
 from agent.kernel.loop.match import Opening, opened_with
@@ -318,6 +320,19 @@ async def test_a_test_keeps_the_numbers_that_it_was_opened_with(make_lab: MakeLa
         await campaign.run()
     with lab.ledger() as ledger:
         assert len(ledger.commits()) == 1
+
+
+async def test_a_test_is_opened_with_the_patience_that_the_search_has_for_its_lead(make_lab: MakeLab) -> None:
+    lab = make_lab(better, strategy=Pooled(), trials=1500)
+    async with lab.campaign() as campaign:
+        watcher = asyncio.create_task(_stop_in_a_test(campaign))
+        await campaign.run()
+        watcher.cancel()
+    with lab.ledger() as ledger:
+        opened = opened_with(ledger, ledger.tests()[0].id)
+    assert opened is not None
+    assert 20 < opened.settings.max_pairs < 150
+    assert replace(opened.settings, max_pairs=1500) == GateSettings(), "nothing else of the gate changes"
 
 
 async def _stop_in_a_test(campaign: Campaign) -> None:
