@@ -26,9 +26,9 @@ from agent.trials.executor import Job
 
 _GROUPS, _SIDES = 4096, 64
 """Groups of one test, and sides of one group, that the indices of trials have room for."""
-AFFORDABLE = 0.5
+AFFORDABLE = 0.3
 """The part of what is left of each limit (trials, time, tokens, money) that goes to an attribution at most."""
-_MEASURING = 0.3
+_MEASURING = 0.2
 """The same without the test of the smaller set."""
 
 
@@ -224,4 +224,4 @@ class Attributing:
             return False
         limit = self._parts.config.budget.trials
         begun = self._state.ledger.by_index(Purpose.PARTS, match.candidate.id)
-        return bool(begun) or limit is None or (len(patches) + 1) * groups <= AFFORDABLE * (limit - self._state.trials)
+        return bool(begun) or limit is None or (len(patches) + 1) * groups <= _MEASURING * (limit - self._state.trials)
