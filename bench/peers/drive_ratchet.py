@@ -3,7 +3,8 @@
     python -m bench.peers.drive_ratchet RESULTS.jsonl VARIANT --world add --seeds 1-20 --budget 2000
 
 VARIANT is `coupled` (both sides of a pair have the same luck, as shared answers give it), `independent`, or one of them
-with `-one-file`, where all patches change one file, so that git cannot merge them.
+with `-one-file`, where all patches change one file, so that git cannot merge them, or with `-unproven`, where what is
+handed in is not the champion but what search holds for the best, as systems without a gate hand it in.
 """
 
 from __future__ import annotations
@@ -16,12 +17,16 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from agent.base.trust import DEFAULT_MUTABLE
 from agent.base.types import BoxSpec, Caps, Purpose, Split
 from agent.config.campaign import Config
 from agent.config.models import ModelsConfig
+from agent.kernel.decide.archive import ALIVE, Archive
 from agent.kernel.decide.boundary import Boundary
 from agent.kernel.decide.budget import Budget, Limits, Spent
+from agent.kernel.decide.effects import fit
 from agent.kernel.decide.strategies import STRATEGIES
 from agent.kernel.git.repository import Repository
 from agent.kernel.loop.campaign import Campaign
@@ -83,7 +88,7 @@ def search(run: Run, variant: str) -> Pick:
     run.living = True  # git processes that serve the whole campaign
     boxes = Boxes(run, coupled=variant.startswith("coupled"), one_file=variant.endswith("one-file"))
     with tempfile.TemporaryDirectory(prefix="peers-") as folder:
-        return asyncio.run(_campaign(run, boxes, Path(folder)))
+        return asyncio.run(_campaign(run, boxes, variant, Path(folder)))
 
 
 def _repository(folder: Path) -> Path:
@@ -96,7 +101,7 @@ def _repository(folder: Path) -> Path:
     return folder
 
 
-async def _campaign(run: Run, boxes: Boxes, folder: Path) -> Pick:
+async def _campaign(run: Run, boxes: Boxes, variant: str, folder: Path) -> Pick:
     """A campaign as `ratchet run` makes it, with its defaults and a budget of trials."""
     unused = {"provider": "scripted", "script": "unused.yaml"}
     models = ModelsConfig.model_validate(dict.fromkeys(("solver", "improver"), unused))
@@ -133,7 +138,17 @@ async def _campaign(run: Run, boxes: Boxes, folder: Path) -> Pick:
                 )
             )  # fmt: skip
             await campaign.run()
-            return _picked(run, state, ids_of(scaffolds[state.candidates[state.champion].tree or ""]))
+            proven = not variant.endswith("-unproven")
+            pick, score = (state.champion, 0.0) if proven else _leader(state.archive)
+            ids = ids_of(scaffolds[state.candidates[pick].tree or ""])
+            return _picked(run, state, ids) if proven else Pick(ids, score, state.accepted)
+
+
+def _leader(archive: Archive) -> tuple[int, float]:
+    """(the candidate that search holds for the best, the score that it expects of it)."""
+    values = fit(archive.members, archive.observations.trials).values
+    row = int(np.where(archive.column(ALIVE) > 0, values, -np.inf).argmax())
+    return archive.ids[row], float(values[row])
 
 
 def _picked(run: Run, state: State, ids: list[int]) -> Pick:

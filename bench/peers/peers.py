@@ -18,8 +18,8 @@ class System:
     package: str | None = None
     version: str | None = None
     variant: str | None = None
-    one_file: bool = False
-    """Only for worlds in which all patches change one file."""
+    main_only: bool = False
+    """Only in the world where effects add."""
 
     @property
     def requirement(self) -> str | None:
@@ -33,7 +33,10 @@ def _rule(name: str) -> System:
 
 SYSTEMS: Final = (
     *(System(name=f"ratchet, {v}", driver="drive_ratchet", variant=v) for v in ("coupled", "independent")),
-    System(name="ratchet, coupled-one-file", driver="drive_ratchet", variant="coupled-one-file", one_file=True),
+    *(
+        System(name=f"ratchet, {v}", driver="drive_ratchet", variant=v, main_only=True)
+        for v in ("coupled-one-file", "coupled-unproven", "independent-unproven")
+    ),
     *(
         System(name=f"gepa, minibatch {n}", driver="drive_gepa", package="gepa", version="0.1.4", variant=n)
         for n in ("3", "10")

@@ -55,7 +55,7 @@ def cells(systems: Sequence[System], worlds: Sequence[str], budgets: Sequence[in
     """What is compared: every budget in the main world, and one in each of the others."""
     for world in worlds:
         for budget in budgets if world == MAIN_WORLD else [6000 if world == "flat" else 2000]:
-            yield from (Cell(s, world, budget) for s in systems if world == MAIN_WORLD or not s.one_file)
+            yield from (Cell(s, world, budget) for s in systems if world == MAIN_WORLD or not s.main_only)
 
 
 def python_of(system: System) -> Path:
