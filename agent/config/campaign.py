@@ -125,7 +125,11 @@ class GateConfig(Section):
     saving: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.1, description="part (0 to 1) of the cost worth saving; a test gives up on smaller savings"
     )
-    max_pairs: Count = Field(default=1500, description="pairs of trials after which a test ends without proof")
+    max_pairs: Count = Field(
+        default=1500,
+        description="pairs of trials after which a test ends without proof; under `pooled`, or three times the pairs"
+        " that its lead should take, where that is less",
+    )
     same_pairs: Annotated[int, Field(ge=0)] = Field(
         default=4,
         description="pairs of the seed against itself before the first proposal, to show unequal load; 0: none",
