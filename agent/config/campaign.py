@@ -127,8 +127,8 @@ class GateConfig(Section):
     )
     max_pairs: Count = Field(
         default=1500,
-        description="pairs of trials after which a test ends without proof; under `pooled`, or three times the pairs"
-        " that its lead should take, where that is less",
+        description="pairs of trials after which a test ends without proof; under `pooled` it ends earlier, where it"
+        " takes several times what its lead should take",
     )
     same_pairs: Annotated[int, Field(ge=0)] = Field(
         default=4,

@@ -64,7 +64,7 @@ ENDS: Final = 0.5
 PATIENCE: Final = 3.0
 """A test ends without proof after so many times the pairs that it is expected to take."""
 CREDIT: Final = 0.7
-"""What is believed of every lead over a champion, for each candidate that met it and did not win."""
+"""What is believed of every lead over a champion, for each candidate that met it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -226,12 +226,13 @@ class Pooled:
     def patience(self, archive: Archive, node: int, spend: Spend) -> int | None:
         """Pairs after which its test ends without proof, as its lead was luck; None where no lead is seen.
 
-        Without this, a lead of 5 points that looks like 25 takes half of a campaign.
+        Without this, a lead of 5 points that looks like 25 takes half of a campaign. Where the test counts as begun
+        already, it lowers the credit of its own lead.
         """
         if node not in archive or not len(archive.observations):
             return None
         posterior = self._fit(archive)
-        lead = float(posterior.values[archive.row(node)] - posterior.values[archive.row(archive.champion)])
+        lead = _lead(archive, posterior, node)
         if lead <= 0.0:
             return None
         return math.ceil(PATIENCE * expected_pairs(lead * _credit(archive), posterior.noise, spend.log_threshold))
@@ -244,17 +245,22 @@ class Pooled:
         """
         if not archive.bringing.open(node, archive.champion):
             return False
-        posterior, champion = self._fit(archive), archive.row(archive.champion)
-        lead = float(posterior.values[archive.row(node)] - posterior.values[champion])
-        effects = posterior.effects
+        posterior = self._fit(archive)
+        lead, effects = _lead(archive, posterior, node), posterior.effects
         brought = hoped(archive, effects, node, kept_share(archive, effects))
         if brought <= 0.0:
             return False
         first = spend.proposal + archive.settings.half
         now, later = (2.0 * expected_pairs(one, posterior.noise, spend.log_threshold) for one in (lead, brought))
-        likely = float(_reliable(archive)[champion])
+        likely = float(_reliable(archive)[archive.row(archive.champion)])
         fits = first + later <= spend.foreseen - spend.used
         return fits and likely * brought / (first + later) > lead / now
+
+
+def _lead(archive: Archive, posterior: Posterior, node: int) -> float:
+    """What a candidate is expected to score beyond the champion."""
+    values = posterior.values
+    return float(values[archive.row(node)] - values[archive.row(archive.champion)])
 
 
 def _may_meet(archive: Archive, node: int) -> bool:
@@ -273,7 +279,7 @@ def _plain(archive: Archive, effects: dict[int, float]) -> NDArray[np.bool_]:
 def _affordable(lead: float, noise: float, spend: Spend) -> bool:
     """Whether a test of such a lead is cheap, or must begin now because later it would not end.
 
-    A small lead takes most of a campaign to prove, in which search finds larger ones; so it waits for the second half.
+    A small lead takes most of a campaign to prove, in which search finds larger ones; so it waits for the end.
     """
     left, cost = spend.foreseen - spend.used, 2.0 * expected_pairs(lead, noise, spend.log_threshold)
     if left < ENDS * cost * spend.wait:
@@ -283,7 +289,7 @@ def _affordable(lead: float, noise: float, spend: Spend) -> bool:
 
 
 def _credit(archive: Archive) -> float:
-    """What is believed of a lead over this champion: less with each candidate that met it and did not win."""
+    """What is believed of a lead over this champion: less with each candidate that met it."""
     return float(CREDIT ** sum(champion == archive.champion for _, champion in archive.tried))
 
 

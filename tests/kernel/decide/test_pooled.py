@@ -146,7 +146,7 @@ def test_leads_over_a_champion_are_believed_less_after_each_test_that_was_not_wo
     assert before is not None
     assert after is not None
     assert after > before / CREDIT
-    assert Pooled().contender(built, scarce) is None, "its test is no longer cheap"
+    assert Pooled().contender(built, scarce) is None, "its test costs too much now"
     built.crown(1)
     built.record(2, 0.0, 300)
     assert Pooled().patience(built, 2, scarce) != after, "of another champion"
