@@ -44,6 +44,7 @@ SYSTEMS: Final = (
     System(name="agentdescent", driver="drive_agentdescent", package="agentdescent", version="0.7.0"),
     System(name="harness-evolve", driver="drive_harness_evolve", package="harness-evolve", version="0.3.0"),
     System(name="openevolve", driver="drive_openevolve", package="openevolve", version="0.4.1"),
+    System(name="shinkaevolve", driver="drive_shinka", package="shinka-evolve", version="0.0.7"),
     System(name="evo", driver="drive_evo", package="evo-hq-cli", version="0.8.0"),
     *map(_rule, ("evo-rule", "hill-climbing", "dgm-rule", "hgm-rule", "pace-rule")),
 )
