@@ -1,6 +1,7 @@
 """evo (package `evo-hq-cli`): its command line, used as its own loop does: a child of the best committed experiment.
 
-It decides by itself what it commits. Its dashboard is stopped at once, and its telemetry is off.
+It decides by itself what it commits. It runs the benchmark in the repository, not in the experiment's worktree, and
+names the program of the worktree in place of `{target}`. Its dashboard is stopped at once, and its telemetry is off.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import json, random, sys
 sys.path.insert(0, {root!r})
 from bench.peers.world import TASKS, World, ids_of
 
-chances = World({world!r}, {seed}).chances(ids_of(open("program.py").read()))
+chances = World({world!r}, {seed}).chances(ids_of(open(sys.argv[1]).read()))
 print(json.dumps({{"score": sum(random.random() < chance for chance in chances) / TASKS, "tasks": {{}}}}))
 """
 
@@ -42,8 +43,8 @@ class Workspace:
         for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "Start"]):
             self._do("git", "-c", "user.name=bench", "-c", "user.email=bench@example.org", *command)
         said = self.evo(
-            "init", "--target", "program.py", "--benchmark", f"{sys.executable} benchmark.py", "--metric", "max",
-            "--host", "generic", "--per-exp-timeout", "600", "--instrumentation-mode", "inline",
+            "init", "--target", "program.py", "--benchmark", f"{sys.executable} benchmark.py {{target}}",
+            "--metric", "max", "--host", "generic", "--per-exp-timeout", "600", "--instrumentation-mode", "inline",
         )  # fmt: skip
         if dashboard := re.search(r"supervisor pid (\d+)", said):
             os.kill(int(dashboard[1]), signal.SIGTERM)
