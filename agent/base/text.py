@@ -33,11 +33,14 @@ def clean_line(text: str) -> str:
 
 
 def clean_lines(raw: bytes) -> list[str]:
-    """The lines of the first 16 KiB of any bytes, without what `clean_line` drops; white space at ends is cut."""
+    """The lines of the first 16 KiB of any bytes, without what `clean_line` drops; white space at ends is cut.
+
+    Spaces of any width become plain ones.
+    """
     text = _ESCAPE_SEQUENCE.sub("", raw[:_CLEANED_BYTES].decode(errors="replace"))
     text = re.sub("\r\n?|[\x0b\x0c\x85\u2028\u2029]", "\n", text).expandtabs(4)
     text = "".join(c for c in text if c == "\n" or unicodedata.category(c) not in HIDDEN)
-    text = unicodedata.normalize("NFC", text)
+    text = re.sub(r"[^\S\n]", " ", unicodedata.normalize("NFC", text))
     return [line.rstrip() for line in text.strip().split("\n")] if text.strip() else []
 
 
