@@ -3,18 +3,20 @@
     python -m bench.peers.drive_ratchet RESULTS.jsonl VARIANT --world add --seeds 1-20 --budget 2000
 
 VARIANT is `coupled` (both sides of a pair have the same luck, as shared answers give it), `independent`, or one of them
-with `-one-file`, where all patches change one file, so that git cannot merge them, or with `-unproven`, where what is
-handed in is not the champion but what search holds for the best, as systems without a gate hand it in.
+with an ending. `-one-file`: each patch adds a statement at the end of one Python file, so that git cannot merge them.
+`-one-line`: all patches change one line, so that nothing can merge them, and the improver is asked to bring them over.
+`-unproven`: what is handed in is not the champion but what search holds for the best, as systems without a gate do it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,7 @@ from agent.kernel.decide.budget import Budget, Limits, Spent
 from agent.kernel.decide.effects import fit
 from agent.kernel.decide.strategies import STRATEGIES
 from agent.kernel.git.repository import Repository
+from agent.kernel.loop.bring_over import FOLDER as BRING_OVER
 from agent.kernel.loop.campaign import Campaign
 from agent.kernel.loop.parts import Parts
 from agent.kernel.loop.proposer import Proposer
@@ -40,35 +43,52 @@ from agent.models.gateway.server import GatewayServer
 from agent.models.providers.scripted import ScriptedProvider
 from agent.trials.evaluator import Evaluator, Visit
 from agent.trials.executor import Executor
+from bench.peers import world
 from bench.peers.driving import Pick, Run, drive
 from bench.peers.tasks import SIZES, check, suite
 from sandbox.fake import FakeRun, FakeSandbox, ran
 
 HOLDOUT = range(SIZES[Split.SEARCH] + SIZES[Split.GATE], sum(SIZES.values()))
 FOLDER = f"{DEFAULT_MUTABLE[0]}/patches"
-ONE_FILE = f"{DEFAULT_MUTABLE[0]}/patches.txt"
+MODULE = f"{DEFAULT_MUTABLE[0]}/patches.py"
 PARALLEL = 4
 
 
 def ids_of(files: Mapping[str, bytes]) -> list[int]:
     """The patches that a scaffold holds."""
     inside = [int(path.rsplit("/", 1)[1]) for path in files if path.startswith(f"{FOLDER}/")]
-    return inside or [int(line) for line in files.get(ONE_FILE, b"").split()]
+    return inside or ids_in(files.get(MODULE, b"").decode())
+
+
+def ids_in(text: str) -> list[int]:
+    """The patches in the text of the one file."""
+    return [int(number) for number in re.findall(r"^PATCH_(\d+)", text, re.MULTILINE)] or world.ids_of(text)
+
+
+def brought(ids: Iterable[int], diff: str) -> list[int]:
+    """Patches with what a diff of the one file adds, and without what it removes."""
+    lines = {sign: [line[1:] for line in diff.splitlines() if line.startswith(sign)] for sign in "+-"}
+    new, old = (ids_in("\n".join(lines[sign])) for sign in "+-")
+    return [one for one in dict.fromkeys([*ids, *new]) if one in new or one not in old]
 
 
 class Boxes:
     """What runs in the boxes: the scaffold on tasks and on itself, and the check."""
 
-    def __init__(self, run: Run, *, coupled: bool, one_file: bool) -> None:
-        self._run, self._coupled, self._one_file = run, coupled, one_file
+    def __init__(self, run: Run, variant: str) -> None:
+        self._run, self._coupled, self._variant = run, variant.startswith("coupled"), variant
 
     def scaffold(self, scene: FakeRun) -> object:
         return self._improve(scene) if "context/brief.json" in scene.task else self._solve(scene)
 
     def _improve(self, scene: FakeRun) -> object:
-        made = self._run.deal(ids_of(scene.scaffold))
-        if self._one_file:
-            scene.workspace[ONE_FILE] = "".join(f"{n}\n" for n in made).encode()
+        """The next patch of the pool; or, where one is to be brought over, the scaffold with it."""
+        held, diff = ids_of(scene.scaffold), scene.task.get(f"context/{BRING_OVER}/patch.diff")
+        made = self._run.deal(held) if diff is None else self._run.bring(brought(held, diff.decode()))
+        if self._variant.endswith("-one-file"):
+            scene.workspace[MODULE] = "".join(f"PATCH_{n} = {n}\n" for n in made).encode()
+        elif self._variant.endswith("-one-line"):
+            scene.workspace[MODULE] = f"{world.program(made)}\n".encode()
         else:
             scene.workspace[f"{FOLDER}/{made[-1]}"] = f"patch {made[-1]}\n".encode()
         scene.workspace["PATCH.md"] = f"Patch {made[-1]}\n".encode()
@@ -86,7 +106,7 @@ class Boxes:
 
 def search(run: Run, variant: str) -> Pick:
     run.living = True  # git processes that serve the whole campaign
-    boxes = Boxes(run, coupled=variant.startswith("coupled"), one_file=variant.endswith("one-file"))
+    boxes = Boxes(run, variant)
     with tempfile.TemporaryDirectory(prefix="peers-") as folder:
         return asyncio.run(_campaign(run, boxes, variant, Path(folder)))
 
@@ -95,6 +115,7 @@ def _repository(folder: Path) -> Path:
     for path in DEFAULT_MUTABLE:
         (folder / path).mkdir(parents=True)
         (folder / path / "start").write_text("start\n")
+    (folder / MODULE).write_text("")
     identity = ["-c", "user.name=bench", "-c", "user.email=bench@example.org"]
     for command in (["init", "-q", "-b", "main"], ["add", "-A"], [*identity, "commit", "-qm", "Start"]):
         subprocess.run(["git", *command], cwd=folder, check=True, capture_output=True)
@@ -159,8 +180,18 @@ def _picked(run: Run, state: State, ids: list[int]) -> Pick:
         sum(held_out) / len(held_out) if held_out else None,
         state.accepted,
         run.world.true(ids, HOLDOUT),
-        {"used": state.trials, "tests": len(state.ledger.tests())},
+        {
+            "used": state.trials,
+            "tests": len(state.ledger.tests()),
+            "brought": run.brought,
+            "merged": _merged(state.archive),
+        },
     )
+
+
+def _merged(archive: Archive) -> int:
+    """Candidates that were put together of others' patches, without an improver."""
+    return sum(bool(held) and node not in held for node, held in zip(archive.ids, archive.members, strict=True))
 
 
 if __name__ == "__main__":

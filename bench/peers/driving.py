@@ -52,6 +52,8 @@ class Run:
     system: str
     used: int = 0
     dealt: int = 0
+    brought: int = 0
+    """Proposals that hold patches dealt before, and no new one."""
     stamps: list[float] = field(default_factory=list)
     best: float = 0.0
     living: bool = False
@@ -78,11 +80,18 @@ class Run:
     def deal(self, ids: Iterable[int] = ()) -> list[int]:
         """A proposal: a program with these patches and the next one."""
         self.dealt += 1
+        return self._made([*ids, self.dealt])
+
+    def bring(self, ids: list[int]) -> list[int]:
+        """A proposal of patches that were dealt before, put together by the one that was asked."""
+        self.brought += 1
+        return self._made(ids)
+
+    def _made(self, ids: list[int]) -> list[int]:
         self.stamps.append(cpu(living=self.living))
-        made = [*ids, self.dealt]
         if self.world.name != "flat":
-            self.best = max(self.best, self.world.true(made))
-        return made
+            self.best = max(self.best, self.world.true(ids))
+        return ids
 
 
 @dataclass(frozen=True)
@@ -129,7 +138,7 @@ def measured(run: Run, search: Search) -> dict[str, Any]:
         "seed": world.seed,
         "budget": run.budget,
         "used": run.used,
-        "dealt": run.dealt,
+        "dealt": run.dealt + run.brought,
         "kept": pick.kept,
         "base": round(world.true([]), 4),
         "true": round(true, 4),

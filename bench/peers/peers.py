@@ -35,7 +35,7 @@ SYSTEMS: Final = (
     *(System(name=f"ratchet, {v}", driver="drive_ratchet", variant=v) for v in ("coupled", "independent")),
     *(
         System(name=f"ratchet, {v}", driver="drive_ratchet", variant=v, main_only=True)
-        for v in ("coupled-one-file", "coupled-unproven", "independent-unproven")
+        for v in ("coupled-one-file", "coupled-one-line", "coupled-unproven", "independent-unproven")
     ),
     *(
         System(name=f"gepa, minibatch {n}", driver="drive_gepa", package="gepa", version="0.1.4", variant=n)

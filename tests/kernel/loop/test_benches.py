@@ -11,9 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from agent.kernel.loop.bring_over import FOLDER as BRING_OVER
 from bench.overhead import scene
+from bench.peers import drive_ratchet
+from bench.peers.driving import Run, measured
+from bench.peers.world import World
 from bench.schedule import run as schedule
 from bench.schedule import virtual
+from sandbox.fake import FakeRun
 
 
 def test_a_campaign_in_a_world_of_peers_spends_its_budget(tmp_path: Path) -> None:
@@ -24,6 +29,36 @@ def test_a_campaign_in_a_world_of_peers_spends_its_budget(tmp_path: Path) -> Non
     found = json.loads(record.read_text())
     assert found["used"] >= 80
     assert found["dealt"] > 0
+
+
+DIFF = b"""\
+diff --git a/agent/scaffold/patches.py b/agent/scaffold/patches.py
+--- a/agent/scaffold/patches.py
++++ b/agent/scaffold/patches.py
+@@ -1 +1 @@
+-PATCHES = [1, 4]
++PATCHES = [1, 7]
+"""
+
+
+@pytest.mark.parametrize(("variant", "made"), [("coupled-one-file", b"PATCH_1 = 1\nPATCH_9 = 9\nPATCH_7 = 7\n"),
+                                               ("coupled-one-line", b"PATCHES = [1, 9, 7]\n")])  # fmt: skip
+def test_an_improver_of_the_bench_brings_a_patch_over_when_it_is_asked_to(variant: str, made: bytes) -> None:
+    run, files = Run(World("add", 1), 100, "ratchet"), dict[str, bytes]()
+    context = {"context/brief.json": b"{}", f"context/{BRING_OVER}/patch.diff": DIFF}
+    held = {drive_ratchet.MODULE: b"PATCHES = [1, 4, 9]\n"}
+    scene = FakeRun(argv=("scaffold",), env={}, workspace=files, areas={"/task": context, "/scaffold": held},
+                    box="1", socket=None)  # fmt: skip
+    drive_ratchet.Boxes(run, variant).scaffold(scene)
+    assert files[drive_ratchet.MODULE] == made
+    assert (run.dealt, run.brought) == (0, 1), "no patch of the pool was dealt for it"
+
+
+@pytest.mark.parametrize("variant", ["coupled-one-file", "coupled-one-line"])
+def test_patches_of_one_file_merge_where_each_is_a_statement_of_its_own(variant: str) -> None:
+    row = measured(Run(World("add", 3), 400, "ratchet"), lambda run: drive_ratchet.search(run, variant))
+    assert row["used"] >= 400
+    assert (row["merged"] > 0) == (variant == "coupled-one-file")
 
 
 def test_the_scene_of_the_overhead_makes_its_proposals(tmp_path: Path) -> None:
