@@ -71,7 +71,7 @@ class Expand:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """Run one search trial of `node`, its `turn`-th from 0: the turn names the task, in one order for all."""
+    """Run a search trial of `node` at the index `turn`, from 0: it names the task, in one order for all."""
 
     node: int
     turn: int
@@ -139,6 +139,7 @@ class Archive:
         self._int = np.zeros((len(COLUMNS), 16), dtype=np.int64)
         self._float = np.zeros((2, 16))
         self._order = np.zeros(0, dtype=np.int64)
+        self._flying: list[Measure] = []
         self._trials = 0
         self._nodes = 0.0
 
@@ -217,6 +218,12 @@ class Archive:
         self._int[TRIALS, row] += 1
         self._trials += 1
 
+    def met(self, node: int) -> set[int]:
+        """The indices of a node's search trials, finished and in flight."""
+        trials = self.observations.trials
+        finished = trials.indices[trials.rows == self._rows[node]]
+        return {*finished.tolist(), *(step.turn for step in self._flying if step.node == node)}
+
     def record_all(self, node: int, scores: Mapping[int, float]) -> None:
         """Count finished search trials, index -> score, as a resumed campaign knows them."""
         for index, score in scores.items():
@@ -245,6 +252,7 @@ class Archive:
         elif isinstance(step, Measure):
             self._int[PENDING, self._rows[step.node]] += change
             self._trials += change
+            (self._flying.append if change > 0 else self._flying.remove)(step)
         else:
             self._int[PROPOSALS, self._rows[step.parent]] += change
             self._nodes += change

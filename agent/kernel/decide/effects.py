@@ -77,8 +77,8 @@ class Posterior:
     """What the trials say of every patch and candidate.
 
     `coefficients` are the mean level and the mean effect of each of `patches`, `root` a matrix R with R^T R their
-    covariance, `design` has a row for each candidate and a column for each coefficient. `noise` is the variance of a
-    trial beside what its index gives to everybody.
+    covariance, `design` has a row for each candidate and a column for each coefficient. `shared` is the variance of
+    what an index gives to everybody, `noise` that of a trial beside it.
     """
 
     patches: tuple[int, ...]
@@ -86,6 +86,7 @@ class Posterior:
     root: Floats
     design: Floats
     noise: float
+    shared: float
     spread: float
 
     @property
@@ -138,6 +139,7 @@ def fit(members: Sequence[frozenset[int]], trials: Trials, spreads: Sequence[flo
         root=root,
         design=design,
         noise=noise,
+        shared=shared,
         spread=spreads[likeliest],
     )
 

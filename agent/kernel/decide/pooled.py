@@ -21,6 +21,7 @@ from agent.kernel.decide.bets import BETS
 from agent.kernel.decide.bringing import hoped, kept_share, options
 from agent.kernel.decide.effects import SPREADS, Posterior, Trials, fit
 from agent.kernel.decide.statistics import Floats, Ints
+from agent.kernel.decide.turns import next_index, openness
 
 START: Final = 10
 """Trials of the seed before anything else."""
@@ -93,6 +94,7 @@ class Pooled:
 
     def __init__(self) -> None:
         self._posterior: Posterior | None = None
+        self._telling = np.zeros(0)
         self._fitted = self._fits = self._composed = self._panelled = 0
 
     # ------------------------------------------------------------------------------- the next step
@@ -112,7 +114,8 @@ class Pooled:
         able = archive.able
         if archive.trials**archive.settings.growth >= archive.width and able.any():
             return self._proposal(archive, posterior, posterior.sample(rng), able)
-        return _measure(archive, archive.ids[self._contested(archive, posterior, rng)])
+        node = archive.ids[self._contested(archive, posterior, rng)]
+        return Measure(node, next_index(self._telling, archive.met(node), rng))
 
     def _proposal(self, archive: Archive, posterior: Posterior, sample: Floats, able: Ints) -> Expand:
         """From the best parent of a draw; or, where that should give more, a patch is brought over to the champion."""
@@ -146,6 +149,7 @@ class Pooled:
         if known is None or len(known.design) != len(archive) or not fresh:
             spreads = SPREADS if known is None or self._fits % SPREAD_PAUSE == 0 else [known.spread]
             known = fit(*self._kept(archive), spreads)
+            self._telling = openness(archive.observations.trials, known)
             self._posterior, self._fitted, self._fits = known, seen, self._fits + 1
         return known
 

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from agent.base.usage import Usage
-from agent.kernel.decide.archive import ALIVE, PENDING, TRIALS, Archive, Measure, Step
+from agent.kernel.decide.archive import ALIVE, Archive, Measure, Step
 from agent.kernel.decide.bets import BETS, clipped
 from agent.kernel.decide.cheaper import Aim, Objective, Unit, saved
 from agent.kernel.decide.pooled import Spend
@@ -92,26 +92,31 @@ class Thrifty:
         self.inner, self.aim = inner, aim
 
     def next(self, archive: Archive, rng: np.random.Generator) -> Step:
-        """A trial of the cheapest candidate that is short of them, or of the champion beside it; else the inner one."""
+        """A trial of the cheapest candidate that has too few in common with the champion, or of the champion.
+
+        Where no candidate is short of them, the inner strategy's.
+        """
         enough, champion = archive.settings.enough, archive.champion
-        begun = archive.column(TRIALS) + archive.column(PENDING)
-        short = {node for node in self._worth(archive) if begun[archive.row(node)] < enough}
-        if short and begun[archive.row(champion)] < enough:
-            return Measure(champion, int(begun[archive.row(champion)]))
-        if short:
-            node = max(short, key=lambda one: self._beside(archive, one).saving)
-            return Measure(node, int(begun[archive.row(node)]))
-        return self.inner.next(archive, rng)
+        ours = archive.met(champion)
+        short = {node for node in self._worth(archive) if len(ours & archive.met(node)) < enough}
+        if not short:
+            return self.inner.next(archive, rng)
+        node = max(short, key=lambda one: self._beside(archive, one).saving)
+        theirs = archive.met(node)
+        behind, ahead = sorted(ours - theirs), sorted(theirs - ours)
+        if behind:
+            return Measure(node, behind[0])
+        return Measure(champion, ahead[0] if ahead else next(n for n in range(len(ours) + 1) if n not in ours))
 
     def cheapest(self, archive: Archive, spend: Spend) -> int | None:
         """The node that should meet the champion for what it saves, or None."""
-        settings, finished = archive.settings, archive.column(TRIALS)
-        if spend.gate_share > settings.max_gate_share or finished[archive.row(archive.champion)] < settings.enough:
+        settings = archive.settings
+        if spend.gate_share > settings.max_gate_share:
             return None
         ready = [
             node
             for node, one in self._worth(archive).items()
-            if finished[archive.row(node)] >= settings.enough
+            if one.n >= settings.enough
             and one.saving > LEAD * one.error
             and one.difference >= -HALF * self.aim.not_worse
             and self._affordable(one, spend)

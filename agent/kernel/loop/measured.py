@@ -16,7 +16,7 @@ class Measured:
 
     def __init__(self) -> None:
         self.trials, self.total = 0, 0.0
-        # Indices are handed out from the lowest, so that all but a few that are in flight lie below `_next`.
+        # All indices below `_next` are finished, and those in `_above`.
         self._next, self._above = 0, set[int]()
 
     @classmethod
@@ -46,8 +46,10 @@ class Measured:
             self._above.remove(self._next)
             self._next += 1
 
-    def free(self, taken: Container[int]) -> int:
-        """The first index that is neither finished nor `taken`."""
+    def free(self, taken: Container[int], wanted: int = 0) -> int:
+        """An index that is neither finished nor `taken`: the one that is wanted, or else the first."""
+        if wanted >= self._next and wanted not in self._above and wanted not in taken:
+            return wanted
         index = self._next
         while index in self._above or index in taken:
             index += 1

@@ -89,10 +89,10 @@ class Schedule:
         archive = self._state.archive
         seed = archive.node(0)
         if seed.trials + seed.pending < archive.settings.baseline:
-            return self._measure(0)
+            return self._measure(Measure(0, 0))
         step = self._due() or self._parts.strategy.next(archive, self._rng)
         if isinstance(step, Measure):
-            return self._measure(step.node)
+            return self._measure(step)
         if isinstance(step, Compose):
             return self._compose(step)
         if (shown := self._shown_trial(step.parent)) is not None:
@@ -130,7 +130,7 @@ class Schedule:
             archive.measure_only = False
         if isinstance(step, Compose):
             return self._compose(step)
-        return self._measure(step.node) if isinstance(step, Measure) else None
+        return self._measure(step) if isinstance(step, Measure) else None
 
     def _shown_wanted(self, parent: int) -> int:
         """Trials on shown tasks that a parent needs: a few to learn from, and one more for each of its proposals."""
@@ -194,9 +194,10 @@ class Schedule:
         work = lambda: self._merger.compose(step.patches)  # noqa: E731 (a step's work)
         return Planned(kind=StepKind.COMPOSING, label=f"{len(step.patches)} patches together", boxes=1, work=work)
 
-    def _measure(self, node: int) -> Planned:
+    def _measure(self, wanted: Measure) -> Planned:
+        node = wanted.node
         taken = self._taken.setdefault((node, Purpose.SEARCH), set())
-        index = self._state.free_index(node, taken)
+        index = self._state.free_index(node, taken, wanted=wanted.turn)
         taken.add(index)
         step = Measure(node, index)
         self._state.archive.begin(step)

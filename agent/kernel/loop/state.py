@@ -197,10 +197,13 @@ class State:
         """Finished trials of a candidate on tasks that improvers may see."""
         return self._shown[candidate].trials
 
-    def free_index(self, candidate: int, taken: set[int], purpose: Purpose = Purpose.SEARCH) -> int:
-        """The first index of a candidate, of one purpose (search or shown), that is neither finished nor in flight."""
+    def free_index(self, candidate: int, taken: set[int], purpose: Purpose = Purpose.SEARCH, wanted: int = 0) -> int:
+        """An index of a candidate, of one purpose (search or shown), that is neither finished nor in flight.
+
+        It is the one that is wanted, or else the first.
+        """
         known = self._shown if purpose is Purpose.SHOWN else self._search
-        return known[candidate].free(taken)
+        return known[candidate].free(taken, wanted)
 
     def base_of(self, candidate: int) -> int:
         """The champion (or seed) that a candidate descends from most closely, itself included."""

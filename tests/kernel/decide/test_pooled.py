@@ -75,7 +75,23 @@ def test_a_lucky_baseline_does_not_keep_a_good_candidate_from_the_gate() -> None
         elif isinstance(step, Expand):
             built.fail(step.parent)
     assert chooser.contender(built, RICH) == 1
-    assert built.node(0).trials > 20, "the champion's own estimate is refined"
+    assert built.node(0).trials > 13, "the champion's own estimate is refined"
+
+
+def test_a_trial_is_run_where_candidates_differ_and_not_where_all_pass() -> None:
+    built = archive([None] + [0] * 10)
+    for node in range(10):
+        for index in range(12):
+            built.record(node, float(index % 3 > 0 or node % 2 > 0), index)
+    for index in (0, 3):
+        built.record(10, 1.0, index)
+    built.measure_only = True
+    chooser, rng = Pooled(), np.random.default_rng(2)
+    steps = [chooser.next(built, rng) for _ in range(300)]
+    turns = [step.turn for step in steps if isinstance(step, Measure) and step.node == 10]
+    assert len(turns) > 50
+    assert {0, 3}.isdisjoint(turns), "what it met already is not run again"
+    assert sum(turn in (6, 9) for turn in turns) > 0.5 * len(turns), "two of the eleven others"
 
 
 def unequal(ahead: int, behind: int, trials: int = 40) -> Archive:

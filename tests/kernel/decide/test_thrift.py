@@ -59,6 +59,21 @@ def test_candidates_that_look_cheaper_get_their_trials_first() -> None:
     assert Thrifty(Pooled(), AIM).next(made, np.random.default_rng(1)) == Measure(1, 3)
 
 
+def test_both_get_trials_where_only_the_other_has_one() -> None:
+    apart = {index + 100: seen for index, seen in CHAMPION.items()}
+    few = {100: (0.0, 40.0), 101: (1.0, 40.0), 102: (0.0, 40.0), 7: (1.0, 40.0), 8: (0.0, 40.0)}
+    made, rng = archive(few, apart), np.random.default_rng(1)
+    assert Thrifty(Pooled(), AIM).next(made, rng) == Measure(1, 103), "where the champion was"
+    for index in range(103, 140):
+        made.record(1, 0.5, index)
+    assert Thrifty(Pooled(), AIM).cheapest(made, RICH) is None, "their costs are known together at three indices"
+    made.observations, made.costs[0] = Archive(made.settings).observations, {i: apart[i] for i in (100, 101, 102)}
+    for node, seen in ((0, (100, 101, 102)), (1, few)):
+        for index in seen:
+            made.record(node, 0.5, index)
+    assert Thrifty(Pooled(), AIM).next(made, rng) == Measure(0, 7), "where the candidate was"
+
+
 @given(st.floats(0.0, 1.0), st.floats(-1.0, 1.0), st.floats(0.01, 0.5))
 def test_noise_and_losses_make_a_test_longer(differ: float, difference: float, margin: float) -> None:
     pairs = pairs_to_show(beside(differ, difference), margin, 4.0)

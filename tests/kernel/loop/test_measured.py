@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.base.types import Purpose
-from agent.kernel.loop.measured import Standings
+from agent.kernel.loop.measured import Measured, Standings
 from agent.kernel.record.ledger import Ledger
 from tests.kernel.records import fill
 
@@ -49,3 +49,10 @@ def test_what_a_ledger_holds_is_known_as_if_it_had_been_counted_trial_by_trial(l
     read = Standings(ledger, Purpose.SEARCH, range(4))
     assert (read.best(9), read.trials) == (counted.best(9), counted.trials) == ([0, 1, 2], 12)
     assert [read[one].free(()) for one in range(4)] == [4, 4, 4, 0]
+
+
+def test_the_index_that_is_wanted_is_given_unless_it_is_finished_or_in_flight() -> None:
+    known = Measured()
+    for index in (0, 1, 5):
+        known.add(index, 1.0)
+    assert [known.free({3}, wanted) for wanted in (1, 2, 3, 4, 5, 9)] == [2, 2, 2, 4, 2, 9]

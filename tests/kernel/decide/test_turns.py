@@ -1,0 +1,50 @@
+"""At which index the next search trial is run."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.kernel.decide.archive import Archive, Measure, SearchSettings
+from agent.kernel.decide.effects import fit
+from agent.kernel.decide.turns import RECENT, next_index, openness
+
+
+def telling(outcomes: dict[int, list[float]]) -> list[float]:
+    """What a trial should tell at each index, after these outcomes, each of another candidate."""
+    built = Archive(SearchSettings())
+    for node in range(max(map(len, outcomes.values()))):
+        built.add(node, 0 if node else None)
+    for index, scores in outcomes.items():
+        for node, score in enumerate(scores):
+            built.record(node, score, index)
+    trials = built.observations.trials
+    return openness(trials, fit(built.members, trials)).tolist()
+
+
+def test_a_trial_tells_most_where_some_pass_and_some_do_not() -> None:
+    half, passed, failed, new = telling({0: [0.0, 1.0] * 10, 1: [1.0] * 20, 2: [0.0] * 20})
+    assert half > new > max(passed, failed)
+
+
+def test_only_the_newest_trials_at_an_index_say_how_open_it_is() -> None:
+    ever, lately, _ = telling({0: [0.0, 1.0] * RECENT, 1: [0.0, 1.0] * (RECENT // 2) + [1.0] * RECENT})
+    assert ever > 3 * lately
+
+
+@given(st.lists(st.floats(0.0, 0.25), min_size=1, max_size=12), st.sets(st.integers(0, 15)), st.integers(0, 99))
+def test_no_index_is_met_twice(told: list[float], met: set[int], seed: int) -> None:
+    index = next_index(np.asarray(told), met, np.random.default_rng(seed))
+    assert index not in met
+    assert index <= max(len(told), len(met)), "no hole larger than needed"
+
+
+def test_an_index_in_flight_counts_as_met_until_its_trial_is_void() -> None:
+    built, step = Archive(SearchSettings()), Measure(0, 4)
+    built.add(0, None)
+    built.record(0, 1.0, 2)
+    built.begin(step)
+    assert built.met(0) == {2, 4}
+    built.end(step)
+    assert built.met(0) == {2}
