@@ -65,7 +65,7 @@ ENDS: Final = 0.5
 PATIENCE: Final = 3.0
 """A test ends without proof after so many times the pairs that it is expected to take."""
 CREDIT: Final = 0.7
-"""What is believed of every lead over a champion, for each candidate that met it."""
+"""What is believed of a lead over a champion, for each other candidate that met it and holds a patch of this one's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -218,11 +218,14 @@ class Pooled:
         rows = rows[[_may_meet(archive, archive.ids[row]) for row in rows.tolist()]]
         lead, error = posterior.lead(champion, rows)
         enough = lead > (LEAD if champion else FIRST_LEAD) * error
-        sure = {int(row): float(by) for row, by in zip(rows[enough], lead[enough], strict=True)}
+        sure = {
+            int(row): float(by) * _credit(archive, archive.ids[row])
+            for row, by in zip(rows[enough], lead[enough], strict=True)
+        }
         if any(plain[row] for row in sure):
             sure = {row: by for row, by in sure.items() if plain[row]}
         best = max(sure.values(), default=0.0)
-        if not best or not _affordable(best * _credit(archive), posterior.noise, spend):
+        if not best or not _affordable(best, posterior.noise, spend):
             return None
         equal = [row for row, by in sure.items() if by >= best - EQUAL]
         return archive.ids[min(equal, key=lambda row: (len(archive.members[row]), -sure[row]))]
@@ -230,8 +233,7 @@ class Pooled:
     def patience(self, archive: Archive, node: int, spend: Spend) -> int | None:
         """Pairs after which its test ends without proof, as its lead was luck; None where no lead is seen.
 
-        Without this, a lead of 5 points that looks like 25 takes half of a campaign. Where the test counts as begun
-        already, it lowers the credit of its own lead.
+        Without this, a lead of 5 points that looks like 25 takes half of a campaign.
         """
         if node not in archive or not len(archive.observations):
             return None
@@ -239,7 +241,7 @@ class Pooled:
         lead = _lead(archive, posterior, node)
         if lead <= 0.0:
             return None
-        return math.ceil(PATIENCE * expected_pairs(lead * _credit(archive), posterior.noise, spend.log_threshold))
+        return math.ceil(PATIENCE * expected_pairs(lead * _credit(archive, node), posterior.noise, spend.log_threshold))
 
     def brings(self, archive: Archive, node: int, spend: Spend) -> bool:
         """Whether an improver should bring a contender over before its own tree meets the champion.
@@ -292,9 +294,12 @@ def _affordable(lead: float, noise: float, spend: Spend) -> bool:
     return cheap or left <= min(LATE * spend.foreseen, cost * LAST_CALL * spend.wait)
 
 
-def _credit(archive: Archive) -> float:
-    """What is believed of a lead over this champion: less with each candidate that met it."""
-    return float(CREDIT ** sum(champion == archive.champion for _, champion in archive.tried))
+def _credit(archive: Archive, node: int) -> float:
+    """What is believed of a candidate's lead: less with each other one that met this champion and shares a patch."""
+    held = archive.patches(archive.champion)
+    own = archive.patches(node) - held
+    met = [one for one, champion in archive.tried if champion == archive.champion and one in archive and one != node]
+    return float(CREDIT ** sum(not own.isdisjoint(archive.patches(one)) for one in met))
 
 
 def expected_pairs(lead: float, noise: float, log_threshold: float) -> float:

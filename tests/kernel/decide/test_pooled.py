@@ -151,21 +151,24 @@ def test_a_test_is_given_up_when_it_takes_several_times_what_its_lead_should_tak
     assert chooser.patience(built, 7, RICH) is None, "unknown to the search"
 
 
-def test_leads_over_a_champion_are_believed_less_after_each_test_that_was_not_won() -> None:
-    built = run(archive([None, 0, 0, 0]), {0: 0.2, 1: 0.42, 2: 0.42, 3: 0.42}, 300)
+def test_a_lead_is_believed_less_after_each_lost_test_of_one_that_shares_a_patch() -> None:
+    built = run(archive([None, 0, 1, 0]), {0: 0.2, 1: 0.4, 2: 0.42, 3: 0.42}, 300)
     scarce = replace(RICH, foreseen=4000, used=600)
-    first = Pooled().contender(built, scarce)
-    assert first is not None
-    before = Pooled().patience(built, 3, scarce)
-    built.tried |= {(one, 0) for one in range(1, 4) if one != 3}
-    after = Pooled().patience(built, 3, scarce)
+    before = Pooled().patience(built, 2, scarce)
+    built.tried |= {(1, 0), (2, 0)}
+    after = Pooled().patience(built, 2, scarce)
     assert before is not None
     assert after is not None
-    assert after > before / CREDIT
-    assert Pooled().contender(built, scarce) is None, "its test costs too much now"
-    built.crown(1)
-    built.record(2, 0.0, 300)
-    assert Pooled().patience(built, 2, scarce) != after, "of another champion"
+    assert before < after < before / CREDIT**2, "by the other one; its own test does not count"
+    built.tried.remove((1, 0))
+    assert Pooled().patience(built, 2, scarce) == before
+
+
+def test_candidates_that_lose_all_their_tests_keep_no_other_from_the_gate() -> None:
+    losers = range(2, 30)
+    built = run(archive([None] + [0] * 29), {0: 0.2, 1: 0.6, **dict.fromkeys(losers, 0.6)}, 60)
+    built.tried |= {(node, 0) for node in losers}
+    assert Pooled().contender(built, replace(RICH, foreseen=4000, used=600)) == 1
 
 
 def test_of_equals_the_one_with_fewer_patches_meets_the_champion() -> None:
