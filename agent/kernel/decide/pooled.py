@@ -43,7 +43,7 @@ PANEL, PANEL_LEAST = 8, 4
 """Patches of a panel beside the champion's, at most and at least."""
 HIGH: Final = 0.8
 """The champion's expected score from which on there are no panels: they would all score the same, and take trials."""
-WORTH: Final = 0.02
+WORTH: Final = 0.025
 """The smallest expected effect, in score, for which a patch is kept in a set that meets the champion."""
 GAIN: Final = 0.01
 """How much better than every candidate a set of patches must be expected to be."""
