@@ -127,6 +127,9 @@ class Archive:
         self.measure_only = False
         """Whether strategies are asked for trials alone."""
         self.tried: set[tuple[int, int]] = set()
+        """Candidates and the champions that they may not meet any more: they did, or were merged onto it."""
+        self.tested: set[tuple[int, int]] = set()
+        """Candidates and champions whose test began."""
         self.composed: set[frozenset[int]] = set()
         """Sets of patches that some candidate holds, or that could not be put together."""
         self.observations = Observations()

@@ -65,7 +65,9 @@ ENDS: Final = 0.5
 PATIENCE: Final = 3.0
 """A test ends without proof after so many times the pairs that it is expected to take."""
 CREDIT: Final = 0.7
-"""What is believed of a lead over a champion, for each other candidate that met it and holds a patch of this one's."""
+"""What is believed of a lead over a champion, for each test of another candidate that shares a patch with it ..."""
+LOST: Final = 3
+"""... but for so many at most, so that a bad champion that many met does not stay for good."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -295,11 +297,12 @@ def _affordable(lead: float, noise: float, spend: Spend) -> bool:
 
 
 def _credit(archive: Archive, node: int) -> float:
-    """What is believed of a candidate's lead: less with each other one that met this champion and shares a patch."""
+    """What is believed of a candidate's lead: less with each test of another one that shares a patch with it."""
     held = archive.patches(archive.champion)
     own = archive.patches(node) - held
-    met = [one for one, champion in archive.tried if champion == archive.champion and one in archive and one != node]
-    return float(CREDIT ** sum(not own.isdisjoint(archive.patches(one)) for one in met))
+    met = [one for one, champion in archive.tested if champion == archive.champion and one in archive and one != node]
+    lost = sum(not own.isdisjoint(archive.patches(one)) for one in met)
+    return float(CREDIT ** min(lost, LOST))
 
 
 def expected_pairs(lead: float, noise: float, log_threshold: float) -> float:

@@ -194,6 +194,7 @@ class SimulatedCampaign:
         decision = test.decide() or test.close(Verdict.OUT_OF_BUDGET, "the campaign ended")
         self.verdicts[decision.verdict] += 1
         self.archive.tried.add((node, self.archive.champion))
+        self.archive.tested.add((node, self.archive.champion))
         self.used += 2 * decision.pairs
         self.gate_used += 2 * decision.pairs
         if after == before:

@@ -94,6 +94,7 @@ class Gatekeeper:
 
     def _open(self, candidate: Candidate) -> None:
         self._match = self._begin(candidate, self._contenders.patience(candidate.id))
+        self._state.archive.tested.add((candidate.id, self._state.champion))
 
     def _met(self, test: int) -> Match:
         """A test by its number, as far as it was played."""

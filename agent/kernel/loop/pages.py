@@ -48,6 +48,10 @@ _APART = """\
 Two scores of a candidate are told. `score`, in all tables, is of the search tasks that you may see. `counted_score` in
 `candidates.tsv`, and each score in `brief.json`, is of other search tasks, by which candidates are judged.
 """
+_LEVELLED = """\
+Trials are run where they tell most, which is harder for a good candidate. So `counted_score`, and each score in
+`brief.json`, compares candidates as if all had been run at the same tasks as often.
+"""
 _REPOSITORY = """\
 The workspace is a git repository of the mutable paths. Every admitted candidate is a branch, `candidate/ID`;
 `champion` is the best one proven, `proposal` is checked out and begins at the parent. `git log --all` shows results as
@@ -65,7 +69,13 @@ def index_page(paths: Collection[str], *, apart: bool) -> str:
 def _index_page(top: frozenset[str], *, apart: bool) -> str:
     here = {name: text for name, text in _PAGES.items() if name in top}
     lines = ["| file | what is in it |", "|---|---|", *(f"| `{name}` | {text} |" for name, text in here.items())]
-    parts = ["# What the campaign knows\n", "\n".join(lines) + "\n", *([_APART] if apart else []), _REPOSITORY]
+    parts = [
+        "# What the campaign knows\n",
+        "\n".join(lines) + "\n",
+        *([_APART] if apart else []),
+        _LEVELLED,
+        _REPOSITORY,
+    ]
     return "\n".join(parts)
 
 

@@ -21,7 +21,7 @@ SHARE = "search.shown"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SearchTasks:
-    """The search tasks in the order in which every candidate meets them.
+    """The search tasks in the order that the indices of trials go round.
 
     `scored` are those that candidates are judged by, `shown` those that improvers may see: disjoint, but equal where
     all are shown.

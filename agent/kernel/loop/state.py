@@ -9,12 +9,15 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
+import numpy as np
+
 from agent.base.types import Candidate, Fate, Files, Purpose, Trial
 from agent.kernel.decide.archive import Archive, SearchSettings
 from agent.kernel.decide.cheaper import SCORE, Aim, Objective
 from agent.kernel.decide.evidence import base_of, lineage
 from agent.kernel.decide.gate import Verdict
 from agent.kernel.decide.thrift import search_cost
+from agent.kernel.decide.turns import levelled
 from agent.kernel.loop.approval import Approvals
 from agent.kernel.loop.measured import Standings
 from agent.kernel.loop.seen import Seen
@@ -58,6 +61,8 @@ class State:
         self._search, self._shown = (
             Standings(ledger, purpose, self.candidates) for purpose in (Purpose.SEARCH, Purpose.SHOWN)
         )
+        self._levels = (0, 0), np.zeros(0)
+        """Trials and candidates of the archive, and the search score of each then."""
         self._children: dict[int, list[int]] = {}
         for candidate in self.candidates.values():
             self._kin(candidate)
@@ -96,6 +101,7 @@ class State:
         for row in self.ledger.tests():
             if row.verdict != Verdict.OUT_OF_BUDGET:  # a larger budget may decide
                 self.archive.tried.add((row.candidate, row.champion))
+                self.archive.tested.add((row.candidate, row.champion))
         for entry in self.approvals:
             if entry.outcome == "rejected":
                 self.archive.retire(entry.candidate)
@@ -225,12 +231,18 @@ class State:
         return None
 
     def score(self, candidate: int) -> float | None:
-        """Mean search score, the only score that an improver may see."""
-        return self._search.mean(candidate)
+        """The search score, the only score that an improver may see; candidates are compared at the same indices."""
+        archive, mean = self.archive, self._search.mean(candidate)
+        if mean is None or candidate not in archive:
+            return mean
+        seen = len(archive.observations), len(archive)
+        if self._levels[0] != seen:
+            self._levels = seen, levelled(archive.observations.trials, len(archive))
+        return float(self._levels[1][archive.row(candidate)])
 
     def counted(self, candidate: int) -> tuple[int, float | None]:
-        """Trials of a candidate on the tasks that candidates are judged by, and their mean score."""
-        mean = self._search.mean(candidate)
+        """Trials of a candidate on the tasks that candidates are judged by, and their score."""
+        mean = self.score(candidate)
         return (0, None) if mean is None else (self._search[candidate].trials, mean)
 
     def best(self, count: int) -> list[int]:
@@ -260,7 +272,7 @@ class State:
         return candidate.reason if told or candidate.reason.startswith(UNMERGED) else ""
 
     def failures(self, candidate: int, purpose: Purpose = Purpose.SEARCH) -> list[Trial]:
-        """The latest trials of one purpose that a candidate did not solve; transcripts hold the model calls too."""
+        """Trials of one purpose that a candidate did not solve, at its highest indices, with their model calls."""
         return [self.told(one) for one in self.ledger.failed(candidate, SHOWN_FAILURES, purpose)]
 
     def told(self, trial: Trial) -> Trial:

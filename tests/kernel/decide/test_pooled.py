@@ -155,12 +155,12 @@ def test_a_lead_is_believed_less_after_each_lost_test_of_one_that_shares_a_patch
     built = run(archive([None, 0, 1, 0]), {0: 0.2, 1: 0.4, 2: 0.42, 3: 0.42}, 300)
     scarce = replace(RICH, foreseen=4000, used=600)
     before = Pooled().patience(built, 2, scarce)
-    built.tried |= {(1, 0), (2, 0)}
+    built.tested |= {(1, 0), (2, 0)}
     after = Pooled().patience(built, 2, scarce)
     assert before is not None
     assert after is not None
     assert before < after < before / CREDIT**2, "by the other one; its own test does not count"
-    built.tried.remove((1, 0))
+    built.tested.remove((1, 0))
     assert Pooled().patience(built, 2, scarce) == before
 
 
@@ -168,7 +168,16 @@ def test_candidates_that_lose_all_their_tests_keep_no_other_from_the_gate() -> N
     losers = range(2, 30)
     built = run(archive([None] + [0] * 29), {0: 0.2, 1: 0.6, **dict.fromkeys(losers, 0.6)}, 60)
     built.tried |= {(node, 0) for node in losers}
+    built.tested |= {(node, 0) for node in losers}
     assert Pooled().contender(built, replace(RICH, foreseen=4000, used=600)) == 1
+
+
+def test_a_bad_champion_that_many_relatives_met_is_still_met() -> None:
+    built = run(archive([None, 0] + [1] * 12), {0: 0.2, 1: 0.2, **dict.fromkeys(range(2, 14), 0.7)}, 60)
+    losers = {(node, 0) for node in range(2, 13)}
+    built.tried |= losers
+    built.tested |= losers
+    assert Pooled().contender(built, replace(RICH, foreseen=4000, used=3860)) == 13
 
 
 def test_of_equals_the_one_with_fewer_patches_meets_the_champion() -> None:
