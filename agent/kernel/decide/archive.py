@@ -142,7 +142,7 @@ class Archive:
         self._int = np.zeros((len(COLUMNS), 16), dtype=np.int64)
         self._float = np.zeros((2, 16))
         self._order = np.zeros(0, dtype=np.int64)
-        self._flying: list[Measure] = []
+        self.flying: list[Measure] = []
         self._trials = 0
         self._nodes = 0.0
 
@@ -185,7 +185,8 @@ class Archive:
         self._int[SIZE, row], self._int[ALIVE, row] = size, alive
         self._int[EXPANDABLE, row] = alive and expandable
         self._nodes += alive and patches is None
-        self._insert(row, parent)
+        above = -1 if parent is None else self._rows[parent]
+        self._order = np.insert(self._order, _preorder(self._int, row, above), row)
         own = frozenset() if parent is None else self.patches(parent) | {node}
         self._patches.append(own if patches is None else patches)
         self.composed.add(self._patches[row])
@@ -193,22 +194,6 @@ class Archive:
             self.champion = node
         elif not alive:
             self.fail(parent)
-
-    def _insert(self, row: int, parent: int | None) -> None:
-        """Insert `row` at the end of its parent's interval."""
-        start, end = self._int[START, :row], self._int[END, :row]
-        at = 0
-        self._int[ABOVE, row] = -1
-        if parent is not None:
-            above = self._rows[parent]
-            self._int[ABOVE, row] = above
-            at = int(end[above])
-            self._int[CHILDREN, above] += 1
-            holds = (start <= start[above]) & (end >= at)
-            end[holds | (start >= at)] += 1
-            start[start >= at] += 1
-        self._order = np.insert(self._order, at, row)
-        self._int[START, row], self._int[END, row] = at, at + 1
 
     def record(self, node: int, score: float, index: int | None = None) -> None:
         """Count one finished search trial, score in [0, 1]; `index` None is the next one of the node."""
@@ -220,12 +205,6 @@ class Archive:
         self._float[1, row] += 1.0 - score
         self._int[TRIALS, row] += 1
         self._trials += 1
-
-    def met(self, node: int) -> set[int]:
-        """The indices of a node's search trials, finished and in flight."""
-        trials = self.observations.trials
-        finished = trials.indices[trials.rows == self._rows[node]]
-        return {*finished.tolist(), *(step.turn for step in self._flying if step.node == node)}
 
     def record_all(self, node: int, scores: Mapping[int, float]) -> None:
         """Count finished search trials, index -> score, as a resumed campaign knows them."""
@@ -255,7 +234,7 @@ class Archive:
         elif isinstance(step, Measure):
             self._int[PENDING, self._rows[step.node]] += change
             self._trials += change
-            (self._flying.append if change > 0 else self._flying.remove)(step)
+            (self.flying.append if change > 0 else self.flying.remove)(step)
         else:
             self._int[PROPOSALS, self._rows[step.parent]] += change
             self._nodes += change
@@ -374,3 +353,18 @@ class Archive:
         means = (PRIOR * center + won) / (PRIOR + won + lost)
         means[above < 0] = 0.5
         return PRIOR * np.stack([means, 1.0 - means])
+
+
+def _preorder(table: Ints, row: int, above: int) -> int:
+    """Where a new row of a table goes in preorder: the end of its parent's interval, which grows; above -1: a root."""
+    start, end = table[START, :row], table[END, :row]
+    at = 0
+    table[ABOVE, row] = above
+    if above >= 0:
+        at = int(end[above])
+        table[CHILDREN, above] += 1
+        holds = (start <= start[above]) & (end >= at)
+        end[holds | (start >= at)] += 1
+        start[start >= at] += 1
+    table[START, row], table[END, row] = at, at + 1
+    return at

@@ -21,7 +21,7 @@ from agent.kernel.decide.bets import BETS
 from agent.kernel.decide.bringing import hoped, kept_share, options
 from agent.kernel.decide.effects import SPREADS, Posterior, Trials, fit
 from agent.kernel.decide.statistics import Floats, Ints
-from agent.kernel.decide.turns import next_index, openness
+from agent.kernel.decide.turns import met, next_index, openness
 
 START: Final = 10
 """Trials of the seed before anything else."""
@@ -117,7 +117,7 @@ class Pooled:
         if archive.trials**archive.settings.growth >= archive.width and able.any():
             return self._proposal(archive, posterior, posterior.sample(rng), able)
         node = archive.ids[self._contested(archive, posterior, rng)]
-        return Measure(node, next_index(self._telling, archive.met(node), rng))
+        return Measure(node, next_index(self._telling, met(archive, node), rng))
 
     def _proposal(self, archive: Archive, posterior: Posterior, sample: Floats, able: Ints) -> Expand:
         """From the best parent of a draw; or, where that should give more, a patch is brought over to the champion."""
@@ -300,8 +300,10 @@ def _credit(archive: Archive, node: int) -> float:
     """What is believed of a candidate's lead: less with each test of another one that shares a patch with it."""
     held = archive.patches(archive.champion)
     own = archive.patches(node) - held
-    met = [one for one, champion in archive.tested if champion == archive.champion and one in archive and one != node]
-    lost = sum(not own.isdisjoint(archive.patches(one)) for one in met)
+    others = [
+        one for one, champion in archive.tested if champion == archive.champion and one in archive and one != node
+    ]
+    lost = sum(not own.isdisjoint(archive.patches(one)) for one in others)
     return float(CREDIT ** min(lost, LOST))
 
 

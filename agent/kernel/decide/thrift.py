@@ -19,6 +19,7 @@ from agent.kernel.decide.bets import BETS, clipped
 from agent.kernel.decide.cheaper import Aim, Objective, Unit, saved
 from agent.kernel.decide.pooled import Spend
 from agent.kernel.decide.strategies import Strategy
+from agent.kernel.decide.turns import met
 
 FIRST: Final = 3
 """Common trials after which a candidate may look cheaper."""
@@ -97,12 +98,12 @@ class Thrifty:
         Where no candidate is short of them, the inner strategy's.
         """
         enough, champion = archive.settings.enough, archive.champion
-        ours = archive.met(champion)
-        short = {node for node in self._worth(archive) if len(ours & archive.met(node)) < enough}
+        ours = met(archive, champion)
+        short = {node for node in self._worth(archive) if len(ours & met(archive, node)) < enough}
         if not short:
             return self.inner.next(archive, rng)
         node = max(short, key=lambda one: self._beside(archive, one).saving)
-        theirs = archive.met(node)
+        theirs = met(archive, node)
         behind, ahead = sorted(ours - theirs), sorted(theirs - ours)
         if behind:
             return Measure(node, behind[0])

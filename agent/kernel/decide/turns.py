@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from agent.kernel.decide.archive import Archive
 from agent.kernel.decide.effects import Posterior, Trials
 from agent.kernel.decide.statistics import Floats
 
@@ -39,13 +40,20 @@ def openness(trials: Trials, posterior: Posterior) -> Floats:
     return telling
 
 
-def next_index(telling: Floats, met: Collection[int], rng: np.random.Generator) -> int:
+def met(archive: Archive, node: int) -> set[int]:
+    """The indices of a candidate's search trials, finished and in flight."""
+    trials = archive.observations.trials
+    finished = trials.indices[trials.rows == archive.row(node)]
+    return {*finished.tolist(), *(step.turn for step in archive.flying if step.node == node)}
+
+
+def next_index(telling: Floats, known: Collection[int], rng: np.random.Generator) -> int:
     """An index that a candidate has not met, by chance, in proportion to what a trial there should tell."""
     weights = telling.copy()
-    weights[[index for index in met if index < len(weights)]] = 0.0
+    weights[[index for index in known if index < len(weights)]] = 0.0
     total = float(weights.sum())
     if total <= 0.0:
-        return next(index for index in range(len(met) + 1) if index not in met)
+        return next(index for index in range(len(known) + 1) if index not in known)
     return int(rng.choice(len(weights), p=weights / total))
 
 

@@ -57,10 +57,9 @@ class Gatekeeper:
             conclude=self._write_verdict,
             ended=lambda: self._ending,
         )
-        self._ending, self._opening = False, asyncio.Lock()
+        self._ending, self.concluding, self.stage, self._opening = False, False, Stage.HOLDOUT, asyncio.Lock()
         self._match: Match | None = None
         self._tried: Match | None = None
-        self.concluding, self.stage = False, Stage.HOLDOUT
         self._verdicts = {row.id for row in parts.state.ledger.tests() if row.verdict is not None}
 
     @property
@@ -94,7 +93,6 @@ class Gatekeeper:
 
     def _open(self, candidate: Candidate) -> None:
         self._match = self._begin(candidate, self._contenders.patience(candidate.id))
-        self._state.archive.tested.add((candidate.id, self._state.champion))
 
     def _met(self, test: int) -> Match:
         """A test by its number, as far as it was played."""
@@ -111,6 +109,7 @@ class Gatekeeper:
             policy=self._config.gate,
             settings=opening.recorded(),
         )
+        state.archive.tested.add((candidate.id, state.champion))
         state.ledger.note("gate", f"#{candidate.id} meets the champion #{state.champion} (test {row.id})")
         return self.meeting(row)
 

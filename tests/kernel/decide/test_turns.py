@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from agent.kernel.decide.archive import Archive, Measure, SearchSettings
 from agent.kernel.decide.effects import fit
-from agent.kernel.decide.turns import RECENT, levelled, next_index, openness
+from agent.kernel.decide.turns import RECENT, levelled, met, next_index, openness
 
 
 def telling(outcomes: dict[int, list[float]]) -> list[float]:
@@ -56,10 +56,10 @@ def test_scores_are_compared_as_if_all_had_met_the_same_tasks() -> None:
 
 
 @given(st.lists(st.floats(0.0, 0.25), min_size=1, max_size=12), st.sets(st.integers(0, 15)), st.integers(0, 99))
-def test_no_index_is_met_twice(told: list[float], met: set[int], seed: int) -> None:
-    index = next_index(np.asarray(told), met, np.random.default_rng(seed))
-    assert index not in met
-    assert index <= max(len(told), len(met)), "no hole larger than needed"
+def test_no_index_is_met_twice(told: list[float], known: set[int], seed: int) -> None:
+    index = next_index(np.asarray(told), known, np.random.default_rng(seed))
+    assert index not in known
+    assert index <= max(len(told), len(known)), "no hole larger than needed"
 
 
 def test_an_index_in_flight_counts_as_met_until_its_trial_is_void() -> None:
@@ -67,6 +67,6 @@ def test_an_index_in_flight_counts_as_met_until_its_trial_is_void() -> None:
     built.add(0, None)
     built.record(0, 1.0, 2)
     built.begin(step)
-    assert built.met(0) == {2, 4}
+    assert met(built, 0) == {2, 4}
     built.end(step)
-    assert built.met(0) == {2}
+    assert met(built, 0) == {2}
