@@ -161,6 +161,7 @@ def test_a_lead_is_believed_less_after_each_lost_test_of_one_that_shares_a_patch
     assert after is not None
     assert before < after < before / CREDIT**2, "by the other one; its own test does not count"
     built.tested.remove((1, 0))
+    built.tested.add((1, 3))
     assert Pooled().patience(built, 2, scarce) == before
 
 

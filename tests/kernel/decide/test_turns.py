@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,6 +39,13 @@ def test_no_trial_tells_less_than_nothing_also_after_fractional_scores(early: li
     told = telling({index: [score, *[1.0] * late] for index, score in enumerate(early)})
     assert min(told) >= 0.0
     assert max(told) <= 0.25
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_was_fractional_and_is_always_passed_now_tells_nothing_and_not_less(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    told = telling({index: [round(rng.random(), 2), *[1.0] * 39] for index in range(12)})
+    assert 0.0 <= min(told[:12]) <= max(told[:12]) < 1e-2
 
 
 def test_scores_are_compared_as_if_all_had_met_the_same_tasks() -> None:

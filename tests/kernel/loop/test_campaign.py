@@ -73,6 +73,26 @@ async def test_patches_without_effect_are_never_committed(make_lab: MakeLab) -> 
         assert not ledger.commits()
 
 
+async def test_the_default_search_runs_trials_where_they_tell_most(make_lab: MakeLab) -> None:
+    lab = make_lab(numbered(20), trials=200, strategy=Pooled())
+    await lab.run()
+    with lab.ledger() as ledger:
+        known = [sorted(ledger.scores(Purpose.SEARCH, one.id)) for one in ledger.candidates()]
+    assert any(indices != list(range(len(indices))) for indices in known), "not one after the other"
+
+
+async def test_whose_test_began_is_known_while_a_campaign_runs_and_when_it_is_resumed(make_lab: MakeLab) -> None:
+    lab = make_lab(better)
+    async with lab.campaign() as campaign:
+        await campaign.run()
+        began = campaign.state.archive.tested
+    with lab.ledger() as ledger:
+        assert began == {(row.candidate, row.champion) for row in ledger.tests()} != set()
+    async with lab.campaign() as campaign:
+        await campaign.resume()
+        assert campaign.state.archive.tested == began
+
+
 class Eager:
     """A strategy that wants a proposal as soon as the newest candidate has been measured."""
 
