@@ -17,9 +17,9 @@ def telling(outcomes: dict[int, list[float]]) -> list[float]:
     built = Archive(SearchSettings())
     for node in range(max(map(len, outcomes.values()))):
         built.add(node, 0 if node else None)
-    for index, scores in outcomes.items():
-        for node, score in enumerate(scores):
-            built.record(node, score, index)
+        for index, scores in outcomes.items():
+            if node < len(scores):
+                built.record(node, scores[node], index)
     trials = built.observations.trials
     return openness(trials, fit(built.members, trials)).tolist()
 
