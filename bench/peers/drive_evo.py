@@ -1,7 +1,7 @@
 """evo (package `evo-hq-cli`): its command line, used as its own loop does: a child of the best committed experiment.
 
 It decides by itself what it commits. It runs the benchmark in the repository, not in the experiment's worktree, and
-names the program of the worktree in place of `{target}`. Its dashboard is stopped at once, and its telemetry is off.
+names the program of the worktree for `{target}`. Its dashboard is stopped at once, and its telemetry is off.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ Two scores of a candidate are told. `score`, in all tables, is of the search tas
 `candidates.tsv`, and each score in `brief.json`, is of other search tasks, by which candidates are judged.
 """
 _LEVELLED = """\
-Trials are run where they tell most, which is harder for a good candidate. So `counted_score`, and each score in
+Candidates may have been run at different tasks, some harder than others. So `counted_score`, and each score in
 `brief.json`, compares candidates as if all had been run at the same tasks as often.
 """
 _REPOSITORY = """\
