@@ -132,6 +132,8 @@ class Archive:
         """Candidates and champions whose test began."""
         self.composed: set[frozenset[int]] = set()
         """Sets of patches that some candidate holds, or that could not be put together."""
+        self.flying: list[Measure] = []
+        """Search trials in flight."""
         self.observations = Observations()
         self.costs: Costs = {}
         self.bringing = Bringing()
@@ -142,7 +144,6 @@ class Archive:
         self._int = np.zeros((len(COLUMNS), 16), dtype=np.int64)
         self._float = np.zeros((2, 16))
         self._order = np.zeros(0, dtype=np.int64)
-        self.flying: list[Measure] = []
         self._trials = 0
         self._nodes = 0.0
 

@@ -30,6 +30,10 @@ NOTHING: Final = 0.2
 """The variance of the effects of the others, as a part of that of all."""
 ROUNDS: Final = 3
 """How often it is asked again which patches do something."""
+RIDGE: Final = 0.05
+"""Trials by which an index's part of a score is shrunk, so that there is one answer where nobody met two indices."""
+LATER: Final = 1.02
+"""How many times as many trials there are when the parts of indices are fitted again, which takes a while then."""
 _CAREFUL: Final = 4.0
 """Average trials that each candidate's mean is shrunk by while the parts of the noise are told apart."""
 _LEAST_NOISE: Final = 0.03
@@ -142,6 +146,50 @@ def fit(members: Sequence[frozenset[int]], trials: Trials, spreads: Sequence[flo
         shared=shared,
         spread=spreads[likeliest],
     )
+
+
+class Levels:
+    """The mean score of each candidate as if all had met the same indices.
+
+    Indices that tell much are harder than others for a good candidate, so plain means do not compare. A score is taken
+    for a candidate's part plus an index's part, which is hardly shrunk (ridge regression).
+    """
+
+    def __init__(self) -> None:
+        self._parts, self._due = np.zeros(0), 0.0
+        self._known = (0, 0), np.zeros(0)
+
+    def of(self, trials: Trials, count: int) -> Floats:
+        """The level of each of `count` candidates; NaN without a trial."""
+        seen = len(trials.rows), count
+        if seen[0] >= self._due:
+            self._parts, self._due = _parts(trials, count), seen[0] * LATER
+        if self._known[0] != seen:
+            self._known = seen, self._level(trials, count)
+        return self._known[1]
+
+    def _level(self, trials: Trials, count: int) -> Floats:
+        usual = self._parts.mean()
+        new = np.full(int(trials.indices.max()) + 1 - len(self._parts), usual)
+        parts = np.concatenate([self._parts, new])[trials.indices]
+        with np.errstate(invalid="ignore"):
+            means = np.bincount(trials.rows, trials.scores - parts, minlength=count) / np.bincount(
+                trials.rows, minlength=count
+            )
+        level: Floats = np.clip(means + usual, 0.0, 1.0)
+        return level
+
+
+def _parts(trials: Trials, count: int) -> Floats:
+    """What each index from 0 on gives to everybody, beside the mean of who met it; the mean of all where nobody did."""
+    met, seen = np.bincount(trials.rows, minlength=count), np.bincount(trials.indices)
+    table = np.zeros((count, len(seen)))
+    np.add.at(table, (trials.rows, trials.indices), 1.0)
+    means = np.bincount(trials.rows, trials.scores, minlength=count) / np.maximum(met, 1)
+    shares = table / np.maximum(met, 1)[:, None]
+    above = np.bincount(trials.indices, trials.scores - means[trials.rows])
+    parts = np.linalg.solve(np.diag(seen + RIDGE) - table.T @ shares, above)
+    return np.where(seen > 0, parts, parts[seen > 0].mean())
 
 
 def _tables(count: int, trials: Trials) -> tuple[Floats, Floats]:

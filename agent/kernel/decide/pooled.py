@@ -300,10 +300,8 @@ def _credit(archive: Archive, node: int) -> float:
     """What is believed of a candidate's lead: less with each test of another one that shares a patch with it."""
     held = archive.patches(archive.champion)
     own = archive.patches(node) - held
-    others = [
-        one for one, champion in archive.tested if champion == archive.champion and one in archive and one != node
-    ]
-    lost = sum(not own.isdisjoint(archive.patches(one)) for one in others)
+    tested = (one for one, champion in archive.tested if champion == archive.champion and one in archive)
+    lost = sum(one != node and not own.isdisjoint(archive.patches(one)) for one in tested)
     return float(CREDIT ** min(lost, LOST))
 
 

@@ -21,9 +21,6 @@ RECENT: Final = 30
 NEWEST: Final = 200
 """The newest trials of all, whose mean is expected of an index of which nothing is known, and counts twice."""
 
-RIDGE: Final = 0.05
-"""Trials by which an index's part of a score is shrunk, so that there is one answer where nobody met two indices."""
-
 
 def openness(trials: Trials, posterior: Posterior) -> Floats:
     """How much a trial should tell at each index from 0 on; the last one is new. There is at least one trial."""
@@ -55,21 +52,3 @@ def next_index(telling: Floats, known: Collection[int], rng: np.random.Generator
     if total <= 0.0:
         return next(index for index in range(len(known) + 1) if index not in known)
     return int(rng.choice(len(weights), p=weights / total))
-
-
-def levelled(trials: Trials, count: int) -> Floats:
-    """The mean score of each of `count` candidates as if all had met the same indices; NaN without a trial.
-
-    Indices that tell much are harder than others for a good candidate, so plain means do not compare. A score is taken
-    for a candidate's part plus an index's part, which is hardly shrunk (ridge regression).
-    """
-    met, seen = np.bincount(trials.rows, minlength=count), np.bincount(trials.indices)
-    table = np.zeros((count, len(seen)))
-    np.add.at(table, (trials.rows, trials.indices), 1.0)
-    with np.errstate(invalid="ignore"):
-        means = np.bincount(trials.rows, trials.scores, minlength=count) / met
-        shares = np.nan_to_num(table / met[:, None])
-    above = np.bincount(trials.indices, trials.scores - means[trials.rows])
-    parts = np.linalg.solve(np.diag(seen + RIDGE) - table.T @ shares, above)
-    level: Floats = np.clip(means + parts[seen > 0].mean() - shares @ parts, 0.0, 1.0)
-    return level

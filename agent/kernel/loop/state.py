@@ -9,15 +9,13 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-import numpy as np
-
 from agent.base.types import Candidate, Fate, Files, Purpose, Trial
 from agent.kernel.decide.archive import Archive, SearchSettings
 from agent.kernel.decide.cheaper import SCORE, Aim, Objective
+from agent.kernel.decide.effects import Levels
 from agent.kernel.decide.evidence import base_of, lineage
 from agent.kernel.decide.gate import Verdict
 from agent.kernel.decide.thrift import search_cost
-from agent.kernel.decide.turns import levelled
 from agent.kernel.loop.approval import Approvals
 from agent.kernel.loop.measured import Standings
 from agent.kernel.loop.seen import Seen
@@ -61,8 +59,7 @@ class State:
         self._search, self._shown = (
             Standings(ledger, purpose, self.candidates) for purpose in (Purpose.SEARCH, Purpose.SHOWN)
         )
-        self._levels = (0, 0), np.zeros(0)
-        """Trials and candidates of the archive, and the search score of each then."""
+        self._levels = Levels()
         self._children: dict[int, list[int]] = {}
         for candidate in self.candidates.values():
             self._kin(candidate)
@@ -235,10 +232,8 @@ class State:
         archive, mean = self.archive, self._search.mean(candidate)
         if mean is None or candidate not in archive:
             return mean
-        seen = len(archive.observations), len(archive)
-        if self._levels[0] != seen:
-            self._levels = seen, levelled(archive.observations.trials, len(archive))
-        return float(self._levels[1][archive.row(candidate)])
+        levels = self._levels.of(archive.observations.trials, len(archive))
+        return float(levels[archive.row(candidate)])
 
     def counted(self, candidate: int) -> tuple[int, float | None]:
         """Trials of a candidate on the tasks that candidates are judged by, and their score."""

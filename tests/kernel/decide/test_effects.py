@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.kernel.decide.effects import Observations, Posterior, Trials, fit
+from agent.kernel.decide.archive import Archive, SearchSettings
+from agent.kernel.decide.effects import Levels, Observations, Posterior, Trials, fit
 
 CHAIN = [frozenset[int](), frozenset({1}), frozenset({1, 2}), frozenset({3})]
 
@@ -78,3 +79,41 @@ def test_draws_have_the_mean_and_spread_that_the_posterior_says(seed: int) -> No
     assert draws.mean(axis=0) == pytest.approx(found.values, abs=0.03)
     assert (draws - draws[:, :1]).std(axis=0) == pytest.approx(error, abs=0.02)
     assert lead == pytest.approx(found.values - found.values[0])
+
+
+def test_scores_are_compared_as_if_all_had_met_the_same_tasks() -> None:
+    rng, built = np.random.default_rng(1), Archive(SearchSettings())
+    outcomes = [1.0] * 24 + [0.0, 1.0, 0.0, 0.0] * 4  # the same for all, but for the last one
+    for node in range(30):
+        built.add(node, 0 if node else None)
+        for index in range(40) if node == 0 else rng.choice(range(20, 40), 8, replace=False):
+            built.record(node, max(outcomes[index], float(node == 29)), int(index))
+    trials = built.observations.trials
+    levels = Levels()
+    level = levels.of(trials, 30)
+    assert abs(level[1:29].mean() - level[0]) < 0.06, "all are equally good"
+    assert built.means[1:29].mean() < built.means[0] - 0.2, "which plain means do not say"
+    assert level[29] > level[0] + 0.2
+    assert np.isnan(levels.of(trials, 31)[30]), "no trial"
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9), st.floats(0.0, 1.0)), min_size=1, max_size=60))
+def test_every_candidate_with_a_trial_has_a_score_between_0_and_1(outcomes: list[tuple[int, int, float]]) -> None:
+    levels, seen = Levels(), Observations()
+    for row, index, score in outcomes:
+        seen.add(row, index, score)
+        level = levels.of(seen.trials, 6)
+    met = {row for row, _, _ in outcomes}
+    assert {row for row in range(6) if not np.isnan(level[row])} == met
+    assert all(0.0 <= level[row] <= 1.0 for row in met)
+
+
+def test_a_score_that_was_told_before_and_one_of_a_new_reader_are_nearly_the_same() -> None:
+    rng, seen, levels = np.random.default_rng(3), Observations(), Levels()
+    hard = rng.random(40)
+    for number in range(4000):
+        index = int(rng.integers(number // 200 + 1))  # new indices come up all the time
+        seen.add(number % 20, index, float(rng.random() > hard[index]))
+        if number % 7 == 0:
+            levels.of(seen.trials, 20)
+    assert levels.of(seen.trials, 20) == pytest.approx(Levels().of(seen.trials, 20), abs=0.01)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from agent.kernel.decide.archive import Archive, Measure, SearchSettings
 from agent.kernel.decide.effects import fit
-from agent.kernel.decide.turns import RECENT, levelled, met, next_index, openness
+from agent.kernel.decide.turns import RECENT, met, next_index, openness
 
 
 def telling(outcomes: dict[int, list[float]]) -> list[float]:
@@ -46,21 +46,6 @@ def test_what_was_fractional_and_is_always_passed_now_tells_nothing_and_not_less
     rng = np.random.default_rng(seed)
     told = telling({index: [round(rng.random(), 2), *[1.0] * 39] for index in range(12)})
     assert 0.0 <= min(told[:12]) <= max(told[:12]) < 1e-2
-
-
-def test_scores_are_compared_as_if_all_had_met_the_same_tasks() -> None:
-    rng, built = np.random.default_rng(1), Archive(SearchSettings())
-    outcomes = [1.0] * 24 + [0.0, 1.0, 0.0, 0.0] * 4  # the same for all, but for the last one
-    for node in range(30):
-        built.add(node, 0 if node else None)
-        for index in range(40) if node == 0 else rng.choice(range(20, 40), 8, replace=False):
-            built.record(node, max(outcomes[index], float(node == 29)), int(index))
-    trials = built.observations.trials
-    level = levelled(trials, 30)
-    assert abs(level[1:29].mean() - level[0]) < 0.06, "all are equally good"
-    assert built.means[1:29].mean() < built.means[0] - 0.2, "which plain means do not say"
-    assert level[29] > level[0] + 0.2
-    assert np.isnan(levelled(trials, 31)[30]), "no trial"
 
 
 @given(st.lists(st.floats(0.0, 0.25), min_size=1, max_size=12), st.sets(st.integers(0, 15)), st.integers(0, 99))
