@@ -169,27 +169,23 @@ class Levels:
         return self._known[1]
 
     def _level(self, trials: Trials, count: int) -> Floats:
-        usual = self._parts.mean()
-        new = np.full(int(trials.indices.max()) + 1 - len(self._parts), usual)
-        parts = np.concatenate([self._parts, new])[trials.indices]
+        new = np.zeros(int(trials.indices.max()) + 1 - len(self._parts))
+        above = np.concatenate([self._parts, new])[trials.indices]
+        met = np.bincount(trials.rows, minlength=count)
         with np.errstate(invalid="ignore"):
-            means = np.bincount(trials.rows, trials.scores - parts, minlength=count) / np.bincount(
-                trials.rows, minlength=count
-            )
-        level: Floats = np.clip(means + usual, 0.0, 1.0)
-        return level
+            level = np.bincount(trials.rows, trials.scores - above, minlength=count) / met
+        return np.asarray(level.clip(0.0, 1.0), dtype=float)
 
 
 def _parts(trials: Trials, count: int) -> Floats:
-    """What each index from 0 on gives to everybody, beside the mean of who met it; the mean of all where nobody did."""
+    """What each index from 0 on gives to everybody, beside what all give, so their sum is 0."""
     met, seen = np.bincount(trials.rows, minlength=count), np.bincount(trials.indices)
     table = np.zeros((count, len(seen)))
     np.add.at(table, (trials.rows, trials.indices), 1.0)
     means = np.bincount(trials.rows, trials.scores, minlength=count) / np.maximum(met, 1)
     shares = table / np.maximum(met, 1)[:, None]
     above = np.bincount(trials.indices, trials.scores - means[trials.rows])
-    parts = np.linalg.solve(np.diag(seen + RIDGE) - table.T @ shares, above)
-    return np.where(seen > 0, parts, parts[seen > 0].mean())
+    return np.asarray(np.linalg.solve(np.diag(seen + RIDGE) - table.T @ shares, above), dtype=float)
 
 
 def _tables(count: int, trials: Trials) -> tuple[Floats, Floats]:

@@ -117,3 +117,12 @@ def test_a_score_that_was_told_before_and_one_of_a_new_reader_are_nearly_the_sam
         if number % 7 == 0:
             levels.of(seen.trials, 20)
     assert levels.of(seen.trials, 20) == pytest.approx(Levels().of(seen.trials, 20), abs=0.01)
+
+
+def test_the_parts_of_indices_are_fitted_again_after_a_fiftieth_more_trials() -> None:
+    rng, seen, levels = np.random.default_rng(4), Observations(), Levels()
+    for number in range(1021):
+        seen.add(number % 20, int(rng.integers(30)), float(rng.random() < 0.5))
+        if number in {999, 1010}:
+            levels.of(seen.trials, 20)
+    assert levels.of(seen.trials, 20) == pytest.approx(Levels().of(seen.trials, 20), abs=1e-9)
