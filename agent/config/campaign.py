@@ -88,7 +88,7 @@ class SearchConfig(Section):
     )
     min_z: Annotated[float, Field(ge=0, le=10)] = Field(
         default=2.5,
-        description="the same lead in standard errors, for every strategy but pooled, which needs 3 over the seed and"
+        description="the same lead in standard errors, for every strategy but pooled, which needs 4 over the seed and"
         " 1.65 later; larger: fewer gate tests of lucky candidates",
     )
 

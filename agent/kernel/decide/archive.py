@@ -132,8 +132,8 @@ class Archive:
         """Candidates and champions whose test began."""
         self.composed: set[frozenset[int]] = set()
         """Sets of patches that some candidate holds, or that could not be put together."""
-        self.flying: list[Measure] = []
-        """Search trials in flight."""
+        self.flying: list[Measure | Compose] = []
+        """Search trials, and sets of patches that are put together, in flight."""
         self.observations = Observations()
         self.costs: Costs = {}
         self.bringing = Bringing()
@@ -230,12 +230,13 @@ class Archive:
         self._flight(step, -1)
 
     def _flight(self, step: Step, change: int) -> None:
+        if not isinstance(step, Expand):
+            (self.flying.append if change > 0 else self.flying.remove)(step)
         if isinstance(step, Compose):
             self.composed.add(step.patches)
         elif isinstance(step, Measure):
             self._int[PENDING, self._rows[step.node]] += change
             self._trials += change
-            (self.flying.append if change > 0 else self.flying.remove)(step)
         else:
             self._int[PROPOSALS, self._rows[step.parent]] += change
             self._nodes += change
@@ -302,6 +303,11 @@ class Archive:
     def members(self) -> Sequence[frozenset[int]]:
         """The patches of each row."""
         return self._patches
+
+    def unmade(self, patches: frozenset[int]) -> bool:
+        """Whether a set of patches could not be put together, or its candidate may not be measured any more."""
+        known = patches in self.composed and Compose(patches) not in self.flying
+        return known and not any(self._int[ALIVE, row] for row, held in enumerate(self._patches) if held == patches)
 
     def row(self, node: int) -> int:
         """The row of a candidate."""

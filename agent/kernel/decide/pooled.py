@@ -11,10 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from agent.kernel.decide.archive import ALIVE, FAILED, PENDING, TRIALS, Archive, Compose, Expand, Measure, Step
 from agent.kernel.decide.bets import BETS
@@ -36,7 +36,7 @@ SPREAD_PAUSE: Final = 5
 ROWS: Final = 256
 """Candidates in the model, the newest and the best ones, so that a fit takes no longer in a large archive."""
 PLAIN: Final = 0.5
-"""How often a trial goes to a candidate that could meet the champion as it is, not to a panel."""
+"""How often a trial goes to a candidate that could meet the champion as it is."""
 PAUSE: Final = 14
 """Trials between two candidates that are put together, of good patches and of a panel each."""
 PANEL, PANEL_LEAST = 8, 4
@@ -45,19 +45,21 @@ HIGH: Final = 0.8
 """The champion's expected score from which on there are no panels: they would all score the same, and take trials."""
 WORTH: Final = 0.025
 """The smallest expected effect, in score, for which a patch is kept in a set that meets the champion."""
+LEANER: Final = 3
+"""So many of the best candidates that could meet the champion are made without their useless patches."""
 GAIN: Final = 0.01
 """How much better than every candidate a set of patches must be expected to be."""
 EQUAL: Final = 0.03
 """Candidates whose expected scores differ by less are equal: the one of fewer patches meets the champion."""
 PATCH_COST: Final = 0.05
 """What a parent must be better by for each patch that it holds beside the champion's, in score."""
-FIRST_LEAD, LEAD = 3.0, 1.65
-"""Standard errors by which a candidate must lead the seed, and any later champion. The best of hundreds leads by two
+FIRST_LEAD, LEAD = 4.0, 1.65
+"""Standard errors by which a candidate must lead the seed, and any later champion. The best of hundreds leads by three
 also where there is nothing to find."""
 FEW, CHEAP = 100, 0.03
 """A test may begin at any time if it is expected to take at most so many trials, or this part of all ..."""
 LATE: Final = 0.3
-"""... and otherwise where at most this part of all trials is left; a panel may meet the champion then as well ..."""
+"""... and otherwise where at most this part of all trials is left ..."""
 LAST_CALL: Final = 1.3
 """... which is at most so many times what the test is expected to take."""
 ENDS: Final = 0.5
@@ -135,12 +137,19 @@ class Pooled:
     def _contested(self, archive: Archive, posterior: Posterior, rng: np.random.Generator) -> int:
         """The row of the best draw; or, now and then, the best one of another draw that names another row."""
         alive = archive.column(ALIVE)
-        plain = _plain(archive, posterior.effects)
-        if not plain.all() and rng.random() < PLAIN:
-            alive = alive * plain
-        first = _best(posterior.draw(rng), alive)
+        plain = _Plain(archive, posterior.effects) if rng.random() < PLAIN else None
+
+        def best() -> int:
+            draw = posterior.draw(rng)
+            first = _best(draw, alive)
+            if plain is None or plain(first):
+                return first
+            order = np.argsort(np.where(alive, -draw, np.inf), kind="stable")[: alive.sum()].tolist()
+            return next((row for row in order if plain(row)), first)
+
+        first = best()
         if rng.random() < SECOND:
-            draws = (_best(posterior.draw(rng), alive) for _ in range(DRAWS))
+            draws = (best() for _ in range(DRAWS))
             return next((row for row in draws if row != first), first)
         return first
 
@@ -175,14 +184,18 @@ class Pooled:
         """A set of patches that nobody holds and that should be better than all, or as good with fewer patches."""
         if len(archive.observations) - self._composed < PAUSE:
             return None
-        effects, alive = posterior.effects, archive.column(ALIVE) > 0
-        values = np.where(alive, posterior.values, -np.inf)
-        best = int(values.argmax())
-        wanted = frozenset(patch for patch, effect in effects.items() if effect > WORTH)
-        hoped = posterior.coefficients[0] + sum(effects[patch] for patch in wanted)
-        leaner = _lean(archive.members[best], archive, effects)
-        sets = [wanted] if hoped > values[best] + GAIN else []
-        return next((one for one in [*sets, leaner] if one and one not in archive.composed), None)
+        useful, values = _useful(archive, posterior.effects), posterior.values
+        alive = archive.column(ALIVE) > 0
+        wanted = frozenset(patch for patch, effect in posterior.effects.items() if effect > WORTH)
+        hoped = posterior.coefficients[0] + sum(posterior.effects[patch] for patch in wanted)
+        sets = [wanted] if hoped > values[alive].max(initial=0.0) + GAIN else []
+        ahead = alive & (values > values[archive.row(archive.champion)] + archive.settings.margin)
+        rows = [row for row in np.argsort(-values, kind="stable").tolist() if ahead[row]]
+        heavy = (archive.members[row] for row in rows if _may_meet(archive, archive.ids[row]))
+        lost = {archive.patches(node) for node, over in archive.tried if over == archive.champion and node in archive}
+        lean = (held & useful for held in heavy if not held <= useful)
+        sets += islice((one for one in lean if one not in lost), LEANER)
+        return next((one for one in sets if one and one not in archive.composed), None)
 
     def _panel(self, archive: Archive, posterior: Posterior, rng: np.random.Generator) -> frozenset[int] | None:
         """The champion with the best patches of one draw, none of which seems harmful in it."""
@@ -205,7 +218,8 @@ class Pooled:
         """The candidate that should meet the champion now, or None.
 
         It was measured well enough and leads by `margin` and by enough standard errors; its test is cheap, or there
-        will not be enough trials for it later. It never met this champion.
+        will not be enough trials for it later. It never met this champion. Late, where no plain one can, one may be it
+        whose patches seem to do nothing, if they are worth `WORTH` each, taken together.
         """
         settings, champion = archive.settings, archive.row(archive.champion)
         if spend.gate_share > settings.max_gate_share or not len(archive.observations):
@@ -214,18 +228,20 @@ class Pooled:
         values = posterior.values
         ready = (archive.column(TRIALS) >= settings.half) & (archive.column(ALIVE) > 0)
         ahead = values > values[champion] + settings.margin
-        plain = _plain(archive, posterior.effects)
+        plain = _Plain(archive, posterior.effects)
         late = spend.foreseen - spend.used <= LATE * spend.foreseen
-        rows = np.flatnonzero(ready & ahead & (plain | late))
-        rows = rows[[_may_meet(archive, archive.ids[row]) for row in rows.tolist()]]
+        rows = np.flatnonzero(ready & ahead)
+        rows = rows[[_may_meet(archive, archive.ids[row]) and (late or plain(row)) for row in rows.tolist()]]
         lead, error = posterior.lead(champion, rows)
         enough = lead > (LEAD if champion else FIRST_LEAD) * error
+        sizes = _sizes(archive)
         sure = {
             int(row): float(by) * _credit(archive, archive.ids[row])
             for row, by in zip(rows[enough], lead[enough], strict=True)
         }
-        if any(plain[row] for row in sure):
-            sure = {row: by for row, by in sure.items() if plain[row]}
+        few = {row for row in sure if archive.ids[row] in archive.members[row]}
+        rich = {row for row in sure if values[row] - values[champion] >= WORTH * sizes[row]}
+        sure = {row: by for row, by in sure.items() if plain(row)} or {row: sure[row] for row in few | rich}
         best = max(sure.values(), default=0.0)
         if not best or not _affordable(best, posterior.noise, spend):
             return None
@@ -277,11 +293,29 @@ def _may_meet(archive: Archive, node: int) -> bool:
     return pair not in archive.tried and not archive.bringing.busy(*pair)
 
 
-def _plain(archive: Archive, effects: dict[int, float]) -> NDArray[np.bool_]:
-    """For each row, whether it was proposed, or holds no patch, beside the champion's, that seems to do nothing."""
-    useful = archive.patches(archive.champion) | {patch for patch, effect in effects.items() if effect > WORTH}
-    rows = zip(archive.ids, archive.members, strict=True)
-    return np.array([node in held or held <= useful for node, held in rows])
+def _useful(archive: Archive, effects: dict[int, float]) -> frozenset[int]:
+    """The champion's patches, and those that seem to be worth it."""
+    return archive.patches(archive.champion).union(patch for patch, effect in effects.items() if effect > WORTH)
+
+
+class _Plain:
+    """Whether a row may meet the champion at any time.
+
+    Beside the champion's it holds useful patches only; or it was proposed, and has no useful one, or at least two and
+    no more useless ones, or it cannot be made without these, as where patches change the same lines.
+    """
+
+    def __init__(self, archive: Archive, effects: dict[int, float]) -> None:
+        self._archive, self._useful = archive, _useful(archive, effects)
+
+    def __call__(self, row: int) -> bool:
+        archive, held = self._archive, self._archive.members[row]
+        lean = held & self._useful
+        useless, useful = len(held - lean), len(lean - archive.patches(archive.champion))
+        if not useless:
+            return True
+        few = not useful or 1 < useful >= useless
+        return archive.ids[row] in held and (few or archive.unmade(lean))
 
 
 def _affordable(lead: float, noise: float, spend: Spend) -> bool:
@@ -315,12 +349,6 @@ def expected_pairs(lead: float, noise: float, log_threshold: float) -> float:
     won, lost = (differ + lead) / 2.0, (differ - lead) / 2.0
     rate = max(won * math.log1p(bet) + lost * math.log1p(-bet) for bet in BETS)
     return (log_threshold + math.log(len(BETS))) / max(rate, 1e-9)
-
-
-def _lean(held: frozenset[int], archive: Archive, effects: dict[int, float]) -> frozenset[int]:
-    """A candidate's patches without those that seem to do nothing, but with all of the champion's."""
-    champion = archive.patches(archive.champion)
-    return frozenset(patch for patch in held if patch in champion or effects[patch] > WORTH)
 
 
 def _reliable(archive: Archive) -> Floats:

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from agent.kernel.decide.archive import Archive
+from agent.kernel.decide.archive import Archive, Measure
 from agent.kernel.decide.effects import Posterior, Trials
 from agent.kernel.decide.statistics import Floats
 
@@ -41,7 +41,10 @@ def met(archive: Archive, node: int) -> set[int]:
     """The indices of a candidate's search trials, finished and in flight."""
     trials = archive.observations.trials
     finished = trials.indices[trials.rows == archive.row(node)]
-    return {*finished.tolist(), *(step.turn for step in archive.flying if step.node == node)}
+    return {
+        *finished.tolist(),
+        *(step.turn for step in archive.flying if isinstance(step, Measure) and step.node == node),
+    }
 
 
 def next_index(telling: Floats, known: Collection[int], rng: np.random.Generator) -> int:

@@ -191,8 +191,18 @@ class Schedule:
 
     def _compose(self, step: Compose) -> Planned:
         self._state.archive.begin(step)
-        work = lambda: self._merger.compose(step.patches)  # noqa: E731 (a step's work)
-        return Planned(kind=StepKind.COMPOSING, label=f"{len(step.patches)} patches together", boxes=1, work=work)
+        return Planned(
+            kind=StepKind.COMPOSING,
+            label=f"{len(step.patches)} patches together",
+            boxes=1,
+            work=lambda: self._put_together(step),
+        )
+
+    async def _put_together(self, step: Compose) -> None:
+        try:
+            await self._merger.compose(step.patches)
+        finally:
+            self._state.archive.end(step)
 
     def _measure(self, wanted: Measure) -> Planned:
         node = wanted.node

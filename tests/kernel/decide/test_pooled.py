@@ -191,7 +191,47 @@ def test_of_equals_the_one_with_fewer_patches_meets_the_champion() -> None:
     run(built, {0: 0.3, 1: 0.8, 2: 0.8}, 60)
     assert Pooled().contender(built, RICH) == 1
     built.tried.add((1, 0))
-    assert Pooled().contender(built, RICH) == 2
+    assert Pooled().contender(built, RICH) is None, "the other one is the same with a useless patch"
+
+
+def test_a_proposal_with_a_useless_patch_meets_the_champion_only_if_it_cannot_be_made_without() -> None:
+    built = archive([None, 0, 1])
+    run(built, {0: 0.3, 1: 0.3, 2: 0.8}, 100)
+    chooser, lean = Pooled(), Compose(frozenset({2}))
+    assert chooser.contender(built, RICH) is None, "patch 1 does nothing"
+    assert chooser.next(built, np.random.default_rng(1)) == lean
+    built.begin(lean)
+    assert chooser.contender(built, RICH) is None, "it is being made"
+    built.end(lean)
+    assert chooser.contender(built, RICH) == 2, "it could not be made"
+    built.add(3, 0, patches=lean.patches)
+    assert chooser.contender(built, RICH) is None, "it is made and must be measured"
+    run(built, {3: 0.8}, 100)
+    assert chooser.contender(built, RICH) == 3
+    built.retire(3)
+    assert chooser.contender(built, RICH) == 2, "it fails"
+
+
+@pytest.mark.parametrize(("useless", "expected"), [({3, 6}, 6), ({3, 4, 6}, None)])
+def test_a_proposal_may_hold_as_many_useless_patches_as_useful_ones(useless: set[int], expected: int | None) -> None:
+    built = archive([None, 0, 0, 0, 0, 0])
+    built.add(6, 0, patches=frozenset({1, 2} | useless))
+    run(built, {0: 0.2, 1: 0.4, 2: 0.4, 3: 0.2, 4: 0.2, 5: 0.2, 6: 0.6}, 200)
+    built.tried |= {(1, 0), (2, 0)}
+    assert Pooled().contender(built, RICH) == expected
+
+
+def test_a_proposal_whose_patches_are_worth_little_each_meets_the_champion_for_all_of_them() -> None:
+    built = run(archive([None, 0, 1, 2]), {0: 0.30, 1: 0.32, 2: 0.34, 3: 0.36}, 1000)
+    built.tried |= {(1, 0), (2, 0)}
+    assert Pooled().contender(built, RICH) == 3
+
+
+def test_not_the_best_candidate_alone_is_made_without_its_useless_patches() -> None:
+    built = archive([None, 0, 1, 0, 3])
+    run(built, {0: 0.3, 1: 0.3, 2: 0.9, 3: 0.3, 4: 0.8}, 100)
+    built.composed |= {frozenset({2}), frozenset({2, 4})}
+    assert Pooled().next(built, np.random.default_rng(1)) == Compose(frozenset({4}))
 
 
 def test_nothing_retired_is_measured_expanded_or_promoted() -> None:
@@ -271,6 +311,45 @@ def test_a_panel_may_meet_the_champion_as_it_is_towards_the_end_if_nothing_bette
     assert Pooled().contender(built, late) == 5
     built.tried.clear()
     assert Pooled().contender(built, late) == 3, "of which each patch does something"
+
+
+@pytest.mark.parametrize(("out", "how"), [((2, 3, 4), "lost"), ((5, 6, 7), "lost"), ((5, 6, 7), "retired")])
+def test_candidates_that_are_out_do_not_keep_a_good_one_from_being_made_lean(out: tuple[int, ...], how: str) -> None:
+    built = archive([None, 0, 0, 0, 0])  # patch 1 does nothing
+    for node, patches in ((5, {1, 2}), (6, {1, 3}), (7, {1, 4}), (8, {1, 9})):
+        built.add(node, 0, patches=frozenset(patches))
+    run(built, {0: 0.3, 1: 0.3, 2: 0.9, 3: 0.88, 4: 0.86, 5: 0.9, 6: 0.88, 7: 0.86, 8: 0.7}, 100)
+    built.composed |= {frozenset({2, 3, 4, 9})}
+    for node in out:
+        if how == "retired":
+            built.retire(node)
+        else:
+            built.tried.add((node, 0))
+    assert Pooled().next(built, np.random.default_rng(1)) == Compose(frozenset({9}))
+
+
+def test_a_candidate_with_a_small_lead_is_not_made_lean() -> None:
+    built = run(archive([None, 0, 1]), {0: 0.30, 1: 0.30, 2: 0.335}, 3000)
+    assert not isinstance(Pooled().next(built, np.random.default_rng(1)), Compose)
+
+
+def test_a_proposal_with_a_useless_patch_and_a_small_lead_may_meet_the_champion_late() -> None:
+    built = run(archive([None, 0, 1]), {0: 0.30, 1: 0.30, 2: 0.345}, 3000)
+    built.add(3, 0, patches=frozenset({2}))
+    assert Pooled().contender(built, RICH) is None
+    assert Pooled().contender(built, replace(RICH, used=RICH.foreseen * 3 // 4)) == 2
+
+
+def test_a_panel_whose_patches_are_hardly_worth_it_together_does_not_meet_the_champion() -> None:
+    late, sizes = replace(RICH, used=RICH.foreseen * 3 // 4), {}
+    for size in (3, 8):
+        built = archive([None, *[0] * size])
+        built.add(size + 1, 0, patches=frozenset(range(1, size + 1)))
+        alone = dict.fromkeys(range(1, size + 1), 0.3)
+        run(built, {0: 0.3, **alone, size + 1: 0.46}, 200)
+        built.tried |= {(node, 0) for node in alone}
+        sizes[size] = Pooled().contender(built, late)
+    assert sizes == {3: 4, 8: None}, "a lead of .16 is worth three patches, not eight"
 
 
 def test_there_are_no_panels_once_the_champion_solves_nearly_everything() -> None:

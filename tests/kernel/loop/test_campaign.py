@@ -15,7 +15,7 @@ import pytest
 
 from agent.base.errors import InfrastructureError, SandboxDown, UserError
 from agent.base.types import Candidate, Fate, Files, Purpose, Side
-from agent.kernel.decide.archive import Archive, Expand, Measure, Step
+from agent.kernel.decide.archive import Archive, Compose, Expand, Measure, Step
 from agent.kernel.decide.gate import GateSettings
 from agent.kernel.decide.pooled import Pooled
 from agent.kernel.git.repository import BranchMoved
@@ -593,9 +593,14 @@ async def test_a_set_of_patches_that_conflict_is_made_of_those_that_merge(make_l
         parts = [await _candidate(campaign, change) for change in changes]
         for one in parts:
             await campaign.admission.smoke(one)
-        await campaign.merger.compose(frozenset(one.id for one in parts))
+        whole, archive = frozenset(one.id for one in parts), campaign.state.archive
+        planned = campaign.schedule._compose(Compose(whole))
+        assert not archive.unmade(whole), "it is being made"
+        await planned.work()
+        assert archive.unmade(whole)
         made = campaign.state.candidates[4]
-        assert campaign.state.archive.patches(4) == {parts[0].id, parts[2].id}
+        assert archive.patches(4) == {parts[0].id, parts[2].id}
+        assert not archive.unmade(archive.patches(4))
         assert campaign.admission.mutable(made.tree or "")[SETTINGS] == b"SKILL = 55\n"
 
 
