@@ -33,7 +33,7 @@ ROUNDS: Final = 3
 RIDGE: Final = 0.05
 """Trials by which an index's part of a score is shrunk, so that there is one answer where nobody met two indices."""
 LATER: Final = 1.02
-"""How many times as many trials there are when the parts of indices are fitted again, which takes a while then."""
+"""The parts of indices are fitted again once there are so many times as many trials: a fit of many takes long."""
 _CAREFUL: Final = 4.0
 """Average trials that each candidate's mean is shrunk by while the parts of the noise are told apart."""
 _LEAST_NOISE: Final = 0.03
@@ -152,7 +152,8 @@ class Levels:
     """The mean score of each candidate as if all had met the same indices.
 
     Indices that tell much are harder than others for a good candidate, so plain means do not compare. A score is taken
-    for a candidate's part plus an index's part, which is hardly shrunk (ridge regression).
+    for a candidate's part plus an index's part, which is hardly shrunk (ridge regression). Parts are fitted seldom
+    (`LATER`); until then a new index counts as an average one.
     """
 
     def __init__(self) -> None:
@@ -178,7 +179,7 @@ class Levels:
 
 
 def _parts(trials: Trials, count: int) -> Floats:
-    """What each index from 0 on gives to everybody, beside what all give, so their sum is 0."""
+    """By how much the scores at each index from 0 on are above those at the average index; they sum to 0."""
     met, seen = np.bincount(trials.rows, minlength=count), np.bincount(trials.indices)
     table = np.zeros((count, len(seen)))
     np.add.at(table, (trials.rows, trials.indices), 1.0)

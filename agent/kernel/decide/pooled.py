@@ -59,9 +59,10 @@ also where there is nothing to find."""
 FEW, CHEAP = 100, 0.03
 """A test may begin at any time if it is expected to take at most so many trials, or this part of all ..."""
 LATE: Final = 0.3
-"""... and otherwise where at most this part of all trials is left ..."""
+"""... and otherwise where at most this part of all trials is left; one with useless patches may meet the champion then
+as well. The trials left are then ..."""
 LAST_CALL: Final = 1.3
-"""... which is at most so many times what the test is expected to take."""
+"""... at most so many times what the test is expected to take."""
 ENDS: Final = 0.5
 """No test begins with less left than this part of what it is expected to take."""
 PATIENCE: Final = 3.0
@@ -181,7 +182,10 @@ class Pooled:
     # ------------------------------------------------------------------------------- sets of patches
 
     def _composition(self, archive: Archive, posterior: Posterior) -> frozenset[int] | None:
-        """A set of patches that nobody holds and that should be better than all, or as good with fewer patches."""
+        """A set of patches that nobody holds: all that seem useful, if better than every candidate.
+
+        Or those of one of the best candidates without its useless ones.
+        """
         if len(archive.observations) - self._composed < PAUSE:
             return None
         useful, values = _useful(archive, posterior.effects), posterior.values
@@ -218,8 +222,9 @@ class Pooled:
         """The candidate that should meet the champion now, or None.
 
         It was measured well enough and leads by `margin` and by enough standard errors; its test is cheap, or there
-        will not be enough trials for it later. It never met this champion. Late, where no plain one can, one may be it
-        whose patches seem to do nothing, if they are worth `WORTH` each, taken together.
+        will not be enough trials for it later. It never met this champion. Late, where no plain one can, it may
+        be one with useless patches: any that was proposed, or one that was put together if its patches are worth
+        `WORTH` each, taken together.
         """
         settings, champion = archive.settings, archive.row(archive.champion)
         if spend.gate_share > settings.max_gate_share or not len(archive.observations):
@@ -239,9 +244,9 @@ class Pooled:
             int(row): float(by) * _credit(archive, archive.ids[row])
             for row, by in zip(rows[enough], lead[enough], strict=True)
         }
-        few = {row for row in sure if archive.ids[row] in archive.members[row]}
+        proposed = {row for row in sure if archive.ids[row] in archive.members[row]}
         rich = {row for row in sure if values[row] - values[champion] >= WORTH * sizes[row]}
-        sure = {row: by for row, by in sure.items() if plain(row)} or {row: sure[row] for row in few | rich}
+        sure = {row: by for row, by in sure.items() if plain(row)} or {row: sure[row] for row in proposed | rich}
         best = max(sure.values(), default=0.0)
         if not best or not _affordable(best, posterior.noise, spend):
             return None
