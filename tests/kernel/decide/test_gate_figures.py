@@ -42,7 +42,7 @@ def test_no_attack_on_a_pair_is_accepted_more_often_than_the_level_allows(channe
 def test_a_whole_campaign_under_attack_commits_nothing_false_but_would_without_the_defence() -> None:
     [redraw] = [attack for attack in adversary.ATTACKS if attack.name == "redraw"]
     ends = {
-        meets: [attacked.Attacked(meets, np.random.default_rng((SEED, n))).run() for n in range(2)]
+        meets: [attacked.Attacked(meets, np.random.default_rng((SEED, n))).run() for n in range(5)]
         for meets in (redraw.open, redraw.closed)
     }
     assert sum(end.tests for end in ends[redraw.closed]) > 0

@@ -13,7 +13,7 @@ MODELS = {"solver": {"provider": "embedded"}, "improver": {"provider": "embedded
 
 @pytest.mark.parametrize(
     ("strategy", "champion", "wanted"),
-    [("pooled", 0, (15, 3.0)), ("pooled", 7, (15, 1.65)), ("thompson", 0, (30, 2.0))],
+    [("pooled", 0, (15, 4.0)), ("pooled", 7, (15, 1.65)), ("thompson", 0, (30, 2.0))],
 )
 def test_what_a_candidate_needs_before_a_test_is_the_strategys_own_rule(
     strategy: str, champion: int, wanted: tuple[int, float]
