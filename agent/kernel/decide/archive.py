@@ -307,7 +307,7 @@ class Archive:
     def unmade(self, patches: frozenset[int]) -> bool:
         """Whether a set of patches could not be put together, or its candidate may not be measured any more.
 
-        Also while its first trial, which was void, waits to be run again.
+        Also while its first trial, which was void, waits for its retry.
         """
         known = patches in self.composed and Compose(patches) not in self.flying
         return known and not any(self._int[ALIVE, row] for row, held in enumerate(self._patches) if held == patches)

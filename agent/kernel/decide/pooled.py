@@ -145,8 +145,8 @@ class Pooled:
             first = _best(draw, alive)
             if plain is None or plain(first):
                 return first
-            order = np.argsort(np.where(alive, -draw, np.inf), kind="stable")[: alive.sum()].tolist()
-            return next((row for row in order if plain(row)), first)
+            order = np.argsort(-draw, kind="stable").tolist()
+            return next((row for row in order if alive[row] and plain(row)), first)
 
         first = best()
         if rng.random() < SECOND:
@@ -188,9 +188,8 @@ class Pooled:
         """
         if len(archive.observations) - self._composed < PAUSE:
             return None
-        useful, values = _useful(archive, posterior.effects), posterior.values
-        alive = archive.column(ALIVE) > 0
-        wanted = frozenset(patch for patch, effect in posterior.effects.items() if effect > WORTH)
+        values, alive, wanted = posterior.values, archive.column(ALIVE) > 0, _useful(posterior.effects)
+        useful = wanted | archive.patches(archive.champion)
         hoped = posterior.coefficients[0] + sum(posterior.effects[patch] for patch in wanted)
         sets = [wanted] if hoped > values[alive].max(initial=0.0) + GAIN else []
         ahead = alive & (values > values[archive.row(archive.champion)] + archive.settings.margin)
@@ -233,20 +232,19 @@ class Pooled:
         values = posterior.values
         ready = (archive.column(TRIALS) >= settings.half) & (archive.column(ALIVE) > 0)
         ahead = values > values[champion] + settings.margin
-        plain = _Plain(archive, posterior.effects)
-        late = spend.foreseen - spend.used <= LATE * spend.foreseen
         rows = np.flatnonzero(ready & ahead)
-        rows = rows[[_may_meet(archive, archive.ids[row]) and (late or plain(row)) for row in rows.tolist()]]
+        rows = rows[[_may_meet(archive, archive.ids[row]) for row in rows.tolist()]]
         lead, error = posterior.lead(champion, rows)
         enough = lead > (LEAD if champion else FIRST_LEAD) * error
-        sizes = _sizes(archive)
         sure = {
             int(row): float(by) * _credit(archive, archive.ids[row])
             for row, by in zip(rows[enough], lead[enough], strict=True)
         }
-        proposed = {row for row in sure if archive.ids[row] in archive.members[row]}
-        rich = {row for row in sure if values[row] - values[champion] >= WORTH * sizes[row]}
-        sure = {row: by for row, by in sure.items() if plain(row)} or {row: sure[row] for row in proposed | rich}
+        plain, late = _Plain(archive, posterior.effects), spend.foreseen - spend.used <= LATE * spend.foreseen
+        allowed = [row for row in sure if plain(row)]
+        if late and not allowed:
+            allowed = [row for row in sure if _may_meet_late(archive, row, values[row] - values[champion])]
+        sure = {row: sure[row] for row in allowed}
         best = max(sure.values(), default=0.0)
         if not best or not _affordable(best, posterior.noise, spend):
             return None
@@ -298,9 +296,15 @@ def _may_meet(archive: Archive, node: int) -> bool:
     return pair not in archive.tried and not archive.bringing.busy(*pair)
 
 
-def _useful(archive: Archive, effects: dict[int, float]) -> frozenset[int]:
-    """The champion's patches, and those that seem to be worth it."""
-    return archive.patches(archive.champion).union(patch for patch, effect in effects.items() if effect > WORTH)
+def _useful(effects: dict[int, float]) -> frozenset[int]:
+    """The patches that seem to be worth it."""
+    return frozenset(patch for patch, effect in effects.items() if effect > WORTH)
+
+
+def _may_meet_late(archive: Archive, row: int, lead: float) -> bool:
+    """Whether a row with useless patches may meet the champion late: proposed, or worth `WORTH` a patch."""
+    held = archive.members[row]
+    return archive.ids[row] in held or lead >= WORTH * len(held - archive.patches(archive.champion))
 
 
 class _Plain:
@@ -311,7 +315,7 @@ class _Plain:
     """
 
     def __init__(self, archive: Archive, effects: dict[int, float]) -> None:
-        self._archive, self._useful = archive, _useful(archive, effects)
+        self._archive, self._useful = archive, _useful(effects) | archive.patches(archive.champion)
 
     def __call__(self, row: int) -> bool:
         archive, held = self._archive, self._archive.members[row]
