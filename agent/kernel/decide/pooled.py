@@ -189,7 +189,8 @@ class Pooled:
         if len(archive.observations) - self._composed < PAUSE:
             return None
         values, alive, wanted = posterior.values, archive.column(ALIVE) > 0, _useful(posterior.effects)
-        useful = wanted | archive.patches(archive.champion)
+        proven = archive.patches(archive.champion)
+        useful = wanted | proven
         hoped = posterior.coefficients[0] + sum(posterior.effects[patch] for patch in wanted)
         sets = [wanted] if hoped > values[alive].max(initial=0.0) + GAIN else []
         ahead = alive & (values > values[archive.row(archive.champion)] + archive.settings.margin)
@@ -197,7 +198,7 @@ class Pooled:
         heavy = (archive.members[row] for row in rows if _may_meet(archive, archive.ids[row]))
         lost = {archive.patches(node) for node, over in archive.tried if over == archive.champion and node in archive}
         lean = (held & useful for held in heavy if not held <= useful)
-        sets += islice((one for one in lean if one not in lost), LEANER)
+        sets += islice((one for one in lean if not (one <= proven or one in lost or archive.unmade(one))), LEANER)
         return next((one for one in sets if one and one not in archive.composed), None)
 
     def _panel(self, archive: Archive, posterior: Posterior, rng: np.random.Generator) -> frozenset[int] | None:

@@ -358,6 +358,27 @@ def test_there_are_no_panels_once_the_champion_solves_nearly_everything() -> Non
         chooser, rng = Pooled(), np.random.default_rng(1)
         steps = [chooser.next(built, rng) for _ in range(3)]
         assert any(isinstance(step, Compose) for step in steps) is expected
+def test_three_without_a_useful_patch_do_not_keep_a_fourth_from_being_made_lean() -> None:
+    built, each = archive([None] + [0] * 9), frozenset(range(1, 9))  # which are worth 1.7 points each
+    for left_out in (1, 2, 3):
+        built.add(9 + left_out, 0, patches=each - {left_out})
+    built.add(13, 0, patches=frozenset({1, 20}))
+    run(built, {0: 0.3, **dict.fromkeys(each, 0.317), 9: 0.3, 10: 0.42, 11: 0.42, 12: 0.42, 13: 0.38}, 600)
+    assert Pooled().next(built, np.random.default_rng(1)) == Compose(frozenset({20}))
+
+
+def test_three_that_could_not_be_made_lean_do_not_keep_a_fourth_from_it() -> None:
+    built = archive([None] + [0] * 9)
+    for node, good in ((10, 2), (11, 3), (12, 4)):
+        built.add(node, 0, patches=frozenset({1, good}))
+        built.retire(good)
+    built.add(13, 0, patches=frozenset({1, 20}))
+    built.composed.add(frozenset({2, 3, 4, 20}))
+    chances = dict.fromkeys(range(10), 0.3) | {2: 0.9, 3: 0.88, 4: 0.86, 10: 0.9, 11: 0.88, 12: 0.86, 13: 0.38}
+    run(built, chances, 600)
+    assert Pooled().next(built, np.random.default_rng(1)) == Compose(frozenset({20}))
+
+
 
 
 def test_panels_do_not_keep_trials_from_a_candidate_that_could_meet_the_champion() -> None:
