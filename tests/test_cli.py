@@ -203,7 +203,7 @@ def test_a_budget_that_can_prove_nothing_is_reported_before_it_is_spent(home: Pa
     (home / "campaign.yaml").write_text(config(checkout) + "budget: {trials: 20}\n")
     doctor = ratchet(home, "doctor", DOCKER_HOST="unix:///nonexistent/docker.sock")
     assert "FAIL proof" in doctor.stdout
-    said = "20 trials leave 5 pairs for the gate, and 9 are needed even if all are won"
+    said = "20 trials leave 5 pairs for the gate, and 6 are needed even if all are won"
     assert said in " ".join(doctor.stdout.split())
     running = ratchet(home, "run", DOCKER_HOST="unix:///nonexistent/docker.sock")
     assert said in " ".join(running.stdout.split())

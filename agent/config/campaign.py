@@ -88,8 +88,8 @@ class SearchConfig(Section):
     )
     min_z: Annotated[float, Field(ge=0, le=10)] = Field(
         default=2.5,
-        description="the same lead in standard errors, for every strategy but pooled, which needs 4 over the seed and"
-        " 1.65 later; larger: fewer gate tests of lucky candidates",
+        description="the same lead in standard errors, for every strategy but pooled, which needs 3 to 4 over the seed"
+        " and 1.65 later; larger: fewer gate tests of lucky candidates",
     )
 
 
@@ -105,7 +105,7 @@ class GateConfig(Section):
         description="that bound, a probability, over the whole campaign; null: 0.10 for fdr, 0.05 otherwise",
     )
     spending: Annotated[int, Field(ge=1, le=10_000)] = Field(
-        default=4,
+        default=2,
         description="gate tests over which half of alpha is spread; larger: the first are harder, later ones easier",
     )
     effect: Share = Field(

@@ -31,7 +31,7 @@ ASIDE = 60
 """Trials that a real campaign uses for the A/A check, canaries and the holdout; they are taken off each budget."""
 GROWTH = {"pooled": 0.66}
 """What campaign.yaml's default is for the strategy; the others are at 0.6."""
-SPENDING = 4
+SPENDING = 2
 """What campaign.yaml's default is; the gate's own tables are at 30."""
 PEERS = WorldSettings(search_tasks=20, gate_tasks=25, base=0.25, spread=1.5)
 WORLDS = {

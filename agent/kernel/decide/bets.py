@@ -1,8 +1,9 @@
-"""How much the gate bets on a pair. Pure, no I/O."""
+"""How much the gate bets on a pair, and how many pairs that should take. Pure, no I/O."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -29,6 +30,41 @@ def bets_for(effect: float) -> tuple[float, ...]:
     won, lost = (1.0 + effect) / 2.0, (1.0 - effect) / 2.0
     best = max(BETS, key=lambda bet: won * math.log1p(bet) + lost * math.log1p(-bet))
     return tuple(bet for bet in BETS if bet >= min(best, CAUTIOUS_BET))
+
+
+def bets_on(lead: float, differ: float) -> tuple[float, float]:
+    """The bets of a test whose candidate should lead by `lead`, where the sides differ in the share `differ` of pairs.
+
+    The one under which evidence of such a lead grows fastest (Kelly 1956), and half of it, as a lead that was searched
+    for is mostly too large.
+    """
+    best = min(lead / differ, 1.0 - SMALLEST_FACTOR)
+    return best, best / 2.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Terms:
+    """Of one test: the pairs after which it ends without proof, and its bets."""
+
+    pairs: int
+    bets: tuple[float, ...]
+
+
+def expected_pairs(lead: float, noise: float, log_threshold: float) -> float:
+    """Pairs after which bets on a lead should have won, for scores of 0 and 1 (Kelly 1956).
+
+    A mixture of bets is worth its best one, less the logarithm of how many there are.
+    """
+    differ = differing(lead, noise)
+    bets = bets_on(lead, differ)
+    won, lost = (differ + lead) / 2.0, (differ - lead) / 2.0
+    rate = won * math.log1p(bets[0]) + lost * math.log1p(-bets[0])
+    return (log_threshold + math.log(len(bets))) / max(rate, 1e-9)
+
+
+def differing(lead: float, noise: float) -> float:
+    """The share of pairs in which the sides of a test differ, as the noise of a trial and the lead say."""
+    return min(1.0, max(2.0 * noise + lead**2, lead))
 
 
 def clipped(bets: Floats, worst: float) -> Floats:

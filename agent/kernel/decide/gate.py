@@ -55,6 +55,7 @@ PairOutcome = tuple[float, float] | tuple[float, float, Costs] | VoidPair
 class GateSettings:
     """Every number of the gate; `alpha` None is .10 for the false share and .05 for any false commit.
 
+    `bets` are those of one test, chosen before its first pair by what search expects; none: it mixes `lambdas`.
     A test ends void when voids are more than `tolerated_voids` and bets against blind voids of at most
     `max_void_share` have won 1 / `void_error`. `lopsided_chance` belongs to `VoidRule.DISCARDED` alone.
     """
@@ -62,6 +63,7 @@ class GateSettings:
     control: Control = Control.FDR
     alpha: float | None = None
     lambdas: tuple[float, ...] = BETS
+    bets: tuple[float, ...] = ()
     spending: int = 30
     smallest_effect: float = 0.05
     futility_lambda_max: float = CAUTIOUS_BET
@@ -139,8 +141,8 @@ def threshold(index: int, commits: int, settings: GateSettings) -> float:
 
 def pairs_to_prove(settings: GateSettings) -> int:
     """The fewest pairs after which the first candidate can be accepted: it wins every one of them."""
-    bets, bar, pairs = np.log1p(clipped(np.asarray(settings.lambdas), 1.0)), threshold(1, 0, settings), 1
-    while log_mean_exp(pairs * bets) < bar:
+    bets, pairs = np.log1p(clipped(np.asarray(settings.bets or settings.lambdas), 1.0)), 1
+    while log_mean_exp(pairs * bets) < threshold(1, 0, settings):
         pairs += 1
     return pairs
 
@@ -300,7 +302,7 @@ class PairedTest(GateTest):
         super().__init__(settings, fixed or Fixed())
         self._threshold = threshold(index, commits, settings)
         low, high = self._offset - self._weight, self._offset + self._weight - settings.smallest_effect
-        self._bets = clipped(np.asarray(settings.lambdas), -low)
+        self._bets = clipped(np.asarray(settings.bets or settings.lambdas), -low)
         small = np.asarray([bet for bet in settings.lambdas if bet <= settings.futility_lambda_max])
         self._doubts = clipped(small, high)
         self._wealth = np.zeros_like(self._bets)

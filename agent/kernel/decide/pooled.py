@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 
 from agent.kernel.decide.archive import ALIVE, FAILED, PENDING, TRIALS, Archive, Compose, Expand, Measure, Step
-from agent.kernel.decide.bets import BETS
+from agent.kernel.decide.bets import Terms, bets_on, differing, expected_pairs
 from agent.kernel.decide.bringing import hoped, kept_share, options
 from agent.kernel.decide.effects import SPREADS, Posterior, Trials, fit
 from agent.kernel.decide.statistics import Floats, Ints
@@ -35,8 +35,9 @@ SPREAD_PAUSE: Final = 5
 """Fits after which the spread of effects is looked for again."""
 ROWS: Final = 256
 """Candidates in the model, the newest and the best ones, so that a fit takes no longer in a large archive."""
-PLAIN: Final = 0.5
-"""How often a trial goes to a candidate that could meet the champion as it is."""
+PLAIN, EARLY = 0.5, 500
+"""How often a trial goes to a candidate that could meet the champion as it is, from so many search trials on; before
+that less often, in proportion: a panel tells of more patches."""
 PAUSE: Final = 14
 """Trials between two candidates that are put together, of good patches and of a panel each."""
 PANEL, PANEL_LEAST = 8, 4
@@ -53,9 +54,8 @@ EQUAL: Final = 0.03
 """Candidates whose expected scores differ by less are equal: the one of fewer patches meets the champion."""
 PATCH_COST: Final = 0.05
 """What a parent must be better by for each patch that it holds beside the champion's, in score."""
-FIRST_LEAD, LEAD = 4.0, 1.65
-"""Standard errors by which a candidate must lead the seed, and any later champion. The best of hundreds leads by three
-also where there is nothing to find."""
+LEAD: Final = 1.65
+"""Standard errors by which a candidate must lead any champion but the seed."""
 FEW, CHEAP = 100, 0.03
 """A test may begin at any time if it is expected to take at most so many trials, or this part of all ..."""
 LATE: Final = 0.3
@@ -138,7 +138,8 @@ class Pooled:
     def _contested(self, archive: Archive, posterior: Posterior, rng: np.random.Generator) -> int:
         """The row of the best draw; or, now and then, the best one of another draw that names another row."""
         alive = archive.column(ALIVE)
-        plain = _Plain(archive, posterior.effects) if rng.random() < PLAIN else None
+        often = PLAIN * min(1.0, len(archive.observations) / EARLY)
+        plain = _Plain(archive, posterior.effects) if rng.random() < often else None
 
         def best() -> int:
             draw = posterior.draw(rng)
@@ -236,7 +237,7 @@ class Pooled:
         rows = np.flatnonzero(ready & ahead)
         rows = rows[[_may_meet(archive, archive.ids[row]) for row in rows.tolist()]]
         lead, error = posterior.lead(champion, rows)
-        enough = lead > (LEAD if champion else FIRST_LEAD) * error
+        enough = lead > (LEAD if champion else first_lead(spend.used)) * error
         sure = {
             int(row): float(by) * _credit(archive, archive.ids[row])
             for row, by in zip(rows[enough], lead[enough], strict=True)
@@ -252,18 +253,19 @@ class Pooled:
         equal = [row for row, by in sure.items() if by >= best - EQUAL]
         return archive.ids[min(equal, key=lambda row: (len(archive.members[row]), -sure[row]))]
 
-    def patience(self, archive: Archive, node: int, spend: Spend) -> int | None:
-        """Pairs after which its test ends without proof, as its lead was luck; None where no lead is seen.
+    def terms(self, archive: Archive, node: int, spend: Spend) -> Terms | None:
+        """Bets for the lead that is seen, and the pairs after which it was luck; None where no lead is seen.
 
-        Without this, a lead of 5 points that looks like 25 takes half of a campaign.
+        Without an end, a lead of 5 points that looks like 25 takes half of a campaign.
         """
         if node not in archive or not len(archive.observations):
             return None
         posterior = self._fit(archive)
-        lead = _lead(archive, posterior, node)
+        lead = _lead(archive, posterior, node) * _credit(archive, node)
         if lead <= 0.0:
             return None
-        return math.ceil(PATIENCE * expected_pairs(lead * _credit(archive, node), posterior.noise, spend.log_threshold))
+        pairs = math.ceil(PATIENCE * expected_pairs(lead, posterior.noise, spend.log_threshold))
+        return Terms(pairs=pairs, bets=bets_on(lead, differing(lead, posterior.noise)))
 
     def brings(self, archive: Archive, node: int, spend: Spend) -> bool:
         """Whether an improver should bring a contender over before its own tree meets the champion.
@@ -328,6 +330,14 @@ class _Plain:
         return archive.ids[row] in held and (few or archive.unmade(lean))
 
 
+def first_lead(trials: int) -> float:
+    """Standard errors by which a candidate must lead the seed after so many trials: 3 up to 500, 4 from 2,000 on.
+
+    The best of a hundred leads by three also where there is nothing to find, and a lead is looked at after each trial.
+    """
+    return float(np.clip(3.0 + math.log(max(trials, 1) / 500.0, 4.0), 3.0, 4.0))
+
+
 def _affordable(lead: float, noise: float, spend: Spend) -> bool:
     """Whether a test of such a lead is cheap, or must begin now because later it would not end.
 
@@ -347,18 +357,6 @@ def _credit(archive: Archive, node: int) -> float:
     tested = (one for one, champion in archive.tested if champion == archive.champion and one in archive)
     lost = sum(one != node and not own.isdisjoint(archive.patches(one)) for one in tested)
     return float(CREDIT ** min(lost, LOST))
-
-
-def expected_pairs(lead: float, noise: float, log_threshold: float) -> float:
-    """Pairs after which bets on a lead should have won, for scores of 0 and 1 (Kelly 1956).
-
-    The sides differ in so many pairs as the noise of two trials and the lead say; a mixture of bets is worth its best
-    one, less the logarithm of how many there are.
-    """
-    differ = min(1.0, max(2.0 * noise + lead**2, lead))
-    won, lost = (differ + lead) / 2.0, (differ - lead) / 2.0
-    rate = max(won * math.log1p(bet) + lost * math.log1p(-bet) for bet in BETS)
-    return (log_threshold + math.log(len(BETS))) / max(rate, 1e-9)
 
 
 def _reliable(archive: Archive) -> Floats:

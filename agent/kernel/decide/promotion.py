@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from agent.kernel.decide.archive import ALIVE, SIZE, TRIALS, Archive
+from agent.kernel.decide.bets import Terms
 from agent.kernel.decide.gate import GateSettings
 from agent.kernel.decide.pooled import Spend
 from agent.kernel.decide.statistics import beta_cdf, lead_in_errors
@@ -21,8 +22,8 @@ class Promoter(Protocol):
         """The node that should meet the champion now, or None."""
         ...
 
-    def patience(self, archive: Archive, node: int, spend: Spend) -> int | None:
-        """Pairs after which a test of that node should end without proof; None: as many as the gate allows."""
+    def terms(self, archive: Archive, node: int, spend: Spend) -> Terms | None:
+        """On what terms that node should meet the champion; None: on the gate's own."""
         ...
 
     def brings(self, archive: Archive, node: int, spend: Spend) -> bool:
@@ -30,9 +31,11 @@ class Promoter(Protocol):
         ...
 
 
-def within(settings: GateSettings, pairs: int | None) -> GateSettings:
-    """The gate's numbers for a test of at most so many pairs; None changes nothing."""
-    return settings if pairs is None else replace(settings, max_pairs=min(settings.max_pairs, pairs))
+def within(settings: GateSettings, terms: Terms | None) -> GateSettings:
+    """The gate's numbers for a test on such terms; None changes nothing."""
+    if terms is None:
+        return settings
+    return replace(settings, max_pairs=min(settings.max_pairs, terms.pairs), bets=terms.bets)
 
 
 def promising(archive: Archive, gate_share: float = 0.0) -> int | None:

@@ -184,7 +184,7 @@ class SimulatedCampaign:
 
     def _meet(self, node: int, settings: GateSettings) -> None:
         if isinstance(self.strategy, Promoter):
-            settings = within(settings, self.strategy.patience(self.archive, node, self._spend(settings)))
+            settings = within(settings, self.strategy.terms(self.archive, node, self._spend(settings)))
         self.tests += 1
         test = PairedTest(settings, self.tests, self.commits)
         before, after = self.skills[self.archive.champion], self.skills[node]
@@ -293,8 +293,8 @@ def many_tests(x: Floats, log_threshold: float, settings: GateSettings) -> tuple
 
     A row that reaches its end counts as not accepted. Checked against the real class in the tests.
     """
-    bets = np.asarray(settings.lambdas)
-    doubts = bets[bets <= settings.futility_lambda_max]
+    lambdas = np.asarray(settings.lambdas)
+    doubts = lambdas[lambdas <= settings.futility_lambda_max]
     doubt = _mixture(-doubts, x - settings.smallest_effect)
     hopeless = doubt >= -math.log(settings.futility_beta)
     hopeless[:, : settings.futility_min_pairs - 1] = False
@@ -306,7 +306,7 @@ def many_tests(x: Floats, log_threshold: float, settings: GateSettings) -> tuple
 
 def evidence_of(x: Floats, settings: GateSettings) -> Floats:
     """The logarithm of E_n after every pair, for rows of differences."""
-    return _mixture(np.asarray(settings.lambdas), x)
+    return _mixture(np.asarray(settings.bets or settings.lambdas), x)
 
 
 def _mixture(bets: Floats, x: Floats) -> Floats:

@@ -19,7 +19,7 @@ from itertools import chain
 from agent.base.types import Candidate, Fate, Files, Purpose, Trial
 from agent.config.campaign import Config
 from agent.kernel.decide.cheaper import Aim, Objective
-from agent.kernel.decide.gate import GateSettings, pairs_to_prove
+from agent.kernel.decide.gate import GateSettings
 from agent.kernel.decide.informative import informative
 from agent.kernel.decide.predictions import Calibration
 from agent.kernel.git.excerpt import Branch
@@ -31,7 +31,7 @@ from agent.kernel.loop.lessons import LESSONS, lessons_of
 from agent.kernel.loop.opening import with_recorded_windows
 from agent.kernel.loop.parts import Parts
 from agent.kernel.loop.seen import KEPT
-from agent.kernel.loop.settings import aim_of, before_a_test, gate_settings
+from agent.kernel.loop.settings import aim_of, before_a_test, fewest_pairs, gate_settings
 from agent.kernel.loop.shown import SearchTasks
 from agent.kernel.loop.threads import to_end
 from agent.kernel.record.rows import Result
@@ -268,14 +268,13 @@ class Briefer:
     @cached_property
     def _rules(self) -> tuple[GateSettings, int]:
         """The gate's numbers, and how many pairs it takes at the least."""
-        settings = gate_settings(self._config)
-        return settings, pairs_to_prove(settings)
+        return gate_settings(self._config), fewest_pairs(self._config)
 
     def _gate(self) -> list[tuple[str, object]]:
         config, (settings, least) = self._config, self._rules
         search = self._state.archive.settings
-        trials, errors = before_a_test(config, search, self._state.champion)
-        wanted = f"{trials} search trials, a lead of {search.margin:g} and of {errors:g} standard errors"
+        trials, errors = before_a_test(config, search, self._state.champion, self._state.trials)
+        wanted = f"{trials} search trials, a lead of {search.margin:g} and of {errors:.3g} standard errors"
         proven = config.gate == "proven"
         return [
             ("before a test", f"{wanted} over the champion #{self._state.champion}"),

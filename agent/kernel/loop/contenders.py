@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agent.kernel.decide.bets import Terms
 from agent.kernel.decide.cheaper import Objective
 from agent.kernel.decide.gate import threshold
 from agent.kernel.decide.pooled import Spend
@@ -40,12 +41,12 @@ class Contenders:
         strategy = self._promoter()
         return strategy is not None and strategy.brings(self._state.archive, node, self._spend())
 
-    def patience(self, node: int) -> int | None:
-        """Pairs after which a test of that node should end without proof; None: as many as the gate allows."""
+    def terms(self, node: int) -> Terms | None:
+        """On what terms that node should meet the champion; None: on the gate's own."""
         if self._config.gate != "proven" or aim_of(self._config).objective is not Objective.SCORE:
             return None
         strategy = self._promoter()
-        return None if strategy is None else strategy.patience(self._state.archive, node, self._spend())
+        return None if strategy is None else strategy.terms(self._state.archive, node, self._spend())
 
     def _promoter(self) -> Promoter | None:
         """The strategy, or the one that saves cost beside it, if it has a rule of its own."""

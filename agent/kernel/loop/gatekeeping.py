@@ -9,6 +9,7 @@ from dataclasses import replace
 from agent.base.errors import UserError
 from agent.base.types import Candidate, Fate, Split
 from agent.kernel.decide.attribution import Stage
+from agent.kernel.decide.bets import Terms
 from agent.kernel.decide.flags import in_one_line
 from agent.kernel.decide.gate import Decision, Verdict
 from agent.kernel.git.repository import BranchMoved
@@ -92,16 +93,16 @@ class Gatekeeper:
                 self._open(candidate)
 
     def _open(self, candidate: Candidate) -> None:
-        self._match = self._begin(candidate, self._contenders.patience(candidate.id))
+        self._match = self._begin(candidate, self._contenders.terms(candidate.id))
 
     def _met(self, test: int) -> Match:
         """A test by its number, as far as it was played."""
         return self.meeting(next(row for row in self._state.ledger.tests() if row.id == test))
 
-    def _begin(self, candidate: Candidate, pairs: int | None = None) -> Match:
-        """Spend the next index of the campaign's error on a candidate, with at most so many pairs."""
+    def _begin(self, candidate: Candidate, terms: Terms | None = None) -> Match:
+        """Spend the next index of the campaign's error on a candidate, in a test on such terms."""
         state = self._state
-        opening = opening_of(self._config, self._parts.suite, self._nondeterministic(), pairs)
+        opening = opening_of(self._config, self._parts.suite, self._nondeterministic(), terms)
         row = state.ledger.open_test(
             candidate=candidate.id,
             champion=state.champion,

@@ -342,6 +342,7 @@ def opened_with(ledger: Ledger, test: int) -> Opening | None:
     kinds = {
         "control": Control(numbers["control"]),
         "lambdas": tuple(numbers["lambdas"]),
+        "bets": tuple(numbers.get("bets", ())),
         "voids": VoidRule(numbers.get("voids", VoidRule.DISCARDED)),
     }
     settings = GateSettings(**{**numbers, **kinds})

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container
+from dataclasses import replace
 
 from agent.base.errors import UserError
 from agent.base.types import Split, Suite
 from agent.config.campaign import Config
 from agent.kernel.decide.archive import SearchSettings
-from agent.kernel.decide.bets import bets_for
+from agent.kernel.decide.bets import Terms, bets_for, bets_on
 from agent.kernel.decide.boundary import Boundary
 from agent.kernel.decide.budget import Budget, Limits, Spent
 from agent.kernel.decide.cheaper import Aim, Objective, Unit
 from agent.kernel.decide.gate import Control, GateSettings, pairs_to_prove
-from agent.kernel.decide.pooled import FIRST_LEAD, LEAD
-from agent.kernel.decide.promotion import within
+from agent.kernel.decide.pooled import LEAD, first_lead
+from agent.kernel.decide.promotion import Promoter, within
 from agent.kernel.decide.strategies import STRATEGIES, Strategy
 from agent.kernel.decide.thrift import Thrifty
 from agent.kernel.loop.match import Opening, shares_of
@@ -43,10 +44,13 @@ def search_settings(config: Config, suite: Suite) -> SearchSettings:
     )
 
 
-def before_a_test(config: Config, search: SearchSettings, champion: int) -> tuple[int, float]:
-    """(search trials, standard errors of its lead) that a candidate needs before a test, by the strategy's own rule."""
+def before_a_test(config: Config, search: SearchSettings, champion: int, used: int) -> tuple[int, float]:
+    """(search trials, standard errors of its lead) that a candidate needs before a test, by the strategy's own rule.
+
+    `used` are the campaign's trials so far.
+    """
     if config.search.strategy == "pooled":
-        return search.half, LEAD if champion else FIRST_LEAD
+        return search.half, LEAD if champion else first_lead(used)
     return search.enough, search.min_z
 
 
@@ -63,8 +67,16 @@ def gate_settings(config: Config) -> GateSettings:
     )
 
 
-def opening_of(config: Config, suite: Suite, sampled: Container[str] = (), pairs: int | None = None) -> Opening:
-    """What a test that is opened now, of at most so many pairs, is opened with.
+def fewest_pairs(config: Config) -> int:
+    """The fewest pairs after which a test can be won: all of them are."""
+    settings = gate_settings(config)
+    if aim_of(config).objective is Objective.SCORE and isinstance(strategy_of(config), Promoter):
+        settings = replace(settings, bets=bets_on(1.0, 1.0))
+    return pairs_to_prove(settings)
+
+
+def opening_of(config: Config, suite: Suite, sampled: Container[str] = (), terms: Terms | None = None) -> Opening:
+    """What a test that is opened now, on such terms, is opened with.
 
     `sampled` are tasks whose declaration turned out wrong.
     """
@@ -72,7 +84,7 @@ def opening_of(config: Config, suite: Suite, sampled: Container[str] = (), pairs
     if aim.objective is not Objective.SCORE:  # an equal score says nothing about equal cost
         declared = {}
     shares = {task: share for task, share in declared.items() if task not in sampled}
-    return Opening(settings=within(gate_settings(config), pairs), runs=config.gate_options.runs, shares=shares, aim=aim)
+    return Opening(settings=within(gate_settings(config), terms), runs=config.gate_options.runs, shares=shares, aim=aim)
 
 
 def aim_of(config: Config) -> Aim:
@@ -101,7 +113,7 @@ def unprovable(config: Config, suite: Suite) -> UserError | None:
     if trials is None or config.gate != "proven" or shares_of(suite.split(Split.GATE)):
         return None
     pairs = min(int(trials * options.share) // 2, options.max_pairs)
-    needed = pairs_to_prove(gate_settings(config))
+    needed = fewest_pairs(config)
     if pairs >= needed:
         return None
     problem = f"{trials} trials leave {pairs} pairs for the gate, and {needed} are needed even if all are won"

@@ -12,7 +12,7 @@ from online_fdr import e_values
 from online_fdr.core.abstract.abstract_gamma_seq import AbstractGammaSequence
 
 from agent.base.types import Side
-from agent.kernel.decide.bets import bets_for
+from agent.kernel.decide.bets import bets_for, bets_on
 from agent.kernel.decide.gate import (
     BetterTest,
     Control,
@@ -34,6 +34,7 @@ VOIDS = st.one_of(
     st.builds(VoidPair, st.sampled_from(Side), st.none() | SCORES),
     st.builds(VoidPair, st.sampled_from(Side), st.none(), SCORES),
 )
+LEADS = st.floats(0.001, 1.0)
 OUTCOMES = st.lists(st.one_of(st.tuples(SCORES, SCORES), VOIDS), max_size=60)
 
 
@@ -78,6 +79,40 @@ def test_small_effects_keep_every_bet_and_the_largest_effect_keeps_what_futility
     assert bets_for(0.05) == DEFAULT.lambdas
     assert bets_for(0.2) == (0.24, 0.48, 0.9)
     assert DEFAULT.futility_lambda_max in bets_for(1.0)
+
+
+@given(lead=LEADS, differ=st.floats(0.0, 1.0))
+def test_a_test_bets_what_grows_fastest_for_its_lead_and_half_of_it(lead: float, differ: float) -> None:
+    differ = max(lead, differ)
+    best, half = bets_on(lead, differ)
+    assert half == best / 2
+    assert 0.0 < best <= 0.95, "no pair takes more than 95 % of the evidence away"
+
+    def growth(bet: float) -> float:
+        return (differ + lead) / 2 * math.log1p(bet) + (differ - lead) / 2 * math.log1p(-bet)
+
+    assert growth(best) >= max(growth(other) for other in (0.01, 0.1, 0.3, 0.6, 0.9)) - 1e-12
+
+
+@pytest.mark.parametrize("lead", [0.05, 0.3, 1.0])
+@pytest.mark.parametrize("score", [0.05, 0.5])
+def test_a_candidate_without_effect_passes_no_more_often_than_its_level_whatever_is_bet(
+    lead: float, score: float
+) -> None:
+    from agent.kernel.decide.simulate import many_tests  # noqa: PLC0415
+
+    rng, gate = np.random.default_rng(4), GateSettings(bets=bets_on(lead, 1.0))
+    x = (rng.random((4000, 300)) < score) * 1.0 - (rng.random((4000, 300)) < score)
+    accepted, _ = many_tests(x, math.log(20.0), gate)
+    assert accepted.mean() <= 0.05
+
+
+def test_what_is_bet_on_a_large_lead_does_not_change_when_a_test_is_out_of_hope() -> None:
+    history = [(0.0, 1.0), (1.0, 0.0), (1.0, 0.0), (1.0, 1.0)] * 100
+    plain, bold = (PairedTest(GateSettings(bets=bets), 1, 0, history=history).decide() for bets in ((), (0.95, 0.475)))
+    assert plain is not None
+    assert bold is not None
+    assert (plain.verdict, plain.pairs) == (bold.verdict, bold.pairs) == (Verdict.FUTILE, plain.pairs)
 
 
 # ------------------------------------------------------------------------------------ verdicts
@@ -272,11 +307,16 @@ def test_levels_agree_with_the_elond_of_online_fdr(values: list[float]) -> None:
         commits += ours
 
 
-@given(st.lists(st.tuples(SCORES, SCORES), min_size=1, max_size=60))
-def test_evidence_agrees_with_the_mixture_of_online_fdr(pairs: list[tuple[float, float]]) -> None:
-    bets = [lambda x, bet=bet: math.log1p(bet * x) for bet in DEFAULT.lambdas]
+@given(
+    st.lists(st.tuples(SCORES, SCORES), min_size=1, max_size=60),
+    st.just(()) | st.builds(bets_on, LEADS, st.just(1.0)),
+)
+def test_evidence_agrees_with_the_mixture_of_online_fdr(
+    pairs: list[tuple[float, float]], chosen: tuple[float, ...]
+) -> None:
+    bets = [lambda x, bet=bet: math.log1p(bet * x) for bet in chosen or DEFAULT.lambdas]
     oracle = e_values.MixtureLikelihoodRatioEProcess(bets)
-    test = PairedTest(GateSettings(alpha=1e-9, futility_min_pairs=1000), 1, 0)
+    test = PairedTest(GateSettings(alpha=1e-9, futility_min_pairs=1000, bets=chosen), 1, 0)
     for champion, candidate in pairs:
         test.add(champion, candidate)
         oracle.update(candidate - champion)

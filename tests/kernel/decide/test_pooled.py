@@ -10,10 +10,10 @@ import pytest
 
 from agent.config.campaign import SearchConfig
 from agent.kernel.decide.archive import Archive, Compose, Expand, Measure, SearchSettings
+from agent.kernel.decide.bets import Terms, bets_on, differing, expected_pairs
 from agent.kernel.decide.effects import fit
 from agent.kernel.decide.pooled import (
     CREDIT,
-    FIRST_LEAD,
     HIGH,
     LEAD,
     PANEL,
@@ -23,7 +23,7 @@ from agent.kernel.decide.pooled import (
     START,
     Pooled,
     Spend,
-    expected_pairs,
+    first_lead,
 )
 from tests.kernel.decide.archives import archive
 
@@ -112,6 +112,15 @@ def test_the_seed_is_met_by_a_lead_that_the_best_of_hundreds_does_not_have_by_lu
     assert Pooled().contender(unequal(1, 0, trials=100), late) == 1
 
 
+def test_the_lead_over_the_seed_must_be_larger_the_more_trials_there_were() -> None:
+    assert [first_lead(trials) for trials in (0, 500, 1000, 2000, 6000)] == pytest.approx([3.0, 3.0, 3.5, 4.0, 4.0])
+    built = run(archive([None, 0]), {0: 0.3, 1: 0.6}, 42)
+    lead, error = fit(built.members, built.observations.trials).lead(0, np.array([1]))
+    assert 3.1 < lead[0] / error[0] < 3.9
+    assert Pooled().contender(built, replace(RICH, used=500)) == 1
+    assert Pooled().contender(built, replace(RICH, used=2000)) is None
+
+
 def test_a_later_champion_is_met_by_a_smaller_lead() -> None:
     built = unequal(0, 1)
     built.crown(1)
@@ -137,35 +146,53 @@ def test_a_clear_lead_meets_the_champion_early_also_in_a_small_campaign() -> Non
 
 def test_where_time_is_short_a_test_begins_early_enough_for_its_slower_trials() -> None:
     built = run(archive([None, 0]), {0: 0.4, 1: 0.55}, 200)
-    late = replace(RICH, foreseen=2000, used=1700)
+    late = replace(RICH, foreseen=2000, used=1760)
     assert Pooled().contender(built, late) is None
     assert Pooled().contender(built, replace(late, wait=1.7)) == 1
 
 
-def test_a_test_is_given_up_when_it_takes_several_times_what_its_lead_should_take() -> None:
+def test_a_test_bets_on_its_lead_and_is_given_up_when_it_takes_several_times_what_that_should_take() -> None:
     built, chooser = run(archive([None, 0]), {0: 0.3, 1: 0.6}, 200), Pooled()
-    patient = chooser.patience(built, 1, RICH)
+    terms = chooser.terms(built, 1, RICH)
     posterior = chooser._posterior
+    assert terms is not None
     assert posterior is not None
     lead = float(posterior.values[1] - posterior.values[0])
-    assert patient == math.ceil(PATIENCE * expected_pairs(lead, posterior.noise, RICH.log_threshold))
-    assert patient < 300
-    assert chooser.patience(built, 0, RICH) is None, "no lead, nothing to be impatient about"
-    assert chooser.patience(built, 7, RICH) is None, "unknown to the search"
+    pairs = math.ceil(PATIENCE * expected_pairs(lead, posterior.noise, RICH.log_threshold))
+    assert terms == Terms(pairs=pairs, bets=bets_on(lead, differing(lead, posterior.noise)))
+    assert pairs < 300
+    assert chooser.terms(built, 0, RICH) is None, "no lead, nothing to be impatient about"
+    assert chooser.terms(built, 7, RICH) is None, "unknown to the search"
 
 
 def test_a_lead_is_believed_less_after_each_lost_test_of_one_that_shares_a_patch() -> None:
     built = run(archive([None, 0, 1, 0]), {0: 0.2, 1: 0.4, 2: 0.42, 3: 0.42}, 300)
     scarce = replace(RICH, foreseen=4000, used=600)
-    before = Pooled().patience(built, 2, scarce)
+    before = Pooled().terms(built, 2, scarce)
     built.tested |= {(1, 0), (2, 0)}
-    after = Pooled().patience(built, 2, scarce)
+    after = Pooled().terms(built, 2, scarce)
     assert before is not None
     assert after is not None
-    assert before < after < before / CREDIT**2, "by the other one; its own test does not count"
+    assert before.pairs < after.pairs < before.pairs / CREDIT**2, "by the other one; its own test does not count"
     built.tested.remove((1, 0))
     built.tested.add((1, 3))
-    assert Pooled().patience(built, 2, scarce) == before
+    assert Pooled().terms(built, 2, scarce) == before
+
+
+def test_what_is_bet_follows_the_noise_and_the_credit_of_a_lead() -> None:
+    rng, built = np.random.default_rng(7), archive([None, 0, 1])
+    for node, chance in enumerate((0.3, 0.5, 0.5)):
+        for index in range(400):
+            built.record(node, float(rng.random() < chance), index)
+    shared = run(archive([None, 0, 1]), {0: 0.3, 1: 0.5, 2: 0.5}, 400)
+    noisy, calm = Pooled().terms(built, 2, RICH), Pooled().terms(shared, 2, RICH)
+    assert noisy is not None
+    assert calm is not None
+    assert noisy.bets[0] < 0.6 < calm.bets[0]
+    built.tested.add((1, 0))
+    doubted = Pooled().terms(built, 2, RICH)
+    assert doubted is not None
+    assert doubted.bets[0] < 0.8 * noisy.bets[0]
 
 
 def test_candidates_that_lose_all_their_tests_keep_no_other_from_the_gate() -> None:
@@ -267,15 +294,18 @@ def test_a_test_is_expected_to_take_as_long_as_simulated_ones_do(lead: float) ->
     from agent.kernel.decide.gate import GateSettings, threshold  # noqa: PLC0415
     from agent.kernel.decide.simulate import many_tests  # noqa: PLC0415
 
-    rng, gate, most = np.random.default_rng(5), replace(GateSettings(), max_pairs=4000), 4000
-    x = (rng.random((60, most)) < 0.4 + lead) * 1.0 - (rng.random((60, most)) < 0.4)
+    rng, most = np.random.default_rng(5), 4000
+    gate = replace(GateSettings(), max_pairs=most, bets=bets_on(lead, differing(lead, 0.24)))
+    x = (rng.random((400, most)) < 0.4 + lead) * 1.0 - (rng.random((400, most)) < 0.4)
     accepted, taken = many_tests(x, threshold(1, 0, gate), gate)
     seen = float(taken[accepted].mean())
-    assert 0.4 < expected_pairs(lead, 0.24, threshold(1, 0, gate)) / seen < 2.5
+    assert 0.6 < expected_pairs(lead, 0.24, threshold(1, 0, gate)) / seen < 1.4
+    mixed = many_tests(x, threshold(1, 0, gate), replace(gate, bets=()))[1]
+    assert float(taken.mean()) < 0.95 * float(mixed.mean()), "all five bets take longer"
 
 
 def test_the_description_of_the_key_that_pooled_does_not_heed_names_what_it_heeds_instead() -> None:
-    needed = f"pooled, which needs {FIRST_LEAD:g} over the seed and {LEAD} later"
+    needed = f"pooled, which needs {first_lead(1):g} to {first_lead(100_000):g} over the seed and {LEAD} later"
     assert needed in (SearchConfig.model_fields["min_z"].description or "")
 
 
@@ -328,6 +358,27 @@ def test_candidates_that_are_out_do_not_keep_a_good_one_from_being_made_lean(out
     assert Pooled().next(built, np.random.default_rng(1)) == Compose(frozenset({9}))
 
 
+def test_three_without_a_useful_patch_do_not_keep_a_fourth_from_being_made_lean() -> None:
+    built, each = archive([None] + [0] * 9), frozenset(range(1, 9))  # which are worth 1.7 points each
+    for left_out in (1, 2, 3):
+        built.add(9 + left_out, 0, patches=each - {left_out})
+    built.add(13, 0, patches=frozenset({1, 20}))
+    run(built, {0: 0.3, **dict.fromkeys(each, 0.317), 9: 0.3, 10: 0.42, 11: 0.42, 12: 0.42, 13: 0.38}, 600)
+    assert Pooled().next(built, np.random.default_rng(1)) == Compose(frozenset({20}))
+
+
+def test_three_that_could_not_be_made_lean_do_not_keep_a_fourth_from_it() -> None:
+    built = archive([None] + [0] * 9)
+    for node, good in ((10, 2), (11, 3), (12, 4)):
+        built.add(node, 0, patches=frozenset({1, good}))
+        built.retire(good)
+    built.add(13, 0, patches=frozenset({1, 20}))
+    built.composed.add(frozenset({2, 3, 4, 20}))
+    chances = dict.fromkeys(range(10), 0.3) | {2: 0.9, 3: 0.88, 4: 0.86, 10: 0.9, 11: 0.88, 12: 0.86, 13: 0.38}
+    run(built, chances, 600)
+    assert Pooled().next(built, np.random.default_rng(1)) == Compose(frozenset({20}))
+
+
 def test_a_candidate_with_a_small_lead_is_not_made_lean() -> None:
     built = run(archive([None, 0, 1]), {0: 0.30, 1: 0.30, 2: 0.335}, 3000)
     assert not isinstance(Pooled().next(built, np.random.default_rng(1)), Compose)
@@ -358,27 +409,6 @@ def test_there_are_no_panels_once_the_champion_solves_nearly_everything() -> Non
         chooser, rng = Pooled(), np.random.default_rng(1)
         steps = [chooser.next(built, rng) for _ in range(3)]
         assert any(isinstance(step, Compose) for step in steps) is expected
-def test_three_without_a_useful_patch_do_not_keep_a_fourth_from_being_made_lean() -> None:
-    built, each = archive([None] + [0] * 9), frozenset(range(1, 9))  # which are worth 1.7 points each
-    for left_out in (1, 2, 3):
-        built.add(9 + left_out, 0, patches=each - {left_out})
-    built.add(13, 0, patches=frozenset({1, 20}))
-    run(built, {0: 0.3, **dict.fromkeys(each, 0.317), 9: 0.3, 10: 0.42, 11: 0.42, 12: 0.42, 13: 0.38}, 600)
-    assert Pooled().next(built, np.random.default_rng(1)) == Compose(frozenset({20}))
-
-
-def test_three_that_could_not_be_made_lean_do_not_keep_a_fourth_from_it() -> None:
-    built = archive([None] + [0] * 9)
-    for node, good in ((10, 2), (11, 3), (12, 4)):
-        built.add(node, 0, patches=frozenset({1, good}))
-        built.retire(good)
-    built.add(13, 0, patches=frozenset({1, 20}))
-    built.composed.add(frozenset({2, 3, 4, 20}))
-    chances = dict.fromkeys(range(10), 0.3) | {2: 0.9, 3: 0.88, 4: 0.86, 10: 0.9, 11: 0.88, 12: 0.86, 13: 0.38}
-    run(built, chances, 600)
-    assert Pooled().next(built, np.random.default_rng(1)) == Compose(frozenset({20}))
-
-
 
 
 def test_panels_do_not_keep_trials_from_a_candidate_that_could_meet_the_champion() -> None:

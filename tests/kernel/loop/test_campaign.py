@@ -342,7 +342,7 @@ async def test_a_test_keeps_the_numbers_that_it_was_opened_with(make_lab: MakeLa
         assert len(ledger.commits()) == 1
 
 
-async def test_a_test_is_opened_with_the_patience_that_the_search_has_for_its_lead(make_lab: MakeLab) -> None:
+async def test_a_test_is_opened_with_what_the_search_expects_of_its_lead(make_lab: MakeLab) -> None:
     lab = make_lab(better, strategy=Pooled(), trials=1500)
     async with lab.campaign() as campaign:
         watcher = asyncio.create_task(_stop_in_a_test(campaign))
@@ -351,8 +351,9 @@ async def test_a_test_is_opened_with_the_patience_that_the_search_has_for_its_le
     with lab.ledger() as ledger:
         opened = opened_with(ledger, ledger.tests()[0].id)
     assert opened is not None
-    assert 20 < opened.settings.max_pairs < 150
-    assert replace(opened.settings, max_pairs=1500) == GateSettings(), "nothing else of the gate changes"
+    assert 10 < opened.settings.max_pairs < 150
+    assert len(opened.settings.bets) == 2
+    assert replace(opened.settings, max_pairs=1500, bets=()) == GateSettings(), "nothing else of the gate changes"
 
 
 async def _stop_in_a_test(campaign: Campaign) -> None:
