@@ -37,7 +37,7 @@ class Attacked(SimulatedCampaign):
     """A campaign of `TRIALS` trials in which every candidate but the seed attacks; `meets` are its tests."""
 
     def __init__(self, meets: Meets, rng: np.random.Generator) -> None:
-        search = SearchSettings(task_count=NOTHING_TO_FIND.search_tasks, growth=0.66)
+        search = SearchSettings(task_count=NOTHING_TO_FIND.search_tasks, growth=0.66, foreseen=TRIALS)
         super().__init__(World(NOTHING_TO_FIND, rng), TRIALS, search=search, gate=DEMO, strategy=Pooled(), smoke=True)
         self._meets = meets
 

@@ -96,7 +96,7 @@ class Found:
 def campaign(settings: WorldSettings, budget: int, strategy: str, number: int) -> Found:
     """One simulated campaign of `budget` trials."""
     world = PoolWorld(settings, np.random.default_rng((SEED, number)))
-    search = SearchSettings(task_count=settings.search_tasks, growth=GROWTH.get(strategy, 0.6))
+    search = SearchSettings(task_count=settings.search_tasks, growth=GROWTH.get(strategy, 0.6), foreseen=budget)
     run = SimulatedCampaign(
         world,
         budget - ASIDE,

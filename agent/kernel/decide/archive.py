@@ -6,6 +6,7 @@ Steps are chosen before their outcomes are seen. The caller that carries one out
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -32,6 +33,7 @@ class SearchSettings:
     so that an improver that only fails does not starve the trials. `margin`, `slack`: score differences.
     `parent_trials`: finished trials that a node needs before a proposal may build on it.
     `min_z`: standard errors by which a node must lead the champion before a test is worth its trials.
+    `foreseen`: the campaign's trials, where they are limited.
     """
 
     growth: float = 0.6
@@ -44,6 +46,7 @@ class SearchSettings:
     quantile: float = 0.05
     min_z: float = 2.5
     max_gate_share: float = 0.5
+    foreseen: float = math.inf
 
     @property
     def baseline(self) -> int:

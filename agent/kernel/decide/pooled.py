@@ -35,9 +35,9 @@ SPREAD_PAUSE: Final = 5
 """Fits after which the spread of effects is looked for again."""
 ROWS: Final = 256
 """Candidates in the model, the newest and the best ones, so that a fit takes no longer in a large archive."""
-PLAIN, EARLY = 0.5, 500
-"""How often a trial goes to a candidate that could meet the champion as it is, from so many search trials on; before
-that less often, in proportion: a panel tells of more patches."""
+PLAIN, SMALL = 0.5, 1000
+"""How often a trial goes to a candidate that could meet the champion as it is; in a campaign of fewer trials than this
+less often, in proportion: a panel tells of more patches."""
 PAUSE: Final = 14
 """Trials between two candidates that are put together, of good patches and of a panel each."""
 PANEL, PANEL_LEAST = 8, 4
@@ -138,7 +138,7 @@ class Pooled:
     def _contested(self, archive: Archive, posterior: Posterior, rng: np.random.Generator) -> int:
         """The row of the best draw; or, now and then, the best one of another draw that names another row."""
         alive = archive.column(ALIVE)
-        often = PLAIN * min(1.0, len(archive.observations) / EARLY)
+        often = PLAIN * min(1.0, archive.settings.foreseen / SMALL)
         plain = _Plain(archive, posterior.effects) if rng.random() < often else None
 
         def best() -> int:

@@ -41,6 +41,7 @@ def search_settings(config: Config, suite: Suite) -> SearchSettings:
         margin=config.search.margin,
         min_z=config.search.min_z,
         max_gate_share=config.gate_options.share,
+        foreseen=config.budget.trials or math.inf,
     )
 
 

@@ -358,6 +358,21 @@ def test_candidates_that_are_out_do_not_keep_a_good_one_from_being_made_lean(out
     assert Pooled().next(built, np.random.default_rng(1)) == Compose(frozenset({9}))
 
 
+def test_the_smaller_a_campaign_the_more_of_its_trials_go_to_panels() -> None:
+    shares = []
+    for foreseen in (math.inf, 1000.0, 500.0, 100.0):
+        built = Archive(SearchSettings(foreseen=foreseen))
+        for node, parent in enumerate([None, 0, 0, 0, 0]):
+            built.add(node, parent)
+        built.add(5, 0, patches=frozenset({1, 2, 3, 4}))  # of which one does nothing
+        run(built, {0: 0.2, 1: 0.4, 2: 0.4, 3: 0.4, 4: 0.2, 5: 0.8}, 40)
+        built.measure_only, built.composed = True, built.composed | {frozenset({1, 2, 3})}
+        chooser, rng = Pooled(), np.random.default_rng(1)
+        steps = [chooser.next(built, rng) for _ in range(200)]
+        shares.append(sum(isinstance(step, Measure) and step.node == 5 for step in steps) / len(steps))
+    assert shares[0] == shares[1] < shares[2] - 0.05 < shares[3] - 0.1
+
+
 def test_three_without_a_useful_patch_do_not_keep_a_fourth_from_being_made_lean() -> None:
     built, each = archive([None] + [0] * 9), frozenset(range(1, 9))  # which are worth 1.7 points each
     for left_out in (1, 2, 3):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from agent.config.campaign import Config
 from agent.kernel.decide.archive import SearchSettings
-from agent.kernel.loop.settings import before_a_test, fewest_pairs
+from agent.kernel.loop.settings import before_a_test, fewest_pairs, search_settings
+from bench.peers.tasks import suite
 
 MODELS = {"solver": {"provider": "embedded"}, "improver": {"provider": "embedded"}}
 
@@ -20,6 +23,12 @@ def test_what_a_candidate_needs_before_a_test_is_the_strategys_own_rule(
 ) -> None:
     config = Config.model_validate({"suite": "starter", "models": MODELS, "search": {"strategy": strategy}})
     assert before_a_test(config, SearchSettings(min_trials=30, min_z=2.0, task_count=20), champion, used=1000) == wanted
+
+
+@pytest.mark.parametrize(("trials", "foreseen"), [(500, 500), (None, math.inf)])
+def test_search_knows_how_many_trials_the_campaign_has(trials: int | None, foreseen: float) -> None:
+    config = Config.model_validate({"suite": "starter", "models": MODELS, "budget": {"trials": trials}})
+    assert search_settings(config, suite("world")).foreseen == foreseen
 
 
 @pytest.mark.parametrize(
