@@ -32,14 +32,14 @@ def bets_for(effect: float) -> tuple[float, ...]:
     return tuple(bet for bet in BETS if bet >= min(best, CAUTIOUS_BET))
 
 
-def bets_on(lead: float, differ: float) -> tuple[float, float]:
+def bets_on(lead: float, differ: float) -> tuple[float, float, float]:
     """The bets of a test whose candidate should lead by `lead`, where the sides differ in the share `differ` of pairs.
 
-    The one under which evidence of such a lead grows fastest (Kelly 1956), and half of it, as a lead that was searched
-    for is mostly too large.
+    The one under which evidence of such a lead grows fastest (Kelly 1956); half of it, as a lead that was searched for
+    is mostly too large; and the largest of all, as the sides of a pair may differ less often than search has seen.
     """
     best = min(lead / differ, 1.0 - SMALLEST_FACTOR)
-    return best, best / 2.0
+    return best, best / 2.0, BETS[-1]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,10 +51,13 @@ class Terms:
 
 
 def expected_pairs(lead: float, noise: float, log_threshold: float) -> float:
-    """Pairs after which bets on a lead should have won, for scores of 0 and 1 (Kelly 1956).
+    """Pairs after which bets on a lead should have won, for scores of 0 and 1 (Kelly 1956); endless without a lead.
 
     A mixture of bets is worth its best one, less the logarithm of how many there are.
     """
+    if lead <= 0.0:
+        return math.inf
+    lead = min(lead, 1.0)  # a model that adds up effects may expect more
     differ = differing(lead, noise)
     bets = bets_on(lead, differ)
     won, lost = (differ + lead) / 2.0, (differ - lead) / 2.0

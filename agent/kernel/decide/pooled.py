@@ -331,11 +331,11 @@ class _Plain:
 
 
 def first_lead(trials: int) -> float:
-    """Standard errors by which a candidate must lead the seed after so many trials: 3 up to 500, 4 from 2,000 on.
+    """Standard errors by which a candidate must lead the seed after so many trials: 3 up to 500, 4 from 1,400 on.
 
     The best of a hundred leads by three also where there is nothing to find, and a lead is looked at after each trial.
     """
-    return float(np.clip(3.0 + math.log(max(trials, 1) / 500.0, 4.0), 3.0, 4.0))
+    return float(np.clip(3.0 + math.log(max(trials, 1) / 500.0, 1_400.0 / 500.0), 3.0, 4.0))
 
 
 def _affordable(lead: float, noise: float, spend: Spend) -> bool:

@@ -32,10 +32,14 @@ class Promoter(Protocol):
 
 
 def within(settings: GateSettings, terms: Terms | None) -> GateSettings:
-    """The gate's numbers for a test on such terms; None changes nothing."""
+    """The gate's numbers for a test on such terms; None changes nothing.
+
+    No bet is smaller than the smallest one that the gate mixes for the effects that it looks for.
+    """
     if terms is None:
         return settings
-    return replace(settings, max_pairs=min(settings.max_pairs, terms.pairs), bets=terms.bets)
+    bets = tuple(max(bet, min(settings.lambdas)) for bet in terms.bets)
+    return replace(settings, max_pairs=min(settings.max_pairs, terms.pairs), bets=bets)
 
 
 def promising(archive: Archive, gate_share: float = 0.0) -> int | None:

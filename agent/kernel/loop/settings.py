@@ -70,8 +70,10 @@ def gate_settings(config: Config) -> GateSettings:
 
 def fewest_pairs(config: Config) -> int:
     """The fewest pairs after which a test can be won: all of them are."""
-    settings = gate_settings(config)
-    if aim_of(config).objective is Objective.SCORE and isinstance(strategy_of(config), Promoter):
+    settings, objective = gate_settings(config), aim_of(config).objective
+    if objective is Objective.BOTH:  # each of its two claims has half of the error
+        settings = replace(settings, alpha=settings.level / 2.0)
+    elif objective is Objective.SCORE and isinstance(strategy_of(config), Promoter):
         settings = replace(settings, bets=bets_on(1.0, 1.0))
     return pairs_to_prove(settings)
 

@@ -18,6 +18,7 @@ from typing import Any
 from agent.base.errors import RecordBroken, Refused
 from agent.base.trust import trusted_hash
 from agent.base.types import Candidate, Purpose, Split, Suite
+from agent.kernel.decide.bets import Terms
 from agent.kernel.decide.cheaper import Objective
 from agent.kernel.decide.evidence import (
     NOT_MEASURED,
@@ -30,6 +31,7 @@ from agent.kernel.decide.evidence import (
     whole_subject,
 )
 from agent.kernel.decide.gate import Decision
+from agent.kernel.decide.promotion import within
 from agent.kernel.git.messages import CAMPAIGN_TRAILER, Commit
 from agent.kernel.git.plumbing import IDENTITY
 from agent.kernel.git.repository import Repository
@@ -245,13 +247,15 @@ def _test(entry: Entry, test: TestRow, evidence: Evidence) -> Iterator[Checked]:
     recorded = opened_with(evidence.ledger, test.id)
     if recorded is None:
         yield Checked(what="gate's numbers", ok=None, said="not in this ledger; campaign.yaml's are used")
-    elif _numbers(recorded) != _numbers(evidence.opening):
+    elif _numbers(recorded, recorded) != _numbers(evidence.opening, recorded):
         yield Checked(what="gate's numbers", ok=None, said="campaign.yaml has others now; the test's own are used")
 
 
-def _numbers(opening: Opening) -> tuple[object, ...]:
-    """What campaign.yaml says of a test."""
-    return opening.settings, opening.runs, opening.aim
+def _numbers(opening: Opening, test: Opening) -> tuple[object, ...]:
+    """What campaign.yaml says of a test, on the terms that search chose for it, if it did."""
+    bets, pairs = test.settings.bets, test.settings.max_pairs
+    terms = Terms(pairs=pairs, bets=bets) if bets else None
+    return within(opening.settings, terms), opening.runs, opening.aim
 
 
 def _verdict(entry: Entry, test: TestRow, evidence: Evidence) -> tuple[Decision | None, list[Checked]]:

@@ -12,7 +12,7 @@ from online_fdr import e_values
 from online_fdr.core.abstract.abstract_gamma_seq import AbstractGammaSequence
 
 from agent.base.types import Side
-from agent.kernel.decide.bets import bets_for, bets_on
+from agent.kernel.decide.bets import Terms, bets_for, bets_on, differing, expected_pairs
 from agent.kernel.decide.gate import (
     BetterTest,
     Control,
@@ -25,6 +25,8 @@ from agent.kernel.decide.gate import (
     pairs_to_prove,
     threshold,
 )
+from agent.kernel.decide.pooled import PATIENCE
+from agent.kernel.decide.promotion import within
 from agent.kernel.decide.statistics import sign_flip
 from agent.kernel.decide.voids import VoidPair
 
@@ -82,10 +84,10 @@ def test_small_effects_keep_every_bet_and_the_largest_effect_keeps_what_futility
 
 
 @given(lead=LEADS, differ=st.floats(0.0, 1.0))
-def test_a_test_bets_what_grows_fastest_for_its_lead_and_half_of_it(lead: float, differ: float) -> None:
+def test_a_test_bets_what_grows_fastest_for_its_lead_and_half_of_it_and_the_most(lead: float, differ: float) -> None:
     differ = max(lead, differ)
-    best, half = bets_on(lead, differ)
-    assert half == best / 2
+    best, half, largest = bets_on(lead, differ)
+    assert (half, largest) == (best / 2, DEFAULT.lambdas[-1])
     assert 0.0 < best <= 0.95, "no pair takes more than 95 % of the evidence away"
 
     def growth(bet: float) -> float:
@@ -107,9 +109,39 @@ def test_a_candidate_without_effect_passes_no_more_often_than_its_level_whatever
     assert accepted.mean() <= 0.05
 
 
+def test_sides_that_differ_less_often_than_search_has_seen_make_a_test_hardly_longer() -> None:
+    """A lead of 10 points by a patch that never harms, where search saw noise of .24 a trial."""
+    from agent.kernel.decide.simulate import many_tests  # noqa: PLC0415
+
+    x = (np.random.default_rng(4).random((500, 600)) < 0.1) * 1.0
+    expected, mixed = (GateSettings(bets=bets, max_pairs=600) for bets in (bets_on(0.1, differing(0.1, 0.24)), ()))
+    taken, usual = (many_tests(x, threshold(1, 0, gate), gate)[1].mean() for gate in (expected, mixed))
+    assert taken < 1.1 * usual
+
+
+@pytest.mark.parametrize("lead", [-2.0, -0.1, 0.0])
+def test_nothing_is_ever_proven_of_a_candidate_that_does_not_lead(lead: float) -> None:
+    assert expected_pairs(lead, 0.03, 3.4) == math.inf
+
+
+@given(lead=st.floats(1e-9, 5.0), noise=st.floats(0.0, 0.25), bar=st.floats(1.0, 20.0))
+def test_a_test_is_expected_to_take_no_fewer_pairs_than_it_takes_to_win_them_all(
+    lead: float, noise: float, bar: float
+) -> None:
+    gate = GateSettings(alpha=math.exp(-bar), spending=1, bets=bets_on(1.0, 1.0))
+    expected = expected_pairs(lead, noise, threshold(1, 0, gate))
+    assert math.ceil(PATIENCE * expected) >= pairs_to_prove(gate)
+
+
+def test_a_test_bets_no_less_than_the_gate_would_on_the_effects_that_it_looks_for() -> None:
+    gate = GateSettings(lambdas=bets_for(0.2), smallest_effect=0.2)
+    assert within(gate, Terms(pairs=50, bets=(0.1, 0.05, 0.9))).bets == (0.24, 0.24, 0.9)
+    assert within(gate, None) == gate
+
+
 def test_what_is_bet_on_a_large_lead_does_not_change_when_a_test_is_out_of_hope() -> None:
     history = [(0.0, 1.0), (1.0, 0.0), (1.0, 0.0), (1.0, 1.0)] * 100
-    plain, bold = (PairedTest(GateSettings(bets=bets), 1, 0, history=history).decide() for bets in ((), (0.95, 0.475)))
+    plain, bold = (PairedTest(GateSettings(bets=bets), 1, 0, history=history).decide() for bets in ((), (0.9, 0.6)))
     assert plain is not None
     assert bold is not None
     assert (plain.verdict, plain.pairs) == (bold.verdict, bold.pairs) == (Verdict.FUTILE, plain.pairs)

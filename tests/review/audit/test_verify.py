@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import zlib
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.base.trust import DEFAULT_MUTABLE
 from agent.base.types import Split
+from agent.kernel.decide.gate import GateSettings
+from agent.kernel.decide.pooled import Pooled
+from agent.kernel.git.repository import Repository
+from agent.kernel.loop.match import Opening, opened_with
 from agent.review.audit.fresh import GRID, Comparison, betting_interval, compare
 from agent.review.audit.judgement import (
     TAMPERED,
@@ -23,10 +31,10 @@ from agent.review.audit.judgement import (
     verdict,
 )
 from agent.review.audit.replay import replay
-from agent.review.audit.verify import Checked, verify
+from agent.review.audit.verify import Checked, Evidence, verify
 from tests.kernel import lab as kernel_lab
-from tests.kernel.lab import SETTINGS
-from tests.review.conftest import Night
+from tests.kernel.lab import SETTINGS, Lab
+from tests.review.conftest import Night, improve, solve
 
 
 def look(night: Night, rev: str = "ratchet/night~1") -> list[Checked]:
@@ -46,6 +54,32 @@ def test_honest_commits_match_in_every_point(night: Night) -> None:
         assert {"tree", "parent", "verdict", "figures", "draw", "trials", "Ratchet-Score", "Ratchet-Holdout"} <= {
             one.what for one in found if one.ok
         }
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, None),
+        ({"max_pairs": 3000}, None),
+        ({"spending": 4}, "campaign.yaml has others now; the test's own are used"),
+    ],
+)
+def test_a_test_that_bet_on_what_search_expected_is_recomputed(
+    tmp_path: Path, changed: dict[str, int], said: str | None
+) -> None:
+    lab = Lab(tmp_path, improve, trials=900, solve=solve, strategy=Pooled())
+    asyncio.run(lab.run())
+    opening = Opening(settings=replace(GateSettings(), **changed), runs=10)
+    with lab.ledger() as ledger:
+        repository = Repository.open(lab.repo, "night", DEFAULT_MUTABLE, ledger.recollect("base"))
+        evidence = Evidence(ledger=ledger, repository=repository, opening=opening, seed=0, suite=kernel_lab.suite())
+        found = verify(repository.accepted()[-1], evidence)
+        opened = opened_with(ledger, 1)
+    assert opened is not None
+    assert opened.settings.bets
+    assert [one for one in found if one.ok is False] == []
+    assert {"verdict", "figures"} <= {one.what for one in found if one.ok}
+    assert next((one.said for one in found if one.what == "gate's numbers"), None) == said
 
 
 def amend(night: Night, old: str, new: str) -> None:
