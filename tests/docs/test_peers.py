@@ -13,8 +13,7 @@ from bench.peers.world import BASE, KINDS, World, ids_of, program
 def test_the_page_shows_the_recorded_runs() -> None:
     shown = PAGE.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0].strip()
     assert shown == "\n\n".join(tables(recorded())).strip()
-    ours = {name for _, _, name in recorded() if name.startswith("ratchet ")}  # of older versions
-    assert {system.name for system in SYSTEMS} | ours >= {name for _, _, name in recorded()}
+    assert {system.name for system in SYSTEMS} >= {name for _, _, name in recorded()}
 
 
 @pytest.mark.parametrize("name", KINDS)
