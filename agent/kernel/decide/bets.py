@@ -14,7 +14,7 @@ SMALLEST_FACTOR: Final = 0.05
 """Bets are clipped so that no single pair can take more than 95 % of the evidence away."""
 
 BETS: Final = (0.06, 0.12, 0.24, 0.48, 0.9)
-"""The lambdas that a test mixes."""
+"""The lambdas that a test mixes, where search expects no lead of its candidate."""
 
 CAUTIOUS_BET: Final = 0.48
 """The largest bet that futility is judged by; never left out."""

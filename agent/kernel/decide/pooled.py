@@ -35,9 +35,10 @@ SPREAD_PAUSE: Final = 5
 """Fits after which the spread of effects is looked for again."""
 ROWS: Final = 256
 """Candidates in the model, the newest and the best ones, so that a fit takes no longer in a large archive."""
-PLAIN, SMALL = 0.5, 1000
-"""How often a trial goes to a candidate that could meet the champion as it is; in a campaign of fewer trials than this
-less often, in proportion: a panel tells of more patches."""
+PLAIN: Final = 0.5
+"""How often a trial goes to a candidate that could meet the champion as it is."""
+SMALL_CAMPAIGN: Final = 1000
+"""A campaign of fewer trials does that less often, in proportion: a panel tells of more patches."""
 PAUSE: Final = 14
 """Trials between two candidates that are put together, of good patches and of a panel each."""
 PANEL, PANEL_LEAST = 8, 4
@@ -47,7 +48,8 @@ HIGH: Final = 0.8
 WORTH: Final = 0.025
 """The smallest expected effect, in score, for which a patch is kept in a set that meets the champion."""
 LEANER: Final = 3
-"""So many of the best candidates that could meet the champion are made without their useless patches."""
+"""So many of the best candidates that could meet the champion, hold a useful patch, and can be made without their
+useless ones, are made so."""
 GAIN: Final = 0.01
 """How much better than every candidate a set of patches must be expected to be."""
 EQUAL: Final = 0.03
@@ -138,7 +140,7 @@ class Pooled:
     def _contested(self, archive: Archive, posterior: Posterior, rng: np.random.Generator) -> int:
         """The row of the best draw; or, now and then, the best one of another draw that names another row."""
         alive = archive.column(ALIVE)
-        often = PLAIN * min(1.0, archive.settings.foreseen / SMALL)
+        often = PLAIN * min(1.0, archive.settings.foreseen / SMALL_CAMPAIGN)
         plain = _Plain(archive, posterior.effects) if rng.random() < often else None
 
         def best() -> int:

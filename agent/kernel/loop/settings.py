@@ -69,7 +69,7 @@ def gate_settings(config: Config) -> GateSettings:
 
 
 def fewest_pairs(config: Config) -> int:
-    """The fewest pairs after which a test can be won: all of them are."""
+    """The fewest pairs after which a test can be won, by winning each of them."""
     settings, objective = gate_settings(config), aim_of(config).objective
     if objective is Objective.BOTH:  # each of its two claims has half of the error
         settings = replace(settings, alpha=settings.level / 2.0)
