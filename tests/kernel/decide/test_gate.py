@@ -95,6 +95,12 @@ def test_a_test_bets_what_grows_fastest_for_its_lead_and_half_of_it_and_the_most
     assert growth(best) >= max(growth(other) for other in (0.01, 0.1, 0.3, 0.6, 0.9)) - 1e-12
 
 
+def test_sides_differ_as_often_as_the_noise_of_two_trials_and_the_lead_say() -> None:
+    assert differing(0.3, 0.1) == pytest.approx(0.29)
+    assert differing(0.5, 0.0) == 0.5, "a patch that never harms"
+    assert differing(0.9, 0.25) == 1.0
+
+
 @pytest.mark.parametrize("lead", [0.05, 0.3, 1.0])
 @pytest.mark.parametrize("score", [0.05, 0.5])
 def test_a_candidate_without_effect_passes_no_more_often_than_its_level_whatever_is_bet(
