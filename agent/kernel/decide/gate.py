@@ -141,8 +141,9 @@ def threshold(index: int, commits: int, settings: GateSettings) -> float:
 
 def pairs_to_prove(settings: GateSettings) -> int:
     """The fewest pairs after which the first candidate can be accepted: it wins every one of them."""
-    bets, pairs = np.log1p(clipped(np.asarray(settings.bets or settings.lambdas), 1.0)), 1
-    while log_mean_exp(pairs * bets) < threshold(1, 0, settings):
+    bets = np.log1p(clipped(np.asarray(settings.bets or settings.lambdas), 1.0))
+    bar, pairs = threshold(1, 0, settings), 1
+    while log_mean_exp(pairs * bets) < bar:
         pairs += 1
     return pairs
 

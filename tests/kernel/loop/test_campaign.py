@@ -351,7 +351,7 @@ async def test_a_test_is_opened_with_what_the_search_expects_of_its_lead(make_la
     with lab.ledger() as ledger:
         opened = opened_with(ledger, ledger.tests()[0].id)
     assert opened is not None
-    assert 10 < opened.settings.max_pairs < 150
+    assert 20 < opened.settings.max_pairs < 150
     assert len(opened.settings.bets) == 3
     assert replace(opened.settings, max_pairs=1500, bets=()) == GateSettings(), "nothing else of the gate changes"
 
